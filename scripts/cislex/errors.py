@@ -1,0 +1,57 @@
+"""Named errors: each is something that a user can act on.
+
+A message says what was wrong, where (file and line, locus or argument), what was found, what was
+expected and what to do, with the first three offenders and their count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class CislexError(Exception):
+    """Base of every error that cislex raises on purpose."""
+
+
+class ConfigError(CislexError):
+    """A setting, argument or combination of settings cannot be used."""
+
+
+class InputError(CislexError):
+    """A file or array given by the user is missing, malformed or inconsistent with another."""
+
+
+class ModelError(CislexError):
+    """The model cannot be loaded, called, or read in the way that was asked."""
+
+
+class UnsupportedOperationError(ModelError):
+    """The model uses an operation for which no exact attribution rule is known."""
+
+
+class CompletenessError(CislexError):
+    """Attributions do not sum to the difference of predictions within the tolerance."""
+
+
+class StorageError(CislexError):
+    """A file that cislex wrote is incomplete, of another version, or cannot be written."""
+
+
+def offenders(items: Iterable[object], *, first: int = 3) -> str:
+    """Name the first few offenders and count them all.
+
+    Parameters
+    ----------
+    items
+        The offenders, in the order in which they were met.
+    first
+        How many to name.
+
+    Returns
+    -------
+    str
+        For example ``"3, 17, 20 (12 in all)"``.
+    """
+    listed = [str(item) for item in items]
+    text = ", ".join(listed[:first])
+    return f"{text} ({len(listed)} in all)" if len(listed) > first else text

@@ -1,0 +1,84 @@
+"""Logging and progress for jobs that run unattended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+#: Seconds between progress lines when the output is not a terminal.
+PLAIN_INTERVAL = 10.0
+
+
+def redirect(path: str | Path) -> None:
+    """Send this process's standard output and error, children included, to a log file.
+
+    Called before heavy imports, so that an import error or a crash in compiled code is logged too.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Return the logger of a module; the first call configures plain lines on standard error."""
+    root = logging.getLogger("cislex")
+    if not root.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        root.propagate = True
+    return logging.getLogger(name if name.startswith("cislex") else f"cislex.{name}")
+
+
+def progress(
+    items: Iterable[Item], *, total: int, label: str, unit: str = "regions", weight: int = 1
+) -> Iterator[Item]:
+    """Yield the items while telling how far we are, at what rate, and how long is left.
+
+    A bar on a terminal; elsewhere one plain line every ten seconds.
+
+    Parameters
+    ----------
+    items
+        What to iterate over.
+    total
+        Units in all (items × weight).
+    label
+        What is being done.
+    unit
+        What is counted.
+    weight
+        Units that one item stands for; the last item may stand for fewer.
+    """
+    if sys.stderr.isatty():
+        with tqdm(total=total, desc=label, unit=f" {unit}") as bar:
+            for item in items:
+                yield item
+                bar.update(min(weight, total - bar.n))
+        return
+    logger = get_logger("cislex.progress")
+    started = told = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done = min(done + weight, total)
+        now = time.monotonic()
+        if now - told >= PLAIN_INTERVAL and done:
+            rate = done / (now - started)
+            left = (total - done) / rate
+            logger.info("%s: %d of %d %s, %.1f/s, %.0f s left", label, done, total, unit, rate, left)
+            told = now

@@ -1,0 +1,128 @@
+"""Files: written whole or not at all, checked when read.
+
+Coordinates are 0-based and half-open; one-hot arrays are (N, 4, L) in the order A, C, G, T.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from cislex.errors import InputError, StorageError
+
+#: Columns of ``regions/`` in every HDF5 file, with their dtypes.
+REGION_COLUMNS = {"chrom": "str", "start": "int64", "end": "int64", "name": "str", "strand": "str"}
+FORMAT_VERSION = 1
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; on success sync it and rename it to ``path``.
+
+    On any exception, KeyboardInterrupt included, the temporary file is removed and ``path`` is as
+    it was. The temporary name keeps the suffixes of ``path``, since some libraries read them.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.stem[:80]}.", suffix="".join(target.suffixes[-2:])
+        )
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {target}: {error.strerror}; choose another results folder"
+        ) from error
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(f"disk full or quota hit while writing {target}; nothing was left") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_table(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as tab-separated text with a header, atomically; floats with 6 significant digits."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write a text file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def require_file(path: str | Path, *, what: str) -> Path:
+    """Return the path when it is a readable file, else raise a named error."""
+    found = Path(path)
+    if not found.is_file():
+        raise InputError(f"{what}: no such file: {found}")
+    if not os.access(found, os.R_OK):
+        raise InputError(f"{what}: not readable: {found}")
+    return found
+
+
+@contextmanager
+def open_hdf5(path: str | Path, *, what: str, datasets: Sequence[str] = ()) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading; a missing or broken file, or dataset, is a named error."""
+    require_file(path, what=what)
+    try:
+        handle = h5py.File(path, "r")
+    except OSError as error:
+        raise StorageError(f"{what}: {path} is not a complete HDF5 file: {error}") from error
+    with handle:
+        missing = [name for name in datasets if name not in handle]
+        if missing:
+            raise StorageError(
+                f"{what}: {path} lacks {', '.join(missing)}; it has {', '.join(sorted(handle))}"
+            )
+        yield handle
+
+
+def write_regions(group: h5py.Group, regions: pd.DataFrame) -> None:
+    """Write ``chrom, start, end, name, strand`` of each region into ``group['regions']``."""
+    subgroup = group.create_group("regions")
+    for column, kind in REGION_COLUMNS.items():
+        if kind == "str":
+            subgroup.create_dataset(
+                column, data=regions[column].astype(str).to_numpy(object), dtype=h5py.string_dtype()
+            )
+        else:
+            subgroup.create_dataset(column, data=regions[column].to_numpy(np.int64))
+
+
+def read_regions(group: h5py.Group, start: int = 0, stop: int | None = None) -> pd.DataFrame:
+    """Read rows ``start:stop`` of ``group['regions']`` as a frame with the columns of REGION_COLUMNS."""
+    subgroup = group["regions"]
+    columns = {}
+    for column, kind in REGION_COLUMNS.items():
+        dataset = subgroup[column]
+        columns[column] = dataset.asstr()[start:stop] if kind == "str" else dataset[start:stop]
+    return pd.DataFrame(columns)
+
+
+def has_coordinates(regions: pd.DataFrame) -> bool:
+    """Whether the regions lie on a genome (sequences given directly have an empty ``chrom``)."""
+    return len(regions) > 0 and bool((regions["chrom"].astype(str) != "").all())
