@@ -1,15 +1,41 @@
-"""Helpers that every rule file uses: settings looked up by name, and the code a rule depends on.
+"""Helpers that every rule file uses: the resolved config, settings by name, the code a rule depends on.
 
+Purpose: one place where names of the config become paths.
+Inputs: ``config`` as Snakemake read it. Outputs: ``config`` complete and validated, and the functions below.
 Nothing here runs a job. The package is never imported (torch would load whenever Snakemake parses).
 """
 
 import re as _re
+import sys as _sys
 from pathlib import Path as _Path
 
-#: Root of the project (this file lies in workflow/rules/).
-ROOT = _Path(workflow.basedir)
+from snakemake.exceptions import WorkflowError
+
+#: Folder of the project (this file lies in workflow/rules/), also when another workflow imports it.
+ROOT = _Path(str(workflow.current_basedir)).resolve().parents[1]
 PACKAGE = ROOT / "scripts" / "cislex"
+
+_sys.path.insert(0, str(ROOT / "workflow"))
+import configuration as _configuration
+
+_sys.path.pop(0)
+
+try:
+    config = _configuration.resolve(config, ROOT / "workflow" / "schemas" / "config.schema.yaml")
+except _configuration.ConfigurationError as _error:
+    raise WorkflowError(str(_error)) from None
+
 RESULTS = config["results"].rstrip("/")
+
+
+wildcard_constraints:
+    regions="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    model="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    analysis="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    target="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    fold="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    database="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    chunk="[0-9]+",
 
 
 def code(*modules):
@@ -18,22 +44,105 @@ def code(*modules):
     An edited import does not trigger a rerun in Snakemake by itself, so rules declare these files as
     ``code=`` inputs. ``code("chunks")`` follows the ``cislex`` imports of scripts/cislex/chunks.py.
     """
-    found, queue = set(), list(modules)
+    found, seen, queue = set(), set(), list(modules)
     while queue:
         module = queue.pop()
-        as_file = PACKAGE / f"{module.replace('.', '/')}.py"
-        as_package = PACKAGE / module.replace(".", "/")
-        if as_package.is_dir():
-            paths = sorted(p for p in as_package.glob("*.py"))
-        elif as_file.is_file():
-            paths = [as_file]
-        else:
+        if module in seen:
             continue
+        seen.add(module)
+        as_file = PACKAGE / f"{module}.py"
+        as_package = PACKAGE / module
+        paths = [as_file] if as_file.is_file() else sorted(as_package.rglob("*.py"))
+        if not paths:
+            raise WorkflowError(f"code(): no module '{module}' in {PACKAGE}")
         for path in paths:
-            if path in found:
-                continue
             found.add(path)
             text = path.read_text(encoding="utf-8")
-            for name in _re.findall(r"^\s*from cislex\.([\w.]+) import|^\s*import cislex\.([\w.]+)", text, _re.M):
-                queue.append(next(part for part in name if part).split(".")[0])
+            queue += _re.findall(r"^\s*(?:from|import) cislex\.(\w+)", text, _re.M)
+            for names in _re.findall(r"^\s*from cislex import (.+)", text, _re.M):
+                queue += [name for name in _re.findall(r"\w+", names) if (PACKAGE / f"{name}.py").is_file()]
     return [str(path) for path in sorted(found)]
+
+
+def analysis_of(wildcards):
+    """Settings of the analysis that a job belongs to."""
+    return config["analyses"][wildcards.analysis]
+
+
+def regions_of(wildcards):
+    """Name of the region set of an analysis."""
+    return analysis_of(wildcards)["regions"]
+
+
+def model_of(wildcards):
+    """Name of the model of an analysis."""
+    return analysis_of(wildcards)["model"]
+
+
+def fasta_path():
+    """The genome."""
+    return config["genome"]["fasta"]
+
+
+def genome_extra():
+    """Alias table and blacklist, where the config has them, as named inputs."""
+    return {key: config["genome"][key] for key in ("aliases", "blacklist") if config["genome"][key]}
+
+
+def region_length(regions):
+    """Window length of a region set in bp: its own, or its models' input length (checked to agree)."""
+    own = config["regions"][regions]["length"]
+    if own is not None:
+        return own
+    for analysis in config["analyses"].values():
+        if analysis["regions"] == regions:
+            return config["models"][analysis["model"]]["input_length"]
+    return None
+
+
+def input_length(model):
+    """Sequence length that a model takes, in bp."""
+    return config["models"][model]["input_length"]
+
+
+def is_trained_here(model, fold):
+    """Whether train_model makes the weights of this fold."""
+    return config["models"][model]["loader"] == "trained" and config["models"][model]["folds"][fold] is None
+
+
+def weights_of(model, fold):
+    """Weights of one fold: given in the config, or made by train_model."""
+    if is_trained_here(model, fold):
+        return f"{RESULTS}/models/{model}/{fold}.pt"
+    return config["models"][model]["folds"][fold]
+
+
+def folds_of(wildcards):
+    """Names of the folds of an analysis's model, in the order of the config."""
+    return list(config["models"][model_of(wildcards)]["folds"])
+
+
+def chunks_of(wildcards):
+    """Chunk numbers of an analysis."""
+    return range(config["regions"][regions_of(wildcards)]["chunks"])
+
+
+def model_code(model):
+    """The user's Python file that builds the model, as an input that triggers reruns."""
+    module = config["models"][model]["module"]
+    return [module.rsplit(":", 1)[0]] if module else []
+
+
+def has_coordinates(regions):
+    """Whether a region set lies on the genome (sequences given directly do not)."""
+    return config["regions"][regions]["peaks"] is not None
+
+
+def all_targets(path, *, coordinates_only=False):
+    """``path`` (with {analysis} and {target}) for every target of every analysis."""
+    return [
+        f"{RESULTS}/{path.format(analysis=name, target=target)}"
+        for name, analysis in config["analyses"].items()
+        for target in analysis["targets"]
+        if has_coordinates(analysis["regions"]) or not coordinates_only
+    ]

@@ -1,0 +1,64 @@
+# Every command a reader needs. `make demo` works on a bare machine with Python 3.11.
+PYTHON ?= python3
+CORES ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= config/config.yaml
+RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
+
+# glibc returns freed memory to the system at once by default; page faults then dominate small batches.
+export MALLOC_MMAP_THRESHOLD_ = 4294967296
+export MALLOC_TRIM_THRESHOLD_ = 4294967296
+
+.PHONY: help environment bedtools demo yeast test unit lint integration clean
+
+help:
+	@echo "make demo    synthetic genome with known motifs, from nothing to results/demo/report.html"
+	@echo "make yeast   real yeast genome and ChIP-exo peaks (downloads, or CISLEX_MIRROR=<folder>)"
+	@echo "make run CONFIG=my.yaml    your own config"
+	@echo "make test    lint, types, unit and integration tests"
+
+$(VENV)/.installed: requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	touch $@
+
+environment: $(VENV)/.installed bedtools
+
+bedtools:
+	@command -v bedtools >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing bedtools"; apt-get update -qq && apt-get install -y -qq --no-install-recommends bedtools; \
+	  else \
+	    echo "bedtools is missing: install it (Debian, Ubuntu: apt install bedtools; conda: bioconda::bedtools)"; exit 1; \
+	  fi; }
+
+demo: environment
+	$(RUN)
+	@echo "open results/demo/report.html"
+
+yeast: environment
+	$(RUN) --configfile config/yeast.yaml
+	@echo "open results/yeast/report.html"
+
+.PHONY: run
+run: environment
+	$(RUN) --configfile $(CONFIG)
+
+lint: environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+unit: environment
+	$(BIN)/python -m pytest -m "not workflow" --cov --cov-report=term:skip-covered
+
+integration: environment
+	$(BIN)/python -m pytest tests/integration -m workflow
+
+test: lint unit integration
+
+clean:
+	rm -rf results .snakemake

@@ -1,0 +1,38 @@
+"""cislex: from peaks and a trained model to attributions, motifs and a report.
+
+The whole plan: one include per stage, in the order in which data flow. `rule all` asks for the report,
+which needs everything else. Settings: config/README.md. Outputs: docs/output.md.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if "analyses" not in config:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/resources.smk"
+include: "workflow/rules/simulation.smk"
+include: "workflow/rules/regions.smk"
+include: "workflow/rules/sequences.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/prediction.smk"
+include: "workflow/rules/attribution.smk"
+include: "workflow/rules/aggregation.smk"
+include: "workflow/rules/tracks.smk"
+include: "workflow/rules/motifs.smk"
+include: "workflow/rules/annotation.smk"
+include: "workflow/rules/hits.smk"
+include: "workflow/rules/truth.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        report=f"{RESULTS}/report.html",
+        config=f"{RESULTS}/config.yaml",
+        tracks=all_targets("{analysis}/{target}/contributions.bw", coordinates_only=True),

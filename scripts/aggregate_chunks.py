@@ -1,0 +1,31 @@
+"""Join the chunks and folds of one target into one checked file (rule aggregate_chunks)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+from cislex.aggregation import Gate, aggregate_chunks
+
+
+def main(sequences: str, chunks: dict, out: str, qc: str, target: str, gate: dict) -> None:
+    """Run the stage with plain arguments."""
+    aggregate_chunks(sequences, chunks, out, qc, target=target, gate=Gate(**gate))
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    per_fold = len(smk.input.chunks) // len(smk.params.folds)
+    main(
+        sequences=smk.input.sequences,
+        chunks={
+            fold: smk.input.chunks[i * per_fold : (i + 1) * per_fold]
+            for i, fold in enumerate(smk.params.folds)
+        },
+        out=smk.output.attributions,
+        qc=smk.output.qc,
+        target=smk.wildcards.target,
+        gate=smk.params.gate,
+    )

@@ -1,0 +1,29 @@
+"""Attribute one chunk of regions by one fold of the model (rule attribute_chunk)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+from cislex.chunks import ChunkJob, attribute_chunk
+
+
+def main(sequences: str, weights: str, out: str, job: dict, model: dict, threads: int, **options) -> None:
+    """Run the stage with plain arguments."""
+    attribute_chunk(sequences, weights, out, ChunkJob(**job), **model, threads=threads, **options)
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    main(
+        sequences=smk.input.sequences,
+        weights=smk.input.weights,
+        out=smk.output.chunk,
+        job={**smk.params.job, "chunk": int(smk.wildcards.chunk), "fold": smk.wildcards.fold},
+        model=smk.params.model,
+        threads=smk.threads,
+        batch_size=smk.params.batch_size,
+        device=smk.params.device,
+    )

@@ -1,0 +1,219 @@
+"""Architectures that ``train_model`` can train: small, well-known, and built from a name and plain numbers.
+
+Every one takes one-hot sequences (N, 4, L) float32 and returns logits (N, tasks), no sigmoid.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from cislex.errors import ConfigError
+
+
+class CNN(nn.Module):
+    """Two convolutions, each with batch normalisation, and a global maximum.
+
+    Conv(4 → filters) → BatchNorm → ReLU → MaxPool → Conv → BatchNorm → ReLU → maximum over positions → Dropout
+    → Linear.
+
+    Parameters
+    ----------
+    tasks
+        Number of logits.
+    input_length
+        Sequence length in bp; a model takes this length only.
+    filters
+        Filters of both convolutions.
+    kernel, second_kernel
+        Their widths, in bp and in pooled positions.
+    pool
+        Width of the maximum pooling after the first.
+    dropout
+        Share of the features dropped in training.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: int,
+        input_length: int,
+        filters: int = 48,
+        kernel: int = 19,
+        pool: int = 4,
+        second_kernel: int = 5,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        pooled = (input_length - kernel + 1) // pool
+        positions = pooled - second_kernel + 1
+        _require_length(positions, input_length)
+        self.features = nn.Sequential(
+            nn.Conv1d(4, filters, kernel),
+            nn.BatchNorm1d(filters),
+            nn.ReLU(),
+            nn.MaxPool1d(pool),
+            nn.Conv1d(filters, filters, second_kernel),
+            nn.BatchNorm1d(filters),
+            nn.ReLU(),
+            nn.MaxPool1d(positions),
+        )
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(filters, tasks))
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """Logits (N, tasks) of one-hot sequences (N, 4, L)."""
+        return self.head(self.features(sequences))
+
+
+class CNNLSTM(nn.Module):
+    """A convolution finds motifs; a bidirectional LSTM reads their order; a dense layer decides.
+
+    Parameters
+    ----------
+    tasks, input_length, filters, kernel, pool, dropout
+        As of :class:`CNN`.
+    hidden
+        Hidden units of the LSTM in each direction.
+    dense
+        Units of the dense layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: int,
+        input_length: int,
+        filters: int = 48,
+        kernel: int = 19,
+        pool: int = 8,
+        hidden: int = 32,
+        dense: int = 64,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        _require_length((input_length - kernel + 1) // pool, input_length)
+        self.hidden = hidden
+        self.motifs = nn.Sequential(
+            nn.Conv1d(4, filters, kernel), nn.BatchNorm1d(filters), nn.ReLU(), nn.MaxPool1d(pool)
+        )
+        self.lstm = nn.LSTM(filters, hidden, batch_first=True, bidirectional=True)
+        self.head = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(2 * hidden, dense), nn.ReLU(), nn.Linear(dense, tasks)
+        )
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """Logits (N, tasks) of one-hot sequences (N, 4, L)."""
+        states, _ = self.lstm(self.motifs(sequences).transpose(1, 2))
+        last = torch.cat([states[:, -1, : self.hidden], states[:, 0, self.hidden :]], dim=1)
+        return self.head(last)
+
+
+class _Residual(nn.Module):
+    """One dilated convolution whose output is added to its input."""
+
+    def __init__(self, filters: int, dilation: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(filters, filters, 3, padding=dilation, dilation=dilation)
+        self.activation = nn.ReLU()
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden + self.activation(self.conv(hidden))
+
+
+class BPNet(nn.Module):
+    """Dilated residual convolutions (Avsec et al. 2021), a counts head and, if asked, a profile head.
+
+    Parameters
+    ----------
+    tasks, input_length, filters
+        As of :class:`CNN`.
+    layers
+        Dilated layers; layer i has dilation 2**i.
+    kernel, profile_kernel
+        Odd widths of the first convolution and of the profile head, in bp.
+    profile
+        Also return profile logits; the output is then a dict.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: int,
+        input_length: int,
+        filters: int = 64,
+        layers: int = 8,
+        kernel: int = 21,
+        profile: bool = False,
+        profile_kernel: int = 75,
+    ) -> None:
+        super().__init__()
+        _require_length(input_length - kernel + 1, input_length)
+        if kernel % 2 == 0 or profile_kernel % 2 == 0:
+            raise ConfigError(f"kernel and profile_kernel must be odd; found {kernel} and {profile_kernel}")
+        self.first = nn.Sequential(nn.Conv1d(4, filters, kernel, padding=kernel // 2), nn.ReLU())
+        self.body = nn.Sequential(*(_Residual(filters, 2**i) for i in range(1, layers + 1)))
+        self.counts = nn.Linear(filters, tasks)
+        self.profile = (
+            nn.Conv1d(filters, tasks, profile_kernel, padding=profile_kernel // 2) if profile else None
+        )
+
+    def forward(self, sequences: Tensor) -> Tensor | dict[str, Tensor]:
+        """Logits (N, tasks); with a profile ``{"profile": (N, tasks, L), "counts": (N, tasks)}``."""
+        hidden = self.body(self.first(sequences))
+        counts = self.counts(hidden.mean(dim=-1))
+        if self.profile is None:
+            return counts
+        return {"profile": self.profile(hidden), "counts": counts}
+
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"cnn": CNN, "cnn_lstm": CNNLSTM, "bpnet": BPNet}
+
+
+def build(architecture: str, **hyperparameters: int | float | bool) -> nn.Module:
+    """Build an untrained model from its name.
+
+    Parameters
+    ----------
+    architecture
+        ``cnn``, ``cnn_lstm`` or ``bpnet``.
+    **hyperparameters
+        ``tasks`` and ``input_length`` always; the rest has defaults, see the classes of this module.
+
+    Raises
+    ------
+    ConfigError
+        When the name or a hyperparameter does not exist, or a value is out of range.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ConfigError(f"architecture is {architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
+    known = inspect.signature(ARCHITECTURES[architecture]).parameters
+    unknown = sorted(set(hyperparameters) - set(known))
+    missing = [
+        name for name, p in known.items() if p.default is inspect.Parameter.empty and name not in hyperparameters
+    ]
+    if unknown or missing:
+        raise ConfigError(
+            f"hyperparameters of {architecture}: unknown {', '.join(unknown) or 'none'}, missing "
+            f"{', '.join(missing) or 'none'}; it takes {', '.join(known)}"
+        )
+    for name, value in hyperparameters.items():
+        _require_range(architecture, name, value)
+    return ARCHITECTURES[architecture](**hyperparameters)
+
+
+def _require_range(architecture: str, name: str, value: int | float | bool) -> None:
+    if name == "profile":
+        return
+    if name == "dropout":
+        if not 0 <= value < 1:
+            raise ConfigError(f"dropout of {architecture} is {value}; expected 0 ≤ dropout < 1")
+    elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{name} of {architecture} is {value!r}; expected a whole number of at least 1")
+
+
+def _require_length(positions: int, input_length: int) -> None:
+    if positions < 1:
+        raise ConfigError(f"input_length is {input_length} bp: too short for the kernels and the pooling")

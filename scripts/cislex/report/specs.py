@@ -1,0 +1,119 @@
+"""What the report is made from: names and paths, given by the caller.
+
+A path that is given must exist; ``None`` says that this run has no such file, and the page says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cislex.storage import require_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionSet:
+    """One set of regions.
+
+    Parameters
+    ----------
+    name
+        Its name in the config.
+    regions
+        ``regions.bed``, or ``None`` for sequences given directly.
+    dropped
+        ``dropped.tsv``, or ``None``.
+    sequences
+        ``sequences.h5``: counts the rows where there is no ``regions.bed``.
+    """
+
+    name: str
+    regions: str | Path | None = None
+    dropped: str | Path | None = None
+    sequences: str | Path | None = None
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"region set {self.name}", self.regions, self.dropped, self.sequences)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """One fold of a model that was trained in this run: its training curve and held-out scores."""
+
+    name: str
+    fold: str
+    training: str | Path | None = None
+    evaluation: str | Path | None = None
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"model {self.name}, {self.fold}", self.training, self.evaluation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisTarget:
+    """One target of one analysis.
+
+    Parameters
+    ----------
+    analysis, target
+        Names in the config.
+    region_set, model
+        Which regions and model the analysis uses.
+    attributions
+        ``attributions.h5``.
+    motifs
+        ``motifs.tsv``.
+    logos
+        Folder with the files that the column ``logo`` of ``motifs.tsv`` names.
+    qc
+        ``qc.tsv``; without it the deltas are read from ``attributions.h5``.
+    hits
+        ``hits.bed.gz``, or ``None`` where hits were not called.
+    truth
+        ``truth.tsv``, or ``None`` for real data.
+    limit
+        Largest relative delta that passes; ``None`` where nothing was gated.
+    settings
+        The analysis's settings, shown as they are.
+    files
+        Further files to link.
+    """
+
+    analysis: str
+    target: str
+    region_set: str
+    model: str
+    attributions: str | Path
+    motifs: str | Path
+    logos: str | Path | None = None
+    qc: str | Path | None = None
+    hits: str | Path | None = None
+    truth: str | Path | None = None
+    limit: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str | Path, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Analysis and target in one name."""
+        return f"{self.analysis} / {self.target}"
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of this target that the page links to, in the order of the work flow."""
+        given = (self.attributions, self.qc, self.motifs, self.hits, self.truth, *self.files)
+        return [Path(path) for path in given if path is not None]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"analysis {self.analysis}, target {self.target}", *self.links)
+
+
+def _require(what: str, *paths: str | Path | None) -> None:
+    for path in paths:
+        if path is not None:
+            require_file(path, what=f"report: {what}")

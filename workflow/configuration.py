@@ -1,0 +1,204 @@
+"""Reading the config: sheets, placeholders, defaults and validation, with messages that help.
+
+Plain Python without the package, so that Snakemake parses the workflow without loading torch.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+#: Sections that may be the path of a TSV sheet instead of a mapping.
+SHEETS = ("regions", "models", "analyses")
+
+
+class ConfigurationError(Exception):
+    """The config cannot be used; the message names the key, what was found and what is valid."""
+
+
+def resolve(config: dict[str, Any], schema_path: Path) -> dict[str, Any]:
+    """Return the complete config: sheets read, defaults filled, placeholders replaced, validated.
+
+    Parameters
+    ----------
+    config
+        The config as read from YAML; not changed.
+    schema_path
+        The JSON schema (YAML).
+
+    Returns
+    -------
+    dict
+        A config that, written to a file, gives the same run.
+
+    Raises
+    ------
+    ConfigurationError
+        With every problem found, one a line.
+    """
+    schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+    resolved = copy.deepcopy(dict(config))
+    for section in SHEETS:
+        if isinstance(resolved.get(section), str):
+            resolved[section] = read_sheet(Path(resolved[section]), section)
+    problems = list(_problems(resolved, schema))
+    if problems:
+        raise ConfigurationError("the config cannot be used:\n  " + "\n  ".join(problems))
+    _fill_defaults(resolved, schema, schema)
+    resolved = _replace(resolved, "{results}", resolved["results"].rstrip("/"))
+    problems = list(_cross_checks(resolved))
+    if problems:
+        raise ConfigurationError("the config cannot be used:\n  " + "\n  ".join(problems))
+    return resolved
+
+
+def read_sheet(path: Path, section: str) -> dict[str, Any]:
+    """Read a TSV sheet: one row an entry, ``name`` first, ``a.b`` for nested keys, JSON or text cells.
+
+    Empty cells are left out, so that the default applies.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"{section}: no such sheet: {path}")
+    with path.open(newline="", encoding="utf-8") as handle:
+        rows = csv.DictReader(handle, delimiter="\t")
+        if not rows.fieldnames or "name" not in rows.fieldnames:
+            raise ConfigurationError(f"{section}: {path} needs a column 'name'; it has {rows.fieldnames}")
+        entries: dict[str, Any] = {}
+        for line, row in enumerate(rows, start=2):
+            name = row.pop("name")
+            if None in row or None in row.values():
+                raise ConfigurationError(f"{section}: {path}:{line} has another number of cells than the header")
+            if not name or name in entries:
+                raise ConfigurationError(f"{section}: {path}:{line}: name {name!r} is empty or used twice")
+            entries[name] = {}
+            for key, text in row.items():
+                if text != "":
+                    _assign(entries[name], key.split("."), _cell(text))
+    return entries
+
+
+def _cell(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _assign(entry: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        entry = entry.setdefault(key, {})
+    entry[keys[-1]] = value
+
+
+def _problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path]):
+        yield from _describe(error)
+
+
+def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
+    where = ".".join(str(part) for part in error.absolute_path) or "top level"
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        valid = sorted(error.schema.get("properties", {}))
+        for key in sorted(set(map(str, error.instance)) - set(valid)):
+            near = difflib.get_close_matches(key, valid, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
+            yield f"{where}: unknown key '{key}'; {hint}"
+    elif error.validator == "oneOf" and error.context:
+        if "required" in {e.validator for e in error.context} and where.startswith("regions."):
+            yield f"{where}: give exactly one of peaks, fasta, hdf5"
+            return
+        inner = [e for e in error.context if e.validator != "type" or e.instance is not error.instance]
+        for nested in inner or [error]:
+            if nested is error:
+                yield f"{where}: {error.message}"
+            else:
+                yield from _describe(nested)
+    else:
+        yield f"{where}: {error.message}"
+
+
+def _fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
+    schema = _dereference(schema, root)
+    if not isinstance(value, dict):
+        return
+    for option in schema.get("oneOf", []):
+        option = _dereference(option, root)
+        if option.get("type") == "object":
+            _fill_defaults(value, option, root)
+    known = schema.get("properties", {})
+    for key, raw in known.items():
+        part = _dereference(raw, root)
+        if key not in value and "default" in part:
+            value[key] = copy.deepcopy(part["default"])
+        if key in value:
+            _fill_defaults(value[key], part, root)
+    others = schema.get("additionalProperties")
+    if isinstance(others, dict):
+        for key, entry in value.items():
+            if key not in known:
+                _fill_defaults(entry, others, root)
+
+
+def _dereference(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    found: Any = root
+    for part in schema["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return {**found, **{key: entry for key, entry in schema.items() if key != "$ref"}}
+
+
+def _replace(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(old, new)
+    if isinstance(value, list):
+        return [_replace(item, old, new) for item in value]
+    if isinstance(value, dict):
+        return {key: _replace(item, old, new) for key, item in value.items()}
+    return value
+
+
+def _cross_checks(config: dict[str, Any]) -> Iterator[str]:
+    """What a JSON schema cannot say: names that refer to each other, lengths that must agree."""
+    lengths: dict[str, dict[int, str]] = {}
+    for name, analysis in config["analyses"].items():
+        for key, section in (("regions", "regions"), ("model", "models")):
+            if analysis[key] not in config[section]:
+                yield f"analyses.{name}.{key}: no '{analysis[key]}' in {section}: {', '.join(config[section])}"
+        if analysis["model"] in config["models"]:
+            length = config["models"][analysis["model"]]["input_length"]
+            lengths.setdefault(analysis["regions"], {})[length] = name
+    for name, regions in config["regions"].items():
+        wanted = lengths.get(name, {})
+        if regions["length"] is not None:
+            wanted = {**wanted, regions["length"]: "its own length"}
+        if len(wanted) > 1:
+            found = ", ".join(f"{length} ({who})" for length, who in wanted.items())
+            yield f"regions.{name}: one set of regions has one length, but these differ: {found}"
+        if not wanted and regions["peaks"] is not None:
+            yield f"regions.{name}: no analysis uses it and it has no length: remove it or give one"
+        if regions["hdf5"] is not None and regions["dataset"] is None:
+            yield f"regions.{name}: hdf5 needs the name of the dataset"
+    for name, model in config["models"].items():
+        yield from _model_checks(name, model)
+
+
+def _model_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
+    trained = model["loader"] == "trained"
+    if trained and model["training"] is None and None in model["folds"].values():
+        yield f"models.{name}: a trained model needs 'training', or a weights file for every fold"
+    if not trained and model["training"] is not None:
+        yield f"models.{name}: 'training' goes with loader: trained, not {model['loader']}"
+    if not trained and None in model["folds"].values():
+        yield f"models.{name}.folds: loader {model['loader']} needs a weights file for every fold"
+    if model["loader"] == "factory" and model["module"] is None:
+        yield f"models.{name}: loader factory needs module: path/to/model.py:function"

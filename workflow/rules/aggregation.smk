@@ -1,0 +1,36 @@
+"""Aggregation: the chunks and folds of one target become one checked file.
+
+Purpose: mean over folds, their spread, and the quality gate on the completeness error.
+Inputs: sequences.h5, every chunk of every fold. Outputs: {analysis}/{target}/attributions.h5 and qc.tsv.
+"""
+
+
+rule aggregate_chunks:
+    input:
+        sequences=lambda wildcards: f"{RESULTS}/regions/{regions_of(wildcards)}/sequences.h5",
+        chunks=lambda wildcards: [
+            f"{RESULTS}/{wildcards.analysis}/chunks/{fold}/{chunk}.h5"
+            for fold in folds_of(wildcards)
+            for chunk in chunks_of(wildcards)
+        ],
+        code=code("aggregation"),
+    output:
+        attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
+        qc=f"{RESULTS}/{{analysis}}/{{target}}/qc.tsv",
+    log:
+        f"{RESULTS}/logs/aggregate_chunks/{{analysis}}/{{target}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/aggregate_chunks/{{analysis}}/{{target}}.tsv"
+    params:
+        folds=folds_of,
+        gate=lambda wildcards: analysis_of(wildcards)["qc"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    conda:
+        "../../envs/torch.yaml"
+    message:
+        "Join the chunks of {wildcards.analysis}, target {wildcards.target}, and check completeness"
+    script:
+        "../../scripts/aggregate_chunks.py"

@@ -1,0 +1,48 @@
+"""Attribution: how much each base of each region moves the prediction.
+
+Purpose: one job per chunk of regions and fold of the model, all targets at once, on a GPU where there is one.
+Inputs: sequences.h5, the weights of the fold. Outputs: {analysis}/chunks/{fold}/{chunk}.h5.
+"""
+
+
+def _chunk_output(path):
+    """Chunk files are temporary unless some analysis keeps them."""
+    return path if any(a["keep_chunks"] for a in config["analyses"].values()) else temp(path)
+
+
+rule attribute_chunk:
+    input:
+        sequences=lambda wildcards: f"{RESULTS}/regions/{regions_of(wildcards)}/sequences.h5",
+        weights=lambda wildcards: weights_of(model_of(wildcards), wildcards.fold),
+        module=lambda wildcards: model_code(model_of(wildcards)),
+        code=code("chunks"),
+    output:
+        chunk=_chunk_output(f"{RESULTS}/{{analysis}}/chunks/{{fold}}/{{chunk}}.h5"),
+    log:
+        f"{RESULTS}/logs/attribute_chunk/{{analysis}}/{{fold}}/{{chunk}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/attribute_chunk/{{analysis}}/{{fold}}/{{chunk}}.tsv"
+    params:
+        job=lambda wildcards: {
+            "chunks": len(chunks_of(wildcards)),
+            "targets": analysis_of(wildcards)["targets"],
+            "method": analysis_of(wildcards)["method"],
+            "seed": config["seed"],
+            "same_references": analysis_of(wildcards)["same_references"],
+            "precision": analysis_of(wildcards)["precision"],
+        },
+        model=lambda wildcards: {
+            key: config["models"][model_of(wildcards)][key] for key in ("loader", "module", "trust_pickle")
+        },
+        batch_size=lambda wildcards: analysis_of(wildcards)["batch_size"],
+        device=lambda wildcards: analysis_of(wildcards)["device"],
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    conda:
+        "../../envs/torch.yaml"
+    message:
+        "Attribute predictions to bases: {wildcards.analysis}, {wildcards.fold}, chunk {wildcards.chunk}"
+    script:
+        "../../scripts/attribute_chunk.py"
