@@ -10,7 +10,7 @@ min_version("9.0")
 
 if "analyses" not in config:
 
-    configfile: "config/config.yaml"
+    configfile: str(workflow.source_path("config/config.yaml"))
 
 
 include: "workflow/rules/common.smk"
@@ -28,6 +28,7 @@ include: "workflow/rules/annotation.smk"
 include: "workflow/rules/hits.smk"
 include: "workflow/rules/truth.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/snapshot.smk"
 
 
 rule all:
@@ -35,4 +36,5 @@ rule all:
     input:
         report=f"{RESULTS}/report.html",
         config=f"{RESULTS}/config.yaml",
+        predictions=expand(f"{RESULTS}/{{analysis}}/predictions.tsv", analysis=config["analyses"]),
         tracks=all_targets("{analysis}/{target}/contributions.bw", coordinates_only=True),

@@ -53,7 +53,7 @@ def resolve(config: dict[str, Any], schema_path: Path) -> dict[str, Any]:
     if problems:
         raise ConfigurationError("the config cannot be used:\n  " + "\n  ".join(problems))
     _fill_defaults(resolved, schema, schema)
-    resolved = _replace(resolved, "{results}", resolved["results"].rstrip("/"))
+    resolved = replace(resolved, "{results}", resolved["results"].rstrip("/"))
     problems = list(_cross_checks(resolved))
     if problems:
         raise ConfigurationError("the config cannot be used:\n  " + "\n  ".join(problems))
@@ -157,13 +157,14 @@ def _dereference(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]
     return {**found, **{key: entry for key, entry in schema.items() if key != "$ref"}}
 
 
-def _replace(value: Any, old: str, new: str) -> Any:
+def replace(value: Any, old: str, new: str) -> Any:
+    """Replace text in every string of nested lists and mappings."""
     if isinstance(value, str):
         return value.replace(old, new)
     if isinstance(value, list):
-        return [_replace(item, old, new) for item in value]
+        return [replace(item, old, new) for item in value]
     if isinstance(value, dict):
-        return {key: _replace(item, old, new) for key, item in value.items()}
+        return {key: replace(item, old, new) for key, item in value.items()}
     return value
 
 

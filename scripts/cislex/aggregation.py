@@ -288,7 +288,7 @@ def _attributes(
     failed: NDArray[np.bool_],
 ) -> dict[str, Any]:
     chunk_digests = [str(a["content_digest"]) for fold in folds.values() for a in fold.attributes]
-    fallbacks = sorted({f for fold in folds.values() for a in fold.attributes for f in json.loads(a["fallbacks"])})
+    notes = sorted({note for fold in folds.values() for a in fold.attributes for note in json.loads(a["notes"])})
     return provenance.to_attributes(
         {
             **{key: value for key, value in shared.items() if key != "targets"},
@@ -300,7 +300,7 @@ def _attributes(
             "seed": int(next(iter(folds.values())).attributes[0]["seed"]),
             "source_digest": store.source_digest,
             "chunks_digest": provenance.digest_strings(chunk_digests),
-            "fallbacks": fallbacks,
+            "notes": notes,
             "max_relative_delta_limit": gate.max_relative_delta,
             "on_fail": gate.on_fail,
             "n_over_limit": int(failed.sum()),

@@ -17,8 +17,8 @@ from cislex.errors import ConfigError
 class CNN(nn.Module):
     """Two convolutions, each with batch normalisation, and a global maximum.
 
-    Conv(4 → filters) → BatchNorm → ReLU → MaxPool → Conv → BatchNorm → ReLU → maximum over positions → Dropout
-    → Linear.
+    Conv(4 → filters) → BatchNorm → ReLU → MaxPool → Conv → BatchNorm → ReLU → maximum over positions
+    → Dropout → Linear.
 
     Parameters
     ----------
@@ -192,7 +192,9 @@ def build(architecture: str, **hyperparameters: int | float | bool) -> nn.Module
     known = inspect.signature(ARCHITECTURES[architecture]).parameters
     unknown = sorted(set(hyperparameters) - set(known))
     missing = [
-        name for name, p in known.items() if p.default is inspect.Parameter.empty and name not in hyperparameters
+        name
+        for name, p in known.items()
+        if p.default is inspect.Parameter.empty and name not in hyperparameters
     ]
     if unknown or missing:
         raise ConfigError(

@@ -24,7 +24,7 @@ from cislex import provenance, settings, targets
 from cislex.attribution import Attribution, attribute_batches
 from cislex.errors import ConfigError, InputError
 from cislex.logs import get_logger
-from cislex.models import load_model
+from cislex.models import check_model, load_model
 from cislex.sequences import SequenceStore
 from cislex.storage import FORMAT_VERSION, atomic_path
 
@@ -116,6 +116,7 @@ def attribute_chunk(
     loaded = load_model(loader, weights=weights, module=module, trust_pickle=trust_pickle)
     with SequenceStore(sequences) as store, atomic_path(out) as temporary:
         start, stop = job.bounds(store.n)
+        check_model(loaded, store.length)
         logger.info("chunk %d of %d: rows %d to %d of %d", job.chunk + 1, job.chunks, start, stop, store.n)
         began = time.monotonic()
         with h5py.File(temporary, "w") as handle:
@@ -135,7 +136,7 @@ def attribute_chunk(
                 for rows, results in batches:
                     writer.write(rows.start + first - start, results)
             seconds = time.monotonic() - began
-            stage = {**dataclasses.asdict(job), "model": loaded.digest, "sequences": store.content_digest}
+            stage = {**dataclasses.asdict(job), "model": loaded.digest, "sequences": store.source_digest}
             del stage["chunk"]
             handle.attrs.update(
                 provenance.to_attributes(
@@ -149,7 +150,7 @@ def attribute_chunk(
                         "model_digest": loaded.digest,
                         "stage_digest": provenance.digest_json({**stage, "fold": None, "model": None}),
                         "content_digest": writer.digest(),
-                        "fallbacks": sorted(writer.fallbacks),
+                        "notes": sorted(writer.notes),
                         "versions": provenance.versions(),
                         "device": device,
                         "regions_per_second": (stop - start) / max(seconds, 1e-9),
@@ -193,7 +194,7 @@ class _ChunkWriter:
         self.groups = [handle.create_group(f"targets/{name}") for name in names]
         self.n = n
         self.hasher = hashlib.blake2b(digest_size=16)
-        self.fallbacks: set[str] = set()
+        self.notes: set[str] = set()
         rows = rows_per_hdf5_chunk(length)
         for group in self.groups:
             create_array(group, "hypothetical", (n, 4, length), "f4", rows=rows)
@@ -203,7 +204,7 @@ class _ChunkWriter:
     def write(self, first: int, results: Sequence[Attribution]) -> None:
         """Write one batch of every target at row ``first`` of the chunk."""
         for group, result in zip(self.groups, results, strict=True):
-            self.fallbacks.update(result.fallbacks)
+            self.notes.update(f"{key}: {value}" for key, value in result.notes.items())
             arrays = {
                 "hypothetical": result.hypothetical,
                 "baseline": result.baseline,

@@ -6,15 +6,10 @@ Weights are read with ``weights_only=True``; arbitrary pickles only with ``trust
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol
 
 import torch
@@ -23,9 +18,17 @@ from torch import Tensor, nn
 from cislex import architectures
 from cislex.errors import CislexError, ConfigError, ModelError, offenders
 from cislex.provenance import digest_file, digest_strings
-
-#: Wrappers that other tools put around a state dict in a checkpoint.
-STATE_KEYS = ("state_dict", "model_state_dict", "model")
+from cislex.weights import (
+    find_state,
+    function_of,
+    import_file,
+    importable,
+    keys_of,
+    load_state,
+    read_checkpoint,
+    reading,
+    split_module,
+)
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,12 @@ class TrainedLoader:
 
     def load(self, weights: Path) -> tuple[nn.Module, int | None]:
         """Build the architecture that the checkpoint names and load its weights."""
-        checkpoint = _torch_load(weights)
-        missing = {"architecture", "hyperparameters", "state_dict"} - set(_keys(checkpoint))
+        checkpoint = read_checkpoint(weights)
+        missing = {"architecture", "hyperparameters", "state_dict"} - set(keys_of(checkpoint))
         if missing:
             raise ModelError(
                 f"{weights}: not a checkpoint of train_model: it lacks {', '.join(sorted(missing))}; it has "
-                f"{offenders(_keys(checkpoint)) or 'no keys'}. For weights of another program use loader: factory"
+                f"{offenders(keys_of(checkpoint)) or 'no keys'}. For other weights use loader: factory"
             )
         model = architectures.build(checkpoint["architecture"], **checkpoint["hyperparameters"])
         load_state(model, checkpoint["state_dict"], source=weights)
@@ -88,10 +91,10 @@ class FactoryLoader:
 
     def load(self, weights: Path) -> tuple[nn.Module, int | None]:
         """Call the factory and load the weights into what it returns."""
-        state = _state_dict(_torch_load(weights), weights)
+        state = find_state(read_checkpoint(weights), weights)
         path, name = split_module(self.module)
-        with _importable(path):
-            factory = _function(_import(path), name, path)
+        with importable(path):
+            factory = function_of(import_file(path), name, path)
             try:
                 model = factory()
             except Exception as error:
@@ -121,11 +124,11 @@ class PickledLoader:
         """Unpickle the model."""
         if not self.trust_pickle:
             raise ModelError(
-                f"{weights}: loading a pickled model runs whatever code the file holds; set trust_pickle: true "
-                "if you trust its origin, or save its state dict and use loader: factory"
+                f"{weights}: loading a pickled model runs whatever code the file holds; set trust_pickle: "
+                "true if you trust its origin, or save its state dict and use loader: factory"
             )
-        with _importable(split_module(self.module)[0] if self.module else None):
-            model = _torch_load(weights, weights_only=False)
+        with importable(split_module(self.module)[0] if self.module else None):
+            model = read_checkpoint(weights, weights_only=False)
         if not isinstance(model, nn.Module):
             raise ModelError(
                 f"{weights}: holds {type(model).__name__}, expected a torch.nn.Module; "
@@ -140,7 +143,7 @@ class ExportedLoader:
 
     def load(self, weights: Path) -> tuple[nn.Module, int | None]:
         """Read the program as a module."""
-        with _reading(weights):
+        with reading(weights):
             program = torch.export.load(weights)
         return program.module(), None
 
@@ -151,7 +154,7 @@ class TorchscriptLoader:
 
     def load(self, weights: Path) -> tuple[nn.Module, int | None]:
         """Read the program as a module."""
-        with _reading(weights), warnings.catch_warnings():
+        with reading(weights), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit itself, for torch.export
             return torch.jit.load(str(weights), map_location="cpu"), None
 
@@ -176,12 +179,10 @@ def make_loader(loader: str, *, module: str | None = None, trust_pickle: bool = 
         "torchscript": TorchscriptLoader,
     }
     if loader not in plain:
-        raise ConfigError(f"loader is {loader!r}; expected one of {', '.join(sorted([*plain, *OTHER]))}")
+        raise ConfigError(
+            f"loader is {loader!r}; expected one of {', '.join(['factory', 'pickled', *plain])}"
+        )
     return plain[loader]()
-
-
-#: Loaders that take settings.
-OTHER = ("factory", "pickled")
 
 
 def load_model(
@@ -236,7 +237,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
     except RuntimeError as error:
         raise ConfigError(f"device is {device!r}; expected auto, cpu, cuda or cuda:0, cuda:1, …") from error
     if found.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device is {device!r}, but torch sees no CUDA device here; use device: auto or cpu")
+        raise ConfigError(
+            f"device is {device!r}, but torch sees no CUDA device here; use device: auto or cpu"
+        )
     return found
 
 
@@ -264,17 +267,21 @@ def name_outputs(output: Any, names: Sequence[str] = ()) -> dict[str, Tensor]:
         named = {str(key): value for key, value in output.items()}
     elif isinstance(output, tuple | list):
         if names and len(names) != len(output):
-            raise ModelError(f"outputs names {len(names)} tensors ({', '.join(names)}); the model returns {len(output)}")
+            raise ModelError(
+                f"outputs names {len(names)} tensors ({', '.join(names)}); the model returns {len(output)}"
+            )
         named = dict(zip(names or [f"output_{i}" for i in range(len(output))], output, strict=True))
     else:
         named = {names[0] if len(names) == 1 else "output": output}
-    wrong = [f"{key}: {type(value).__name__}" for key, value in named.items() if not isinstance(value, Tensor)]
+    wrong = [
+        f"{key}: {type(value).__name__}" for key, value in named.items() if not isinstance(value, Tensor)
+    ]
     if wrong or not named:
         raise ModelError(f"the model must return tensors; found {offenders(wrong) or 'no output'}")
     return named
 
 
-def check_model(loaded: LoadedModel, length: int) -> dict[str, tuple[int, ...]]:
+def check_model(loaded: LoadedModel, length: int, *, names: Sequence[str] = ()) -> dict[str, tuple[int, ...]]:
     """Try the model on two fixed sequences of the regions' length, before the expensive work.
 
     Parameters
@@ -283,6 +290,8 @@ def check_model(loaded: LoadedModel, length: int) -> dict[str, tuple[int, ...]]:
         The model.
     length
         Length of the regions in bp.
+    names
+        Names of the outputs, see ``name_outputs``.
 
     Returns
     -------
@@ -296,15 +305,15 @@ def check_model(loaded: LoadedModel, length: int) -> dict[str, tuple[int, ...]]:
     """
     if loaded.input_length is not None and loaded.input_length != length:
         raise ModelError(
-            f"the model takes {loaded.input_length} bp and the regions are {length} bp long; set the regions' "
-            "length or the model's input_length"
+            f"the model takes {loaded.input_length} bp and the regions are {length} bp long; set the "
+            "regions' length or the model's input_length"
         )
     device = next((tensor.device for tensor in loaded.model.parameters()), torch.device("cpu"))
     codes = (torch.arange(length) * 7 // 3 + torch.arange(2)[:, None]) % 4
     onehot = nn.functional.one_hot(codes, 4).transpose(1, 2).to(device, torch.float32).contiguous()
     try:
         with torch.inference_mode():
-            outputs = name_outputs(loaded.model(onehot))
+            outputs = name_outputs(loaded.model(onehot), names)
     except CislexError:
         raise
     except Exception as error:
@@ -315,121 +324,14 @@ def check_model(loaded: LoadedModel, length: int) -> dict[str, tuple[int, ...]]:
         ) from error
     for name, tensor in outputs.items():
         if tensor.ndim == 0 or tensor.shape[0] != 2:
-            raise ModelError(f"output {name} of the model has shape {tuple(tensor.shape)} for 2 sequences; expected (2, …)")
+            raise ModelError(
+                f"output {name} of the model has shape {tuple(tensor.shape)} for 2 sequences; expected (2, …)"
+            )
         if not torch.isfinite(tensor).all():
-            raise ModelError(f"output {name} of the model is NaN or infinite on plain sequences: are the weights damaged?")
+            raise ModelError(
+                f"output {name} of the model is NaN or infinite on plain sequences: are the weights damaged?"
+            )
     return {name: tuple(tensor.shape[1:]) for name, tensor in outputs.items()}
-
-
-def load_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str | Path) -> None:
-    """Load weights into a model; names must match exactly, but for wrappers' prefixes.
-
-    ``module.`` (DataParallel) and ``_orig_mod.`` (torch.compile) are stripped where the names do not match
-    as they are.
-
-    Raises
-    ------
-    ModelError
-        Listing missing and unexpected names, and weights of another shape.
-    """
-    expected = model.state_dict()
-    if set(state) != set(expected):
-        state = {_strip(name): tensor for name, tensor in state.items()}
-    missing = sorted(set(expected) - set(state))
-    unexpected = sorted(set(state) - set(expected))
-    if missing or unexpected:
-        raise ModelError(
-            f"{source}: the weights do not fit the model: missing {offenders(missing) or 'none'}; "
-            f"unexpected {offenders(unexpected) or 'none'}"
-        )
-    wrong = [
-        f"{name} {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the model"
-        for name, tensor in expected.items()
-        if tuple(state[name].shape) != tuple(tensor.shape)
-    ]
-    if wrong:
-        raise ModelError(f"{source}: weights of another shape: {offenders(wrong)}")
-    model.load_state_dict(state)
-
-
-def split_module(module: str) -> tuple[Path, str]:
-    """Split ``path/to/model.py:build`` into the file, which must exist, and the name (``""`` if none)."""
-    path, _, name = module.rpartition(":") if ":" in module else (module, "", "")
-    if not Path(path).is_file():
-        raise ModelError(f"module: no such file: {path} (from {module!r}; expected path/to/model.py:function)")
-    return Path(path), name
-
-
-def _strip(name: str) -> str:
-    return name.replace("_orig_mod.", "").removeprefix("module.")
-
-
-def _keys(checkpoint: Any) -> list[str]:
-    return [str(key) for key in checkpoint] if isinstance(checkpoint, Mapping) else []
-
-
-def _state_dict(checkpoint: Any, source: Path) -> Mapping[str, Tensor]:
-    """Find the state dict in what a file held: the dict itself or one of the usual wrappers."""
-    for key in STATE_KEYS:
-        if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(key), Mapping):
-            checkpoint = checkpoint[key]
-            break
-    if not isinstance(checkpoint, Mapping) or not all(isinstance(v, Tensor) for v in checkpoint.values()):
-        raise ModelError(f"{source}: expected a state dict (names → tensors), found {type(checkpoint).__name__}")
-    return checkpoint
-
-
-@contextmanager
-def _reading(weights: Path) -> Iterator[None]:
-    """Turn whatever a reader raises into an error that names the file."""
-    try:
-        yield
-    except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        raise ModelError(
-            f"{weights}: cannot be read as this loader's format: {type(error).__name__}: {first}"
-        ) from error
-
-
-def _torch_load(weights: Path, *, weights_only: bool = True) -> Any:
-    with _reading(weights):
-        return torch.load(weights, map_location="cpu", weights_only=weights_only)
-
-
-@contextmanager
-def _importable(path: Path | None) -> Iterator[None]:
-    """Let the user's file import its neighbours while it is loaded."""
-    before = list(sys.path)
-    try:
-        if path is not None:
-            sys.path.insert(0, str(path.resolve().parent))
-        yield
-    finally:
-        sys.path[:] = before
-
-
-def _import(path: Path) -> ModuleType:
-    """Run a Python file as a module of its own, under a name that clashes with nothing."""
-    name = "cislex_user_" + hashlib.blake2b(str(path.resolve()).encode(), digest_size=8).hexdigest()
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"module: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise ModelError(f"module: {path} cannot be imported: {type(error).__name__}: {error}") from error
-    return module
-
-
-def _function(module: ModuleType, name: str, path: Path) -> Callable[[], nn.Module]:
-    found = getattr(module, name, None) if name else None
-    if not callable(found):
-        there = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ModelError(f"module: {path} has no function {name!r}; it has {offenders(there, first=8) or 'none'}")
-    return found
 
 
 def _to_device(model: nn.Module, device: torch.device) -> nn.Module:

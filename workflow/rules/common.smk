@@ -21,9 +21,12 @@ import configuration as _configuration
 _sys.path.pop(0)
 
 try:
-    config = _configuration.resolve(config, ROOT / "workflow" / "schemas" / "config.schema.yaml")
+    #: The complete config as the snapshot keeps it: {project} still stands for this folder.
+    PORTABLE_CONFIG = _configuration.resolve(config, ROOT / "workflow" / "schemas" / "config.schema.yaml")
 except _configuration.ConfigurationError as _error:
     raise WorkflowError(str(_error)) from None
+
+config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 
 RESULTS = config["results"].rstrip("/")
 

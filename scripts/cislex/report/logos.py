@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from cislex.report.svg import ALARM, GRID, INK, SOFT, Scale, figure, line, nice_ticks, short, text
+from cislex.report.svg import ALARM, GRID, INK, SOFT, Scale, figure, line, nice_ticks, rectangle, short, text
 
 BASES = "ACGT"
 COLOURS = {"A": "#109648", "C": "#255c99", "G": "#e09f00", "T": "#c8202f"}
@@ -78,7 +78,12 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + block(b"IHDR", header) + block(b"IDAT", zlib.compress(rows, 9)) + block(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + block(b"IHDR", header)
+        + block(b"IDAT", zlib.compress(rows, 9))
+        + block(b"IEND", b"")
+    )
 
 
 def heat_colours(values: NDArray[np.float32], scale: float) -> NDArray[np.uint8]:
@@ -134,17 +139,18 @@ def _strip(contributions: NDArray[np.float32], start: int, end: int) -> list[str
     high, low = max(float(contributions.max()), 0.0), min(float(contributions.min()), 0.0)
     y = Scale(low, high, STRIP_TOP + STRIP, STRIP_TOP)
     zero, bar = y(0), x(1) - x(0)
-    path = "".join(
-        f"M{x(i + 0.5):.1f} {zero:.1f}V{y(v):.1f}" for i, v in enumerate(contributions) if abs(y(v) - zero) > 0.15
-    )
+    bars = [(x(i + 0.5), y(float(value))) for i, value in enumerate(contributions)]
+    # Bars of a fraction of a pixel cannot be seen and only make the page heavier.
+    path = "".join(f"M{at:.1f} {zero:.1f}V{tip:.1f}" for at, tip in bars if abs(tip - zero) > 0.15)
+    below, right = STRIP_TOP + STRIP + 14, WIDTH - RIGHT
     return [
-        f'<rect x="{x(start):.1f}" y="{STRIP_TOP - 4}" width="{x(end) - x(start):.1f}" height="{STRIP + 8}" fill="#fff3cf"/>',
+        rectangle(x(start), STRIP_TOP - 4, x(end) - x(start), STRIP + 8, fill="#fff3cf"),
         line(x.start, zero, x.stop, zero, stroke="#bbb"),
         f'<path d="{path}" stroke="#444" stroke-width="{max(min(bar * 0.8, 3), 0.6):.2f}"/>',
         text(LEFT - 8, STRIP_TOP + STRIP / 2, "whole", anchor="end", fill=SOFT, size=10),
         text(LEFT - 8, STRIP_TOP + STRIP / 2 + 11, "region", anchor="end", fill=SOFT, size=10),
-        text(LEFT, STRIP_TOP + STRIP + 14, "0", fill=SOFT, size=10),
-        text(WIDTH - RIGHT, STRIP_TOP + STRIP + 14, f"{len(contributions):,} bp", anchor="end", fill=SOFT, size=10),
+        text(LEFT, below, "0", fill=SOFT, size=10),
+        text(right, below, f"{len(contributions):,} bp", anchor="end", fill=SOFT, size=10),
     ]
 
 
@@ -197,9 +203,10 @@ def _heat(hypothetical: NDArray[np.float32], onehot: NDArray[np.uint8], x: Scale
     data = base64.b64encode(png(pixels)).decode()
     width, step = x.stop - x.start, x(x.low + 1) - x(x.low)
     parts = [
-        f'<image x="{x.start:.1f}" y="{top:.1f}" width="{width:.1f}" height="{4 * CELL:.1f}" preserveAspectRatio="none"'
-        f' style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>',
-        f'<rect x="{x.start:.1f}" y="{top:.1f}" width="{width:.1f}" height="{4 * CELL:.1f}" fill="none" stroke="#999"/>',
+        f'<image x="{x.start:.1f}" y="{top:.1f}" width="{width:.1f}" height="{4 * CELL:.1f}"'
+        f' preserveAspectRatio="none" style="image-rendering:pixelated"'
+        f' href="data:image/png;base64,{data}"/>',
+        rectangle(x.start, top, width, 4 * CELL, fill="none", extra=' stroke="#999"'),
     ]
     known = np.flatnonzero(onehot.any(axis=0))
     path = "".join(

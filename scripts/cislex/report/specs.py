@@ -5,7 +5,7 @@ A path that is given must exist; ``None`` says that this run has no such file, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,15 @@ class AnalysisTarget:
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""
         _require(f"analysis {self.analysis}, target {self.target}", *self.links)
+
+
+def check_all(
+    analyses: Sequence[AnalysisTarget], regions: Sequence[RegionSet], models: Sequence[TrainedModel]
+) -> None:
+    """Raise ``InputError`` where anything that was named is missing, before anything is read."""
+    specs: list[AnalysisTarget | RegionSet | TrainedModel] = [*analyses, *regions, *models]
+    for spec in specs:
+        spec.check()
 
 
 def _require(what: str, *paths: str | Path | None) -> None:

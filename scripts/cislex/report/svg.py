@@ -28,12 +28,20 @@ class Scale:
     stop: float
 
     def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
         span = (self.high - self.low) or 1.0
         return self.start + (value - self.low) / span * (self.stop - self.start)
 
 
 def text(
-    x: float, y: float, content: object, *, anchor: str = "start", fill: str = INK, size: int = 12, extra: str = ""
+    x: float,
+    y: float,
+    content: object,
+    *,
+    anchor: str = "start",
+    fill: str = INK,
+    size: int = 12,
+    extra: str = "",
 ) -> str:
     """One line of text, escaped."""
     return (
@@ -45,6 +53,11 @@ def text(
 def line(x1: float, y1: float, x2: float, y2: float, *, stroke: str = SOFT, extra: str = "") -> str:
     """One straight line."""
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{stroke}"{extra}/>'
+
+
+def rectangle(x: float, y: float, width: float, height: float, *, fill: str, extra: str = "") -> str:
+    """One upright rectangle."""
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"{extra}/>'
 
 
 def figure(parts: Sequence[str], *, width: float, height: float, label: str, css: str = "chart") -> Markup:
@@ -72,7 +85,9 @@ def short(value: float) -> str:
     return "0" if abs(value) < 1e-12 else f"{value:,.4g}"
 
 
-def axes(x: Scale, y: Scale, *, x_label: str, y_label: str, x_ticks: Sequence[tuple[float, str]]) -> list[str]:
+def axes(
+    x: Scale, y: Scale, *, x_label: str, y_label: str, x_ticks: Sequence[tuple[float, str]]
+) -> list[str]:
     """Axis lines, grid, ticks and labels of a chart."""
     parts = []
     for tick in nice_ticks(y.low, y.high, count=4):
@@ -113,10 +128,8 @@ def delta_histogram(deltas: NDArray[np.float64], *, limit: float | None) -> Mark
     for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
         if count:
             over = limit is not None and left >= math.log10(limit) - 1e-9
-            parts.append(
-                f'<rect x="{x(left):.1f}" y="{y(count):.1f}" width="{max(x(right) - x(left) - 1, 1):.1f}"'
-                f' height="{y.start - y(count):.1f}" fill="{ALARM if over else MAIN}"/>'
-            )
+            width, colour = max(x(right) - x(left) - 1, 1), ALARM if over else MAIN
+            parts.append(rectangle(x(left), y(count), width, y.start - y(count), fill=colour))
     if limit:
         at = x(math.log10(limit))
         parts.append(line(at, TOP - 8, at, y.start, stroke=ALARM, extra=' stroke-dasharray="5 3"'))
@@ -124,7 +137,9 @@ def delta_histogram(deltas: NDArray[np.float64], *, limit: float | None) -> Mark
     return figure(parts, width=WIDTH, height=HEIGHT, label="Histogram of relative deltas")
 
 
-def curves(xs: NDArray[np.float64], series: Sequence[tuple[str, NDArray[np.float64]]], *, label: str) -> Markup:
+def curves(
+    xs: NDArray[np.float64], series: Sequence[tuple[str, NDArray[np.float64]]], *, label: str
+) -> Markup:
     """Draw losses against epochs; the lowest point of the last series is marked.
 
     Parameters
@@ -148,12 +163,14 @@ def curves(xs: NDArray[np.float64], series: Sequence[tuple[str, NDArray[np.float
         known = np.isfinite(ys)
         points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs[known], ys[known], strict=True))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(text(WIDTH - RIGHT - 110 * (len(series) - index) + 100, 14, name, anchor="end", fill=colour))
+        parts.append(
+            text(WIDTH - RIGHT - 110 * (len(series) - index) + 100, 14, name, anchor="end", fill=colour)
+        )
     best_name, best = series[-1]
     if np.isfinite(best).any():
-        at = int(np.nanargmin(best))
+        low = int(np.nanargmin(best))
         parts.append(
-            f'<circle cx="{x(xs[at]):.1f}" cy="{y(best[at]):.1f}" r="4" fill="{SECOND}">'
-            f"<title>{escape(best_name)} is lowest at epoch {xs[at]:g}: {best[at]:.4g}</title></circle>"
+            f'<circle cx="{x(xs[low]):.1f}" cy="{y(best[low]):.1f}" r="4" fill="{SECOND}">'
+            f"<title>{escape(best_name)} is lowest at epoch {xs[low]:g}: {best[low]:.4g}</title></circle>"
         )
     return figure(parts, width=WIDTH, height=HEIGHT, label=label)

@@ -37,8 +37,8 @@ def read_table(path: str | Path, *, what: str, columns: Sequence[str]) -> pd.Dat
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise StorageError(
-            f"report: {what}: {path} lacks the columns {', '.join(missing)}; it has {', '.join(frame.columns)};"
-            " run the rule that writes it again"
+            f"report: {what}: {path} lacks the columns {', '.join(missing)}; it has"
+            f" {', '.join(frame.columns)}; run the rule that writes it again"
         )
     return frame
 

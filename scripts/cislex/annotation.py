@@ -1,0 +1,234 @@
+"""Annotation of motifs: trimmed cores, best known matches, tables, MEME file and logos."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cislex.errors import InputError, offenders
+from cislex.logos import information_heights, write_logo
+from cislex.logs import get_logger
+from cislex.motif_io import (
+    Matrix,
+    MemeMotif,
+    Motif,
+    TrimSettings,
+    read_meme,
+    read_motifs,
+    reverse_complement,
+    write_meme,
+)
+from cislex.storage import write_table
+
+#: Known motifs that are named for each motif.
+MATCHES = 3
+#: With fewer targets than this, TOMTOM's p-values depend on which targets are given.
+FEW_TARGETS = 25
+
+MATCH_COLUMNS = [
+    f"match_{rank}{suffix}" for rank in range(1, MATCHES + 1) for suffix in ("", "_name", "_p", "_q")
+]
+COLUMNS = [
+    *("motif", "sign", "n_seqlets", "width", "consensus", "information", "flagged"),
+    *MATCH_COLUMNS,
+    *("subpatterns", "logo", "match_logo", "pattern", "trim_start", "trim_end", "is_reversed"),
+]
+
+logger = get_logger("annotation")
+
+
+@dataclasses.dataclass(frozen=True)
+class Similarities:
+    """TOMTOM of every query against every target.
+
+    Parameters
+    ----------
+    p, q
+        float64 (queries, targets): p-values, and their Benjamini-Hochberg q-values over all pairs.
+    score
+        float64 (queries, targets): the alignment's score; breaks ties of p.
+    strand
+        (queries, targets): 1 where the target matched as its reverse complement.
+    """
+
+    p: NDArray[np.float64]
+    q: NDArray[np.float64]
+    score: NDArray[np.float64]
+    strand: NDArray[np.int64]
+
+    def best(self, query: int, count: int) -> NDArray[np.int64]:
+        """The ``count`` targets of smallest p (then greatest score, then first) for a query."""
+        order = np.lexsort((np.arange(self.p.shape[1]), -self.score[query], self.p[query]))
+        return order[:count].astype(np.int64)
+
+
+def adjust_p_values(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Benjamini-Hochberg q-values of p-values of any shape, over all of them together."""
+    flat = p.ravel()
+    order = np.argsort(flat, kind="stable")
+    scaled = flat[order] * flat.size / np.arange(1, flat.size + 1)
+    adjusted = np.empty_like(flat)
+    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return adjusted.reshape(p.shape)
+
+
+def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, threads: int) -> Similarities:
+    """Compare motifs by TOMTOM (memelite; Euclidean distance, both strands).
+
+    Parameters
+    ----------
+    queries, targets
+        Base frequencies, each (4, w); at least one of each. Queries must be trimmed: columns without
+        information match anything.
+    threads
+        Threads of numba.
+
+    Raises
+    ------
+    InputError
+        When a matrix is not (4, w) finite frequencies.
+    """
+    import numba
+    from memelite import tomtom
+
+    wrong = [
+        f"{what} {number} {matrix.shape}"
+        for what, matrices in (("query", queries), ("target", targets))
+        for number, matrix in enumerate(matrices)
+        if matrix.ndim != 2 or matrix.shape[0] != 4 or not np.isfinite(matrix).all()
+    ]
+    if wrong:
+        raise InputError(f"motifs to compare must be finite and (4, w): {offenders(wrong)}")
+    if len(targets) < FEW_TARGETS:
+        logger.warning("only %d known motifs: p-values depend strongly on which they are", len(targets))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="tomtom was given")  # said above
+        p, score, _, _, strand = tomtom(
+            [np.asfortranarray(q, dtype=np.float64) for q in queries],
+            [np.asfortranarray(t, dtype=np.float64) for t in targets],
+            n_jobs=min(threads, numba.get_num_threads()),
+        )
+    p = np.clip(p.astype(np.float64), 0.0, 1.0)
+    return Similarities(p, adjust_p_values(p), score.astype(np.float64), strand.astype(np.int64))
+
+
+def annotate_motifs(
+    modisco: str | Path,
+    database: str | Path,
+    table: str | Path,
+    meme: str | Path,
+    logos: str | Path,
+    settings: TrimSettings | None = None,
+    *,
+    threads: int = 1,
+) -> pd.DataFrame:
+    """Describe each motif and name the known motifs that it resembles.
+
+    Parameters
+    ----------
+    modisco
+        ``modisco.h5`` of :func:`cislex.motifs.find_motifs`.
+    database
+        MEME file of known motifs.
+    table
+        ``motifs.tsv`` to write, one row a motif (docs/output.md).
+    meme
+        ``motifs.meme`` to write: trimmed base frequencies, with the number of seqlets as sites.
+    logos
+        Folder to write: ``{motif}.svg`` (contributions of the core) and ``{motif}.match.svg`` (the best
+        known match, turned as it aligned).
+    settings
+        Trimming and flagging.
+    threads
+        Threads of numba.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table as written.
+    """
+    motifs = read_motifs(modisco, settings)
+    known = read_meme(database)
+    if not known:
+        raise InputError(f"motif database {database} holds no motif")
+    similarities = None
+    if motifs:
+        similarities = compare_motifs([m.core_ppm for m in motifs], [k.ppm for k in known], threads=threads)
+    rows = [_row(number, motif, known, similarities) for number, motif in enumerate(motifs)]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    _write_logos(motifs, known, similarities, Path(logos))
+    write_meme(
+        [
+            MemeMotif(m.name, str(row["match_1_name"]), m.core_ppm, m.n_seqlets)
+            for m, row in zip(motifs, rows, strict=True)
+        ],
+        meme,
+    )
+    write_table(frame, table)
+    flagged = sum(bool(motif.flagged) for motif in motifs)
+    logger.info("%d motifs, %d of them flagged, compared with %d known", len(motifs), flagged, len(known))
+    return frame
+
+
+def _row(
+    number: int, motif: Motif, known: Sequence[MemeMotif], similarities: Similarities | None
+) -> dict[str, object]:
+    row: dict[str, object] = {
+        "motif": motif.name,
+        "sign": motif.sign,
+        "n_seqlets": motif.n_seqlets,
+        "width": motif.width,
+        "consensus": motif.consensus,
+        "information": motif.information,
+        "flagged": motif.flagged,
+        "subpatterns": motif.subpatterns,
+        "logo": f"{motif.name}.svg",
+        "match_logo": f"{motif.name}.match.svg",
+        "pattern": motif.pattern,
+        "trim_start": motif.start,
+        "trim_end": motif.end,
+        "is_reversed": motif.is_reversed,
+    }
+    if similarities is not None:
+        for rank, target in enumerate(similarities.best(number, MATCHES), start=1):
+            row[f"match_{rank}"] = known[target].identifier
+            row[f"match_{rank}_name"] = known[target].name
+            row[f"match_{rank}_p"] = similarities.p[number, target]
+            row[f"match_{rank}_q"] = similarities.q[number, target]
+    return row
+
+
+def _write_logos(
+    motifs: Sequence[Motif], known: Sequence[MemeMotif], similarities: Similarities | None, folder: Path
+) -> None:
+    """Write all logos into a new folder, which then takes the place of the old one."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        for number, motif in enumerate(motifs):
+            title = f"{motif.name}: contributions, {motif.consensus}"
+            write_logo(motif.core_cwm, temporary / f"{motif.name}.svg", title=title, label="contribution")
+            if similarities is None:
+                continue
+            target = int(similarities.best(number, 1)[0])
+            match, ppm = known[target], known[target].ppm
+            if similarities.strand[number, target]:
+                ppm = reverse_complement(ppm)
+            title = f"{match.name} ({match.identifier})"
+            path = temporary / f"{motif.name}.match.svg"
+            write_logo(information_heights(ppm), path, title=title, label="bits")
+        os.chmod(temporary, 0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,55 @@
+"""Which reference row belongs to which example row, for a tensor anywhere inside the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from cislex.errors import ModelError
+
+
+class PairingError(ModelError):
+    """The rows of an inner tensor cannot be told apart; the engine then repeats the example per reference."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """n examples with R references each; reference rows are ordered example by example."""
+
+    examples: int
+    references: int
+
+    def views(self, example: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Views of both tensors that broadcast against each other, pair by pair.
+
+        The one dimension in which the shapes differ must hold the examples, n against n·R. Where
+        a model has merged the batch with another dimension the order of rows is ambiguous.
+        """
+        if example.shape == reference.shape:
+            if self.references == 1:
+                return example, reference
+            raise PairingError(f"rows of {tuple(example.shape)} do not depend on the reference")
+        differing = [
+            d for d, (a, b) in enumerate(zip(example.shape, reference.shape, strict=False)) if a != b
+        ]
+        n, r = self.examples, self.references
+        if (
+            example.dim() != reference.dim()
+            or len(differing) != 1
+            or example.shape[differing[0]] != n
+            or reference.shape[differing[0]] != n * r
+        ):
+            raise PairingError(
+                f"cannot pair {tuple(example.shape)} of {n} examples with {tuple(reference.shape)} "
+                f"of {r} references each"
+            )
+        if n == 1:
+            return example, reference
+        dim = differing[0]
+        return example.unsqueeze(dim + 1), reference.unflatten(dim, (n, r))
+
+    def expand(self, example: Tensor, reference: Tensor) -> Tensor:
+        """The example's tensor repeated so that its rows align with the reference's."""
+        left, right = self.views(example, reference)
+        return left.expand_as(right).reshape(reference.shape)

@@ -1,0 +1,258 @@
+"""Record the example's operations once, replay them on the references with multipliers for gradients.
+
+Two ``TorchFunctionMode``s. The ``Recorder`` runs the example without autograd and keeps the tensors
+that enter and leave each operation that may need a rule. The ``Replayer`` runs reference rows in
+autograd; the i-th such operation meets the i-th record, and where an activation reaches it, its rule
+gives the output whose backward multiplies by the pair's multiplier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from cislex.attribution.operations import Call, Kind, canonical, kind_of, tensors_of, whereabouts
+from cislex.attribution.pairing import Pairing
+from cislex.errors import ModelError, UnsupportedOperationError
+
+
+class Record:
+    """What one operation received and returned when the example went through."""
+
+    __slots__ = ("call", "name", "output", "tensors")
+
+    def __init__(self, call: Call, tensors: list[Tensor]) -> None:
+        self.name = call.name
+        self.call = call
+        self.tensors = tensors
+        self.output: Any = None
+
+
+#: A rule: (call on the references, record of the example, pairing, indices of activations) -> output.
+Rule = Callable[[Call, Record, Pairing, list[int]], Any]
+#: A composite's own definition in simpler operations, called with the call's arguments.
+Decomposition = Callable[..., Any]
+
+
+class _Mode(TorchFunctionMode):
+    """What recording and replaying share: names, kinds, decompositions."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        rules: Mapping[str, Rule],
+        decompositions: Mapping[str, Decomposition],
+        linear: frozenset[str],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.rules = rules
+        self.decompositions = decompositions
+        self.linear = linear
+        self._known: dict[Any, tuple[str, bool, Kind]] = {}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        known = self._known.get(func)
+        if known is None:
+            name, in_place = canonical(func)
+            kind = kind_of(name)
+            if name in self.rules and kind is not Kind.MULTILINEAR:
+                kind = Kind.NONLINEAR
+            if name in self.linear:
+                kind = Kind.LINEAR
+            known = self._known[func] = (name, in_place, kind)
+        name, in_place, kind = known
+        if kind is Kind.LINEAR and not in_place and not self.alert:
+            return func(*args, **kwargs)
+        decomposition = self.decompositions.get(name)
+        if decomposition is not None and name not in self.rules:
+            call = Call(name, in_place, func, args, kwargs)
+            if self.concerns(call):
+                with self:
+                    output = decomposition(*args, **kwargs)
+                    if output is not NotImplemented:
+                        return _write_back(call, output)
+        if name == "batch_norm" or "out" in kwargs:
+            self.refuse_if_stateful(Call(name, in_place, func, args, kwargs))
+        return self.handle(Call(name, in_place, func, args, kwargs), kind)
+
+    #: Whether linear operations must be looked at too.
+    alert: bool = False
+
+    def concerns(self, call: Call) -> bool:
+        """Whether the call must be decomposed; the same answer in both passes."""
+        return bool(call.tensors)
+
+    def refuse_if_stateful(self, call: Call) -> None:
+        """Refuse results written into a given tensor."""
+        if call.kwargs.get("out") is not None:
+            self.fail(call, "writes into out=", "return the result instead")
+
+    def handle(self, call: Call, kind: Kind) -> Any:
+        raise NotImplementedError
+
+    def fail(self, call: Call, found: str, remedy: str) -> None:
+        """Raise the named error for a call."""
+        raise UnsupportedOperationError(
+            f"{call.describe()} {whereabouts(self.model)}: {found}; what to do: {remedy}"
+        )
+
+
+def _write_back(call: Call, output: Any) -> Any:
+    """Give an in-place call its in-place effect."""
+    if not call.in_place:
+        return output
+    target = call.tensors[0]
+    target.copy_(output)
+    return target
+
+
+class Recorder(_Mode):
+    """Runs the example; ``records`` holds every operation that may need a rule, in order."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.records: list[Record] = []
+
+    def handle(self, call: Call, kind: Kind) -> Any:
+        """Run the call and keep what it received and returned."""
+        if call.in_place:
+            self._protect(call.tensors[0])
+        if kind is Kind.LINEAR:
+            return call.func(*call.args, **call.kwargs)
+        tensors = list(call.tensors)
+        if call.in_place:
+            tensors[0] = tensors[0].clone()
+        record = Record(call, tensors)
+        record.output = call.func(*call.args, **call.kwargs)
+        self.records.append(record)
+        return record.output
+
+    def _protect(self, target: Tensor) -> None:
+        """Copy what earlier records share with a tensor that is about to be written."""
+        pointer = target.untyped_storage().data_ptr()
+        for record in self.records:
+            for i, tensor in enumerate(record.tensors):
+                if tensor.untyped_storage().data_ptr() == pointer:
+                    record.tensors[i] = tensor.clone()
+            if isinstance(record.output, Tensor) and record.output.untyped_storage().data_ptr() == pointer:
+                record.output = record.output.clone()
+
+
+class Replayer(_Mode):
+    """Runs reference rows against the example's records."""
+
+    def __init__(
+        self,
+        *arguments: Any,
+        records: list[Record],
+        pairing: Pairing,
+        unknown: Rule | None = None,
+    ) -> None:
+        super().__init__(*arguments)
+        self.records = records
+        self.pairing = pairing
+        self.unknown = unknown
+        self.cursor = 0
+        self.integrated: set[str] = set()
+        #: Values without gradient that differ between example and reference; kept alive, so ids stay unique.
+        self._severed: dict[int, tuple[Tensor, str]] = {}
+
+    def handle(self, call: Call, kind: Kind) -> Any:
+        """Run the call by its rule where an activation reaches it."""
+        if self._severed and kind is not Kind.BRANCH:
+            self._refuse_severed(call)
+        if kind is Kind.LINEAR:
+            return call.func(*call.args, **call.kwargs)
+        record = self._next(call)
+        active = [i for i, tensor in enumerate(call.tensors) if tensor.requires_grad]
+        if kind is Kind.BRANCH:
+            return self._branch(call, record, bool(active))
+        if not active or (kind is Kind.MULTILINEAR and len(active) < 2 and call.name not in self.rules):
+            return call.func(*call.args, **call.kwargs)
+        if not torch.is_grad_enabled():
+            self.fail(
+                call,
+                "runs with gradients switched off (torch.no_grad, inference_mode or a custom autograd.Function)",
+                "remove that context for attribution, or express the function in ordinary operations",
+            )
+        rule = self.rules.get(call.name)
+        if rule is None:
+            if self.unknown is None:
+                self.fail(
+                    call,
+                    "no attribution rule is known for this operation",
+                    "pass unknown_ops='integrate' to average its Jacobian along the line from reference to "
+                    f"example, or give a rule: rules={{{call.name!r}: ...}}",
+                )
+            rule = self.unknown
+            self.integrated.add(call.name)
+        assert rule is not None
+        return _write_back(call, rule(call, record, self.pairing, active))
+
+    def _next(self, call: Call) -> Record:
+        if self.cursor >= len(self.records) or self.records[self.cursor].name != call.name:
+            expected = self.records[self.cursor].name if self.cursor < len(self.records) else "the end"
+            self.fail(
+                call,
+                f"the model took another way for the reference than for the example (expected {expected})",
+                "remove branches that depend on activations",
+            )
+        record = self.records[self.cursor]
+        self.cursor += 1
+        if len(record.tensors) != len(call.tensors):
+            self.fail(call, "other arguments than for the example", "remove data-dependent branches")
+        return record
+
+    def _branch(self, call: Call, record: Record, active: bool) -> Any:
+        """A value without gradient may be used where it is the same for example and reference."""
+        output = call.func(*call.args, **call.kwargs)
+        if not active and not any(id(tensor) in self._severed for tensor in call.tensors):
+            return output
+        ours, theirs = tensors_of(output), tensors_of(record.output)
+        if not ours:
+            if output != record.output:
+                self.fail(
+                    call,
+                    f"a decision on activations: {record.output!r} for the example, {output!r} for the reference",
+                    "replace the data-dependent branch",
+                )
+            return output
+        for mine, example in zip(ours, theirs, strict=True):
+            if not torch.equal(self.pairing.expand(example, mine.detach()), mine.detach()):
+                self._severed[id(mine)] = (mine, call.name)
+                self.alert = True
+        return output
+
+    def sever(self, tensor: Tensor, name: str) -> None:
+        """Remember a value (such as the indices of a maximum) that must not be used further."""
+        self._severed[id(tensor)] = (tensor, name)
+        self.alert = True
+
+    def _refuse_severed(self, call: Call) -> None:
+        for tensor in call.tensors:
+            if id(tensor) in self._severed and call.name not in ("dim", "size", "len"):
+                source = self._severed[id(tensor)][1]
+                self.fail(
+                    call,
+                    f"uses a value that {source} computed from activations, which carries no attribution and "
+                    "differs between example and reference",
+                    "express it in differentiable operations (for example clamp, relu or maximum in place of a "
+                    "comparison), or remove detach",
+                )
+
+
+def finish(replayer: Replayer) -> None:
+    """Check that the reference went through as many operations as the example."""
+    if replayer.cursor != len(replayer.records):
+        raise ModelError(
+            f"the model ran {len(replayer.records)} operations for the example and {replayer.cursor} for the "
+            "reference: it branches on its input; what to do: remove data-dependent branches"
+        )

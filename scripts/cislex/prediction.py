@@ -1,0 +1,208 @@
+"""Predictions of every fold of a model for every region, streamed to one HDF5 file and one table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cislex import provenance, targets
+from cislex.errors import ConfigError, ModelError, offenders
+from cislex.logs import get_logger, progress
+from cislex.models import LoadedModel, check_model, load_model, name_outputs
+from cislex.sequences import SequenceStore
+from cislex.storage import FORMAT_VERSION, atomic_path, write_regions, write_table
+
+logger = get_logger(__name__)
+
+#: Bases in one batch when no batch size is given; at most 1,024 regions.
+BATCH_BASES = 1 << 18
+#: Bytes of one HDF5 chunk of an output, about.
+HDF5_CHUNK_BYTES = 1 << 16
+
+Target = Callable[[Any], Tensor]
+
+
+def predict_regions(
+    sequences: str | Path,
+    weights: Mapping[str, str | Path],
+    predictions: str | Path,
+    table: str | Path,
+    *,
+    wanted: Mapping[str, Mapping[str, Any]],
+    loader: str,
+    module: str | None = None,
+    trust_pickle: bool = False,
+    outputs: Sequence[str] = (),
+    batch_size: int | None = None,
+    device: str = "auto",
+    threads: int = 1,
+) -> None:
+    """Predict every region with every fold; keep all outputs, and the mean of each target over the folds.
+
+    Parameters
+    ----------
+    sequences
+        ``sequences.h5``.
+    weights
+        Weights file of each fold.
+    predictions
+        Written: ``predictions/{fold}/{output}`` float32 (N, …) and ``regions/``.
+    table
+        Written: ``chrom, start, end, name, strand`` and a column per target.
+    wanted
+        Settings of each target, for example ``{"counts": {"kind": "output", "index": 0}}``.
+    loader, module, trust_pickle
+        The model; see :func:`cislex.models.load_model`.
+    outputs
+        Names for the tensors that the model returns, where it does not name them itself.
+    batch_size
+        Regions at once; results do not depend on it beyond float32 rounding. Halved where memory is short.
+    device
+        ``auto``, ``cpu`` or ``cuda``. TensorFloat-32 is off.
+    threads
+        Threads of torch on the CPU.
+
+    Raises
+    ------
+    ConfigError, ModelError, InputError, StorageError
+        Nothing is left under the final names.
+    """
+    if not weights:
+        raise ConfigError("no fold: name at least one weights file in the model's folds")
+    torch.set_num_threads(threads)
+    scalars: dict[str, Target] = {name: targets.from_config(dict(entry)) for name, entry in wanted.items()}
+    with SequenceStore(sequences) as store, atomic_path(predictions) as temporary, _exact_float32():
+        size = batch_size or max(1, min(1024, BATCH_BASES // max(1, store.length)))
+        sums = np.zeros((len(scalars), store.n))
+        digests = {}
+        with h5py.File(temporary, "w") as handle:
+            for fold, path in weights.items():
+                loaded = load_model(
+                    loader, weights=path, module=module, trust_pickle=trust_pickle, device=device
+                )
+                digests[fold] = loaded.digest
+                group = handle.create_group(f"predictions/{fold}")
+                sums += _predict_fold(
+                    loaded, store, group, scalars, fold=fold, names=outputs, batch_size=size
+                )
+            regions = store.regions(0, store.n)
+            write_regions(handle, regions)
+            handle.attrs.update(
+                provenance.to_attributes(
+                    {
+                        "format_version": FORMAT_VERSION,
+                        "source_digest": store.source_digest,
+                        "model_digests": digests,
+                        "folds": list(weights),
+                        "targets": {name: dict(entry) for name, entry in wanted.items()},
+                        "trust_pickle": trust_pickle,
+                        "versions": provenance.versions(),
+                    }
+                )
+            )
+        means = pd.DataFrame(dict(zip(scalars, sums / len(weights), strict=True)), index=regions.index)
+        write_table(pd.concat([regions, means], axis=1), table)
+
+
+def _predict_fold(
+    loaded: LoadedModel,
+    store: SequenceStore,
+    group: h5py.Group,
+    scalars: Mapping[str, Target],
+    *,
+    fold: str,
+    names: Sequence[str],
+    batch_size: int,
+) -> NDArray[np.float64]:
+    """Predict all regions by one fold into ``group``; return the targets, float64 (targets, N)."""
+    shapes = check_model(loaded, store.length, names=names)
+    for name, shape in shapes.items():
+        _create(group, name, (store.n, *shape))
+    values = np.zeros((len(scalars), store.n))
+    began = time.monotonic()
+    starts = range(0, store.n, batch_size)
+    for start in progress(starts, total=store.n, label=f"predict {fold}", weight=batch_size):
+        stop = min(start + batch_size, store.n)
+        found, scalar = _forward(loaded.model, store.read(start, stop), scalars, names)
+        for name, array in found.items():
+            bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+            if bad.any():
+                rows = [_locus(store, start + int(i)) for i in np.flatnonzero(bad)]
+                raise ModelError(
+                    f"{fold}: output {name} is NaN or infinite for {offenders(rows)} in rows {start}-{stop}"
+                )
+            group[name][start:stop] = array
+        values[:, start:stop] = scalar
+    logger.info("%s: %d regions in %.1f s", fold, store.n, time.monotonic() - began)
+    return values
+
+
+def _forward(
+    model: nn.Module, sequences: NDArray[np.uint8], scalars: Mapping[str, Target], names: Sequence[str]
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float64]]:
+    """Outputs by name, (n, …), and targets, (targets, n), of one batch; halved where memory is short."""
+    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    try:
+        with torch.inference_mode():
+            raw = model(torch.from_numpy(sequences).to(device).to(torch.float32))
+            found = {name: tensor.float().cpu().numpy() for name, tensor in name_outputs(raw, names).items()}
+            scalar = [target(raw).double().cpu().numpy() for target in scalars.values()]
+    except torch.OutOfMemoryError:
+        if len(sequences) == 1:
+            raise ModelError(
+                f"one sequence of {sequences.shape[-1]} bp does not fit into memory of {device}"
+            ) from None
+    else:
+        return found, np.array(scalar).reshape(len(scalar), len(sequences))
+    half = len(sequences) // 2
+    logger.warning("out of memory with %d regions at once: trying %d", len(sequences), half)
+    (first, a), (second, b) = (
+        _forward(model, part, scalars, names) for part in (sequences[:half], sequences[half:])
+    )
+    return {name: np.concatenate([first[name], second[name]]) for name in first}, np.concatenate(
+        [a, b], axis=1
+    )
+
+
+def _create(group: h5py.Group, name: str, shape: tuple[int, ...]) -> None:
+    if shape[0] == 0:
+        group.create_dataset(name, shape, "f4")
+        return
+    rows = min(shape[0], max(1, HDF5_CHUNK_BYTES // (4 * max(1, int(np.prod(shape[1:]))))))
+    group.create_dataset(
+        name, shape, "f4", chunks=(rows, *shape[1:]), compression="gzip", compression_opts=1, shuffle=True
+    )
+
+
+def _locus(store: SequenceStore, row: int) -> str:
+    region = store.regions(row, row + 1).iloc[0]
+    return (
+        f"{region['chrom']}:{region['start']}-{region['end']}"
+        if region["chrom"]
+        else f"{region['name']} (row {row})"
+    )
+
+
+@contextmanager
+def _exact_float32() -> Iterator[None]:
+    """Multiply in float32 proper on GPUs (TensorFloat-32 keeps 10 bits); afterwards as before."""
+    cudnn: Any = torch.backends.cudnn
+    backends: list[Any] = [torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn]
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        yield
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.fp32_precision = value

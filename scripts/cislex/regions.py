@@ -1,0 +1,102 @@
+"""Regions: fixed-length windows around peaks, every row of the peak file kept or dropped with a reason.
+
+Coordinates are 0-based and half-open. A window of length L around base c is ``[c − L//2, c − L//2 + L)``,
+on either strand: c is the middle base of an odd window and the first base of the right half of an even
+one. The midpoint of a peak ``[s, e)`` is base ``(s + e) // 2``.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+
+from cislex.errors import InputError
+from cislex.genome import Genome, read_aliases
+from cislex.logs import get_logger
+from cislex.peaks import read_peaks
+from cislex.selection import REGION_COLUMNS, RegionOptions, select_regions
+from cislex.storage import atomic_path, require_file, write_table
+
+__all__ = [
+    "REGION_COLUMNS",
+    "RegionOptions",
+    "extract_regions",
+    "read_regions_bed",
+    "select_regions",
+    "write_regions_bed",
+]
+
+logger = get_logger(__name__)
+
+
+def extract_regions(
+    peaks: str | Path,
+    fasta: str | Path,
+    regions: str | Path,
+    dropped: str | Path,
+    *,
+    options: RegionOptions,
+    aliases: str | Path | None = None,
+    blacklist: str | Path | None = None,
+    fai: str | Path | None = None,
+    gzi: str | Path | None = None,
+) -> pd.DataFrame:
+    """Make windows from a peak file and account for every row.
+
+    Parameters
+    ----------
+    peaks, fasta
+        Peak file and genome.
+    regions, dropped
+        Written: the kept windows (BED with a header), and the rows dropped with reason and detail.
+    options
+        What to keep.
+    aliases, blacklist
+        Table of chromosome names and BED of intervals to avoid, or None.
+    fai, gzi
+        The genome's index (``genome.index_genome``), or None.
+
+    Returns
+    -------
+    DataFrame
+        The kept windows.
+    """
+    table = read_peaks(peaks, file_format=options.file_format)
+    barred = read_peaks(blacklist, file_format="bed") if blacklist is not None else None
+    with Genome(fasta, fai=fai, gzi=gzi) as genome:
+        kept, lost = select_regions(
+            table, genome, options, aliases=read_aliases(aliases), blacklist=barred, source=peaks
+        )
+    write_table(lost, dropped)
+    write_regions_bed(kept, regions)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in lost["reason"].value_counts().items())
+    logger.info(
+        "%s (%s): %d rows read, %d regions kept, %d dropped%s",
+        peaks, table.attrs["format"], len(table), len(kept), len(lost), f" ({reasons})" if reasons else "",
+    )  # fmt: skip
+    return kept
+
+
+def write_regions_bed(regions: pd.DataFrame, path: str | Path) -> None:
+    """Write ``REGION_COLUMNS`` as BED with a ``#`` header; an empty chromosome is written as ``.``."""
+    table = regions[REGION_COLUMNS].assign(chrom=regions["chrom"].replace("", "."))
+    with atomic_path(path) as temporary:
+        table.rename(columns={"chrom": "#chrom"}).to_csv(
+            temporary, sep="\t", index=False, quoting=csv.QUOTE_NONE
+        )
+
+
+def read_regions_bed(path: str | Path) -> pd.DataFrame:
+    """Read ``regions.bed``: ``REGION_COLUMNS``; regions without coordinates have an empty ``chrom``."""
+    require_file(path, what="regions")
+    texts = dict.fromkeys(("#chrom", "name", "score", "strand"), "str")
+    table = pd.read_csv(path, sep="\t", dtype=texts, na_filter=False, quoting=csv.QUOTE_NONE)
+    found = list(table.columns.str.lstrip("#"))
+    if found != REGION_COLUMNS:
+        raise InputError(
+            f"{path}: expected the columns {', '.join(REGION_COLUMNS)}; found {', '.join(found)}"
+        )
+    table.columns = pd.Index(REGION_COLUMNS)
+    return table.assign(chrom=table["chrom"].replace(".", ""))

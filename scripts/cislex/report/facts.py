@@ -1,0 +1,98 @@
+"""Words and numbers as a reader expects them: counts, p-values, settings, recorded attributes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cislex.storage import open_hdf5
+
+#: What the page calls a setting or attribute; others keep their name, with spaces.
+LABELS = {
+    "qc": "quality gate", "max_relative_delta": "largest relative delta", "on_fail": "over the limit",
+    "n": "number", "kind": "kind", "trust_pickle": "pickles trusted",
+}  # fmt: skip
+
+Fact = tuple[str, str]
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """``1 motif``, ``1,078 regions``, ``no motifs``."""
+    if number == 0:
+        return f"no {many or one + 's'}"
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Write a number with few digits; a dash where it is unknown."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """``0.986 (0.975–0.994)``; without the interval where it is unknown."""
+    if not math.isfinite(value):
+        return "–"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return f"{value:.3f}"
+    return f"{value:.3f} ({low:.3f}–{high:.3f})"
+
+
+def label(key: str) -> str:
+    """Return the name that the page gives to a setting."""
+    return LABELS.get(key, key.replace("_", " "))
+
+
+def in_words(value: Any) -> str:
+    """Write a setting as text: nested ones as ``name value; name value``, none as a dash."""
+    if value is None or value == "" or value == [] or value == {}:
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{label(str(key))} {in_words(entry)}" for key, entry in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return ", ".join(in_words(entry) for entry in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def facts(settings: Mapping[str, Any]) -> list[Fact]:
+    """Settings as pairs of label and text, in their order."""
+    return [(label(str(key)), in_words(value)) for key, value in settings.items()]
+
+
+def recorded(path: str | Path) -> dict[str, Any]:
+    """Read what an HDF5 file says about its making: its attributes, JSON text decoded."""
+    with open_hdf5(path, what="report: attributions") as handle:
+        return {str(key): _decode(value) for key, value in sorted(handle.attrs.items())}
+
+
+def shared(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the attributes that all files agree on."""
+    if not attributes:
+        return {}
+    first, *others = attributes
+    return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            return value
+    return value

@@ -1,0 +1,253 @@
+"""Sections about what was found: motifs, hits, and the truth where it is known."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cislex.report.facts import label, number
+from cislex.report.specs import AnalysisTarget
+from cislex.report.tables import numbers, read_hits, read_table
+
+MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
+Place = tuple[str, int, int]
+
+
+@dataclass
+class Pictures:
+    """Files turned into data URIs, up to a number of bytes for the page; beyond it they are left out.
+
+    An SVG as the source of an ``img`` runs no script and shares no ids with the page.
+    """
+
+    budget: int
+    used: int = 0
+    left_out: int = 0
+
+    def embed(self, path: Path) -> str | None:
+        """Return a data URI, or ``None`` where there is no such file or no room."""
+        media = MEDIA.get(path.suffix.lower())
+        if media is None or not path.is_file():
+            return None
+        data = base64.b64encode(path.read_bytes()).decode()
+        if self.used + len(data) > self.budget:
+            self.left_out += 1
+            return None
+        self.used += len(data)
+        return f"data:{media};base64,{data}"
+
+
+@dataclass(frozen=True)
+class Match:
+    """A known motif that resembles one found."""
+
+    matrix: str
+    name: str
+    p: str
+    q: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.matrix})" if self.name and self.name != self.matrix else self.matrix
+
+
+@dataclass(frozen=True)
+class MotifView:
+    """One row of the motif table."""
+
+    name: str
+    sign: str
+    seqlets: int
+    width: str
+    consensus: str
+    information: str
+    flagged: str
+    matches: list[Match]
+    logo: str | None
+    reverse: str | None
+    match_logo: str | None
+
+    @property
+    def short(self) -> str:
+        """The match's name, else the motif's own: for labels in figures."""
+        return self.matches[0].name or self.matches[0].matrix if self.matches else self.name
+
+
+@dataclass(frozen=True)
+class HitsView:
+    """Hits by motif, and the hits inside the regions that the page draws."""
+
+    total: int
+    columns: list[str]
+    rows: list[dict[str, str]]
+    inside: dict[int, list[tuple[int, int, str]]]
+
+
+@dataclass(frozen=True)
+class TruthView:
+    """What was planted and what came back."""
+
+    columns: list[str]
+    rows: list[dict[str, object]]
+    driving: int = 0
+    recovered: int = 0
+    decoys: int = 0
+    decoys_found: int = 0
+
+
+def describe_motifs(spec: AnalysisTarget, pictures: Pictures) -> list[MotifView]:
+    """Read ``motifs.tsv`` and the logos it names; the most frequent motif first, flagged ones last."""
+    table = read_table(
+        spec.motifs,
+        what=f"motifs of {spec.label}",
+        columns=["motif", "sign", "n_seqlets", "width", "consensus", "information", "flagged", "logo"],
+    )
+    table = table.assign(order=numbers(table, "n_seqlets").fillna(0), last=table["flagged"] != "")
+    table = table.sort_values(["last", "order"], ascending=[True, False], kind="stable")
+    folder = None if spec.logos is None else Path(spec.logos)
+    return [_motif(row, folder, pictures) for _, row in table.iterrows()]
+
+
+def _motif(row: pd.Series, folder: Path | None, pictures: Pictures) -> MotifView:
+    def picture(name: str) -> str | None:
+        # Only the last part of a name: a table cannot make the page read files elsewhere.
+        return pictures.embed(folder / Path(name).name) if folder is not None and Path(name).name else None
+
+    return MotifView(
+        name=row["motif"],
+        sign=row["sign"],
+        seqlets=int(row["order"]),
+        width=row["width"],
+        consensus=row["consensus"],
+        information=row["information"],
+        flagged=row["flagged"],
+        matches=_matches(row),
+        logo=picture(row["logo"]),
+        reverse=picture(f"{row['motif']}.rc.svg"),
+        match_logo=picture(f"{row['motif']}.match.svg"),
+    )
+
+
+def _matches(row: pd.Series) -> list[Match]:
+    matches = []
+    for rank in range(1, 10):
+        matrix = row.get(f"match_{rank}", "")
+        if matrix:
+            cells = [row.get(f"match_{rank}_{key}", "") for key in ("name", "p", "q")]
+            matches.append(Match(matrix, cells[0], probability(cells[1]), probability(cells[2])))
+    return matches
+
+
+def probability(cell: str) -> str:
+    """Two digits of a p- or q-value; other text as it is."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return cell
+    return f"{value:.1e}" if value < 1e-3 else f"{value:.2g}"
+
+
+def describe_hits(
+    spec: AnalysisTarget, motifs: Sequence[MotifView], drawn: Sequence[Place]
+) -> HitsView | None:
+    """Count hits by motif and find those inside the regions that the page draws.
+
+    Parameters
+    ----------
+    spec
+        The target; ``None`` is returned where it has no hits.
+    motifs
+        Its motifs, for their names.
+    drawn
+        Chromosome (or sequence name), start and end of each region drawn, in the page's order.
+    """
+    if spec.hits is None:
+        return None
+    known = {motif.name: motif for motif in motifs}
+    inside: dict[int, list[tuple[int, int, str]]] = {}
+    sums: list[pd.DataFrame] = []
+    for block in read_hits(spec.hits):
+        for index, place in enumerate(drawn):
+            found = _hits_within(block, place)
+            inside.setdefault(index, []).extend(
+                (start, end, known[name].short if name in known else name) for start, end, name in found
+            )
+        columns = {"hits": 1, "plus": block["strand"] == "+", "minus": block["strand"] == "-"}
+        means = {f"mean {name}": numbers(block, str(name)) for name in block.columns[6:]}
+        sums.append(
+            pd.DataFrame({"name": block["name"], **columns, **means}).groupby("name").sum(min_count=1)
+        )
+    if not sums:
+        return HitsView(0, [], [], inside)
+    total = pd.concat(sums).groupby(level=0).sum(min_count=1)
+    # Columns of text have no mean.
+    means_of = [
+        str(name) for name in total.columns if str(name).startswith("mean ") and total[name].notna().any()
+    ]
+    total = total.sort_values("hits", ascending=False, kind="stable")
+    rows = [_hits_row(str(name), row, known.get(str(name)), means_of) for name, row in total.iterrows()]
+    return HitsView(int(total["hits"].sum()), means_of, rows, inside)
+
+
+def _hits_within(block: pd.DataFrame, place: Place) -> list[tuple[int, int, str]]:
+    chrom, start, end = place
+    here = block[block["chrom"] == chrom]
+    starts, ends = numbers(here, "start"), numbers(here, "end")
+    here = here[(starts >= start) & (ends <= end)]
+    return [(int(hit["start"]), int(hit["end"]), hit["name"]) for _, hit in here.iterrows()]
+
+
+def _hits_row(name: str, row: pd.Series, motif: MotifView | None, means: Sequence[str]) -> dict[str, str]:
+    cells = {"motif": name, "match": str(motif.matches[0]) if motif and motif.matches else "–"}
+    counts = {column: f"{int(row[column]):,}" for column in ("hits", "plus", "minus")}
+    return {**cells, **counts, **{column: number(row[column] / row["hits"]) for column in means}}
+
+
+def describe_truth(spec: AnalysisTarget) -> TruthView | None:
+    """Read what was planted; ``None`` for real data."""
+    if spec.truth is None:
+        return None
+    table = read_table(spec.truth, what=f"truth of {spec.label}", columns=["motif", "recovered_as"])
+    special = {"motif", "name", "recovered_as", "functional", "decoy", "role"}
+    columns = [str(name) for name in table.columns if name not in special]
+    rows: list[dict[str, object]] = []
+    for _, row in table.iterrows():
+        decoy, found = _is_decoy(row), row["recovered_as"].lower() not in ("", "-", "–", "none", "nan")
+        rows.append(
+            {
+                "motif": row["motif"],
+                "name": row.get("name", ""),
+                "decoy": decoy,
+                "found": found,
+                "as": row["recovered_as"] if found else "",
+                "good": found != decoy,
+                "cells": [_cell(row[name]) for name in columns],
+            }
+        )
+    rows.sort(key=lambda row: bool(row["decoy"]))
+    driving = [row for row in rows if not row["decoy"]]
+    decoys = [row for row in rows if row["decoy"]]
+    return TruthView(
+        columns=[label(name) for name in columns],
+        rows=rows,
+        driving=len(driving),
+        recovered=sum(bool(row["found"]) for row in driving),
+        decoys=len(decoys),
+        decoys_found=sum(bool(row["found"]) for row in decoys),
+    )
+
+
+def _is_decoy(row: pd.Series) -> bool:
+    if "functional" in row:
+        return row["functional"].lower() in ("false", "0", "no")
+    return row.get("decoy", "").lower() in ("true", "1", "yes") or row.get("role", "").lower() == "decoy"
+
+
+def _cell(text: str) -> str:
+    try:
+        return number(float(text))
+    except ValueError:
+        return text or "–"

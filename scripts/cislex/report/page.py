@@ -1,0 +1,261 @@
+"""The page itself: every section put together and written as one HTML file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from cislex import __version__
+from cislex.errors import InputError
+from cislex.logs import get_logger
+from cislex.report.facts import Fact, count, facts, recorded, shared
+from cislex.report.findings import (
+    HitsView,
+    MotifView,
+    Pictures,
+    TruthView,
+    describe_hits,
+    describe_motifs,
+    describe_truth,
+)
+from cislex.report.inputs import describe_regions, describe_training
+from cislex.report.logos import glyph_definitions
+from cislex.report.quality import QualityView, describe_quality
+from cislex.report.regions_drawn import RegionView, draw_regions, read_top_regions
+from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_all
+from cislex.storage import require_file, write_text
+
+#: Bytes of motif logos on one page; the rest of the page is small.
+LOGO_BUDGET = 2_500_000
+#: Regions drawn on one page, shared among the targets: a drawing takes about 12 kB.
+REGIONS_DRAWN = 150
+#: Flagged motifs shown for one target; noise alone gives some thirty.
+FLAGGED_SHOWN = 15
+#: Attributes that say where a file comes from, in this order; the others follow by name.
+FIRST_ATTRIBUTES = (
+    "method",
+    "target_settings",
+    "precision",
+    "seed",
+    "folds",
+    "model_digests",
+    "source_digest",
+)
+
+
+@dataclass(frozen=True)
+class TargetView:
+    """Everything that the page says about one target of one analysis."""
+
+    spec: AnalysisTarget
+    anchor: str
+    summary: str
+    settings: list[Fact]
+    recorded: list[Fact]
+    notes: list[str]
+    quality: QualityView
+    motifs: list[MotifView]
+    flagged: list[MotifView]
+    flagged_hidden: int
+    hits: HitsView | None
+    regions: list[RegionView]
+    total: int
+    truth: TruthView | None
+
+
+def render_report(
+    out: str | Path,
+    *,
+    title: str,
+    results: str | Path,
+    analyses: Sequence[AnalysisTarget],
+    regions: Sequence[RegionSet] = (),
+    models: Sequence[TrainedModel] = (),
+    settings: Mapping[str, Any] | None = None,
+    template: str | Path,
+    trusted: Sequence[str] = (),
+    date: str | None = None,
+    top: int = 10,
+    window: int = 90,
+) -> None:
+    """Write the report: one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    out
+        The page.
+    title
+        Its title.
+    results
+        The results folder, whose name the page shows; links are relative to ``out``.
+    analyses
+        One entry a target, in the order of the page.
+    regions
+        The region sets.
+    models
+        One entry a fold trained in this run.
+    settings
+        Facts of the run, shown as they are.
+    template
+        The Jinja template.
+    trusted
+        Models whose weights were unpickled with ``trust_pickle``.
+    date
+        Date that the page shows; none without it, and the page then depends on its inputs alone.
+    top
+        Regions drawn for each target; fewer on a page of many targets, which says so.
+    window
+        Bases of each region's logo.
+
+    Raises
+    ------
+    InputError
+        A file that was named is missing, or nothing was given to report.
+    StorageError
+        A file is broken, or a column or dataset is missing.
+    """
+    if not analyses:
+        raise InputError("report: no analysis was given; name at least one in the config")
+    check_all(analyses, regions, models)
+    drawn = max(1, min(top, REGIONS_DRAWN // len(analyses)))
+    page = _template(template, Path(out).resolve().parent)
+    html = page.render(
+        title=title,
+        date=date,
+        version=__version__,
+        results=str(results),
+        settings=facts(settings or {}),
+        trusted=list(trusted),
+        regions=[describe_regions(spec) for spec in regions],
+        folds=describe_training(models),
+        glyphs=glyph_definitions(),
+        fewer=drawn < top,
+        window=window,
+        **_describe_all(analyses, top=drawn, window=window),
+    )
+    write_text(html, out)
+    get_logger(__name__).info("%s: %d targets, %.1f MB", out, len(analyses), len(html.encode()) / 1e6)
+
+
+def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) -> dict[str, Any]:
+    """Describe every target; what all their files record alike is told once."""
+    attributes = [recorded(spec.attributions) for spec in analyses]
+    common = shared(attributes) if len(analyses) > 1 else {}
+    pictures = Pictures(LOGO_BUDGET)
+    views = [
+        _describe(spec, given, common, pictures, top=top, window=window)
+        for spec, given in zip(analyses, attributes, strict=True)
+    ]
+    return {
+        "targets": views,
+        "lead": lead(views),
+        "recorded": _in_order(common),
+        "logos_left_out": pictures.left_out,
+    }
+
+
+def lead(views: Sequence[TargetView]) -> str:
+    """Say in one or two sentences what was found in all."""
+    if len(views) == 1:
+        return views[0].summary
+    sets = {view.spec.region_set: view.total for view in views}
+    where = f"{count(sum(sets.values()), 'region')} and {count(len(views), 'target')}"
+    found = [view for view in views if view.motifs]
+    if not found:
+        return f"No motif was found over {where}."
+    first = f"{_capital(count(sum(len(view.motifs) for view in views), 'motif'))} found over {where}"
+    named = [f"{view.spec.label}: {view.motifs[0].matches[0]}" for view in found if view.motifs[0].matches]
+    if not named:
+        return f"{first}; none of the most frequent ones resembles a known motif."
+    shown = "; ".join(named[:6]) + (f"; and {len(named) - 6} more" if len(named) > 6 else "")
+    return f"{first}. The most frequent motif of each target resembles, in {shown}."
+
+
+def summarise(motifs: Sequence[MotifView], flagged: Sequence[MotifView], total: int) -> str:
+    """Say in a sentence or two what one target's motifs are."""
+    over = f"over {count(total, 'region')}"
+    rest = f" {_capital(count(len(flagged), 'further pattern'))} flagged as doubtful." if flagged else ""
+    if not motifs:
+        none = "No convincing motif" if flagged else "No motif"
+        return f"{none} was found {over}.{rest}"
+    up = sum(motif.sign == "+" for motif in motifs)
+    signs = ((up, "raising"), (len(motifs) - up, "lowering"))
+    kinds = ", ".join(f"{number} {word} the prediction" for number, word in signs if number)
+    best = motifs[0]
+    match = "resembles no known motif"
+    if best.matches:
+        match = f"resembles {best.matches[0]}, p = {best.matches[0].p}, q = {best.matches[0].q}"
+    return (
+        f"{_capital(count(len(motifs), 'motif'))} found {over} ({kinds}); the most frequent, {best.name},"
+        f" with {count(best.seqlets, 'seqlet')}, {match}.{rest}"
+    )
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _describe(
+    spec: AnalysisTarget,
+    attributes: Mapping[str, Any],
+    common: Mapping[str, Any],
+    pictures: Pictures,
+    *,
+    top: int,
+    window: int,
+) -> TargetView:
+    every = describe_motifs(spec, pictures)
+    motifs = [motif for motif in every if not motif.flagged]
+    flagged = [motif for motif in every if motif.flagged]
+    best = read_top_regions(spec, top=top)
+    hits = describe_hits(spec, every, best.places)
+    notes = attributes.get("notes") or []
+    return TargetView(
+        spec=spec,
+        anchor=quote(f"{spec.analysis}.{spec.target}", safe=""),
+        summary=summarise(motifs, flagged, best.total),
+        settings=facts(spec.settings),
+        recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
+        notes=[str(note) for note in notes] if isinstance(notes, list) else [str(notes)],
+        quality=describe_quality(spec),
+        motifs=motifs,
+        flagged=flagged[:FLAGGED_SHOWN],
+        flagged_hidden=max(len(flagged) - FLAGGED_SHOWN, 0),
+        hits=hits,
+        regions=draw_regions(best, hits.inside if hits else {}, window=window),
+        total=best.total,
+        truth=describe_truth(spec),
+    )
+
+
+def _in_order(attributes: Mapping[str, Any]) -> list[Fact]:
+    keys = [key for key in FIRST_ATTRIBUTES if key in attributes]
+    keys += [key for key in attributes if key not in FIRST_ATTRIBUTES]
+    return facts({key: attributes[key] for key in keys})
+
+
+def _template(path: str | Path, folder: Path) -> jinja2.Template:
+    """Load the template with escaping on; ``link`` makes a path relative to the page's folder."""
+    require_file(path, what="report: template")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(path).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+    def link(target: str | Path) -> Markup:
+        relative = Path(os.path.relpath(Path(target).resolve(), folder)).as_posix()
+        return Markup('<a href="{}">{}</a>').format(quote(relative), relative)
+
+    environment.filters["link"] = link
+    environment.filters["count"] = count
+    return environment.get_template(Path(path).name)

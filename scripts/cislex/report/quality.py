@@ -1,0 +1,92 @@
+"""Section about completeness: how far each region's contributions are from their sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from cislex.report.specs import AnalysisTarget
+from cislex.report.svg import delta_histogram
+from cislex.report.tables import numbers, read_table
+from cislex.storage import open_hdf5, read_regions
+
+
+@dataclass(frozen=True)
+class Offender:
+    """A region over the limit."""
+
+    locus: str
+    delta: str
+    status: str
+
+
+@dataclass(frozen=True)
+class QualityView:
+    """Deltas of one target; ``histogram`` is ``None`` where the method promises no completeness."""
+
+    regions: int
+    median: str
+    largest: str
+    histogram: Markup | None
+    over: int
+    dropped: int
+    offenders: list[Offender]
+
+
+def describe_quality(spec: AnalysisTarget, *, first: int = 5) -> QualityView:
+    """Read the deltas from ``qc.tsv``, or from ``attributions.h5`` without it.
+
+    Parameters
+    ----------
+    spec
+        The target.
+    first
+        How many of the regions over the limit to name.
+    """
+    table = _read_quality(spec)
+    deltas = numbers(table, "max_relative_delta")
+    known = deltas.to_numpy()[np.isfinite(deltas.to_numpy())]
+    bad = table["status"].isin(["fail", "dropped"])
+    # Largest first: the worst region is the one to look at.
+    worst = (
+        table[bad].assign(delta=deltas[bad]).sort_values("delta", ascending=False, kind="stable").head(first)
+    )
+    offenders = [
+        Offender(locus(row), f"{row['delta']:.2g}" if row["delta"] == row["delta"] else "–", row["status"])
+        for _, row in worst.iterrows()
+    ]
+    return QualityView(
+        regions=len(table),
+        median=f"{np.median(known):.1e}" if len(known) else "–",
+        largest=f"{known.max():.1e}" if len(known) else "–",
+        histogram=delta_histogram(known, limit=spec.limit) if len(known) else None,
+        over=int(bad.sum()),
+        dropped=int((table["status"] == "dropped").sum()),
+        offenders=offenders,
+    )
+
+
+def locus(row: pd.Series) -> str:
+    """``chrIV:1,200–1,400 (+)``; the name where there are no coordinates."""
+    if not str(row["chrom"]):
+        return str(row["name"]) or "unnamed sequence"
+    return f"{row['chrom']}:{int(row['start']):,}–{int(row['end']):,} ({row['strand']})"
+
+
+def _read_quality(spec: AnalysisTarget) -> pd.DataFrame:
+    if spec.qc is not None:
+        return read_table(
+            spec.qc,
+            what=f"quality of {spec.label}",
+            columns=["chrom", "start", "end", "name", "strand", "max_relative_delta", "status"],
+        )
+    with open_hdf5(spec.attributions, what="report: attributions", datasets=["regions"]) as handle:
+        table = read_regions(handle)
+        deltas = handle["max_relative_delta"][:] if "max_relative_delta" in handle else np.nan
+    table["max_relative_delta"] = deltas
+    over = table["max_relative_delta"] > (spec.limit if spec.limit is not None else np.inf)
+    table["status"] = np.where(over, "fail", "pass")
+    return table

@@ -1,0 +1,461 @@
+"""Targets: which one number per example of a model's output is attributed.
+
+A target is called with the model's output for B rows and returns (B,). Outputs may be a tensor, or a tuple,
+list or dict of tensors of which ``head`` chooses one.
+
+Two methods deserve a word. Where a target's value for one sequence depends on the sequence that it is compared
+with (:class:`Profile`, whose weights come from the example, or from both), the attribution methods do not call
+it but ``pair(output_x, output_r) -> (f_x, f_r)``, both (B,) and row-aligned: the weights are constants there,
+so both values are the same linear function of each output, and gradients flow through ``output_r`` (or whatever
+is passed in its place). ``bind(output_x, output_r)`` is the function itself, for methods that evaluate it at
+other points as well (integrated gradients). Targets whose value stands alone have neither:
+``getattr(target, "pair", None)`` is ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cislex.errors import ConfigError, ModelError
+
+Bound = Callable[[Any], Tensor]
+
+
+class Target:
+    """Maps a model's output for B rows to (B,) values."""
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return (B,) values of ``output``; ModelError where it does not have what is asked for."""
+        raise NotImplementedError
+
+
+def select_head(output: Any, head: int | str | None) -> Tensor:
+    """Choose one tensor of a model's output.
+
+    Parameters
+    ----------
+    output
+        A tensor, or a tuple, list or dict of tensors.
+    head
+        Position or key; None for an output that is one tensor (or one tensor in a container).
+
+    Raises
+    ------
+    ModelError
+        When there is no such head, or none was chosen among several.
+    """
+    chosen = output
+    if isinstance(output, Mapping):
+        keys = list(output)
+        if head is None and len(keys) == 1:
+            head = keys[0]
+        if head not in output:
+            raise ModelError(
+                f"target: found head {head!r}; the model returns a dict: set head to one of {keys}"
+            )
+        chosen = output[head]
+    elif isinstance(output, tuple | list):
+        if head is None and len(output) == 1:
+            head = 0
+        if not isinstance(head, int) or not -len(output) <= head < len(output):
+            raise ModelError(
+                f"target: found head {head!r}; the model returns {len(output)} outputs: "
+                f"set head to one of 0 to {len(output) - 1}"
+            )
+        chosen = output[head]
+    elif head not in (None, 0):
+        raise ModelError(f"target: found head {head!r}, but the model returns one {type(output).__name__}")
+    if not isinstance(chosen, Tensor) or not chosen.is_floating_point() or chosen.ndim == 0:
+        found = (
+            f"{chosen.dtype} {tuple(chosen.shape)}" if isinstance(chosen, Tensor) else type(chosen).__name__
+        )
+        raise ModelError(f"target: head {head!r} of the output is {found}; expected floating point (N, …)")
+    return chosen
+
+
+def _at(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
+    """``values[:, i, j, …]``, with a named error where the index is out of range."""
+    wanted = index if isinstance(index, tuple) else (index,)
+    sizes = tuple(values.shape[1:])
+    fits = len(wanted) <= len(sizes) and all(-n <= i < n for i, n in zip(wanted, sizes, strict=False))
+    if not fits:
+        raise ModelError(
+            f"target: index {index} is out of range; the output has shape (N, {', '.join(map(str, sizes))})"
+            if sizes
+            else f"target: index {index} is out of range; the output has shape (N,)"
+        )
+    for i in wanted:
+        values = values.select(1, i)
+    return values
+
+
+def _reduce(values: Tensor, reduction: str) -> Tensor:
+    """(B, …) → (B,) by sum or mean."""
+    flat = values.flatten(1) if values.ndim > 1 else values.unsqueeze(1)
+    return flat.sum(1) if reduction == "sum" else flat.mean(1)
+
+
+def _check_reduction(name: str, reduction: str) -> None:
+    if reduction not in ("sum", "mean"):
+        raise ConfigError(f"{name}.reduction: found {reduction!r}, expected sum or mean")
+
+
+@dataclass(frozen=True)
+class Output(Target):
+    """One entry of the output.
+
+    Parameters
+    ----------
+    index
+        Entry of the second axis, or one entry per axis after the first (track, position).
+    head
+        Which output, of a model that returns several.
+    """
+
+    index: int | tuple[int, ...] = 0
+    head: int | str | None = None
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return (B,) entries."""
+        values = select_head(output, self.head)
+        if values.ndim == 1 and self.index == 0:
+            return values
+        chosen = _at(values, self.index)
+        if chosen.ndim != 1:
+            raise ModelError(
+                f"target: Output({self.index}) of shape {tuple(values.shape)} leaves {tuple(chosen.shape)}, expected "
+                "one number per example; give one index per axis, or use Slice to sum or average"
+            )
+        return chosen
+
+
+@dataclass(frozen=True)
+class Slice(Target):
+    """Sum or mean of a stretch of the output's last axis.
+
+    Parameters
+    ----------
+    start, stop, step
+        Entries of the last axis, half-open, as of a Python slice.
+    index
+        Entries of the axes before, such as the track; None reduces over them as well.
+    head
+        Which output, of a model that returns several.
+    reduction
+        ``sum`` or ``mean``.
+    """
+
+    start: int | None = None
+    stop: int | None = None
+    step: int | None = None
+    index: int | tuple[int, ...] | None = None
+    head: int | str | None = None
+    reduction: str = "sum"
+
+    def __post_init__(self) -> None:
+        _check_reduction("Slice", self.reduction)
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return (B,) sums or means."""
+        values = select_head(output, self.head)
+        if self.index is not None:
+            values = _at(values, self.index)
+        size = values.shape[-1] if values.ndim > 1 else 0
+        entries = range(*slice(self.start, self.stop, self.step).indices(size))
+        if not len(entries) or (self.stop is not None and self.stop > size):
+            raise ModelError(
+                f"target: Slice({self.start}, {self.stop}, {self.step}) is out of range; "
+                f"the last axis of shape {tuple(values.shape)} has {size} entries"
+            )
+        return _reduce(values[..., self.start : self.stop : self.step], self.reduction)
+
+
+@dataclass(frozen=True)
+class LogCounts(Target):
+    """The log counts of a BPNet-like model.
+
+    Parameters
+    ----------
+    index
+        Column, where counts are predicted for several tracks.
+    head
+        Which output; by default the second of a pair (profile, counts), or the only one.
+    """
+
+    index: int | None = None
+    head: int | str | None = None
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return (B,) log counts."""
+        pair = isinstance(output, tuple | list) and len(output) == 2
+        values = select_head(output, 1 if self.head is None and pair else self.head)
+        if self.index is not None:
+            return Output(self.index)(values)
+        if values[0:1].numel() != min(1, len(values)):
+            raise ModelError(
+                f"target: LogCounts of shape {tuple(values.shape)}, expected one number per example; "
+                "choose a column with index"
+            )
+        return values.reshape(len(values))
+
+
+@dataclass(frozen=True)
+class Profile(Target):
+    """Weighted sum of mean-subtracted profile logits, Σ w·z̄.
+
+    The softmax and the mean run over everything after the first axis that ``index`` leaves (both strands of a
+    BPNet together). Called alone, as for a prediction or a gradient, the weights are softmax(z̄) of the row.
+
+    Parameters
+    ----------
+    weights
+        ``midpoint``, ½(softmax(z̄_x) + softmax(z̄_r)) held constant for each pair, what chrombpnet 1.x
+        effectively computes; ``example``, softmax(z̄_x) held constant; ``secant``: nothing is constant, the
+        softmax and the product are part of what is attributed.
+    index
+        Track; None takes all.
+    head
+        Which output; by default the first of several.
+    """
+
+    weights: str = "midpoint"
+    index: int | tuple[int, ...] | None = None
+    head: int | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights not in ("midpoint", "example", "secant"):
+            raise ConfigError(
+                f"Profile.weights: found {self.weights!r}, expected midpoint, example or secant"
+            )
+
+    def centred(self, output: Any) -> Tensor:
+        """z̄, (B, positions): logits minus their mean."""
+        several = isinstance(output, tuple | list)
+        values = select_head(output, 0 if self.head is None and several else self.head)
+        if self.index is not None:
+            values = _at(values, self.index)
+        if values.ndim < 2:
+            raise ModelError(
+                f"target: Profile of shape {tuple(values.shape)}, expected (N, positions) or (N, tracks, …)"
+            )
+        logits = values.flatten(1)
+        return logits - logits.mean(1, keepdim=True)
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return (B,) weighted sums."""
+        centred = self.centred(output)
+        weights = torch.softmax(centred, 1)
+        return ((weights if self.weights == "secant" else weights.detach()) * centred).sum(1)
+
+    @property
+    def bind(self) -> Callable[[Any, Any], Bound]:
+        """``bind(output_x, output_r)``: the target of these pairs, with its weights held constant."""
+        if self.weights == "secant":
+            raise AttributeError("a secant profile has no constant weights")
+        return self._bind
+
+    @property
+    def pair(self) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
+        """``pair(output_x, output_r)``: the values (B,) of both sides of each pair."""
+        bind = self.bind
+        return lambda output_x, output_r: _both(bind(output_x, output_r), output_x, output_r)
+
+    def _bind(self, output_x: Any, output_r: Any) -> Bound:
+        with torch.no_grad():
+            weights = torch.softmax(self.centred(output_x), 1)
+            if self.weights == "midpoint":
+                weights = 0.5 * (weights + torch.softmax(self.centred(output_r), 1))
+        return lambda output: (weights * self.centred(output)).sum(1)
+
+
+@dataclass(frozen=True)
+class Sum(Target):
+    """Weighted sum of targets; they may be of different outputs.
+
+    Parameters
+    ----------
+    parts
+        The targets.
+    weights
+        One per part; None for 1.
+    """
+
+    parts: tuple[Target, ...]
+    weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.parts or (self.weights is not None and len(self.weights) != len(self.parts)):
+            raise ConfigError(
+                f"Sum: found {len(self.parts)} parts and weights {self.weights}; expected one weight per part"
+            )
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return (B,) sums."""
+        return self._sum([part(output) for part in self.parts])
+
+    @property
+    def bind(self) -> Callable[[Any, Any], Bound]:
+        """As of :class:`Profile`, where a part has it."""
+        if not any(hasattr(part, "bind") for part in self.parts):
+            raise AttributeError("no part has weights that depend on the pair")
+        return self._bind
+
+    @property
+    def pair(self) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
+        """As of :class:`Profile`, where a part has it."""
+        bind = self.bind
+        return lambda output_x, output_r: _both(bind(output_x, output_r), output_x, output_r)
+
+    def _bind(self, output_x: Any, output_r: Any) -> Bound:
+        bound = [bind_target(part, output_x, output_r) for part in self.parts]
+        return lambda output: self._sum([part(output) for part in bound])
+
+    def _sum(self, values: list[Tensor]) -> Tensor:
+        weights = self.weights or (1.0,) * len(values)
+        total = values[0] * weights[0]
+        for weight, value in zip(weights[1:], values[1:], strict=True):
+            total = total + weight * value
+        return total
+
+
+@dataclass(frozen=True)
+class Difference(Target):
+    """``a`` − ``b``, for example one cell type against another."""
+
+    a: Target
+    b: Target
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return (B,) differences."""
+        return self.a(output) - self.b(output)
+
+    @property
+    def bind(self) -> Callable[[Any, Any], Bound]:
+        """As of :class:`Profile`, where ``a`` or ``b`` has it."""
+        return Sum((self.a, self.b), (1.0, -1.0)).bind
+
+    @property
+    def pair(self) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
+        """As of :class:`Profile`, where ``a`` or ``b`` has it."""
+        return Sum((self.a, self.b), (1.0, -1.0)).pair
+
+
+@dataclass(frozen=True)
+class Custom(Target):
+    """A function of the user's, output → (N,), checked at every call."""
+
+    function: Callable[[Any], Tensor]
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return the function's (B,) values; (B, 1) is accepted."""
+        values = self.function(output)
+        if isinstance(values, Tensor) and values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        if not isinstance(values, Tensor) or values.ndim != 1 or not values.is_floating_point():
+            found = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+            raise ModelError(
+                f"target: the function returned {found}, expected one number per example, shape (N,)"
+            )
+        return values
+
+
+def bind_target(target: Target, output_x: Any, output_r: Any) -> Bound:
+    """Return the function of outputs that ``target`` is for these pairs: itself, unless its weights depend on them."""
+    bind = getattr(target, "bind", None)
+    return target if bind is None else bind(output_x, output_r)
+
+
+def _both(bound: Bound, output_x: Any, output_r: Any) -> tuple[Tensor, Tensor]:
+    return bound(output_x), bound(output_r)
+
+
+class PreActivation(nn.Module):
+    """A model that returns what goes into one of its modules, such as the logits before a final sigmoid.
+
+    Parameters
+    ----------
+    model
+        Any module; it is called in full, and not changed.
+    module
+        Name of the submodule, as in ``model.named_modules()``. With several calls the last one counts.
+    """
+
+    def __init__(self, model: nn.Module, module: str) -> None:
+        super().__init__()
+        names = [name for name, _ in model.named_modules() if name]
+        if module not in names:
+            raise ModelError(
+                f"target: no module {module!r} in the model; the last of its modules are {names[-5:]}"
+            )
+        self.model = model
+        self.module = module
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """Return the first argument of the chosen module."""
+        caught: list[Tensor] = []
+        chosen = self.model.get_submodule(self.module)
+        handle = chosen.register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
+        try:
+            self.model(*inputs)
+        finally:
+            handle.remove()
+        if not caught:
+            raise ModelError(f"target: module {self.module!r} was not called in the model's forward")
+        return caught[-1]
+
+
+def as_target(target: Target | int | Callable[[Any], Tensor]) -> Target:
+    """Make a target of a target, an index or a function output → (N,)."""
+    if isinstance(target, Target):
+        return target
+    if isinstance(target, int) and not isinstance(target, bool):
+        return Output(target)
+    if callable(target):
+        return Custom(target)
+    raise ConfigError(f"target: found {type(target).__name__}, expected a Target, an index or a function")
+
+
+_KINDS: dict[str, type[Target]] = {
+    "output": Output,
+    "slice": Slice,
+    "log_counts": LogCounts,
+    "profile": Profile,
+    "difference": Difference,
+    "sum": Sum,
+}
+
+
+def from_config(settings: Mapping[str, Any]) -> Target:
+    """Make a target of plain settings such as ``{"kind": "output", "index": 0}``.
+
+    ``difference`` has ``a`` and ``b``, ``sum`` has ``parts`` (settings again) and ``weights``; the other keys are
+    the parameters of the class.
+
+    Raises
+    ------
+    ConfigError
+        When the kind or a key is not known.
+    """
+    kind = settings.get("kind")
+    if kind not in _KINDS:
+        raise ConfigError(f"target: found kind {kind!r}, expected one of {', '.join(_KINDS)}")
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items() if key != "kind"}
+    allowed = list(_KINDS[kind].__dataclass_fields__)  # type: ignore[attr-defined]
+    unknown = sorted(set(given) - set(allowed))
+    if unknown:
+        raise ConfigError(
+            f"target of kind {kind}: found {', '.join(unknown)}; expected only {', '.join(allowed)}"
+        )
+    for key in {"a", "b"} & set(given):
+        given[key] = from_config(given[key])
+    if "parts" in given:
+        given["parts"] = tuple(from_config(part) for part in given["parts"])
+    try:
+        return _KINDS[kind](**given)
+    except TypeError as error:
+        raise ConfigError(f"target of kind {kind}: {error}; its keys are {', '.join(allowed)}") from None

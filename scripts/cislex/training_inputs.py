@@ -1,0 +1,135 @@
+"""What training starts from: peak positions, intervals to avoid, and the chromosomes of each split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cislex.errors import ConfigError, InputError, offenders
+from cislex.genome import Genome
+from cislex.logs import get_logger
+from cislex.peaks import read_peaks
+
+SPLITS = ("train", "validation", "test")
+
+Positions = dict[str, NDArray[np.int64]]
+"""Sorted positions on each chromosome."""
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Merged, sorted intervals of one chromosome, int64 (n,) each; 0-based half-open."""
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def overlap(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each query interval shares a base with one of these."""
+        following = np.searchsorted(self.ends, starts, side="right")
+        inside = following < len(self.starts)
+        hit = np.zeros(len(starts), dtype=bool)
+        hit[inside] = self.starts[following[inside]] < ends[inside]
+        return hit
+
+
+def read_positions(
+    path: str | Path, genome: Genome, *, task: str, aliases: Mapping[str, str] | None = None
+) -> Positions:
+    """Read where the peaks of a task lie: the summit where the file has one, else the midpoint.
+
+    Raises
+    ------
+    InputError
+        When no peak lies on a chromosome of the genome.
+    """
+    peaks = read_peaks(path)
+    chroms = peaks["chrom"].map(lambda name: (aliases or {}).get(name, name))
+    middle = (peaks["start"] + peaks["end"]) // 2
+    centre = peaks["summit"].where(peaks["summit"] >= 0, middle).to_numpy(np.int64)
+    known = chroms.isin(genome.lengths).to_numpy()
+    unknown = sorted(set(chroms[~known]))
+    if not known.any():
+        raise InputError(
+            f"task {task}: {path}: none of its {len(peaks)} peaks lies on a chromosome of {genome.path}; "
+            f"found {offenders(unknown)}, expected {offenders(genome.lengths)}. "
+            "If the names differ, give genome.aliases"
+        )
+    if unknown:
+        get_logger(__name__).warning(
+            "task %s: %d of %d peaks lie on chromosomes that the genome lacks and are left out: %s",
+            task,
+            int((~known).sum()),
+            len(peaks),
+            offenders(unknown),
+        )
+    return {
+        str(chrom): np.unique(centre[known & (chroms == chrom).to_numpy()])
+        for chrom in chroms[known].unique()
+    }
+
+
+def read_blacklist(
+    path: str | Path | None, *, aliases: Mapping[str, str] | None = None
+) -> dict[str, Intervals]:
+    """Read a BED file of intervals to keep negatives away from; merged, by chromosome of the genome."""
+    if path is None:
+        return {}
+    frame = read_peaks(path, file_format="bed")
+    frame["chrom"] = frame["chrom"].map(lambda name: (aliases or {}).get(name, name))
+    merged = {}
+    for chrom, rows in frame.sort_values("start").groupby("chrom"):
+        starts, ends = rows["start"].to_numpy(np.int64), np.maximum.accumulate(rows["end"].to_numpy(np.int64))
+        first = np.append(True, starts[1:] > ends[:-1])
+        merged[str(chrom)] = Intervals(
+            starts[first], ends[np.append(np.flatnonzero(first)[1:] - 1, len(ends) - 1)]
+        )
+    return merged
+
+
+def split_chromosomes(
+    lengths: Mapping[str, int], *, validation: Sequence[str], test: Sequence[str], exclude: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """Chromosomes of each split, in the genome's order; training takes what is not named.
+
+    Raises
+    ------
+    ConfigError
+        When a split is empty, a chromosome does not exist or is in two lists.
+    """
+    named = {"validation_chromosomes": validation, "test_chromosomes": test, "exclude_chromosomes": exclude}
+    for key, chroms in named.items():
+        unknown = [chrom for chrom in chroms if chrom not in lengths]
+        if unknown:
+            raise ConfigError(
+                f"{key}: the genome has no {offenders(unknown)}; expected some of "
+                f"{offenders(lengths, first=30)}"
+            )
+    both = sorted({c for c in lengths if sum(c in chroms for chroms in named.values()) > 1})
+    if both:
+        raise ConfigError(
+            f"{offenders(both)} stand in more than one of {', '.join(named)}; a chromosome has one role"
+        )
+    taken = {*validation, *test, *exclude}
+    splits = {
+        "train": [chrom for chrom in lengths if chrom not in taken],
+        "validation": [chrom for chrom in lengths if chrom in validation],
+        "test": [chrom for chrom in lengths if chrom in test],
+    }
+    empty = [name for name, chroms in splits.items() if not chroms]
+    if empty:
+        raise ConfigError(
+            f"no chromosome for {', '.join(empty)}: name at least one in validation_chromosomes and in "
+            f"test_chromosomes, and leave one for training; the genome has {offenders(lengths, first=30)}"
+        )
+    return splits
+
+
+def nearest_distance(centres: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Distance in bp from each centre to the nearest of the sorted positions; huge where there is none."""
+    padded = np.concatenate([[-(1 << 40)], positions, [1 << 40]])
+    after = np.searchsorted(padded[1:-1], centres) + 1
+    return np.minimum(centres - padded[after - 1], padded[after] - centres)

@@ -1,0 +1,264 @@
+"""The demo's truth: which planted motifs were recovered, and how well hits agree with planted sites."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cislex.annotation import Similarities, adjust_p_values, compare_motifs
+from cislex.errors import InputError
+from cislex.hits import read_hits
+from cislex.logs import get_logger
+from cislex.motif_io import Matrix, MemeMotif, read_meme, reverse_complement
+from cislex.storage import open_hdf5, read_regions, require_file, write_table
+
+COLUMNS = [
+    *("motif", "name", "assay", "functional", "recovered_as", "variants", "p", "q", "pearson"),
+    *("n_planted", "n_planted_in_regions", "hits", "hits_precision", "hits_recall"),
+]
+TRUTH_COLUMNS = ("chrom", "start", "end", "strand", "motif", "name", "assay", "functional", "peak")
+#: Share of the narrower of two intervals that must be shared for them to be the same site.
+MIN_OVERLAP = 0.5
+
+logger = get_logger("truth")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recovery:
+    """Discovered motifs assigned to one planted motif, best first, and the best one's similarity."""
+
+    motifs: tuple[str, ...]
+    p: float
+    q: float
+    pearson: float
+
+
+def compare_with_truth(
+    truth: str | Path,
+    planted: str | Path,
+    motifs: str | Path,
+    meme: str | Path,
+    hits: str | Path,
+    attributions: str | Path,
+    database: str | Path,
+    out: str | Path,
+    *,
+    max_q: float = 0.01,
+    threads: int = 1,
+) -> pd.DataFrame:
+    """Compare discovered motifs and hits with what was planted.
+
+    Parameters
+    ----------
+    truth
+        Planted sites: ``chrom start end strand motif name assay functional peak``, 0-based half-open.
+    planted
+        MEME file of the planted motifs, identified as in ``truth``.
+    motifs, meme, hits
+        ``motifs.tsv``, ``motifs.meme`` and ``hits.bed.gz`` of one target.
+    attributions
+        ``attributions.h5`` of the target: its regions say which sites could be found.
+    database
+        MEME file of known motifs: with the planted ones they are TOMTOM's targets, whose p-values need many.
+    out
+        ``truth.tsv`` to write, one row per planted motif, assay and kind of site (functional or decoy).
+    max_q
+        A planted motif is recovered by a discovered motif of at most this q-value.
+    threads
+        Threads of numba.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table as written.
+    """
+    sites = _read_truth(truth)
+    with open_hdf5(attributions, what="attributions", datasets=("regions",)) as handle:
+        regions = read_regions(handle)
+    sites["in_regions"] = _is_inside(sites, regions)
+    known = read_meme(planted)
+    missing = sorted(set(sites["motif"]) - {motif.identifier for motif in known})
+    if missing:
+        raise InputError(f"{planted} lacks planted motifs of {truth}: {', '.join(missing)}")
+    table = pd.read_csv(motifs, sep="\t", keep_default_na=False)
+    found = dict(zip(table["motif"], table["flagged"], strict=True))
+    discovered = [motif for motif in read_meme(meme) if not found[motif.identifier]]
+    recovered = _recover(discovered, known, read_meme(database), max_q=max_q, threads=threads)
+    called = read_hits(hits)
+    rows = [
+        _row(key, group, sites, called, recovered.get(str(key[0])))
+        for key, group in sites.groupby(["motif", "name", "assay", "functional"], sort=True)
+    ]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame = frame.sort_values(["functional", "assay", "motif"], ascending=[False, True, True])
+    write_table(frame, out)
+    functional = frame[frame["functional"]]
+    logger.info(
+        "%d of %d functional planted motifs recovered",
+        (functional["recovered_as"] != "").sum(),
+        len(functional),
+    )
+    return frame
+
+
+def _read_truth(path: str | Path) -> pd.DataFrame:
+    frame = pd.read_csv(require_file(path, what="planted sites"), sep="\t", keep_default_na=False)
+    missing = [column for column in TRUTH_COLUMNS if column not in frame]
+    if missing:
+        raise InputError(
+            f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}"
+        )
+    frame["functional"] = frame["functional"].astype(str).str.lower().isin(["true", "1"])
+    return frame.astype({"chrom": str, "motif": str, "name": str, "assay": str})
+
+
+def _row(
+    key: tuple[object, ...],
+    group: pd.DataFrame,
+    sites: pd.DataFrame,
+    hits: pd.DataFrame,
+    recovery: Recovery | None,
+) -> dict[str, object]:
+    motif, name, assay, functional = key
+    recovery = recovery or Recovery((), np.nan, np.nan, np.nan)
+    inside = group[group["in_regions"]]
+    own = hits[hits["motif"].isin(recovery.motifs)]
+    precision = recall = np.nan
+    if len(own):
+        precision = float(overlaps(own, sites[sites["motif"] == motif]).mean())
+    if recovery.motifs and len(inside):
+        recall = float(overlaps(inside, own).mean())
+    return {
+        "motif": motif,
+        "name": name,
+        "assay": assay,
+        "functional": functional,
+        "recovered_as": recovery.motifs[0] if recovery.motifs else "",
+        "variants": ",".join(recovery.motifs[1:]),
+        "p": recovery.p,
+        "q": recovery.q,
+        "pearson": recovery.pearson,
+        "n_planted": len(group),
+        "n_planted_in_regions": len(inside),
+        "hits": len(own),
+        "hits_precision": precision,
+        "hits_recall": recall,
+    }
+
+
+def _recover(
+    discovered: Sequence[MemeMotif],
+    planted: Sequence[MemeMotif],
+    database: Sequence[MemeMotif],
+    *,
+    max_q: float,
+    threads: int,
+) -> dict[str, Recovery]:
+    """Assign each discovered motif to the planted motif that it resembles most, by identifier.
+
+    q-values are Benjamini-Hochberg over discovered × planted motifs; the database only gives TOMTOM
+    enough targets for its p-values to mean something.
+    """
+    if not discovered:
+        return {}
+    names = {motif.identifier for motif in planted}
+    targets = [*planted, *(motif for motif in database if motif.identifier not in names)]
+    similar: Similarities = compare_motifs(
+        [motif.ppm for motif in discovered], [motif.ppm for motif in targets], threads=threads
+    )
+    p = similar.p[:, : len(planted)]
+    q = adjust_p_values(p)
+    best = p.argmin(axis=1)
+    recovered = {}
+    for number, target in enumerate(planted):
+        mine = np.flatnonzero((best == number) & (q[np.arange(len(q)), best] <= max_q))
+        if len(mine):
+            order = mine[np.argsort(p[mine, number], kind="stable")]
+            first = order[0]
+            recovered[target.identifier] = Recovery(
+                tuple(discovered[i].identifier for i in order),
+                float(p[first, number]),
+                float(q[first, number]),
+                pearson_similarity(discovered[first].ppm, target.ppm),
+            )
+    return recovered
+
+
+def pearson_similarity(first: Matrix, second: Matrix) -> float:
+    """Greatest Pearson correlation of two frequency matrices over offsets and strands.
+
+    The overlap must be at least three quarters of the narrower one.
+
+    Parameters
+    ----------
+    first, second
+        (4, w) frequencies.
+
+    Returns
+    -------
+    float
+        -1 to 1.
+    """
+    narrow, wide = sorted((first, second), key=lambda matrix: matrix.shape[1])
+    least = int(np.ceil(0.75 * narrow.shape[1]))
+    best = -1.0
+    for other in (narrow, reverse_complement(narrow)):
+        for shift in range(least - narrow.shape[1], wide.shape[1] - least + 1):
+            begin, end = max(shift, 0), min(shift + narrow.shape[1], wide.shape[1])
+            a, b = wide[:, begin:end].ravel(), other[:, begin - shift : end - shift].ravel()
+            if a.std() > 0 and b.std() > 0:
+                best = max(best, float(np.corrcoef(a, b)[0, 1]))
+    return best
+
+
+def _is_inside(sites: pd.DataFrame, regions: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each site lies wholly inside a region."""
+    inside = np.zeros(len(sites), dtype=bool)
+    for chrom, rows in sites.groupby("chrom").indices.items():
+        on_chrom = regions[regions["chrom"] == chrom].sort_values("start")
+        if on_chrom.empty:
+            continue
+        # The farthest end of the regions that begin at or before the site.
+        farthest = np.maximum.accumulate(on_chrom["end"].to_numpy())
+        last = np.searchsorted(on_chrom["start"], sites["start"].to_numpy()[rows], side="right") - 1
+        inside[rows] = (last >= 0) & (farthest[last] >= sites["end"].to_numpy()[rows])
+    return inside
+
+
+def overlaps(these: pd.DataFrame, those: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each of these intervals shares at least half of the narrower one with one of those.
+
+    Parameters
+    ----------
+    these, those
+        Columns ``chrom, start, end``; strands do not matter.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, one for each of ``these``.
+    """
+    shared = np.zeros(len(these), dtype=bool)
+    starts, ends = these["start"].to_numpy(), these["end"].to_numpy()
+    for chrom, rows in these.groupby("chrom").indices.items():
+        other = those[those["chrom"] == chrom].sort_values("start")
+        if other.empty:
+            continue
+        other_starts, other_ends = other["start"].to_numpy(), other["end"].to_numpy()
+        widest = int((other_ends - other_starts).max())
+        low = np.searchsorted(other_starts, starts[rows] - widest, side="left")
+        high = np.searchsorted(other_starts, ends[rows], side="left")
+        counts = high - low
+        mine = np.repeat(rows, counts)
+        theirs = (
+            np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts) + np.repeat(low, counts)
+        )
+        common = np.minimum(ends[mine], other_ends[theirs]) - np.maximum(starts[mine], other_starts[theirs])
+        narrower = np.minimum(ends[mine] - starts[mine], other_ends[theirs] - other_starts[theirs])
+        shared[mine[common >= MIN_OVERLAP * narrower]] = True
+    return shared

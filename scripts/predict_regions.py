@@ -1,0 +1,27 @@
+"""Predict every region by every fold of a model (rule predict_regions)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+from cislex.prediction import predict_regions
+
+
+def main(sequences: str, weights: dict, predictions: str, table: str, **options: object) -> None:
+    """Predict, with plain arguments (see cislex.prediction)."""
+    predict_regions(sequences, weights, predictions, table, **options)
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    main(
+        sequences=smk.input.sequences,
+        weights=dict(zip(smk.params.folds, smk.input.weights, strict=True)),
+        predictions=smk.output.predictions,
+        table=smk.output.table,
+        threads=smk.threads,
+        **smk.params.options,
+    )

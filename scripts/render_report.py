@@ -1,0 +1,36 @@
+"""Make the report page from the result tables (rule render_report)."""
+
+import sys
+from datetime import date
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+from cislex.report import AnalysisTarget, RegionSet, TrainedModel, render_report
+
+
+def main(out: str, template: str, analyses: list, regions: list, models: list, **options: object) -> None:
+    """Run the stage with plain arguments."""
+    render_report(
+        out,
+        template=template,
+        analyses=[AnalysisTarget(**{**entry, "files": tuple(entry["files"])}) for entry in analyses],
+        regions=[RegionSet(**entry) for entry in regions],
+        models=[TrainedModel(**entry) for entry in models],
+        date=date.today().isoformat(),
+        **options,
+    )
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    main(
+        out=smk.output.report,
+        template=smk.input.template,
+        analyses=smk.params.analyses,
+        regions=smk.params.regions,
+        models=smk.params.models,
+        **smk.params.options,
+    )

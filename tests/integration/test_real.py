@@ -1,0 +1,60 @@
+"""The two runs that the README shows: the demo, whose truth is known, and real yeast data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import ROOT, Run, planned
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, snakemake: Run) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    snakemake(folder=folder)
+    return folder / "results" / "demo"
+
+
+def test_the_demo_recovers_every_planted_motif(demo: Path) -> None:
+    tables = [pd.read_csv(path, sep="\t") for path in sorted(demo.glob("*/*/truth.tsv"))]
+    truth = pd.concat(tables)
+    driving = truth[truth["functional"].astype(bool)]
+    assert len(driving) >= 3
+    assert driving["recovered_as"].notna().all(), driving.to_string()
+    assert (driving["hits_recall"] > 0.5).all(), driving.to_string()
+
+
+def test_the_demo_model_is_good_on_held_out_chromosomes(demo: Path) -> None:
+    for path in demo.glob("models/*/*.evaluation.tsv"):
+        table = pd.read_csv(path, sep="\t")
+        assert (table.loc[table["split"] == "test", "auroc"] > 0.9).all(), table.to_string()
+
+
+def test_a_second_demo_does_nothing_and_new_motif_settings_rerun_only_motifs(demo: Path, snakemake: Run) -> None:
+    folder = demo.parents[1]
+    assert "Nothing to be done" in snakemake(folder=folder).stdout
+
+
+def test_yeast_factors_motifs_come_out_on_top(
+    tmp_path_factory: pytest.TempPathFactory, snakemake: Run, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CISLEX_MIRROR", str(shared_data))
+    folder = tmp_path_factory.mktemp("yeast")
+    snakemake("--configfile", str(ROOT / "config" / "yeast.yaml"), folder=folder)
+    expected = {"reb1": "REB1", "abf1": "ABF1", "rap1": "RAP1"}
+    for factor, name in expected.items():
+        motifs = pd.read_csv(folder / "results" / "yeast" / factor / factor / "motifs.tsv", sep="\t")
+        best = motifs[motifs["sign"] == "+"].sort_values("n_seqlets").iloc[-1]
+        assert best["match_1_name"].upper() == name, motifs.to_string()
+        assert best["match_1_q"] < 1e-6
+    evaluation = pd.read_csv(folder / "results/yeast/models/yeast/fold_0.evaluation.tsv", sep="\t")
+    held_out = evaluation[evaluation["split"] == "test"]
+    assert (held_out["auroc"] > 0.85).all(), held_out.to_string()
+    plan = planned(snakemake("--configfile", str(ROOT / "config" / "yeast.yaml"), "--dry-run", folder=folder).stdout)
+    assert plan == {}

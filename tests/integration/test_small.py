@@ -1,0 +1,199 @@
+"""The workflow on sequences given directly: two folds, two targets, two methods, several chunks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import ROOT, Run, command, environment, planned
+
+pytestmark = pytest.mark.workflow
+
+MODEL = '''
+from torch import nn
+
+
+def build():
+    return nn.Sequential(
+        nn.Conv1d(4, 8, 9, padding=4), nn.ReLU(), nn.AdaptiveMaxPool1d(1), nn.Flatten(), nn.Linear(8, 2)
+    )
+'''
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sequences in which one motif is planted, and a model that looks for it."""
+    folder = tmp_path_factory.mktemp("small")
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, (160, 60))
+    motif = np.array([2, 0, 1, 3, 3, 1, 0, 2])
+    for row in codes[:120]:
+        at = rng.integers(5, 45)
+        row[at : at + 8] = motif
+    text = "".join(f">s{i}\n{''.join('ACGT'[c] for c in row)}\n" for i, row in enumerate(codes))
+    (folder / "sequences.fa").write_text(text)
+    (folder / "model.py").write_text(MODEL)
+    for fold in range(2):
+        torch.manual_seed(fold)
+        weight = 0.1 * torch.randn(8, 4, 9)
+        for i, base in enumerate(motif):
+            weight[:4, base, i] += 1.0
+        state = {"0.weight": weight, "0.bias": torch.full((8,), -4.0), "4.weight": torch.randn(2, 8).abs(),
+                 "4.bias": torch.zeros(2)}  # fmt: skip
+        torch.save(state, folder / f"fold_{fold}.pt")
+    analysis = {
+        "regions": "mine",
+        "model": "net",
+        "targets": {"a": {"kind": "output", "index": 0}, "b": {"kind": "output", "index": 1}},
+        "method": {"references": {"n": 4}},
+        "qc": {"max_relative_delta": 0.01},
+        "motifs": {"max_seqlets": 500, "min_metacluster_size": 20, "database": "known.meme"},
+    }
+    config = {
+        "results": "results",
+        "genome": {"fasta": "unused.fa"},
+        "regions": {"mine": {"fasta": "sequences.fa", "chunks": 6}},
+        "models": {
+            "net": {
+                "loader": "factory",
+                "module": "model.py:build",
+                "input_length": 60,
+                "folds": {"fold_0": "fold_0.pt", "fold_1": "fold_1.pt"},
+            }
+        },
+        "analyses": {"shap": analysis, "gradient": {**analysis, "method": {"name": "saliency"}}},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    rows = "".join(" ".join("0.97" if b == m else "0.01" for b in range(4)) + "\n" for m in motif)
+    (folder / "known.meme").write_text(
+        "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\nBackground letter frequencies\n"
+        f"A 0.25 C 0.25 G 0.25 T 0.25\n\nMOTIF M1 PLANTED\nletter-probability matrix: alength= 4 w= 8 nsites= 20 E= 0\n{rows}\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(project: Path, snakemake: Run) -> Path:
+    snakemake("--configfile", "config.yaml", folder=project)
+    return project
+
+
+def arrays(folder: Path, analysis: str = "shap", target: str = "a") -> dict[str, Any]:
+    with h5py.File(folder / "results" / analysis / target / "attributions.h5") as handle:
+        return {name: handle[name][:] for name in ("hypothetical", "prediction", "rows")}
+
+
+def test_a_dry_run_shows_the_whole_plan_before_any_input_of_a_later_stage_exists(
+    project: Path, snakemake: Run
+) -> None:
+    plan = planned(snakemake("--configfile", "config.yaml", "--dry-run", "--forceall", folder=project).stdout)
+    assert plan["attribute_chunk"] == 2 * 2 * 6
+    assert plan["aggregate_chunks"] == 4
+    assert plan["render_report"] == 1
+
+
+def test_the_report_names_the_planted_motif(finished: Path) -> None:
+    page = (finished / "results" / "report.html").read_text()
+    assert "PLANTED" in page
+    motifs = (finished / "results" / "shap" / "a" / "motifs.tsv").read_text()
+    assert "M1" in motifs
+
+
+def test_a_second_run_does_nothing(finished: Path, snakemake: Run) -> None:
+    assert "Nothing to be done" in snakemake("--configfile", "config.yaml", folder=finished).stdout
+
+
+def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snakemake: Run) -> None:
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    config["analyses"]["shap"]["motifs"]["max_seqlets"] = 400
+    (finished / "changed.yaml").write_text(yaml.safe_dump(config))
+    plan = planned(snakemake("--configfile", "changed.yaml", "--dry-run", folder=finished).stdout)
+    assert plan.pop("find_motifs") == 2
+    assert set(plan) <= {"annotate_motifs", "call_hits", "render_report", "snapshot_config", "all"}
+
+
+def test_the_snapshot_reruns_the_analysis(finished: Path, snakemake: Run) -> None:
+    output = snakemake("--configfile", "results/config.yaml", "--dry-run", folder=finished).stdout
+    assert "Nothing to be done" in output
+
+
+def test_a_touched_result_and_a_forced_rule_are_handled(finished: Path, snakemake: Run) -> None:
+    plan = planned(
+        snakemake("--configfile", "config.yaml", "--dry-run", "--forcerun", "render_report", folder=finished).stdout
+    )
+    assert plan["render_report"] == 1
+    assert "attribute_chunk" not in plan
+    snakemake("--configfile", "config.yaml", "--touch", folder=finished)
+    assert "Nothing to be done" in snakemake("--configfile", "config.yaml", folder=finished).stdout
+
+
+def test_the_other_entrance_is_a_module_of_another_workflow(finished: Path, tmp_path: Path) -> None:
+    for name in ("sequences.fa", "model.py", "fold_0.pt", "fold_1.pt", "known.meme", "config.yaml"):
+        shutil.copy(finished / name, tmp_path)
+    (tmp_path / "Snakefile").write_text(
+        f'configfile: "config.yaml"\n\n\nmodule cislex:\n    snakefile: "{ROOT / "Snakefile"}"\n'
+        "    config: config\n\n\nuse rule * from cislex as cislex_*\n\n\n"
+        'rule all:\n    default_target: True\n    input:\n        "results/report.html",\n'
+    )
+    done = subprocess.run(
+        [*command(folder=tmp_path)[:1], "--directory", str(tmp_path), "--snakefile", str(tmp_path / "Snakefile"),
+         "--cores", "2", "--dry-run"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert planned(done.stdout + done.stderr)["cislex_attribute_chunk"] == 24
+
+
+def test_a_killed_run_resumes_with_the_same_result(finished: Path, tmp_path: Path, snakemake: Run) -> None:
+    for path in finished.iterdir():
+        if path.is_file():
+            shutil.copy(path, tmp_path)
+    goals = ["results/shap/a/attributions.h5", "--configfile", "config.yaml"]
+    process = subprocess.Popen(
+        command(*goals, folder=tmp_path, cores=1), env=environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    chunks = tmp_path / "results" / "shap" / "chunks"
+    deadline = time.monotonic() + 240
+    while len(list(chunks.rglob("[0-9]*.h5"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    complete = sorted(chunks.rglob("[0-9]*.h5"))
+    assert len(complete) >= 2, "the run was killed before two chunks were complete"
+    assert not (tmp_path / "results" / "shap" / "a" / "attributions.h5").exists()
+    snakemake("--unlock", *goals, folder=tmp_path)
+    snakemake(*goals, folder=tmp_path)
+    for name, values in arrays(finished).items():
+        np.testing.assert_allclose(arrays(tmp_path)[name], values, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"analysis": {}}, "unknown key 'analysis'; did you mean 'analyses'"),
+        ({"results": ""}, "results"),
+    ],
+)
+def test_a_wrong_config_is_one_clear_message(
+    finished: Path, snakemake: Run, change: dict[str, Any], message: str
+) -> None:
+    config = yaml.safe_load((finished / "config.yaml").read_text()) | change
+    (finished / "wrong.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake("--configfile", "wrong.yaml", "--dry-run", folder=finished, check=False)
+    assert done.returncode != 0
+    assert message in done.stdout
+    assert "Traceback" not in done.stdout

@@ -1,0 +1,208 @@
+"""Chunks and their aggregation: the same numbers whatever the number of chunks, and no silent gap."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from cislex import chunks as chunks_module
+from cislex.aggregation import Gate, aggregate_chunks
+from cislex.chunks import ChunkJob, attribute_chunk
+from cislex.errors import CompletenessError, ConfigError, InputError, ModelError, StorageError
+from cislex.sequence_import import import_sequences
+
+MODEL = '''
+import torch
+from torch import nn
+
+
+def build():
+    """Two outputs; a pooling layer and a product make it truly nonlinear."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv1d(4, 6, 5), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.LazyLinear(2))
+'''
+METHOD = {
+    "name": "deep_lift_shap",
+    "rule": "rescale",
+    "references": {"kind": "dinucleotide_shuffle", "n": 4, "seed": 0},
+    "steps": 50,
+    "unknown_ops": "error",
+}
+TARGETS = {"first": {"kind": "output", "index": 0}, "second": {"kind": "output", "index": 1}}
+N, LENGTH = 23, 40
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    import torch
+    from torch import nn
+
+    folder = tmp_path_factory.mktemp("chunks")
+    (folder / "model.py").write_text(MODEL.replace("nn.LazyLinear(2)", "nn.Linear(108, 2)"))
+    weights = {}
+    for fold in range(2):
+        torch.manual_seed(fold)
+        model = nn.Sequential(
+            nn.Conv1d(4, 6, 5), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(108, 2)
+        )
+        weights[f"fold_{fold}"] = folder / f"{fold}.pt"
+        torch.save(model.state_dict(), weights[f"fold_{fold}"])
+    letters = np.random.default_rng(0).integers(0, 4, (N, LENGTH))
+    fasta = "".join(f">s{i}\n{''.join('ACGT'[c] for c in row)}\n" for i, row in enumerate(letters))
+    (folder / "sequences.fa").write_text(fasta)
+    import_sequences(
+        folder / "sequences.fa",
+        folder / "regions.bed",
+        folder / "dropped.tsv",
+        folder / "sequences.h5",
+        length=LENGTH,
+    )
+    return {"folder": folder, "weights": weights, "sequences": folder / "sequences.h5"}
+
+
+def run(workspace: dict[str, Any], out: Path, *, chunks: int, folds: int = 1, **changes: Any) -> dict[str, list[Path]]:
+    made: dict[str, list[Path]] = {}
+    for fold in list(workspace["weights"])[:folds]:
+        made[fold] = []
+        for chunk in range(chunks):
+            job = ChunkJob(chunk=chunk, chunks=chunks, fold=fold, targets=TARGETS, method=METHOD, **changes)
+            made[fold].append(out / fold / f"{chunk}.h5")
+            attribute_chunk(
+                workspace["sequences"],
+                workspace["weights"][fold],
+                made[fold][-1],
+                job,
+                loader="factory",
+                module=f"{workspace['folder'] / 'model.py'}:build",
+                device="cpu",
+            )
+    return made
+
+
+def aggregate(
+    workspace: dict[str, Any], made: dict[str, list[Path]], out: Path, target: str = "first", **gate: Any
+) -> dict[str, Any]:
+    aggregate_chunks(
+        workspace["sequences"], made, out / "a.h5", out / "qc.tsv", target=target, gate=Gate(**gate)
+    )
+    with h5py.File(out / "a.h5") as handle:
+        return {name: handle[name][:] for name in handle if name != "regions"} | {"attrs": dict(handle.attrs)}
+
+
+def test_results_do_not_depend_on_the_number_of_chunks(workspace: dict[str, Any], tmp_path: Path) -> None:
+    one = aggregate(workspace, run(workspace, tmp_path / "1", chunks=1), tmp_path / "1")
+    for chunks in (4, 30):  # 30 chunks of 23 regions: some are empty
+        many = aggregate(workspace, run(workspace, tmp_path / f"{chunks}", chunks=chunks), tmp_path / f"{chunks}")
+        for name in ("hypothetical", "baseline", "prediction", "reference_prediction", "sequences"):
+            np.testing.assert_allclose(many[name], one[name], rtol=0, atol=1e-6)
+        assert many["hypothetical"].shape == (N, 4, LENGTH)
+
+
+def test_contributions_sum_to_the_difference_of_predictions(workspace: dict[str, Any], tmp_path: Path) -> None:
+    result = aggregate(workspace, run(workspace, tmp_path, chunks=2), tmp_path, target="second")
+    contributions = (result["sequences"] * result["hypothetical"]).sum((1, 2))
+    np.testing.assert_allclose(
+        contributions, result["prediction"] - result["reference_prediction"], rtol=1e-4, atol=1e-5
+    )
+    assert result["delta"].shape == (N, 1, 4)
+    assert np.abs(result["hypothetical"]).max() > 1e-3
+
+
+def test_folds_are_averaged_and_have_other_references(workspace: dict[str, Any], tmp_path: Path) -> None:
+    made = run(workspace, tmp_path, chunks=3, folds=2)
+    both = aggregate(workspace, made, tmp_path)
+    alone = [aggregate(workspace, {name: made[name]}, tmp_path / name) for name in made]
+    np.testing.assert_allclose(
+        both["hypothetical"], (alone[0]["hypothetical"] + alone[1]["hypothetical"]) / 2, atol=1e-6
+    )
+    contributions = np.stack([(a["hypothetical"] * a["sequences"]).sum(1) for a in alone])
+    np.testing.assert_allclose(both["fold_spread"], contributions.std(0), atol=1e-6)
+    assert both["delta"].shape == (N, 2, 4)
+    assert json.loads(both["attrs"]["folds"]) == ["fold_0", "fold_1"]
+
+
+def test_one_model_in_two_folds_differs_unless_the_references_are_the_same(
+    workspace: dict[str, Any], tmp_path: Path
+) -> None:
+    twin = {**workspace, "weights": {f"fold_{i}": workspace["weights"]["fold_0"] for i in range(2)}}
+    other = aggregate(twin, run(twin, tmp_path / "o", chunks=1, folds=2), tmp_path / "o")
+    same = aggregate(twin, run(twin, tmp_path / "s", chunks=1, folds=2, same_references=True), tmp_path / "s")
+    assert other["fold_spread"].max() > 1e-4
+    assert same["fold_spread"].max() == pytest.approx(0, abs=1e-7)
+
+
+def test_direct_copies_equal_recompressed_rows(
+    workspace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = aggregate(workspace, run(workspace, tmp_path / "p", chunks=3), tmp_path / "p")
+    monkeypatch.setattr(chunks_module, "HDF5_CHUNK_BYTES", 1)  # one row an HDF5 chunk: every border aligns
+    direct = aggregate(workspace, run(workspace, tmp_path / "d", chunks=3), tmp_path / "d")
+    np.testing.assert_array_equal(direct["hypothetical"], plain["hypothetical"])
+
+
+@pytest.mark.parametrize("on_fail", ["drop", "keep"])
+def test_the_gate_marks_or_drops(workspace: dict[str, Any], tmp_path: Path, on_fail: str) -> None:
+    made = run(workspace, tmp_path, chunks=2)
+    errors = aggregate(workspace, made, tmp_path)["max_relative_delta"]
+    limit = float(np.median(errors))
+    result = aggregate(workspace, made, tmp_path, max_relative_delta=limit, on_fail=on_fail)
+    over = int((errors > limit).sum())
+    table = pd.read_csv(tmp_path / "qc.tsv", sep="\t")
+    assert over > 0
+    assert len(table) == N
+    assert (table["status"] != "pass").sum() == over
+    assert len(result["hypothetical"]) == (N - over if on_fail == "drop" else N)
+    assert result["rows"].tolist() == [i for i in range(N) if on_fail == "keep" or errors[i] <= limit]
+
+
+def test_the_gate_stops_with_the_worst_regions_and_leaves_nothing(
+    workspace: dict[str, Any], tmp_path: Path
+) -> None:
+    made = run(workspace, tmp_path, chunks=1)
+    with pytest.raises(CompletenessError, match=r"of 23 regions .* largest first: s\d+"):
+        aggregate(workspace, made, tmp_path, max_relative_delta=1e-30)
+    assert not (tmp_path / "a.h5").exists()
+    assert not (tmp_path / "qc.tsv").exists()
+
+
+def test_recomputed_chunks_change_the_aggregate(workspace: dict[str, Any], tmp_path: Path) -> None:
+    one = aggregate(workspace, run(workspace, tmp_path / "1", chunks=2), tmp_path / "1")
+    other = aggregate(workspace, run(workspace, tmp_path / "2", chunks=2, seed=1), tmp_path / "2")
+    again = aggregate(workspace, run(workspace, tmp_path / "3", chunks=2), tmp_path / "3")
+    assert one["attrs"]["chunks_digest"] != other["attrs"]["chunks_digest"]
+    assert one["attrs"]["chunks_digest"] == again["attrs"]["chunks_digest"]
+
+
+def test_a_missing_a_foreign_and_a_cut_chunk_are_refused(workspace: dict[str, Any], tmp_path: Path) -> None:
+    made = run(workspace, tmp_path, chunks=3)["fold_0"]
+    with pytest.raises(StorageError, match="a chunk is missing"):
+        aggregate(workspace, {"fold_0": made[:2]}, tmp_path)
+    with pytest.raises(StorageError, match="belongs to another run"):
+        aggregate(workspace, {"fold_0": [made[0], made[2]]}, tmp_path)
+    foreign = run(workspace, tmp_path / "f", chunks=3, seed=5)["fold_0"]
+    with pytest.raises(StorageError, match="stage_digest"):
+        aggregate(workspace, {"fold_0": [made[0], foreign[1], made[2]]}, tmp_path)
+    made[1].write_bytes(made[1].read_bytes()[:2000])
+    with pytest.raises(StorageError, match="not a complete HDF5 file"):
+        aggregate(workspace, {"fold_0": made}, tmp_path)
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_failing_job_leaves_no_chunk(workspace: dict[str, Any], tmp_path: Path) -> None:
+    job = ChunkJob(chunk=0, chunks=1, fold="f", targets={"t": {"kind": "output", "index": 7}}, method=METHOD)
+    with pytest.raises(ModelError, match="7"):
+        attribute_chunk(
+            workspace["sequences"], workspace["weights"]["fold_0"], tmp_path / "c.h5", job, loader="factory",
+            module=f"{workspace['folder'] / 'model.py'}:build", device="cpu",
+        )  # fmt: skip
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match="chunk is 4; expected 0 to 1"):
+        ChunkJob(chunk=4, chunks=2, fold="f", targets=TARGETS, method=METHOD).bounds(10)
+    with pytest.raises(InputError, match="no such file"):
+        attribute_chunk(tmp_path / "no.h5", "w", tmp_path / "c.h5", job, loader="factory", module="m.py:f")

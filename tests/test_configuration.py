@@ -1,0 +1,170 @@
+"""The config: defaults, sheets, unknown keys, names that must refer to each other."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+_spec = importlib.util.spec_from_file_location("configuration", ROOT / "workflow" / "configuration.py")
+assert _spec is not None
+assert _spec.loader is not None
+configuration = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(configuration)
+
+
+@pytest.fixture
+def minimal() -> dict[str, Any]:
+    return {
+        "results": "out",
+        "genome": {"fasta": "genome.fa"},
+        "regions": {"mine": {"peaks": "{results}/peaks.bed"}},
+        "models": {
+            "net": {
+                "loader": "factory",
+                "module": "model.py:build",
+                "input_length": 100,
+                "folds": {"fold_0": "a.pt"},
+            }
+        },
+        "analyses": {
+            "first": {"regions": "mine", "model": "net", "targets": {"t": {"kind": "output", "index": 0}}}
+        },
+    }
+
+
+def resolve(config: dict[str, Any]) -> dict[str, Any]:
+    return configuration.resolve(config, SCHEMA)
+
+
+def test_defaults_are_filled_at_every_level(minimal: dict[str, Any]) -> None:
+    resolved = resolve(minimal)
+    analysis = resolved["analyses"]["first"]
+    assert resolved["seed"] == 0
+    assert analysis["method"]["references"] == {"kind": "dinucleotide_shuffle", "n": 20, "seed": 0}
+    assert analysis["qc"] == {"max_relative_delta": 1e-3, "on_fail": "error"}
+    assert analysis["hits"] is None
+    assert resolved["regions"]["mine"]["edge"] == "drop"
+
+
+def test_the_given_config_is_not_changed(minimal: dict[str, Any]) -> None:
+    before = copy.deepcopy(minimal)
+    resolve(minimal)
+    assert minimal == before
+
+
+def test_results_placeholder_is_replaced(minimal: dict[str, Any]) -> None:
+    assert resolve(minimal)["regions"]["mine"]["peaks"] == "out/peaks.bed"
+
+
+def test_a_resolved_config_resolves_to_itself(minimal: dict[str, Any]) -> None:
+    resolved = resolve(minimal)
+    assert resolve(yaml.safe_load(yaml.safe_dump(resolved))) == resolved
+
+
+def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, Any]) -> None:
+    minimal["analyses"]["first"]["hits"] = {}
+    assert resolve(minimal)["analyses"]["first"]["hits"]["alpha"] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (["analyses", "first", "methods"], {}, "unknown key 'methods'; did you mean 'method'"),
+        (["analyses", "first", "motifs"], {"max_seqlet": 5}, "did you mean 'max_seqlets'"),
+        (["genom"], {}, "unknown key 'genom'; did you mean 'genome'"),
+        (["analyses", "first", "regions"], "yours", "no 'yours' in regions: mine"),
+        (["regions", "mine", "fasta"], "x.fa", "exactly one of peaks, fasta, hdf5"),
+        (["regions", "mine", "length"], 120, "one set of regions has one length"),
+        (["regions", "mine", "chunks"], 0, "regions.mine.chunks"),
+        (["models", "net", "module"], None, "loader factory needs module"),
+        (["models", "net", "folds"], {"fold_0": None}, "needs a weights file for every fold"),
+        (["analyses", "logs"], {}, "logs"),
+        (["analyses", "a/b"], {}, "a/b"),
+        (["results"], "", "results"),
+    ],
+)
+def test_a_wrong_config_is_refused_with_the_key(
+    minimal: dict[str, Any], keys: list[str], value: Any, message: str
+) -> None:
+    entry = minimal
+    for key in keys[:-1]:
+        entry = entry[key]
+    entry[keys[-1]] = value
+    with pytest.raises(configuration.ConfigurationError) as raised:
+        resolve(minimal)
+    assert message in str(raised.value)
+
+
+def test_a_sheet_equals_the_mapping(minimal: dict[str, Any], tmp_path: Path) -> None:
+    targets = json.dumps(minimal["analyses"]["first"]["targets"])
+    sheet = tmp_path / "analyses.tsv"
+    sheet.write_text(
+        f"name\tregions\tmodel\ttargets\tmethod.references.n\tqc.on_fail\nfirst\tmine\tnet\t{targets}\t5\tdrop\n"
+    )
+    expected = copy.deepcopy(minimal)
+    expected["analyses"]["first"] |= {"method": {"references": {"n": 5}}, "qc": {"on_fail": "drop"}}
+    minimal["analyses"] = str(sheet)
+    assert resolve(minimal) == resolve(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("regions\tmodel\nmine\tnet\n", "needs a column 'name'"),
+        ("name\tmodel\na\tnet\na\tnet\n", ":3: name 'a' is empty or used twice"),
+        ("name\tmodel\na\tnet\textra\n", ":2 has another number of cells"),
+    ],
+)
+def test_a_broken_sheet_is_refused_with_its_line(
+    minimal: dict[str, Any], tmp_path: Path, text: str, message: str
+) -> None:
+    sheet = tmp_path / "analyses.tsv"
+    sheet.write_text(text)
+    minimal["analyses"] = str(sheet)
+    with pytest.raises(configuration.ConfigurationError, match="sheet|column|line|:[23]") as raised:
+        resolve(minimal)
+    assert message in str(raised.value)
+
+
+def test_a_missing_sheet_is_named(minimal: dict[str, Any]) -> None:
+    minimal["models"] = "nowhere.tsv"
+    with pytest.raises(configuration.ConfigurationError, match="models: no such sheet: nowhere"):
+        resolve(minimal)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "yeast.yaml"])
+def test_the_configs_of_the_project_resolve(name: str) -> None:
+    config = yaml.safe_load((ROOT / "config" / name).read_text())
+    assert resolve(config)["results"].startswith("results/")
+
+
+def test_every_key_of_the_schema_has_a_description() -> None:
+    schema = yaml.safe_load(SCHEMA.read_text())
+    missing = []
+
+    def visit(node: Any, where: str) -> None:
+        if isinstance(node, dict):
+            for key, part in node.get("properties", {}).items():
+                if isinstance(part, dict):
+                    entry = {**part}
+                    if "$ref" in entry:
+                        entry = {**schema["$defs"][entry["$ref"].rsplit("/", 1)[1]], **entry}
+                    if "description" not in entry and "properties" not in entry and "const" not in entry:
+                        missing.append(f"{where}.{key}")
+            for key, part in node.items():
+                if key != "oneOf":
+                    visit(part, f"{where}.{key}")
+
+    visit(schema, "")
+    assert missing == [".analysis.properties.targets.additionalProperties.kind"] or not [
+        name for name in missing if not name.endswith(".kind")
+    ]

@@ -1,0 +1,26 @@
+"""The documents say what the code does."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_table_of_config_keys_is_the_schema() -> None:
+    spec = importlib.util.spec_from_file_location("document_config", ROOT / "workflow" / "document_config.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "config" / "README.md").read_text(encoding="utf-8") == module.document(), (
+        "run python workflow/document_config.py"
+    )
+
+
+def test_every_rule_has_a_section_in_the_output_documentation() -> None:
+    text = (ROOT / "docs" / "output.md").read_text(encoding="utf-8")
+    missing = [path.stem for path in (ROOT / "workflow" / "rules").glob("*.smk") if path.stem != "common"
+               and f"{path.stem}.smk" not in text]
+    assert not missing

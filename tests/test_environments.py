@@ -1,0 +1,39 @@
+"""The conda environments and the lock agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def normal(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def locked() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text().split()
+    return {normal(name): version for name, version in (line.split("==") for line in lines)}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_environment_has_the_versions_of_the_lock(path: Path) -> None:
+    environment = yaml.safe_load(path.read_text())
+    pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    pins = dict(line.split("==") for line in pip)
+    assert {normal(n): v for n, v in pins.items()} == {normal(n): locked()[normal(n)] for n in pins}
+
+
+def test_every_rule_names_an_environment_that_exists() -> None:
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for line in path.read_text().splitlines():
+            if "../../envs/" in line:
+                assert (path.parent / line.strip().strip('",')).is_file(), f"{path.name}: {line.strip()}"
+
+
+def test_the_lock_has_no_rival_of_modisco_lite_and_the_cpu_wheel_can_be_found() -> None:
+    assert "modisco" not in locked()
+    assert locked()["torch"] == "2.13.0"

@@ -1,0 +1,81 @@
+"""The house: one-way imports, module sizes, thin scripts."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "scripts" / "cislex"
+
+#: A module may import from its own layer and from those before it.
+LAYERS = [
+    {"errors", "logs", "provenance", "storage", "cislex"},
+    {
+        "regions", "peaks", "genome", "sequences", "targets", "resources", "simulation",
+        "architectures", "models", "training_data", "evaluation", "training",
+    },
+    {"attribution", "settings"},
+    {
+        "chunks", "aggregation", "prediction", "tracks", "motifs", "motif_io", "databases", "logos",
+        "annotation", "hits", "truth",
+    },
+    {"report"},
+]  # fmt: skip
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def layer_of(name: str) -> int:
+    for depth, names in enumerate(LAYERS):
+        if name in names:
+            return depth
+    raise AssertionError(f"module {name} is in no layer: add it to LAYERS")
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "cislex":
+            found |= {alias.name for alias in node.names if not alias.name.startswith("_")}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cislex."):
+            assert node.module is not None
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("cislex.")}
+    return found
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    name = parts[0].removesuffix(".py")
+    return "cislex" if name == "__init__" else name
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    here = layer_of(name_of(path))
+    above = {name for name in imported(path) if layer_of(name) > here}
+    assert not above, f"{path.name} (layer {here}) imports {above} from a later layer"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.name)
+def test_a_script_is_thin(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 40
+    assert "snakemake.scriptdir" in text, "must use the package beside the original script"
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_no_rule_file_imports_the_package() -> None:
+    for path in [ROOT / "Snakefile", *(ROOT / "workflow").rglob("*.smk")]:
+        assert not [line for line in path.read_text().splitlines() if line.startswith(("import cislex", "from cislex"))]

@@ -1,0 +1,75 @@
+"""Write the table of every config key in config/README.md from the schema, so that they cannot differ.
+
+Run: python workflow/document_config.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "config" / "README.md"
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
+
+
+def rows(schema: dict[str, Any], root: dict[str, Any], where: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Yield key, type and bounds, default, and description of every key, depth first."""
+    schema = _dereference(schema, root)
+    options = [option for option in schema.get("oneOf", []) if "$ref" in option or "properties" in option]
+    objects = [schema, *(options if "properties" not in schema else [])]
+    for part in objects:
+        part = _dereference(part, root)
+        for key, raw in part.get("properties", {}).items():
+            entry = _dereference(raw, root)
+            if where and key == "kind" and "default" not in entry:
+                continue
+            default = f"`{yaml.safe_dump(entry['default'], default_flow_style=True).removesuffix(chr(10)).removesuffix('...').strip()}`" if "default" in entry else "required" if key in part.get("required", []) else ""
+            yield f"{where}{key}", _kind(entry, root), default, entry.get("description", "")
+            yield from rows(entry, root, f"{where}{key}.")
+        others = part.get("additionalProperties")
+        if isinstance(others, dict) and ("$ref" in others or "properties" in others):
+            yield from rows(others, root, f"{where}<name>.")
+
+
+def _kind(entry: dict[str, Any], root: dict[str, Any]) -> str:
+    if "enum" in entry:
+        return ", ".join(str(value) for value in entry["enum"])
+    if "oneOf" in entry and "type" not in entry:
+        return "mapping or null"
+    kind = entry.get("type", "mapping")
+    text = " or ".join(kind) if isinstance(kind, list) else kind
+    text = {"object": "mapping", "array": "list"}.get(text, text)
+    bounds = [
+        f"{sign} {entry[name]}"
+        for name, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
+        if name in entry and entry[name] != 2147483647
+    ]
+    return " ".join([text, *bounds])
+
+
+def _dereference(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    found: Any = root
+    for part in schema["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return {**found, **{key: value for key, value in schema.items() if key != "$ref"}}
+
+
+def document() -> str:
+    """Text of config/README.md with the table as the schema has it."""
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    table = ["| key | values | default | meaning |", "| --- | --- | --- | --- |"]
+    table += [f"| `{key}` | {kind} | {default} | {text} |" for key, kind, default, text in rows(schema, schema)]
+    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n" + "\n".join(table) + f"\n{END}{after}"
+
+
+if __name__ == "__main__":
+    README.write_text(document(), encoding="utf-8")

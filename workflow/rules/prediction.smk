@@ -1,0 +1,42 @@
+"""Prediction: what every fold of a model says about every region.
+
+Purpose: all outputs of the model, and each target as the mean over folds.
+Inputs: sequences.h5, the weights of every fold. Outputs: {analysis}/predictions.h5 and predictions.tsv.
+"""
+
+
+rule predict_regions:
+    input:
+        sequences=lambda wildcards: f"{RESULTS}/regions/{regions_of(wildcards)}/sequences.h5",
+        weights=lambda wildcards: [
+            weights_of(model_of(wildcards), fold) for fold in folds_of(wildcards)
+        ],
+        module=lambda wildcards: model_code(model_of(wildcards)),
+        code=code("prediction"),
+    output:
+        predictions=f"{RESULTS}/{{analysis}}/predictions.h5",
+        table=f"{RESULTS}/{{analysis}}/predictions.tsv",
+    log:
+        f"{RESULTS}/logs/predict_regions/{{analysis}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/predict_regions/{{analysis}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        folds=lambda wildcards: folds_of(wildcards),
+        options=lambda wildcards: {
+            "wanted": analysis_of(wildcards)["targets"],
+            "device": analysis_of(wildcards)["device"],
+            **{
+                key: config["models"][model_of(wildcards)][key]
+                for key in ("loader", "module", "trust_pickle")
+            },
+        },
+    message:
+        "Predict every region of {wildcards.analysis} with every fold of the model"
+    script:
+        "../../scripts/predict_regions.py"

@@ -1,0 +1,154 @@
+"""Report: one self-contained page about the whole run.
+
+Purpose: what was found, in which regions, by which model, and how far to trust it.
+Inputs: the tables, logos and attributions of every target. Outputs: report.html.
+"""
+
+
+def report_regions():
+    """Files of each region set, as the report names them."""
+    return [
+        {
+            "name": name,
+            "regions": (
+                f"{RESULTS}/regions/{name}/regions.bed"
+                if has_coordinates(name)
+                else None
+            ),
+            "dropped": (
+                f"{RESULTS}/regions/{name}/dropped.tsv"
+                if has_coordinates(name)
+                else None
+            ),
+            "sequences": f"{RESULTS}/regions/{name}/sequences.h5",
+        }
+        for name in dict.fromkeys(
+            analysis["regions"] for analysis in config["analyses"].values()
+        )
+    ]
+
+
+def report_models():
+    """Training curve and scores of each fold trained in this run."""
+    return [
+        {
+            "name": name,
+            "fold": fold,
+            "training": f"{RESULTS}/models/{name}/{fold}.training.tsv",
+            "evaluation": f"{RESULTS}/models/{name}/{fold}.evaluation.tsv",
+        }
+        for name in dict.fromkeys(
+            analysis["model"] for analysis in config["analyses"].values()
+        )
+        for fold in config["models"][name]["folds"]
+        if is_trained_here(name, fold)
+    ]
+
+
+def report_analyses():
+    """Files and settings of each target of each analysis."""
+    entries = []
+    for name, analysis in config["analyses"].items():
+        for target, scalar in analysis["targets"].items():
+            folder = f"{RESULTS}/{name}/{target}"
+            tracks = (
+                [f"{folder}/contributions.bw"]
+                if has_coordinates(analysis["regions"])
+                else []
+            )
+            shown = ("method", "precision", "same_references", "qc", "motifs", "hits")
+            entries.append(
+                {
+                    "analysis": name,
+                    "target": target,
+                    "region_set": analysis["regions"],
+                    "model": analysis["model"],
+                    "attributions": f"{folder}/attributions.h5",
+                    "motifs": f"{folder}/motifs.tsv",
+                    "logos": f"{folder}/logos",
+                    "qc": f"{folder}/qc.tsv",
+                    "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
+                    "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
+                    "limit": analysis["qc"]["max_relative_delta"],
+                    "settings": {
+                        "target": scalar,
+                        **{key: analysis[key] for key in shown},
+                    },
+                    "files": [f"{folder}/motifs.meme", f"{folder}/modisco.h5", *tracks],
+                }
+            )
+    return entries
+
+
+def report_files():
+    """Every file that the report reads or links to."""
+    not_files = (
+        "name",
+        "fold",
+        "analysis",
+        "target",
+        "region_set",
+        "model",
+        "limit",
+        "settings",
+    )
+    found = []
+    for entry in report_regions() + report_models() + report_analyses():
+        for key, value in entry.items():
+            if key not in not_files and value is not None:
+                found += value if isinstance(value, list) else [value]
+    return found
+
+
+def report_settings():
+    """Facts of the run for the head of the page."""
+    genome, models = config["genome"], config["models"]
+    return {
+        "results": config["results"],
+        "genome": genome["fasta"],
+        "chromosome aliases": genome["aliases"],
+        "blacklist": genome["blacklist"],
+        "simulated data": config["simulate"],
+        "seed": config["seed"],
+        "models": {
+            name: f"{model['loader']}, {model['input_length']} bp, folds {', '.join(model['folds'])}"
+            for name, model in models.items()
+        },
+    }
+
+
+rule render_report:
+    input:
+        files=report_files(),
+        template=str(ROOT / "resources" / "report.html.j2"),
+        code=code("report"),
+    output:
+        report=f"{RESULTS}/report.html",
+    log:
+        f"{RESULTS}/logs/render_report/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/render_report/report.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        analyses=report_analyses(),
+        regions=report_regions(),
+        models=report_models(),
+        options={
+            "title": config["title"],
+            "results": config["results"],
+            "settings": report_settings(),
+            "trusted": [
+                name
+                for name, model in config["models"].items()
+                if model["trust_pickle"]
+            ],
+        },
+    message:
+        "Make the report page"
+    script:
+        "../../scripts/render_report.py"

@@ -1,0 +1,28 @@
+"""Snapshot: the complete config of this run, which reruns it.
+
+Purpose: a year later, `snakemake --configfile <results>/config.yaml` does the same.
+Inputs: the config with every default filled in. Outputs: config.yaml.
+"""
+
+
+rule snapshot_config:
+    input:
+        code=code("storage"),
+    output:
+        config=f"{RESULTS}/config.yaml",
+    log:
+        f"{RESULTS}/logs/snapshot_config.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/snapshot_config.tsv"
+    params:
+        config=PORTABLE_CONFIG,
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    conda:
+        "../../envs/data.yaml"
+    message:
+        "Keep the complete config beside the results"
+    script:
+        "../../scripts/snapshot_config.py"
