@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from motif_fixtures import found, planted  # noqa: F401  (fixtures of the motif stages)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "scripts" / "cislex"
 LAYERS = [
     {"errors", "logs", "provenance", "storage", "cislex"},
     {
-        "regions", "peaks", "genome", "sequences", "targets", "resources", "simulation",
+        "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
+        "simulation", "weights", "training_inputs",
         "architectures", "models", "training_data", "evaluation", "training",
     },
     {"attribution", "settings"},

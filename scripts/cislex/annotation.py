@@ -144,8 +144,8 @@ def annotate_motifs(
     meme
         ``motifs.meme`` to write: trimmed base frequencies, with the number of seqlets as sites.
     logos
-        Folder to write: ``{motif}.svg`` (contributions of the core) and ``{motif}.match.svg`` (the best
-        known match, turned as it aligned).
+        Folder to write: ``{motif}.svg`` (contributions of the core), ``{motif}.rc.svg`` (its reverse
+        complement) and ``{motif}.match.svg`` (the best known match, turned as it aligned).
     settings
         Trimming and flagging.
     threads
@@ -217,6 +217,9 @@ def _write_logos(
         for number, motif in enumerate(motifs):
             title = f"{motif.name}: contributions, {motif.consensus}"
             write_logo(motif.core_cwm, temporary / f"{motif.name}.svg", title=title, label="contribution")
+            turned = reverse_complement(motif.core_cwm)
+            title = f"{motif.name}: contributions, reverse complement"
+            write_logo(turned, temporary / f"{motif.name}.rc.svg", title=title, label="contribution")
             if similarities is None:
                 continue
             target = int(similarities.best(number, 1)[0])

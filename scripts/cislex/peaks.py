@@ -224,7 +224,8 @@ def order_values(peaks: pd.DataFrame, order_by: str | int, *, path: str | Path) 
         The file has no such column, or it holds no number.
     """
     columns = peaks.attrs["columns"]
-    if isinstance(order_by, int):
+    if isinstance(order_by, int) or order_by.isdecimal():
+        order_by = int(order_by)
         if not 1 <= order_by <= len(columns):
             raise ConfigError(f"order_by: {path} has columns 1 to {len(columns)}, found {order_by}")
         order_by = columns[order_by - 1]

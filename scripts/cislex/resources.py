@@ -25,7 +25,7 @@ from cislex.storage import atomic_path, require_file
 
 logger = get_logger(__name__)
 
-SCHEMES = ("https", "http", "file")
+SCHEMES = ("https", "http", "ftp", "file")
 BLOCK = 1 << 18
 #: Answers of a server that may differ at the next try.
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
@@ -53,7 +53,7 @@ def fetch_resource(
     out
         Written.
     url
-        Public origin: https, http or file.
+        Public origin: https, http, ftp or file.
     name
         What the file is, for messages; default: the name of ``out``.
     mirror, mirror_folder
@@ -187,8 +187,7 @@ def check_sequences(fasta: str | Path, expected: pd.DataFrame, *, what: str) -> 
     InputError
         A sequence is missing, unexpected, or differs.
     """
-    wanted = {row.chrom: (int(row.length), row.md5) for row in expected.itertuples()}
-    present = {row.chrom: (int(row.length), row.md5) for row in digest_sequences(fasta).itertuples()}
+    wanted, present = _by_name(expected), _by_name(digest_sequences(fasta))
     problems = []
     for chrom in [*wanted, *(name for name in present if name not in wanted)]:
         if chrom not in present:
@@ -200,6 +199,11 @@ def check_sequences(fasta: str | Path, expected: pd.DataFrame, *, what: str) -> 
             problems.append(f"{chrom}: expected {texts[0]}; found {texts[1]}")
     if problems:
         raise InputError(f"fetch, {what}: not the expected sequences; it was not kept: {offenders(problems)}")
+
+
+def _by_name(table: pd.DataFrame) -> dict[str, tuple[int, str]]:
+    columns = (table[column].tolist() for column in ("chrom", "length", "md5"))
+    return {str(chrom): (int(length), str(md5)) for chrom, length, md5 in zip(*columns, strict=True)}
 
 
 def _unpack(raw: Path, target: Path, *, keep: bool, origin: str) -> None:

@@ -52,7 +52,8 @@ class SimulationOptions:
     peaks_per_assay
         Peaks of each of the two assays.
     decoys
-        Decoy places outside peaks: a third each single AP-1, single SPI1 and GATA1 sites.
+        Decoy places outside peaks, a third each single AP-1, single SPI1 and GATA1 sites; None: one and a
+        half times ``peaks_per_assay``.
     peak_width
         Width of a peak (bp).
     jitter
@@ -66,7 +67,7 @@ class SimulationOptions:
     chromosomes: int = 6
     chromosome_length: int = 500_000
     peaks_per_assay: int = 1_200
-    decoys: int = 1_800
+    decoys: int | None = None
     peak_width: int = 240
     jitter: int = 15
     spacing: tuple[int, int] = (4, 10)
@@ -74,9 +75,11 @@ class SimulationOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spacing", tuple(self.spacing))
+        if self.decoys is None:
+            object.__setattr__(self, "decoys", self.peaks_per_assay * 3 // 2)
         slots = self.chromosomes * (self.chromosome_length // SLOT - 2)
-        wanted = 2 * self.peaks_per_assay + self.decoys
-        if self.peaks_per_assay < 1 or self.decoys < 0 or self.jitter < 0 or not 0 <= self.gata_fraction <= 1:
+        wanted = 2 * self.peaks_per_assay + (self.decoys or 0)
+        if self.peaks_per_assay < 1 or (self.decoys or 0) < 0 or self.jitter < 0 or not 0 <= self.gata_fraction <= 1:
             raise ConfigError(f"simulate: counts and fractions cannot be negative, found {self}")
         if slots < wanted:
             raise ConfigError(
@@ -242,7 +245,7 @@ def simulate(
         for number in range(options.peaks_per_assay):
             chrom, middle = next(slots)
             planter.add_peak(chrom, middle, assay, f"{assay}_{number + 1}")
-    for number in range(options.decoys):
+    for number in range(options.decoys or 0):
         chrom, middle = next(slots)
         planter.plant(chrom, middle, ("ap1", "spi1", "gata1")[number % 3], planter.strand())
     truth = _in_order(pd.DataFrame(planter.truth, columns=TRUTH_COLUMNS), list(planter.genome))

@@ -3,13 +3,12 @@
 A target is called with the model's output for B rows and returns (B,). Outputs may be a tensor, or a tuple,
 list or dict of tensors of which ``head`` chooses one.
 
-Two methods deserve a word. Where a target's value for one sequence depends on the sequence that it is compared
-with (:class:`Profile`, whose weights come from the example, or from both), the attribution methods do not call
-it but ``pair(output_x, output_r) -> (f_x, f_r)``, both (B,) and row-aligned: the weights are constants there,
-so both values are the same linear function of each output, and gradients flow through ``output_r`` (or whatever
-is passed in its place). ``bind(output_x, output_r)`` is the function itself, for methods that evaluate it at
-other points as well (integrated gradients). Targets whose value stands alone have neither:
-``getattr(target, "pair", None)`` is ``None``.
+The value of a :class:`Profile` depends on the pair of sequences that is compared: its weights come from the
+example, or from both. For such targets the methods call ``pair(output_x, output_r) -> (f_x, f_r)``, both (B,)
+and row-aligned. The weights are constants there, so both values are the same linear function of the output, and
+gradients flow through ``output_r``. ``bind(output_x, output_r)`` is that function itself, for methods that
+evaluate it at other points too (integrated gradients). Targets whose value stands alone have neither attribute:
+``getattr(target, "pair", None)`` is None.
 """
 
 from __future__ import annotations
@@ -32,6 +31,34 @@ class Target:
     def __call__(self, output: Any) -> Tensor:
         """Return (B,) values of ``output``; ModelError where it does not have what is asked for."""
         raise NotImplementedError
+
+
+class _PairTarget(Target):
+    """A target that may have constants which depend on the pair; see the module's docstring."""
+
+    def _pair_dependent(self) -> bool:
+        raise NotImplementedError
+
+    def _bind(self, output_x: Any, output_r: Any) -> Bound:
+        raise NotImplementedError
+
+    @property
+    def bind(self) -> Callable[[Any, Any], Bound]:
+        """``bind(output_x, output_r)``: the function output → (B,) of these pairs, its weights constant."""
+        if not self._pair_dependent():
+            raise AttributeError("bind: this target has no weights that depend on the pair")
+        return self._bind
+
+    @property
+    def pair(self) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
+        """``pair(output_x, output_r)``: the values (B,) of both sides of each pair."""
+        bind = self.bind
+
+        def both(output_x: Any, output_r: Any) -> tuple[Tensor, Tensor]:
+            bound = bind(output_x, output_r)
+            return bound(output_x), bound(output_r)
+
+        return both
 
 
 def select_head(output: Any, head: int | str | None) -> Tensor:
@@ -128,8 +155,8 @@ class Output(Target):
         chosen = _at(values, self.index)
         if chosen.ndim != 1:
             raise ModelError(
-                f"target: Output({self.index}) of shape {tuple(values.shape)} leaves {tuple(chosen.shape)}, expected "
-                "one number per example; give one index per axis, or use Slice to sum or average"
+                f"target: Output({self.index}) of shape {tuple(values.shape)} leaves {tuple(chosen.shape)}; "
+                "expected one number per example; give one index per axis, or use Slice to sum or average"
             )
         return chosen
 
@@ -205,7 +232,7 @@ class LogCounts(Target):
 
 
 @dataclass(frozen=True)
-class Profile(Target):
+class Profile(_PairTarget):
     """Weighted sum of mean-subtracted profile logits, Σ w·z̄.
 
     The softmax and the mean run over everything after the first axis that ``index`` leaves (both strands of a
@@ -252,18 +279,8 @@ class Profile(Target):
         weights = torch.softmax(centred, 1)
         return ((weights if self.weights == "secant" else weights.detach()) * centred).sum(1)
 
-    @property
-    def bind(self) -> Callable[[Any, Any], Bound]:
-        """``bind(output_x, output_r)``: the target of these pairs, with its weights held constant."""
-        if self.weights == "secant":
-            raise AttributeError("a secant profile has no constant weights")
-        return self._bind
-
-    @property
-    def pair(self) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
-        """``pair(output_x, output_r)``: the values (B,) of both sides of each pair."""
-        bind = self.bind
-        return lambda output_x, output_r: _both(bind(output_x, output_r), output_x, output_r)
+    def _pair_dependent(self) -> bool:
+        return self.weights != "secant"
 
     def _bind(self, output_x: Any, output_r: Any) -> Bound:
         with torch.no_grad():
@@ -274,7 +291,7 @@ class Profile(Target):
 
 
 @dataclass(frozen=True)
-class Sum(Target):
+class Sum(_PairTarget):
     """Weighted sum of targets; they may be of different outputs.
 
     Parameters
@@ -298,18 +315,8 @@ class Sum(Target):
         """Return (B,) sums."""
         return self._sum([part(output) for part in self.parts])
 
-    @property
-    def bind(self) -> Callable[[Any, Any], Bound]:
-        """As of :class:`Profile`, where a part has it."""
-        if not any(hasattr(part, "bind") for part in self.parts):
-            raise AttributeError("no part has weights that depend on the pair")
-        return self._bind
-
-    @property
-    def pair(self) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
-        """As of :class:`Profile`, where a part has it."""
-        bind = self.bind
-        return lambda output_x, output_r: _both(bind(output_x, output_r), output_x, output_r)
+    def _pair_dependent(self) -> bool:
+        return any(hasattr(part, "bind") for part in self.parts)
 
     def _bind(self, output_x: Any, output_r: Any) -> Bound:
         bound = [bind_target(part, output_x, output_r) for part in self.parts]
@@ -324,7 +331,7 @@ class Sum(Target):
 
 
 @dataclass(frozen=True)
-class Difference(Target):
+class Difference(_PairTarget):
     """``a`` − ``b``, for example one cell type against another."""
 
     a: Target
@@ -334,15 +341,12 @@ class Difference(Target):
         """Return (B,) differences."""
         return self.a(output) - self.b(output)
 
-    @property
-    def bind(self) -> Callable[[Any, Any], Bound]:
-        """As of :class:`Profile`, where ``a`` or ``b`` has it."""
-        return Sum((self.a, self.b), (1.0, -1.0)).bind
+    def _pair_dependent(self) -> bool:
+        return hasattr(self.a, "bind") or hasattr(self.b, "bind")
 
-    @property
-    def pair(self) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
-        """As of :class:`Profile`, where ``a`` or ``b`` has it."""
-        return Sum((self.a, self.b), (1.0, -1.0)).pair
+    def _bind(self, output_x: Any, output_r: Any) -> Bound:
+        a, b = (bind_target(part, output_x, output_r) for part in (self.a, self.b))
+        return lambda output: a(output) - b(output)
 
 
 @dataclass(frozen=True)
@@ -365,13 +369,9 @@ class Custom(Target):
 
 
 def bind_target(target: Target, output_x: Any, output_r: Any) -> Bound:
-    """Return the function of outputs that ``target`` is for these pairs: itself, unless its weights depend on them."""
+    """Return the function output → (B,) that ``target`` is for these pairs: itself, or its bound form."""
     bind = getattr(target, "bind", None)
     return target if bind is None else bind(output_x, output_r)
-
-
-def _both(bound: Bound, output_x: Any, output_r: Any) -> tuple[Tensor, Tensor]:
-    return bound(output_x), bound(output_r)
 
 
 class PreActivation(nn.Module):
@@ -433,8 +433,8 @@ _KINDS: dict[str, type[Target]] = {
 def from_config(settings: Mapping[str, Any]) -> Target:
     """Make a target of plain settings such as ``{"kind": "output", "index": 0}``.
 
-    ``difference`` has ``a`` and ``b``, ``sum`` has ``parts`` (settings again) and ``weights``; the other keys are
-    the parameters of the class.
+    ``difference`` has ``a`` and ``b``, ``sum`` has ``parts`` (settings again) and ``weights``; other keys are the
+    parameters of the class.
 
     Raises
     ------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -190,7 +189,6 @@ def fit(
         When the loss is not finite.
     """
     rng = np.random.default_rng([seed, 1])
-    device = next(model.parameters()).device
     steps = max(1, len(train) // optimisation.batch_size)  # a smaller last batch would unsettle batch norm
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay
@@ -198,35 +196,27 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=optimisation.learning_rate, total_steps=steps * optimisation.epochs + 1
     )
-    positive_weight = torch.tensor(optimisation.positive_weight, device=device)
-    loss_of = nn.BCEWithLogitsLoss(pos_weight=positive_weight)
     rows: list[tuple[int, float, float, float]] = []
-    best, best_state = float("inf"), copy.deepcopy(model.state_dict())
-    began = time.monotonic()
-    for epoch in progress(
-        range(1, optimisation.epochs + 1), total=optimisation.epochs, label="train", unit="epochs"
-    ):
+    best, best_epoch, best_state = float("inf"), 0, copy.deepcopy(model.state_dict())
+    epochs = range(1, optimisation.epochs + 1)
+    for epoch in progress(epochs, total=optimisation.epochs, label="train", unit="epochs"):
         model.train()
-        total = 0.0
+        losses = []
         for codes, labels in _batches(train, optimisation, steps, rng):
             optimiser.zero_grad(set_to_none=True)
-            loss = loss_of(
-                model(to_onehot(codes, device)), torch.from_numpy(labels).to(device, torch.float32)
-            )
+            loss = _loss(model(to_onehot(codes, _device_of(model))), labels, optimisation)
             loss.backward()
             optimiser.step()
             schedule.step()
-            total += loss.item()
+            losses.append(loss.item())
         logits, truth = predict_windows(model, validation, seed=seed)
-        validation_loss = loss_of(
-            torch.from_numpy(logits).to(device), torch.from_numpy(truth).to(device, torch.float32)
-        ).item()
-        if not np.isfinite([total, validation_loss]).all():
+        validation_loss = _loss(torch.from_numpy(logits), truth, optimisation).item()
+        if not np.isfinite([*losses, validation_loss]).all():
             raise ModelError(
                 f"the loss is not finite in epoch {epoch}; lower learning_rate ({optimisation.learning_rate})"
             )
-        rows.append((epoch, total / steps, validation_loss, float(schedule.get_last_lr()[0])))
-        logger.info("epoch %d: loss %.4f, validation %.4f", epoch, total / steps, validation_loss)
+        rows.append((epoch, float(np.mean(losses)), validation_loss, float(schedule.get_last_lr()[0])))
+        logger.info("epoch %d: loss %.4f, validation %.4f", epoch, rows[-1][1], validation_loss)
         if validation_loss < best:
             best, best_epoch, best_state = validation_loss, epoch, copy.deepcopy(model.state_dict())
         elif optimisation.patience is not None and epoch - best_epoch >= optimisation.patience:
@@ -234,16 +224,9 @@ def fit(
             break
     model.load_state_dict(best_state)
     model.eval()
+    logger.info("%d windows, %d epochs; epoch %d kept", len(train), len(rows), best_epoch)
     table = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "learning_rate"])
-    table["kept"] = (table["epoch"] == best_epoch).astype(int)
-    logger.info(
-        "%d windows, %d epochs in %.0f s; epoch %d kept",
-        len(train),
-        len(rows),
-        time.monotonic() - began,
-        best_epoch,
-    )
-    return table
+    return table.assign(kept=(table["epoch"] == best_epoch).astype(int))
 
 
 def predict_windows(
@@ -260,7 +243,7 @@ def predict_windows(
     """
     rng = np.random.default_rng([seed, 2])
     shifts = rng.integers(-windows.jitter, windows.jitter + 1, size=len(windows))
-    device = next(model.parameters()).device
+    device = _device_of(model)
     model.eval()
     logits, labels = [], []
     with torch.inference_mode():
@@ -339,6 +322,17 @@ def _draw(
                 ", ".join(f"{task} {count}" for task, count in zip(tasks, counts, strict=True)),
             )  # fmt: skip
     return drawn
+
+
+def _loss(logits: Tensor, labels: NDArray[np.uint8], optimisation: Optimisation) -> Tensor:
+    """Mean binary cross-entropy over windows and tasks."""
+    truth = torch.from_numpy(labels).to(logits)
+    weight = torch.tensor(optimisation.positive_weight).to(logits)
+    return nn.functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=weight)
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
 
 
 def _batches(

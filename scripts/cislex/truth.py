@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,14 @@ from cislex.storage import open_hdf5, read_regions, require_file, write_table
 
 COLUMNS = [
     *("motif", "name", "assay", "functional", "recovered_as", "variants", "p", "q", "pearson"),
-    *("n_planted", "n_planted_in_regions", "hits", "hits_precision", "hits_recall"),
+    *("n_planted", "n_planted_in_regions", "n_functional_in_regions"),
+    *("hits", "hits_precision", "hits_recall", "hits_on_decoys"),
 ]
 TRUTH_COLUMNS = ("chrom", "start", "end", "strand", "motif", "name", "assay", "functional", "peak")
 #: Share of the narrower of two intervals that must be shared for them to be the same site.
 MIN_OVERLAP = 0.5
+#: A motif drives a set of regions when it has functional sites in at least this share as many as regions.
+MIN_DRIVEN = 0.1
 
 logger = get_logger("truth")
 
@@ -43,7 +46,7 @@ def compare_with_truth(
     planted: str | Path,
     motifs: str | Path,
     meme: str | Path,
-    hits: str | Path,
+    hits: str | Path | None,
     attributions: str | Path,
     database: str | Path,
     out: str | Path,
@@ -60,13 +63,14 @@ def compare_with_truth(
     planted
         MEME file of the planted motifs, identified as in ``truth``.
     motifs, meme, hits
-        ``motifs.tsv``, ``motifs.meme`` and ``hits.bed.gz`` of one target.
+        ``motifs.tsv``, ``motifs.meme`` and ``hits.bed.gz`` of one target; hits may be None.
     attributions
         ``attributions.h5`` of the target: its regions say which sites could be found.
     database
         MEME file of known motifs: with the planted ones they are TOMTOM's targets, whose p-values need many.
     out
-        ``truth.tsv`` to write, one row per planted motif, assay and kind of site (functional or decoy).
+        ``truth.tsv`` to write, one row per planted motif. A motif is functional here when the regions of this
+        target hold its functional sites; elsewhere, or without any, it is a decoy.
     max_q
         A planted motif is recovered by a discovered motif of at most this q-value.
     threads
@@ -89,20 +93,16 @@ def compare_with_truth(
     found = dict(zip(table["motif"], table["flagged"], strict=True))
     discovered = [motif for motif in read_meme(meme) if not found[motif.identifier]]
     recovered = _recover(discovered, known, read_meme(database), max_q=max_q, threads=threads)
-    called = read_hits(hits)
+    called = None if hits is None else read_hits(hits)
     rows = [
-        _row(key, group, sites, called, recovered.get(str(key[0])))
-        for key, group in sites.groupby(["motif", "name", "assay", "functional"], sort=True)
+        _row(motif, sites[sites["motif"] == motif.identifier], len(regions), called, recovered)
+        for motif in known
     ]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     frame = frame.sort_values(["functional", "assay", "motif"], ascending=[False, True, True])
     write_table(frame, out)
-    functional = frame[frame["functional"]]
-    logger.info(
-        "%d of %d functional planted motifs recovered",
-        (functional["recovered_as"] != "").sum(),
-        len(functional),
-    )
+    back = frame.loc[frame["functional"], "recovered_as"] != ""
+    logger.info("%d of %d planted motifs that drive these regions were recovered", back.sum(), len(back))
     return frame
 
 
@@ -118,37 +118,41 @@ def _read_truth(path: str | Path) -> pd.DataFrame:
 
 
 def _row(
-    key: tuple[object, ...],
-    group: pd.DataFrame,
+    planted: MemeMotif,
     sites: pd.DataFrame,
-    hits: pd.DataFrame,
-    recovery: Recovery | None,
+    regions: int,
+    hits: pd.DataFrame | None,
+    recovered: Mapping[str, Recovery],
 ) -> dict[str, object]:
-    motif, name, assay, functional = key
-    recovery = recovery or Recovery((), np.nan, np.nan, np.nan)
-    inside = group[group["in_regions"]]
-    own = hits[hits["motif"].isin(recovery.motifs)]
-    precision = recall = np.nan
-    if len(own):
-        precision = float(overlaps(own, sites[sites["motif"] == motif]).mean())
-    if recovery.motifs and len(inside):
-        recall = float(overlaps(inside, own).mean())
-    return {
-        "motif": motif,
-        "name": name,
-        "assay": assay,
-        "functional": functional,
+    recovery = recovered.get(planted.identifier, Recovery((), np.nan, np.nan, np.nan))
+    inside = sites[sites["in_regions"]]
+    driving, decoys = inside[inside["functional"]], inside[~inside["functional"]]
+    row: dict[str, object] = {
+        "motif": planted.identifier,
+        "name": planted.name,
+        "assay": ",".join(sorted(set(sites.loc[sites["functional"], "assay"]))) or ".",
+        "functional": len(driving) > 0 and len(driving) >= MIN_DRIVEN * regions,
         "recovered_as": recovery.motifs[0] if recovery.motifs else "",
         "variants": ",".join(recovery.motifs[1:]),
         "p": recovery.p,
         "q": recovery.q,
         "pearson": recovery.pearson,
-        "n_planted": len(group),
+        "n_planted": len(sites),
         "n_planted_in_regions": len(inside),
-        "hits": len(own),
-        "hits_precision": precision,
-        "hits_recall": recall,
+        "n_functional_in_regions": len(driving),
     }
+    if hits is not None and recovery.motifs:
+        own = hits[hits["motif"].isin(recovery.motifs)]
+        row["hits"] = len(own)
+        row["hits_precision"] = _share(own, sites)
+        row["hits_recall"] = _share(driving, own)
+        row["hits_on_decoys"] = _share(decoys, own)
+    return row
+
+
+def _share(these: pd.DataFrame, those: pd.DataFrame) -> float:
+    """Share of these intervals that are one of those; NaN when there are none."""
+    return float(overlaps(these, those).mean()) if len(these) else float("nan")
 
 
 def _recover(

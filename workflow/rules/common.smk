@@ -49,15 +49,15 @@ def code(*modules):
     """
     found, seen, queue = set(), set(), list(modules)
     while queue:
-        module = queue.pop()
-        if module in seen:
+        stem = queue.pop()
+        if stem in seen:
             continue
-        seen.add(module)
-        as_file = PACKAGE / f"{module}.py"
-        as_package = PACKAGE / module
+        seen.add(stem)
+        as_file = PACKAGE / f"{stem}.py"
+        as_package = PACKAGE / stem
         paths = [as_file] if as_file.is_file() else sorted(as_package.rglob("*.py"))
         if not paths:
-            raise WorkflowError(f"code(): no module '{module}' in {PACKAGE}")
+            raise WorkflowError(f"code(): no module '{stem}' in {PACKAGE}")
         for path in paths:
             found.add(path)
             text = path.read_text(encoding="utf-8")
@@ -132,8 +132,8 @@ def chunks_of(wildcards):
 
 def model_code(model):
     """The user's Python file that builds the model, as an input that triggers reruns."""
-    module = config["models"][model]["module"]
-    return [module.rsplit(":", 1)[0]] if module else []
+    source = config["models"][model]["module"]
+    return [source.rsplit(":", 1)[0]] if source else []
 
 
 def has_coordinates(regions):

@@ -10,17 +10,10 @@ def report_regions():
     return [
         {
             "name": name,
-            "regions": (
-                f"{RESULTS}/regions/{name}/regions.bed"
-                if has_coordinates(name)
-                else None
-            ),
-            "dropped": (
-                f"{RESULTS}/regions/{name}/dropped.tsv"
-                if has_coordinates(name)
-                else None
-            ),
+            "regions": f"{RESULTS}/regions/{name}/regions.bed",
+            "dropped": f"{RESULTS}/regions/{name}/dropped.tsv",
             "sequences": f"{RESULTS}/regions/{name}/sequences.h5",
+            "direct": not has_coordinates(name),
         }
         for name in dict.fromkeys(
             analysis["regions"] for analysis in config["analyses"].values()
@@ -82,21 +75,12 @@ def report_analyses():
 
 def report_files():
     """Every file that the report reads or links to."""
-    not_files = (
-        "name",
-        "fold",
-        "analysis",
-        "target",
-        "region_set",
-        "model",
-        "limit",
-        "settings",
-    )
+    shared = ("regions", "dropped", "sequences", "training", "evaluation")
+    own = ("attributions", "motifs", "logos", "qc", "hits", "truth")
     found = []
     for entry in report_regions() + report_models() + report_analyses():
-        for key, value in entry.items():
-            if key not in not_files and value is not None:
-                found += value if isinstance(value, list) else [value]
+        found += [entry[key] for key in shared + own if entry.get(key)]
+        found += entry.get("files", [])
     return found
 
 

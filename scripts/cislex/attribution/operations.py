@@ -36,7 +36,7 @@ reflection_pad1d replication_pad1d zero_pad2d dropout dropout1d dropout2d dropou
 feature_dropout feature_alpha_dropout native_dropout batch_norm native_batch_norm_legit_no_training
 index_select gather take_along_dim masked_fill masked_select take index scatter scatter_add index_add index_copy index_fill
 tril triu diagonal diag diag_embed trace fold unfold unfold_copy im2col col2im pixel_shuffle pixel_unshuffle channel_shuffle
-copy zero fill setitem unsafe_view as_strided detach_copy adaptive_avg_pool as_subclass squeeze_copy
+where copy zero fill setitem unsafe_view as_strided detach_copy adaptive_avg_pool as_subclass squeeze_copy
 upsample_nearest upsample_bilinear rename refine_names align_to
 dim size stride storage_offset numel nelement ndimension is_contiguous is_floating_point is_complex is_signed
 is_sparse is_inference element_size get_device data_ptr storage untyped_storage is_same_size is_pinned is_set_to
@@ -50,8 +50,8 @@ empty_strided from_numpy is_grad_enabled set_grad_enabled get_rng_state isnan is
 
 _MULTILINEAR = """
 mul multiply matmul mm bmm mv dot inner outer vdot linear conv1d conv2d conv3d convolution conv_transpose1d
-conv_transpose2d conv_transpose3d addmm baddbmm addbmm addmv addr addcmul einsum tensordot kron bilinear where
-chain_matmul multi_dot conv_tbc lerp rmatmul rmul
+conv_transpose2d conv_transpose3d addmm baddbmm addbmm addmv addr addcmul einsum tensordot kron bilinear
+chain_matmul multi_dot conv_tbc lerp rmatmul
 """.split()
 
 _BRANCH = """
@@ -105,21 +105,16 @@ _ALIASES = {
     "special_logit": "logit",
     "special_log_softmax": "log_softmax",
     "special_softmax": "softmax",
-    "native_layer_norm": "layer_norm",
-    "native_group_norm": "group_norm",
     "_scaled_dot_product_attention": "scaled_dot_product_attention",
     "scaled_dot_product_flash_attention_for_cpu": "scaled_dot_product_attention",
     "linalg_vector_norm": "vector_norm",
     "linalg_norm": "norm",
-    "leaky_relu_": "leaky_relu",
-    "square_": "square",
     "max_pool1d_with_indices": "max_pool1d",
     "max_pool2d_with_indices": "max_pool2d",
     "max_pool3d_with_indices": "max_pool3d",
     "adaptive_max_pool1d_with_indices": "adaptive_max_pool1d",
     "adaptive_max_pool2d_with_indices": "adaptive_max_pool2d",
     "adaptive_max_pool3d_with_indices": "adaptive_max_pool3d",
-    "boolean_dispatch": "boolean_dispatch",
 }
 
 

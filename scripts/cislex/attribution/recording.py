@@ -20,6 +20,12 @@ from cislex.attribution.pairing import Pairing
 from cislex.errors import ModelError, UnsupportedOperationError
 
 
+#: Linear in evaluation mode only.
+_GUARDED = frozenset(
+    ("batch_norm", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
+)
+
+
 class Record:
     """What one operation received and returned when the example went through."""
 
@@ -69,31 +75,40 @@ class _Mode(TorchFunctionMode):
                 kind = Kind.LINEAR
             known = self._known[func] = (name, in_place, kind)
         name, in_place, kind = known
+        if name in _GUARDED:
+            self._guard(Call(name, in_place, func, args, kwargs))
         if kind is Kind.LINEAR and not in_place and not self.alert:
             return func(*args, **kwargs)
         decomposition = self.decompositions.get(name)
         if decomposition is not None and name not in self.rules:
-            call = Call(name, in_place, func, args, kwargs)
-            if self.concerns(call):
-                with self:
-                    output = decomposition(*args, **kwargs)
-                    if output is not NotImplemented:
-                        return _write_back(call, output)
-        if name == "batch_norm" or "out" in kwargs:
-            self.refuse_if_stateful(Call(name, in_place, func, args, kwargs))
-        return self.handle(Call(name, in_place, func, args, kwargs), kind)
+            with self:
+                output = decomposition(*args, **kwargs)
+                if output is not NotImplemented:
+                    return _write_back(Call(name, in_place, func, args, kwargs), output)
+        call = Call(name, in_place, func, args, kwargs)
+        if kwargs.get("out") is not None:
+            self.fail(call, "writes into out=", "return the result instead")
+        return self.handle(call, kind)
 
     #: Whether linear operations must be looked at too.
     alert: bool = False
 
-    def concerns(self, call: Call) -> bool:
-        """Whether the call must be decomposed; the same answer in both passes."""
-        return bool(call.tensors)
-
-    def refuse_if_stateful(self, call: Call) -> None:
-        """Refuse results written into a given tensor."""
-        if call.kwargs.get("out") is not None:
-            self.fail(call, "writes into out=", "return the result instead")
+    def _guard(self, call: Call) -> None:
+        """Refuse operations that are random, or that mix the rows of a batch."""
+        if call.name == "batch_norm":
+            if call.argument(5, "training", False) or call.argument(1, "running_mean") is None:
+                self.fail(
+                    call,
+                    "normalises with the statistics of the batch, so that examples depend on one another",
+                    "use running statistics (track_running_stats=True, model.eval())",
+                )
+        elif call.argument(2, "training", call.argument(2, "train", "dropout" in call.name)) is True:
+            if call.argument(1, "p", 0.5) != 0:
+                self.fail(
+                    call,
+                    "random: dropout is active although the model is in evaluation mode",
+                    "pass training=self.training to the functional dropout",
+                )
 
     def handle(self, call: Call, kind: Kind) -> Any:
         raise NotImplementedError
@@ -195,7 +210,12 @@ class Replayer(_Mode):
             rule = self.unknown
             self.integrated.add(call.name)
         assert rule is not None
-        return _write_back(call, rule(call, record, self.pairing, active))
+        output = rule(call, record, self.pairing, active)
+        if not isinstance(output, Tensor):
+            for tensor in tensors_of(output):
+                if not tensor.is_floating_point():  # such as the indices of a maximum
+                    self._sever(tensor, call.name)
+        return _write_back(call, output)
 
     def _next(self, call: Call) -> Record:
         if self.cursor >= len(self.records) or self.records[self.cursor].name != call.name:
@@ -227,12 +247,11 @@ class Replayer(_Mode):
             return output
         for mine, example in zip(ours, theirs, strict=True):
             if not torch.equal(self.pairing.expand(example, mine.detach()), mine.detach()):
-                self._severed[id(mine)] = (mine, call.name)
-                self.alert = True
+                self._sever(mine, call.name)
         return output
 
-    def sever(self, tensor: Tensor, name: str) -> None:
-        """Remember a value (such as the indices of a maximum) that must not be used further."""
+    def _sever(self, tensor: Tensor, name: str) -> None:
+        """Remember a value that must not be used further."""
         self._severed[id(tensor)] = (tensor, name)
         self.alert = True
 

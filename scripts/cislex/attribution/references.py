@@ -152,7 +152,8 @@ def number_of(references: References, sequences: Tensor | None = None) -> int:
         return int(declared)
     if sequences is None:
         raise ConfigError(
-            "references: a callable must have an attribute `n` (references per example), or be tried on sequences"
+            "references: a callable must have an attribute `n` (references per example), "
+            "or be tried on sequences"
         )
     return int(make_references(references, sequences[:1]).shape[1])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +16,11 @@ from cislex.report.tables import numbers, read_hits, read_table
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
 Place = tuple[str, int, int]
 
+#: Columns of ``hits.bed.gz`` whose mean is told for each motif.
+MEANS = {"hit_similarity": "mean similarity", "contribution": "mean contribution"}
+#: Columns of ``truth.tsv`` that are told in words, or are of little use on the page.
+TRUTH_IN_WORDS = {"motif", "name", "assay", "functional", "recovered_as", "variants", "p", "n_planted"}
+
 
 @dataclass
 class Pictures:
@@ -26,7 +31,7 @@ class Pictures:
 
     budget: int
     used: int = 0
-    left_out: int = 0
+    left_out: int = field(default=0, init=False)
 
     def embed(self, path: Path) -> str | None:
         """Return a data URI, or ``None`` where there is no such file or no room."""
@@ -87,19 +92,41 @@ class HitsView:
 
 
 @dataclass(frozen=True)
+class Planted:
+    """One planted motif: ``role`` is driving, elsewhere (drives other regions) or decoy (drives nothing)."""
+
+    motif: str
+    name: str
+    role: str
+    assay: str
+    found_as: str
+    cells: list[str]
+
+
+@dataclass(frozen=True)
 class TruthView:
     """What was planted and what came back."""
 
     columns: list[str]
-    rows: list[dict[str, object]]
-    driving: int = 0
-    recovered: int = 0
-    decoys: int = 0
-    decoys_found: int = 0
+    rows: list[Planted]
+    driving: int
+    recovered: int
+    decoys: int
+    decoys_found: int
 
 
-def describe_motifs(spec: AnalysisTarget, pictures: Pictures) -> list[MotifView]:
-    """Read ``motifs.tsv`` and the logos it names; the most frequent motif first, flagged ones last."""
+def describe_motifs(spec: AnalysisTarget, pictures: Pictures, *, flagged: int = 15) -> list[MotifView]:
+    """Read ``motifs.tsv`` and the logos it names; the most frequent motif first, flagged ones last.
+
+    Parameters
+    ----------
+    spec
+        The target.
+    pictures
+        Takes the logos.
+    flagged
+        How many of the flagged motifs get a logo: noise gives many wide ones, which make a page heavy.
+    """
     table = read_table(
         spec.motifs,
         what=f"motifs of {spec.label}",
@@ -108,7 +135,11 @@ def describe_motifs(spec: AnalysisTarget, pictures: Pictures) -> list[MotifView]
     table = table.assign(order=numbers(table, "n_seqlets").fillna(0), last=table["flagged"] != "")
     table = table.sort_values(["last", "order"], ascending=[True, False], kind="stable")
     folder = None if spec.logos is None else Path(spec.logos)
-    return [_motif(row, folder, pictures) for _, row in table.iterrows()]
+    drawn = (table["last"].cumsum() <= flagged).tolist()
+    return [
+        _motif(row, folder if draw else None, pictures)
+        for (_, row), draw in zip(table.iterrows(), drawn, strict=True)
+    ]
 
 
 def _motif(row: pd.Series, folder: Path | None, pictures: Pictures) -> MotifView:
@@ -116,18 +147,19 @@ def _motif(row: pd.Series, folder: Path | None, pictures: Pictures) -> MotifView
         # Only the last part of a name: a table cannot make the page read files elsewhere.
         return pictures.embed(folder / Path(name).name) if folder is not None and Path(name).name else None
 
+    whole = not row["flagged"]
     return MotifView(
         name=row["motif"],
         sign=row["sign"],
         seqlets=int(row["order"]),
         width=row["width"],
         consensus=row["consensus"],
-        information=row["information"],
+        information=_cell(row["information"]),
         flagged=row["flagged"],
         matches=_matches(row),
         logo=picture(row["logo"]),
-        reverse=picture(f"{row['motif']}.rc.svg"),
-        match_logo=picture(f"{row['motif']}.match.svg"),
+        reverse=picture(f"{row['motif']}.rc.svg") if whole else None,
+        match_logo=picture(row.get("match_logo") or f"{row['motif']}.match.svg") if whole else None,
     )
 
 
@@ -176,17 +208,14 @@ def describe_hits(
                 (start, end, known[name].short if name in known else name) for start, end, name in found
             )
         columns = {"hits": 1, "plus": block["strand"] == "+", "minus": block["strand"] == "-"}
-        means = {f"mean {name}": numbers(block, str(name)) for name in block.columns[6:]}
+        means = {title: numbers(block, name) for name, title in MEANS.items() if name in block.columns}
         sums.append(
             pd.DataFrame({"name": block["name"], **columns, **means}).groupby("name").sum(min_count=1)
         )
     if not sums:
         return HitsView(0, [], [], inside)
     total = pd.concat(sums).groupby(level=0).sum(min_count=1)
-    # Columns of text have no mean.
-    means_of = [
-        str(name) for name in total.columns if str(name).startswith("mean ") and total[name].notna().any()
-    ]
+    means_of = [title for title in MEANS.values() if title in total.columns]
     total = total.sort_values("hits", ascending=False, kind="stable")
     rows = [_hits_row(str(name), row, known.get(str(name)), means_of) for name, row in total.iterrows()]
     return HitsView(int(total["hits"].sum()), means_of, rows, inside)
@@ -210,40 +239,33 @@ def describe_truth(spec: AnalysisTarget) -> TruthView | None:
     """Read what was planted; ``None`` for real data."""
     if spec.truth is None:
         return None
-    table = read_table(spec.truth, what=f"truth of {spec.label}", columns=["motif", "recovered_as"])
-    special = {"motif", "name", "recovered_as", "functional", "decoy", "role"}
-    columns = [str(name) for name in table.columns if name not in special]
-    rows: list[dict[str, object]] = []
-    for _, row in table.iterrows():
-        decoy, found = _is_decoy(row), row["recovered_as"].lower() not in ("", "-", "–", "none", "nan")
-        rows.append(
-            {
-                "motif": row["motif"],
-                "name": row.get("name", ""),
-                "decoy": decoy,
-                "found": found,
-                "as": row["recovered_as"] if found else "",
-                "good": found != decoy,
-                "cells": [_cell(row[name]) for name in columns],
-            }
-        )
-    rows.sort(key=lambda row: bool(row["decoy"]))
-    driving = [row for row in rows if not row["decoy"]]
-    decoys = [row for row in rows if row["decoy"]]
+    table = read_table(
+        spec.truth, what=f"truth of {spec.label}", columns=["motif", "functional", "recovered_as"]
+    )
+    columns = [str(name) for name in table.columns if name not in TRUTH_IN_WORDS]
+    rows = [_planted(row, columns) for _, row in table.iterrows()]
+    rows.sort(key=lambda row: ("driving", "elsewhere", "decoy").index(row.role))
+    driving = [row for row in rows if row.role == "driving"]
+    decoys = [row for row in rows if row.role == "decoy"]
     return TruthView(
         columns=[label(name) for name in columns],
         rows=rows,
         driving=len(driving),
-        recovered=sum(bool(row["found"]) for row in driving),
+        recovered=sum(bool(row.found_as) for row in driving),
         decoys=len(decoys),
-        decoys_found=sum(bool(row["found"]) for row in decoys),
+        decoys_found=sum(bool(row.found_as) for row in decoys),
     )
 
 
-def _is_decoy(row: pd.Series) -> bool:
-    if "functional" in row:
-        return row["functional"].lower() in ("false", "0", "no")
-    return row.get("decoy", "").lower() in ("true", "1", "yes") or row.get("role", "").lower() == "decoy"
+def _planted(row: pd.Series, columns: Sequence[str]) -> Planted:
+    elsewhere = row.get("assay", "").strip(".")
+    role = "elsewhere" if elsewhere else "decoy"
+    if row["functional"].lower() in ("true", "1"):
+        role = "driving"
+    variants = row.get("variants", "")
+    found = row["recovered_as"] + (f" (variants {variants.replace(',', ', ')})" if variants else "")
+    cells = [_cell(row[name]) for name in columns]
+    return Planted(row["motif"], row.get("name", ""), role, elsewhere, found, cells)
 
 
 def _cell(text: str) -> str:

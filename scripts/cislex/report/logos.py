@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from cislex.report.svg import ALARM, GRID, INK, SOFT, Scale, figure, line, nice_ticks, rectangle, short, text
 
 BASES = "ACGT"
-COLOURS = {"A": "#109648", "C": "#255c99", "G": "#e09f00", "T": "#c8202f"}
+#: The same as in motif logos.
+COLOURS = {"A": "#109648", "C": "#255c99", "G": "#f0a818", "T": "#d62839"}
 
 #: Letters in a box of 100 × 100, drawn once and placed by reference.
 GLYPHS = {
@@ -172,7 +173,7 @@ def _marks(marks: Sequence[tuple[int, int, str]], x: Scale, y: float) -> list[st
 def _logo(
     contributions: NDArray[np.float32], onehot: NDArray[np.uint8], x: Scale, top: float, bottom: float
 ) -> list[str]:
-    """Draw observed bases scaled by their contribution; negative ones hang below the axis, upright."""
+    """Draw observed bases scaled by their contribution; negative ones hang upside down below the axis."""
     high, low = max(float(contributions.max()), 0.0), min(float(contributions.min()), 0.0)
     if high == low:
         high = 1.0
@@ -183,13 +184,13 @@ def _logo(
         parts.append(text(x.start - 8, y(tick) + 4, short(tick), anchor="end", fill=SOFT, size=10))
     step = x(x.low + 1) - x(x.low)
     for i, value in enumerate(contributions):
-        height = abs(y(float(value)) - y(0))
-        if onehot[:, i].any() and height >= 0.2:
+        height = y(0) - y(float(value))
+        if onehot[:, i].any() and abs(height) >= 0.2:
             base = BASES[int(onehot[:, i].argmax())]
-            place = min(y(float(value)), y(0))
             left = x(x.low + i) + step * 0.03
+            # A negative height turns the letter upside down below the axis, as in motif logos.
             parts.append(
-                f'<use href="#base-{base}" transform="translate({left:.1f} {place:.1f})'
+                f'<use href="#base-{base}" transform="translate({left:.1f} {y(float(value)):.1f})'
                 f' scale({step * 0.0094:.4f} {height / 100:.4f})"/>'
             )
     return parts

@@ -211,7 +211,7 @@ def _describe(
     top: int,
     window: int,
 ) -> TargetView:
-    every = describe_motifs(spec, pictures)
+    every = describe_motifs(spec, pictures, flagged=FLAGGED_SHOWN)
     motifs = [motif for motif in every if not motif.flagged]
     flagged = [motif for motif in every if motif.flagged]
     best = read_top_regions(spec, top=top)

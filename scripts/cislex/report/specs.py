@@ -22,17 +22,20 @@ class RegionSet:
     name
         Its name in the config.
     regions
-        ``regions.bed``, or ``None`` for sequences given directly.
+        ``regions.bed``, or ``None``.
     dropped
         ``dropped.tsv``, or ``None``.
     sequences
         ``sequences.h5``: counts the rows where there is no ``regions.bed``.
+    direct
+        Sequences given directly, without coordinates.
     """
 
     name: str
     regions: str | Path | None = None
     dropped: str | Path | None = None
     sequences: str | Path | None = None
+    direct: bool = False
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""

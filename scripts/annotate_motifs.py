@@ -1,0 +1,36 @@
+"""Name, trim and draw the motifs of one target (rule annotate_motifs)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
+    import os
+
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+    from cislex.motif_io import numba_environment
+
+    os.environ.update(numba_environment(snakemake.threads))  # noqa: F821
+from cislex.annotation import annotate_motifs
+from cislex.motif_io import TrimSettings
+
+
+def main(
+    modisco: str, database: str, table: str, meme: str, logos: str, trimming: dict, threads: int
+) -> None:
+    """Run the stage with plain arguments."""
+    annotate_motifs(modisco, database, table, meme, logos, TrimSettings(**trimming), threads=threads)
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    main(
+        modisco=smk.input.motifs,
+        database=smk.input.database,
+        table=smk.output.table,
+        meme=smk.output.meme,
+        logos=smk.output.logos,
+        trimming=smk.params.trimming,
+        threads=smk.threads,
+    )

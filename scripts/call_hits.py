@@ -1,0 +1,34 @@
+"""Find the instances of the motifs in every region (rule call_hits)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+from cislex.hits import HitSettings, call_hits
+from cislex.motif_io import TrimSettings
+
+
+def main(
+    attributions: str, modisco: str, out: str, *, settings: dict, trimming: dict, analysis: str, threads: int
+) -> None:
+    """Run the stage with plain arguments."""
+    call_hits(
+        attributions,
+        modisco,
+        out,
+        HitSettings(**settings),
+        analysis=analysis,
+        trimming=TrimSettings(**trimming),
+        threads=threads,
+    )
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    options = {"settings": smk.params.settings, "trimming": smk.params.trimming}
+    analysis = smk.wildcards.analysis
+    files = (smk.input.attributions, smk.input.motifs, smk.output.hits)
+    main(*files, **options, analysis=analysis, threads=smk.threads)

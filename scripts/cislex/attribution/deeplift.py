@@ -1,0 +1,224 @@
+"""DeepLIFT/SHAP of one batch: the example once, its references in autograd with the pair's multipliers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cislex.attribution.composites import DECOMPOSITIONS
+from cislex.attribution.methods import DeepLiftShap
+from cislex.attribution.pairing import Pairing, PairingError
+from cislex.attribution.paths import integrate
+from cislex.attribution.recording import Recorder, Replayer, finish
+from cislex.attribution.result import BatchResult
+from cislex.attribution.rules import builtin, user_rules
+from cislex.errors import ModelError
+from cislex.targets import Target
+
+
+@dataclass
+class _Sums:
+    """What is added up over the references of a batch."""
+
+    multipliers: Tensor  # (T, n, 4, L)
+    products: Tensor  # (T, n, 4, L)
+    reference_prediction: Tensor  # (T, n, R)
+    delta: Tensor  # (T, n, R) float64
+
+
+class _Engine:
+    """Rules and settings of one method, for one model."""
+
+    def __init__(self, model: torch.nn.Module, method: DeepLiftShap) -> None:
+        given, linear = user_rules(method.rules)
+        decompositions = {name: rule for name, rule in DECOMPOSITIONS.items() if name not in linear}
+        self.arguments = (model, builtin() | given, decompositions, linear)
+        self.model = model
+        self.unknown = integrate() if method.unknown_ops == "integrate" else None
+        self.integrated: set[str] = set()
+
+    def record(self, x: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]) -> Any:
+        """Run the examples; returns the records, the model's output and the targets' values."""
+        recorder = Recorder(*self.arguments)
+        with torch.no_grad(), recorder:
+            output = self.model(x.clone(), *extra)
+            values = [None if _pair(target) else target(output) for target in targets]
+        with torch.no_grad():
+            predictions = [
+                target(output) if value is None else value for target, value in zip(targets, values, strict=True)
+            ]
+        return recorder.records, output, torch.stack(predictions)
+
+    def replay(
+        self, records: Any, pairing: Pairing, leaf: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]
+    ) -> tuple[Any, list[Tensor | None]]:
+        """Run reference rows; returns the model's output and the targets' values in autograd."""
+        replayer = Replayer(*self.arguments, records=records, pairing=pairing, unknown=self.unknown)
+        with torch.enable_grad(), replayer:
+            output = self.model(leaf.clone(), *extra)
+            values = [None if _pair(target) else target(output) for target in targets]
+        finish(replayer)
+        self.integrated |= replayer.integrated
+        return output, values
+
+
+def _pair(target: Target) -> Any:
+    """The target's function of pairs, where its weights depend on the pair."""
+    return getattr(target, "pair", None)
+
+
+def batch_multipliers(
+    model: torch.nn.Module,
+    x: Tensor,
+    refs: Tensor,
+    targets: Sequence[Target],
+    method: DeepLiftShap,
+    extra: Sequence[Tensor] = (),
+    *,
+    rows: int = 0,
+) -> BatchResult:
+    """DeepLIFT multipliers of n examples, averaged over R references.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode, its parameters without gradient.
+    x
+        (n, 4, L) one-hot, floating point.
+    refs
+        (n, R, 4, L) of the same dtype.
+    targets
+        T targets; they share the forward passes.
+    extra
+        Further inputs of the model, (n, …) each, the same for example and reference.
+    rows
+        Most reference rows at once; 0 for all. Examples go forward once whatever it is.
+
+    Raises
+    ------
+    UnsupportedOperationError
+        When the model uses an operation without a rule.
+    """
+    engine = _Engine(model, method)
+    try:
+        return _attribute(engine, x, refs, targets, extra, rows)
+    except PairingError:
+        # A tensor inside has merged rows with another axis. With the example repeated for each
+        # reference both passes have the same shapes, and row i belongs to row i whatever the model does.
+        n, r = refs.shape[:2]
+        engine = _Engine(model, method)
+        repeated = [item.repeat_interleave(r, 0) for item in (x, *extra)]
+        flat = refs.reshape(n * r, 1, *refs.shape[2:])
+        result = _attribute(engine, repeated[0], flat, targets, repeated[1:], 0)
+        return _regroup(result, n, r)
+
+
+def _attribute(
+    engine: _Engine, x: Tensor, refs: Tensor, targets: Sequence[Target], extra: Sequence[Tensor], rows: int
+) -> BatchResult:
+    n, total = refs.shape[:2]
+    records, output, prediction = engine.record(x, targets, extra)
+    shape = (len(targets), n, *x.shape[1:])
+    sums = _Sums(
+        x.new_zeros(shape),
+        x.new_zeros(shape),
+        x.new_zeros((len(targets), n, total)),
+        x.new_zeros((len(targets), n, total), dtype=torch.float64),
+    )
+    step = total if rows <= 0 else max(1, rows // n)
+    for start in range(0, total, step):
+        part = slice(start, min(start + step, total))
+        _add(engine, x, refs[:, part], targets, extra, (records, output, prediction), part, sums)
+    notes = {"integrated": ", ".join(sorted(engine.integrated))} if engine.integrated else {}
+    sums.multipliers /= total
+    sums.products /= total
+    return BatchResult(
+        multipliers=sums.multipliers,
+        baseline=sums.products.sum(2),
+        prediction=prediction,
+        reference_prediction=sums.reference_prediction,
+        delta=sums.delta,
+        products=sums.products,
+        notes=notes,
+    )
+
+
+def _add(
+    engine: _Engine,
+    x: Tensor,
+    refs: Tensor,
+    targets: Sequence[Target],
+    extra: Sequence[Tensor],
+    recorded: tuple[Any, Any, Tensor],
+    part: slice,
+    sums: _Sums,
+) -> None:
+    """Add the references of one part."""
+    records, output_x, prediction = recorded
+    n, r = refs.shape[:2]
+    pairing = Pairing(n, r)
+    flat = refs.reshape(n * r, *refs.shape[2:]).detach()
+    leaf = flat.clone().requires_grad_()
+    repeated = [item.repeat_interleave(r, 0) for item in extra]
+    output, values = engine.replay(records, pairing, leaf, targets, repeated)
+    for t, (target, value) in enumerate(zip(targets, values, strict=True)):
+        pair = _pair(target)
+        if pair is None:
+            assert value is not None
+            f_x, f_r = prediction[t].unsqueeze(1), value
+        else:
+            with torch.enable_grad():
+                f_x, f_r = pair(_repeat(output_x, r), output)
+            f_x = f_x.detach().reshape(n, r)
+            with torch.no_grad():
+                value = target(output)
+        if f_r.shape != (n * r,):
+            raise ModelError(
+                f"target: found shape {tuple(f_r.shape)} for {n * r} sequences, expected ({n * r},): one number each"
+            )
+        if f_r.requires_grad:
+            more = t + 1 < len(targets)
+            (m,) = torch.autograd.grad(f_r.sum(), leaf, retain_graph=more, allow_unused=True)
+        else:
+            m = None
+        m = torch.zeros_like(flat) if m is None else m
+        m = m.reshape(n, r, *m.shape[1:])
+        product = m * refs
+        full = torch.einsum("ncl,nrcl->nr", x.double(), m.double()) - product.sum((2, 3), dtype=torch.float64)
+        sums.multipliers[t] += m.sum(1)
+        sums.products[t] += product.sum(1)
+        sums.reference_prediction[t, :, part] = value.detach().reshape(n, r)
+        sums.delta[t, :, part] = full - (f_x.double() - f_r.detach().reshape(n, r).double())
+
+
+def _repeat(output: Any, times: int) -> Any:
+    """A model's output with each row repeated."""
+    if isinstance(output, Tensor):
+        return output.repeat_interleave(times, 0)
+    if isinstance(output, dict):
+        return {key: _repeat(value, times) for key, value in output.items()}
+    if isinstance(output, list | tuple):
+        return type(output)([_repeat(value, times) for value in output])
+    return output
+
+
+def _regroup(result: BatchResult, n: int, r: int) -> BatchResult:
+    """From n·r examples with one reference each to n examples with r."""
+
+    def grouped(values: Tensor) -> Tensor:
+        return values.reshape(values.shape[0], n, r, *values.shape[2:])
+
+    assert result.reference_prediction is not None and result.delta is not None and result.products is not None
+    return BatchResult(
+        multipliers=grouped(result.multipliers).mean(2),
+        baseline=grouped(result.baseline).mean(2),
+        prediction=grouped(result.prediction)[:, :, 0],
+        reference_prediction=grouped(result.reference_prediction[..., 0]),
+        delta=grouped(result.delta[..., 0]),
+        products=grouped(result.products).mean(2),
+        notes={**result.notes, "pairing": "the example was repeated for each reference"},
+    )

@@ -1,0 +1,345 @@
+"""Slopes of elementwise functions between two points: (f(a) − f(b)) / (a − b), without losing digits.
+
+Piecewise-linear functions get the exact quotient and f′(a) where a = b. Smooth functions lose their
+digits in the quotient as a approaches b (error ε·|f|/|a − b|): they get an exact form where there is
+one, else the derivative at the midpoint below |a − b| ≈ (24 ε)^⅓, where the two errors meet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from cislex.attribution.operations import Call
+from cislex.attribution.pairing import Pairing
+from cislex.attribution.recording import Record, Rule
+
+
+class Elementwise:
+    """The pair of points of one call: a (example) and b (reference), in broadcastable views."""
+
+    __slots__ = ("_fa", "_fb", "_flat", "a", "b", "call", "index")
+
+    def __init__(
+        self, call: Call, record: Record, pairing: Pairing, index: int, h: Tensor, output: Tensor
+    ) -> None:
+        self.call = call
+        self.index = index
+        self._flat = h.shape
+        self.a, self.b = pairing.views(record.tensors[index], h)
+        self._fa, self._fb = record.output, output
+
+    @property
+    def values(self) -> tuple[Tensor, Tensor]:
+        """f(a) and f(b), in the same views."""
+        return self._fa.reshape(self.a.shape), self._fb.reshape(self.b.shape)
+
+    def evaluate(self, points: Tensor) -> Tensor:
+        """The function at other points."""
+        tensors = list(self.call.tensors)
+        tensors[self.index] = points.reshape(self._flat)
+        return self.call.run(tensors).reshape(points.shape)
+
+    def derivative(self, points: Tensor) -> Tensor:
+        """f′ at other points, by autograd."""
+        with torch.enable_grad():
+            leaf = points.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(self.evaluate(leaf).sum(), leaf)
+        return slope
+
+
+#: From the pair to (f(a) − f(b)) / (a − b).
+Slope = Callable[[Elementwise], Tensor]
+
+
+class _Scale(torch.autograd.Function):
+    """y = f(h) whose backward multiplies by the pair's slope; the slope is made forwards and kept alone."""
+
+    @staticmethod
+    def forward(ctx: Any, compute: Callable[[Tensor], tuple[Tensor, Tensor]], h: Tensor) -> Tensor:
+        output, slope = compute(h)
+        ctx.save_for_backward(slope)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        (slope,) = ctx.saved_tensors
+        return None, gradient * slope
+
+
+def elementwise(slope: Slope) -> Rule:
+    """Rule of a function of one activation, from its slope."""
+
+    def rule(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Tensor:
+        index = active[0]
+
+        def compute(h: Tensor) -> tuple[Tensor, Tensor]:
+            output = call.run(call.tensors)
+            pair = Elementwise(call, record, pairing, index, h, output)
+            return output, slope(pair).reshape(output.shape)
+
+        return _Scale.apply(compute, call.tensors[index])
+
+    return rule
+
+
+def threshold(dtype: torch.dtype) -> float:
+    """Difference below which the midpoint derivative beats the quotient: (24 ε)^⅓."""
+    return (24 * torch.finfo(dtype).eps) ** (1 / 3)
+
+
+def relu_slope(a: Tensor, b: Tensor) -> Tensor:
+    """Slope of max(·, 0): max(a, b) / |a − b| within [0, 1], and 0 at a = b = 0."""
+    distance = (a - b).abs_().clamp_min_(torch.finfo(a.dtype).tiny)
+    return torch.maximum(a, b).div_(distance).clamp_(0.0, 1.0)
+
+
+def clamp_slope(a: Tensor, b: Tensor, low: Any, high: Any) -> Tensor:
+    """Slope of clamp(·, low, high); f′(a) where a = b."""
+    difference = a - b
+    quotient = (a.clamp(low, high) - b.clamp(low, high)) / difference
+    inside = torch.ones_like(difference)
+    if low is not None:
+        inside = inside * (a >= low)
+    if high is not None:
+        inside = inside * (a <= high)
+    return torch.where(difference == 0, inside, quotient)
+
+
+def quotient_or_midpoint(
+    pair: Elementwise,
+    derivative: Callable[[Tensor], Tensor] | None = None,
+    *,
+    scale: float = 1.0,
+    kinks: tuple[float, ...] = (),
+) -> Tensor:
+    """The quotient where a and b are apart, else the derivative at the midpoint; never across a kink."""
+    a, b = pair.a, pair.b
+    fa, fb = pair.values
+    difference = a - b
+    near = difference.abs() < threshold(a.dtype) * scale
+    for kink in kinks:
+        near &= ((a < kink) == (b < kink)) | (difference == 0)
+    slope = (fa - fb).div_(difference)
+    middle = torch.add(a, b).mul_(0.5)
+    return torch.where(near, (derivative or pair.derivative)(middle), slope)
+
+
+def _smooth(
+    derivative: Callable[[Tensor], Tensor] | None = None, *, kinks: tuple[float, ...] = ()
+) -> Slope:
+    return lambda pair: quotient_or_midpoint(pair, derivative, kinks=kinks)
+
+
+def _relu(pair: Elementwise) -> Tensor:
+    return relu_slope(pair.a, pair.b)
+
+
+def _leaky_relu(pair: Elementwise) -> Tensor:
+    slope = pair.call.argument(1, "negative_slope", 0.01)
+    return relu_slope(pair.a, pair.b).mul_(1 - slope).add_(slope)
+
+
+def _prelu(pair: Elementwise) -> Tensor:
+    weight = pair.call.tensors[1].detach()
+    slope = relu_slope(pair.a, pair.b)
+    flat = slope.reshape(pair._flat)
+    if weight.numel() > 1:
+        weight = weight.reshape(1, -1, *([1] * (flat.dim() - 2)))
+    return (weight + (1 - weight) * flat).reshape(slope.shape)
+
+
+def _rrelu(pair: Elementwise) -> Tensor:
+    slope = (pair.call.argument(1, "lower", 1 / 8) + pair.call.argument(2, "upper", 1 / 3)) / 2
+    return relu_slope(pair.a, pair.b).mul_(1 - slope).add_(slope)
+
+
+def _abs(pair: Elementwise) -> Tensor:
+    difference = pair.a - pair.b
+    quotient = (pair.a.abs() - pair.b.abs()) / difference
+    return torch.where(difference == 0, pair.a.sign(), quotient)
+
+
+def _clamp(pair: Elementwise) -> Tensor:
+    low, high = pair.call.argument(1, "min"), pair.call.argument(2, "max")
+    if pair.call.name == "clamp_max":
+        low, high = None, pair.call.argument(1, "max")
+    elif pair.call.name == "clamp_min":
+        high = None
+    return clamp_slope(pair.a, pair.b, low, high)
+
+
+def _hardtanh(pair: Elementwise) -> Tensor:
+    low, high = pair.call.argument(1, "min_val", -1.0), pair.call.argument(2, "max_val", 1.0)
+    return clamp_slope(pair.a, pair.b, low, high)
+
+
+def _softshrink(pair: Elementwise) -> Tensor:
+    bound = pair.call.argument(1, "lambd", 0.5)
+    return 1 - clamp_slope(pair.a, pair.b, -bound, bound)
+
+
+def _hardswish(pair: Elementwise) -> Tensor:
+    """h·relu6(h + 3)/6: the average of its derivative over the parts of [b, a], each exact."""
+    low, high = torch.minimum(pair.a, pair.b), torch.maximum(pair.a, pair.b)
+    left, right = low.clamp(-3, 3), high.clamp(-3, 3)
+    total = (right - left) * ((right + left) / 6 + 0.5) + (high.clamp_min(3) - low.clamp_min(3))
+    distance = high - low
+    at = torch.where(pair.a >= 3, 1.0, torch.where(pair.a <= -3, 0.0, pair.a / 3 + 0.5))
+    return torch.where(distance == 0, at.expand_as(distance), total / distance)
+
+
+def _sigmoid_prime(h: Tensor) -> Tensor:
+    value = torch.sigmoid(h)
+    return value.mul_(1 - value)
+
+
+def _tanh_prime(h: Tensor) -> Tensor:
+    return torch.tanh(h).square_().neg_().add_(1)
+
+
+def _softplus(pair: Elementwise) -> Tensor:
+    beta = float(pair.call.argument(1, "beta", 1))
+    return quotient_or_midpoint(pair, lambda h: torch.sigmoid(h * beta), scale=1 / beta)
+
+
+def _elu(pair: Elementwise) -> Tensor:
+    return quotient_or_midpoint(pair, kinks=(0.0,))
+
+
+def _gelu_prime(pair: Elementwise, h: Tensor) -> Tensor:
+    approximate = pair.call.kwargs.get("approximate", "none")
+    return torch.ops.aten.gelu_backward(torch.ones_like(h), h, approximate=approximate)
+
+
+def _gelu(pair: Elementwise) -> Tensor:
+    return quotient_or_midpoint(pair, lambda h: _gelu_prime(pair, h))
+
+
+def _silu_prime(h: Tensor) -> Tensor:
+    value = torch.sigmoid(h)
+    return value * (1 + h * (1 - value))
+
+
+def _exp(pair: Elementwise) -> Tensor:
+    return quotient_or_midpoint(pair, torch.exp)
+
+
+def _log(pair: Elementwise) -> Tensor:
+    """(log a − log b)/(a − b) = log1p((a − b)/b)/(a − b), for log, log2, log10 and log1p."""
+    unit = {"log": 1.0, "log1p": 1.0, "log2": 1 / math.log(2), "log10": 1 / math.log(10)}[pair.call.name]
+    base = pair.b + 1 if pair.call.name == "log1p" else pair.b
+    difference = pair.a - pair.b
+    slope = torch.log1p(difference / base).div_(difference)
+    return torch.where(difference == 0, 1 / base, slope).mul_(unit)
+
+
+def _sqrt(pair: Elementwise) -> Tensor:
+    return 1 / (pair.a.sqrt() + pair.b.sqrt())
+
+
+def _rsqrt(pair: Elementwise) -> Tensor:
+    ra, rb = pair.a.sqrt(), pair.b.sqrt()
+    return -1 / (ra * rb * (ra + rb))
+
+
+def _reciprocal(pair: Elementwise) -> Tensor:
+    return -1 / (pair.a * pair.b)
+
+
+def _square(pair: Elementwise) -> Tensor:
+    return pair.a + pair.b
+
+
+def _pow(pair: Elementwise) -> Tensor:
+    """Constant exponents: exact for small whole numbers and ±½, −1; else quotient or midpoint, by scale."""
+    exponent = pair.call.argument(1, "exponent")
+    if isinstance(exponent, int | float):
+        if exponent in (0.5, -0.5, -1):
+            return {0.5: _sqrt, -0.5: _rsqrt, -1: _reciprocal}[float(exponent)](pair)
+        if float(exponent).is_integer() and 1 <= exponent <= 8:
+            n = int(exponent)
+            terms = [pair.a**i * pair.b ** (n - 1 - i) for i in range(n)]
+            return torch.stack(torch.broadcast_tensors(*terms)).sum(0)
+    return relative_midpoint(pair)
+
+
+def relative_midpoint(pair: Elementwise) -> Tensor:
+    """As ``quotient_or_midpoint`` for functions without a scale of their own, near relative to |a|, |b|."""
+    fa, fb = pair.values
+    difference = pair.a - pair.b
+    size = torch.maximum(pair.a.abs(), pair.b.abs())
+    near = (difference.abs() < threshold(pair.a.dtype) * size) | (difference == 0)
+    return torch.where(near, pair.derivative((pair.a + pair.b) / 2), (fa - fb) / difference)
+
+
+def _quotient(pair: Elementwise) -> Tensor:
+    """Plain quotient with f′(a) where a = b: for functions with steps."""
+    fa, fb = pair.values
+    difference = pair.a - pair.b
+    at = pair.derivative(pair.a.expand_as(difference))
+    return torch.where(difference == 0, at, (fa - fb) / difference)
+
+
+#: Slope of every known elementwise function.
+SLOPES: dict[str, Slope] = {
+    "relu": _relu,
+    "leaky_relu": _leaky_relu,
+    "prelu": _prelu,
+    "rrelu": _rrelu,
+    "abs": _abs,
+    "clamp": _clamp,
+    "clamp_min": _clamp,
+    "clamp_max": _clamp,
+    "hardtanh": _hardtanh,
+    "relu6": lambda pair: clamp_slope(pair.a, pair.b, 0.0, 6.0),
+    "hardsigmoid": lambda pair: clamp_slope(pair.a, pair.b, -3.0, 3.0) / 6,
+    "hardswish": _hardswish,
+    "softshrink": _softshrink,
+    "hardshrink": _quotient,
+    "threshold": _quotient,
+    "sigmoid": _smooth(_sigmoid_prime),
+    "tanh": _smooth(_tanh_prime),
+    "exp": _exp,
+    "expm1": _smooth(torch.exp),
+    "exp2": _smooth(),
+    "rpow": _smooth(),
+    "gelu": _gelu,
+    "silu": _smooth(_silu_prime),
+    "elu": _elu,
+    "celu": _elu,
+    "selu": _elu,
+    "softplus": _softplus,
+    "logsigmoid": _smooth(lambda h: torch.sigmoid(-h)),
+    "log_sigmoid": _smooth(lambda h: torch.sigmoid(-h)),
+    "mish": _smooth(),
+    "tanhshrink": _smooth(lambda h: torch.tanh(h).square_()),
+    "sin": _smooth(torch.cos),
+    "cos": _smooth(lambda h: torch.sin(h).neg_()),
+    "tan": _smooth(),
+    "sinh": _smooth(torch.cosh),
+    "cosh": _smooth(torch.sinh),
+    "atan": _smooth(),
+    "arctan": _smooth(),
+    "asinh": _smooth(),
+    "erf": _smooth(),
+    "erfc": _smooth(),
+    "special_erf": _smooth(),
+    "sinc": _smooth(),
+    "logit": relative_midpoint,
+    "log": _log,
+    "log2": _log,
+    "log10": _log,
+    "log1p": _log,
+    "sqrt": _sqrt,
+    "rsqrt": _rsqrt,
+    "reciprocal": _reciprocal,
+    "square": _square,
+    "nan_to_num": _quotient,
+}

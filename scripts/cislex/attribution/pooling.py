@@ -1,0 +1,125 @@
+"""Maxima over windows and axes: cross-max routing.
+
+With c = max(y_x, y_r) and g the multiplier from above, g·(c − y_r) belongs to the example's argmax and
+g·(y_x − c) to the reference's; divided by the difference of the input there, both factors lie in
+[0, 1], and their sum is complete: (c − y_r) + (y_x − c) = y_x − y_r.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from cislex.attribution.operations import Call
+from cislex.attribution.pairing import Pairing
+from cislex.attribution.products import maximum
+from cislex.attribution.recording import Record, Rule
+
+
+class _Route(torch.autograd.Function):
+    """Backward adds g·weight at two places per output; the last dimension is routed."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, h: Tensor, output: list[Tensor], places: tuple[Tensor, Tensor], weights: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        ctx.shape = h.shape
+        ctx.save_for_backward(*places, *weights)
+        return output[0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        at_x, at_r, w_x, w_r = ctx.saved_tensors
+        found = gradient.new_zeros(ctx.shape)
+        found.scatter_add_(-1, at_x, gradient * w_x)
+        found.scatter_add_(-1, at_r, gradient * w_r)
+        return found, None, None, None
+
+
+def _route(h: Tensor, x: Tensor, at_x: Tensor, at_r: Tensor) -> Tensor:
+    """Reference activations h (…, P) and example's x, aligned; argmaxima (…, Q) of both."""
+    with torch.no_grad():
+        y_x, y_r = x.gather(-1, at_x), h.gather(-1, at_r)
+        top = torch.maximum(y_x, y_r)
+        d_x = y_x - h.gather(-1, at_x)
+        d_r = x.gather(-1, at_r) - y_r
+        w_x = torch.where(d_x == 0, 1.0, (top - y_r) / d_x)
+        w_r = torch.where(d_r == 0, 0.0, (y_x - top) / d_r)
+    return _Route.apply(h, [y_r], (at_x, at_r), (w_x, w_r))
+
+
+def max_pool(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
+    """Max-pooling over windows in 1 to 3 dimensions, adaptive or not."""
+    dims = int(call.name[-2])
+    h = call.tensors[0]
+    with torch.no_grad():
+        y_r, at_r = _pool_with_indices(call, h, dims)
+        _, at_x = _pool_with_indices(call, record.tensors[0], dims)
+        x = pairing.expand(record.tensors[0], h)
+        at_x = pairing.expand(at_x, at_r)
+    flat = _route(h.flatten(-dims), x.flatten(-dims), at_x.flatten(-dims), at_r.flatten(-dims))
+    output = flat.reshape(y_r.shape)
+    wants_indices = isinstance(record.output, tuple)
+    return (output, at_r) if wants_indices else output
+
+
+def _pool_with_indices(call: Call, h: Tensor, dims: int) -> tuple[Tensor, Tensor]:
+    if call.name.startswith("adaptive"):
+        function = (F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d)[dims - 1]
+        return function(h, call.argument(1, "output_size"), return_indices=True)
+    function = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[dims - 1]
+    return function(
+        h,
+        call.argument(1, "kernel_size"),
+        call.argument(2, "stride") or None,
+        call.argument(3, "padding", 0),
+        call.argument(4, "dilation", 1),
+        call.argument(5, "ceil_mode", False),
+        return_indices=True,
+    )
+
+
+def extremum(sign: float) -> Rule:
+    """``amax``, ``max(dim)`` and ``maximum``-like overloads; sign −1 for the minimum."""
+
+    def rule(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
+        if len(call.tensors) == 2:
+            return maximum(sign)(call, record, pairing, active)
+        h = call.tensors[0]
+        dim = call.argument(1, "dim")
+        keep = bool(call.argument(2, "keepdim", False))
+        dims = _axes(dim, h.dim())
+        signed = h if sign > 0 else -h
+        with torch.no_grad():
+            x = pairing.expand(record.tensors[0], h)
+            x = _last(x if sign > 0 else -x, dims)
+        rows = _last(signed, dims)
+        at_r = rows.argmax(-1, keepdim=True)
+        output = _route(rows, x, x.argmax(-1, keepdim=True), at_r).squeeze(-1)
+        output = output if sign > 0 else -output
+        if keep:
+            for axis in dims:
+                output = output.unsqueeze(axis)
+        if isinstance(record.output, Tensor):
+            return output
+        indices = call.func(h.detach(), *call.args[1:], **call.kwargs)[1]
+        return type(record.output)((output, indices))
+
+    return rule
+
+
+def _axes(dim: Any, ndim: int) -> list[int]:
+    if dim is None or dim == () or dim == []:
+        return list(range(ndim))
+    axes = [dim] if isinstance(dim, int) else list(dim)
+    return sorted(axis % ndim for axis in axes)
+
+
+def _last(h: Tensor, dims: list[int]) -> Tensor:
+    """The axes moved to the end and made one."""
+    return h.movedim(dims, list(range(h.dim() - len(dims), h.dim()))).flatten(-len(dims))

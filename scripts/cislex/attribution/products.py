@@ -1,0 +1,140 @@
+"""Products, quotients and maxima of two activations: closed forms of the midpoint rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from cislex.attribution.elementwise import relu_slope
+from cislex.attribution.operations import Call
+from cislex.attribution.pairing import Pairing
+from cislex.attribution.paths import multilinear
+from cislex.attribution.recording import Record, Rule
+
+
+def middle(example: Tensor, reference: Tensor, pairing: Pairing) -> Tensor:
+    """½(x + r), pair by pair, in the reference's shape."""
+    a, b = pairing.views(example, reference)
+    return torch.lerp(a.expand_as(b), b, 0.5).reshape(reference.shape)
+
+
+class _Weigh(torch.autograd.Function):
+    """Output whose backward multiplies by one weight per argument, summed over broadcast dimensions."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, compute: Callable[[], tuple[Tensor, list[Tensor | None]]], *activations: Tensor
+    ) -> Tensor:
+        output, weights = compute()
+        ctx.shapes = [activation.shape for activation in activations]
+        ctx.save_for_backward(*weights)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        found = [
+            (gradient * weight).sum_to_size(shape)
+            for weight, shape in zip(ctx.saved_tensors, ctx.shapes, strict=True)
+        ]
+        return (None, *found)
+
+
+def multiply(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
+    """y = a·b: ½(b_x + b_r) for a and ½(a_x + a_r) for b."""
+    if len(active) != 2 or len(call.tensors) != 2:
+        return multilinear(call, record, pairing, active)
+    a, b = call.tensors
+
+    def compute() -> tuple[Tensor, list[Tensor]]:
+        first, second = (
+            middle(record.tensors[i], tensor, pairing) for i, tensor in enumerate(call.tensors)
+        )
+        return call.run(call.tensors), [second, first]
+
+    return _Weigh.apply(compute, a, b)
+
+
+class _Matmul(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, compute: Callable[[], tuple[Tensor, Tensor, Tensor]], a: Tensor, b: Tensor) -> Tensor:
+        output, first, second = compute()
+        ctx.save_for_backward(first, second)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor]:
+        first, second = ctx.saved_tensors
+        left = gradient @ second.transpose(-1, -2)
+        right = first.transpose(-1, -2) @ gradient
+        return None, left.sum_to_size(first.shape), right.sum_to_size(second.shape)
+
+
+def matmul(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
+    """y = a @ b, bilinear: multipliers as gradients at the midpoints."""
+    if len(active) != 2 or len(call.tensors) != 2 or min(t.dim() for t in call.tensors) < 2:
+        return multilinear(call, record, pairing, active)
+
+    def compute() -> tuple[Tensor, Tensor, Tensor]:
+        first, second = (
+            middle(record.tensors[i], tensor, pairing) for i, tensor in enumerate(call.tensors)
+        )
+        return call.run(call.tensors), first, second
+
+    return _Matmul.apply(compute, *call.tensors)
+
+
+def divide(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
+    """y = a/b: ½(1/b_x + 1/b_r) for a and −½(a_x + a_r)/(b_x b_r) for b."""
+    reverse = call.name == "rdiv"
+    top, bottom = (1, 0) if reverse else (0, 1)
+    first, second = call.args[top], call.args[bottom]
+    if call.argument(2, "rounding_mode") is not None:
+        return multilinear(call, record, pairing, active)
+    positions = [id(tensor) for tensor in call.tensors]
+    activations = [call.tensors[i] for i in active]
+
+    def sides(value: Any) -> tuple[Any, Any]:
+        """The value at example and reference."""
+        if not isinstance(value, Tensor) or not value.requires_grad:
+            return value, value
+        return pairing.expand(record.tensors[positions.index(id(value))], value), value
+
+    def compute() -> tuple[Tensor, list[Tensor | None]]:
+        a_x, a_r = sides(first)
+        b_x, b_r = sides(second)
+        weights: dict[int, Tensor] = {}
+        if isinstance(first, Tensor) and first.requires_grad:
+            weights[top] = 0.5 * (1 / b_x + 1 / b_r)
+        if isinstance(second, Tensor) and second.requires_grad:
+            weights[bottom] = -0.5 * (a_x + a_r) / (b_x * b_r)
+        return call.run(call.tensors), [weights[i] for i in sorted(weights)]
+
+    if first is second:  # h / h is constant
+        return call.func(*call.args, **call.kwargs).detach()
+    if activations == [first] and not isinstance(second, Tensor):
+        return call.func(*call.args, **call.kwargs)
+    return _Weigh.apply(compute, *activations)
+
+
+def maximum(sign: float) -> Rule:
+    """max(a, b) = b + relu(a − b), and min(a, b) = a − relu(a − b) for sign −1."""
+
+    def rule(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
+        def compute() -> tuple[Tensor, list[Tensor]]:
+            r = call.tensors
+            x = [
+                pairing.expand(record.tensors[i], r[i]) if i in active else r[i] for i in range(len(r))
+            ]
+            slope = relu_slope(x[0] - x[1], r[0] - r[1])
+            weights = (slope, 1 - slope) if sign > 0 else (1 - slope, slope)
+            return call.run(r), [weights[i] for i in active]
+
+        return _Weigh.apply(compute, *(call.tensors[i] for i in active))
+
+    return rule

@@ -1,0 +1,75 @@
+"""The table of rules: which operation gets which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cislex.attribution import elementwise, paths, pooling, products
+from cislex.attribution.recording import Rule
+from cislex.errors import ConfigError
+
+#: Differentiable operations whose Jacobian is averaged along the line, with as many points as needed.
+_INTEGRATED = """
+softmax log_softmax logsumexp logaddexp logaddexp2 lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell
+rnn_relu_cell prod cumprod atan2 hypot xlogy special_xlogy addcdiv pow logcumsumexp cdist pairwise_distance
+dist det
+""".split()
+
+_POOLS = [f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)]
+
+_PRODUCTS = """
+linear conv1d conv2d conv3d convolution conv_transpose1d conv_transpose2d conv_transpose3d addmm baddbmm addbmm addmv
+addr addcmul einsum tensordot kron bilinear mv dot inner outer vdot chain_matmul multi_dot conv_tbc lerp rmatmul
+""".split()
+
+
+def _power(slope: Rule) -> Rule:
+    """Powers of an activation to a constant have a slope; other powers are integrated."""
+    whole = paths.integrate()
+
+    def rule(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
+        chosen = slope if active == [0] and len(call.tensors) == 1 else whole
+        return chosen(call, record, pairing, active)
+
+    return rule
+
+
+def builtin() -> dict[str, Rule]:
+    """All rules of Rescale by canonical name."""
+    rules: dict[str, Rule] = {name: paths.integrate() for name in _INTEGRATED}
+    rules |= {name: elementwise.elementwise(slope) for name, slope in elementwise.SLOPES.items()}
+    rules |= {name: pooling.max_pool for name in _POOLS}
+    rules |= {name: paths.multilinear for name in _PRODUCTS}
+    rules |= {name: products.matmul for name in ("matmul", "bmm", "mm")}
+    rules |= {name: products.multiply for name in ("mul", "multiply")}
+    rules |= {name: products.divide for name in ("div", "rdiv")}
+    rules |= {"maximum": products.maximum(1.0), "minimum": products.maximum(-1.0)}
+    rules |= {"fmax": products.maximum(1.0), "fmin": products.maximum(-1.0)}
+    rules |= {"max": pooling.extremum(1.0), "amax": pooling.extremum(1.0)}
+    rules |= {"min": pooling.extremum(-1.0), "amin": pooling.extremum(-1.0)}
+    rules["pow"] = _power(elementwise.elementwise(elementwise._pow))
+    return rules
+
+
+def user_rules(given: Mapping[str, str | Callable[..., Any]] | None) -> tuple[dict[str, Rule], frozenset[str]]:
+    """Rules of the user's by operation name, and the operations that the user declares linear."""
+    rules: dict[str, Rule] = {}
+    linear = set()
+    for name, rule in (given or {}).items():
+        if rule == "linear":
+            linear.add(name)
+        elif rule == "elementwise":
+            rules[name] = elementwise.elementwise(elementwise.relative_midpoint)
+        elif rule == "piecewise_linear":
+            rules[name] = elementwise.elementwise(elementwise._quotient)
+        elif rule == "integrate":
+            rules[name] = paths.integrate()
+        elif callable(rule):
+            rules[name] = rule
+        else:
+            raise ConfigError(
+                f"rules[{name!r}]: found {rule!r}, expected 'elementwise', 'piecewise_linear', 'integrate', "
+                "'linear' or a callable"
+            )
+    return rules, frozenset(linear)

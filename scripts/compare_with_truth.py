@@ -1,0 +1,32 @@
+"""Compare motifs and hits with what the demo planted (rule compare_with_truth)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
+    import os
+
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+    from cislex.motif_io import numba_environment
+
+    os.environ.update(numba_environment(snakemake.threads))  # noqa: F821
+from cislex.truth import compare_with_truth
+
+FILES = ("truth", "planted", "motifs", "meme", "attributions", "database")
+
+
+def main(out: str, hits: str | None, threads: int, **files: str) -> None:
+    """Run the stage with plain arguments."""
+    compare_with_truth(**files, hits=hits, out=out, threads=threads)
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    main(
+        out=smk.output.table,
+        hits=smk.input.get("hits"),
+        threads=smk.threads,
+        **{name: smk.input[name] for name in FILES},
+    )

@@ -1,0 +1,20 @@
+"""Write contributions as a bigWig (rule export_tracks)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+from cislex.tracks import export_tracks
+
+
+def main(attributions: str, fasta: str, out: str) -> None:
+    """Run the stage with plain arguments."""
+    export_tracks(attributions, fasta, out)
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    main(smk.input.attributions, smk.input.fasta, smk.output.track)

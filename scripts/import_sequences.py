@@ -1,0 +1,27 @@
+"""Bring sequences given directly, as FASTA or HDF5, into the chain (rule import_sequences)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+from cislex.sequence_import import import_sequences
+
+
+def main(*, source: str, regions: str, dropped: str, sequences: str, threads: int, **options: object) -> None:
+    """Run the stage with plain arguments; ``options`` as import_sequences takes them."""
+    import_sequences(source, regions, dropped, sequences, threads=threads, **options)
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    main(
+        source=smk.input.source,
+        regions=smk.output.regions,
+        dropped=smk.output.dropped,
+        sequences=smk.output.sequences,
+        threads=smk.threads,
+        **smk.params.options,
+    )

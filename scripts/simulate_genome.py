@@ -1,0 +1,27 @@
+"""Simulate a genome and two assays whose motifs are known (rule simulate_genome)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+from cislex.simulation import ASSAYS, SimulationOptions, simulate_genome
+
+
+def main(*, genome: str, peaks: dict[str, str], truth: str, motifs: str, seed: int, options: dict) -> None:
+    """Run the stage with plain arguments; ``options`` are fields of SimulationOptions."""
+    simulate_genome(genome, peaks, truth, motifs, seed=seed, options=SimulationOptions(**options))
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    main(
+        genome=smk.output.genome,
+        peaks={assay: smk.output[assay] for assay in ASSAYS},
+        truth=smk.output.truth,
+        motifs=smk.output.motifs,
+        seed=smk.params.seed,
+        options=smk.params.options,
+    )

@@ -1,0 +1,34 @@
+"""Hits: where in the genome each motif is at work (Fi-NeMo).
+
+Purpose: one job per target of an analysis that asks for hits.
+Inputs: {analysis}/{target}/attributions.h5, modisco.h5. Outputs: {analysis}/{target}/hits.bed.gz.
+"""
+
+
+rule call_hits:
+    input:
+        attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
+        motifs=f"{RESULTS}/{{analysis}}/{{target}}/modisco.h5",
+        code=code("hits"),
+    output:
+        hits=f"{RESULTS}/{{analysis}}/{{target}}/hits.bed.gz",
+    log:
+        f"{RESULTS}/logs/call_hits/{{analysis}}/{{target}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/call_hits/{{analysis}}/{{target}}.tsv"
+    conda:
+        "../../envs/motifs.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        settings=lambda wildcards: {
+            "sparsity": analysis_of(wildcards)["hits"]["alpha"],
+            "batch_size": analysis_of(wildcards)["hits"]["batch_size"],
+        },
+        trimming=trimming_of,
+    message:
+        "Find every instance of the motifs of {wildcards.target} in {wildcards.analysis}"
+    script:
+        "../../scripts/call_hits.py"

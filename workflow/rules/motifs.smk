@@ -1,0 +1,38 @@
+"""Motifs: the recurring patterns of bases that carry the attributions (TF-MoDISco).
+
+Purpose: one job per target of an analysis.
+Inputs: {analysis}/{target}/attributions.h5. Outputs: {analysis}/{target}/modisco.h5.
+"""
+
+
+rule find_motifs:
+    input:
+        attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
+        code=code("motifs"),
+    output:
+        motifs=f"{RESULTS}/{{analysis}}/{{target}}/modisco.h5",
+    log:
+        f"{RESULTS}/logs/find_motifs/{{analysis}}/{{target}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/find_motifs/{{analysis}}/{{target}}.tsv"
+    conda:
+        "../../envs/motifs.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        settings=lambda wildcards: {
+            "max_seqlets": analysis_of(wildcards)["motifs"]["max_seqlets"],
+            "window": analysis_of(wildcards)["motifs"]["window"],
+            "seed": analysis_of(wildcards)["motifs"]["seed"],
+            "n_leiden_runs": analysis_of(wildcards)["motifs"]["n_leiden_runs"],
+            "target_seqlet_fdr": analysis_of(wildcards)["motifs"]["target_fdr"],
+            "min_metacluster_size": analysis_of(wildcards)["motifs"][
+                "min_metacluster_size"
+            ],
+        },
+    message:
+        "Find the motifs that drive {wildcards.target} in {wildcards.analysis}"
+    script:
+        "../../scripts/find_motifs.py"

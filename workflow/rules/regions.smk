@@ -1,0 +1,89 @@
+"""Regions: fixed-length windows around the peaks of each region set, and why other rows were dropped.
+
+Purpose: the regions that the model will read; every row of the peak file is kept or accounted for.
+Inputs: peak files, the genome, its aliases and blacklist. Outputs: genome/ (index and digests of the genome),
+regions/{regions}/regions.bed and dropped.tsv.
+"""
+
+
+def peak_sets():
+    """Region sets that are peaks on the genome, as a pattern; the others are sequences given directly."""
+    names = [_re.escape(name) for name in config["regions"] if has_coordinates(name)]
+    return "|".join(names) or "(?!)"
+
+
+def region_options(wildcards):
+    """Fields of cislex.selection.RegionOptions."""
+    settings = config["regions"][wildcards.regions]
+    same = (
+        "center",
+        "exclude_chromosomes",
+        "only_chromosomes",
+        "top",
+        "order_by",
+        "sample",
+        "deduplicate",
+        "edge",
+        "max_unknown",
+    )
+    return {
+        **{key: settings[key] for key in same},
+        "length": region_length(wildcards.regions),
+        "file_format": settings["format"],
+        "seed": config["seed"],
+    }
+
+
+rule index_genome:
+    input:
+        fasta=fasta_path(),
+        code=code("genome"),
+    output:
+        chromosomes=f"{RESULTS}/genome/chromosomes.tsv",
+        fai=f"{RESULTS}/genome/index.fai",
+        gzi=f"{RESULTS}/genome/index.gzi",
+    log:
+        f"{RESULTS}/logs/index_genome/index_genome.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/index_genome/index_genome.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    message:
+        "Index the genome and take a digest of each chromosome"
+    script:
+        "../../scripts/index_genome.py"
+
+
+rule extract_regions:
+    input:
+        **genome_extra(),
+        peaks=lambda wildcards: config["regions"][wildcards.regions]["peaks"],
+        fasta=fasta_path(),
+        fai=rules.index_genome.output.fai,
+        gzi=rules.index_genome.output.gzi,
+        code=code("regions"),
+    output:
+        regions=f"{RESULTS}/regions/{{regions}}/regions.bed",
+        dropped=f"{RESULTS}/regions/{{regions}}/dropped.tsv",
+    log:
+        f"{RESULTS}/logs/extract_regions/{{regions}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/extract_regions/{{regions}}.tsv"
+    wildcard_constraints:
+        regions=peak_sets(),
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        options=region_options,
+    message:
+        "Cut windows around the peaks of {wildcards.regions}"
+    script:
+        "../../scripts/extract_regions.py"

@@ -1,0 +1,46 @@
+"""Resources: public files of the config's `fetch` section, downloaded or copied from a mirror, and checked.
+
+Purpose: the genome and the peak files of an example, exactly as they were published.
+Inputs: URLs, or the folder named by the environment variable CISLEX_MIRROR. Outputs: resources/downloads/{file}.
+"""
+
+if config["fetch"]:
+
+    # On the host that runs Snakemake: compute nodes of a cluster often reach no network.
+    localrules:
+        fetch_resources,
+
+    rule fetch_resources:
+        input:
+            unpack(
+                lambda wildcards: {
+                    key: config["fetch"][wildcards.file][key]
+                    for key in ("sequence_md5",)
+                    if config["fetch"][wildcards.file][key]
+                }
+            ),
+            code=code("resources"),
+        output:
+            file="resources/downloads/{file}",
+        log:
+            f"{RESULTS}/logs/fetch_resources/{{file}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/fetch_resources/{{file}}.tsv"
+        wildcard_constraints:
+            file="|".join(map(_re.escape, config["fetch"])),
+        conda:
+            "../../envs/data.yaml"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: 1000 * attempt,
+            runtime=lambda wildcards, attempt: 60 * attempt,
+        params:
+            source=lambda wildcards: {
+                "url": config["fetch"][wildcards.file]["url"],
+                "mirror": config["fetch"][wildcards.file]["mirror"] or wildcards.file,
+                "sha256": config["fetch"][wildcards.file]["sha256"],
+            },
+        message:
+            "Fetch {wildcards.file} from its public origin (or CISLEX_MIRROR) and check its digest"
+        script:
+            "../../scripts/fetch_resources.py"

@@ -1,0 +1,81 @@
+"""Sequences: the one-hot DNA of each region set, from the genome or given directly.
+
+Purpose: the model's input, read once and shared by all analyses of these regions.
+Inputs: regions.bed and the genome; or a FASTA or HDF5 file of sequences. Outputs: regions/{regions}/sequences.h5
+(and, for sequences given directly, regions.bed and dropped.tsv).
+"""
+
+
+def direct_sets():
+    """Region sets that are sequences given directly, as a pattern."""
+    names = [
+        _re.escape(name) for name in config["regions"] if not has_coordinates(name)
+    ]
+    return "|".join(names) or "(?!)"
+
+
+def import_options(wildcards):
+    """Options of cislex.sequence_import.import_sequences."""
+    settings = config["regions"][wildcards.regions]
+    return {
+        "is_hdf5": settings["hdf5"] is not None,
+        "dataset": settings["dataset"],
+        "length": region_length(wildcards.regions),
+    }
+
+
+rule encode_sequences:
+    input:
+        regions=rules.extract_regions.output.regions,
+        fasta=fasta_path(),
+        chromosomes=rules.index_genome.output.chromosomes,
+        fai=rules.index_genome.output.fai,
+        gzi=rules.index_genome.output.gzi,
+        code=code("sequences"),
+    output:
+        sequences=f"{RESULTS}/regions/{{regions}}/sequences.h5",
+    log:
+        f"{RESULTS}/logs/encode_sequences/{{regions}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/encode_sequences/{{regions}}.tsv"
+    wildcard_constraints:
+        regions=peak_sets(),
+    conda:
+        "../../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    message:
+        "Read the DNA of the regions {wildcards.regions}"
+    script:
+        "../../scripts/encode_sequences.py"
+
+
+rule import_sequences:
+    input:
+        source=lambda wildcards: config["regions"][wildcards.regions]["fasta"]
+        or config["regions"][wildcards.regions]["hdf5"],
+        code=code("sequence_import"),
+    output:
+        regions=f"{RESULTS}/regions/{{regions}}/regions.bed",
+        dropped=f"{RESULTS}/regions/{{regions}}/dropped.tsv",
+        sequences=f"{RESULTS}/regions/{{regions}}/sequences.h5",
+    log:
+        f"{RESULTS}/logs/import_sequences/{{regions}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/import_sequences/{{regions}}.tsv"
+    wildcard_constraints:
+        regions=direct_sets(),
+    conda:
+        "../../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        options=import_options,
+    message:
+        "Read the sequences {wildcards.regions}, given without coordinates"
+    script:
+        "../../scripts/import_sequences.py"

@@ -1,0 +1,28 @@
+"""Tracks: contributions along the genome, for a genome browser.
+
+Purpose: one bigWig per target; not for sequences given without coordinates.
+Inputs: {analysis}/{target}/attributions.h5, the genome. Outputs: {analysis}/{target}/contributions.bw.
+"""
+
+
+rule export_tracks:
+    input:
+        attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
+        fasta=lambda wildcards: fasta_path(),
+        code=code("tracks"),
+    output:
+        track=f"{RESULTS}/{{analysis}}/{{target}}/contributions.bw",
+    log:
+        f"{RESULTS}/logs/export_tracks/{{analysis}}/{{target}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_tracks/{{analysis}}/{{target}}.tsv"
+    conda:
+        "../../envs/motifs.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    message:
+        "Draw the contributions to {wildcards.target} in {wildcards.analysis} along the genome"
+    script:
+        "../../scripts/export_tracks.py"

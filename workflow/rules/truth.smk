@@ -1,0 +1,43 @@
+"""Truth: in the demo it is known which motifs drive the peaks; were they found?
+
+Purpose: judge motifs and hits against what was planted. Only with a simulated genome.
+Inputs: simulated/truth.tsv, simulated/motifs.meme, and the motifs and hits of a target.
+Outputs: {analysis}/{target}/truth.tsv.
+"""
+
+if config["simulate"]:
+
+    rule compare_with_truth:
+        input:
+            unpack(
+                lambda wildcards: (
+                    {
+                        "hits": f"{RESULTS}/{wildcards.analysis}/{wildcards.target}/hits.bed.gz"
+                    }
+                    if analysis_of(wildcards)["hits"]
+                    else {}
+                )
+            ),
+            truth=f"{RESULTS}/simulated/truth.tsv",
+            planted=f"{RESULTS}/simulated/motifs.meme",
+            motifs=f"{RESULTS}/{{analysis}}/{{target}}/motifs.tsv",
+            meme=f"{RESULTS}/{{analysis}}/{{target}}/motifs.meme",
+            attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
+            database=database_of,
+            code=code("truth"),
+        output:
+            table=f"{RESULTS}/{{analysis}}/{{target}}/truth.tsv",
+        log:
+            f"{RESULTS}/logs/compare_with_truth/{{analysis}}/{{target}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/compare_with_truth/{{analysis}}/{{target}}.tsv"
+        conda:
+            "../../envs/motifs.yaml"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: 3000 * attempt,
+            runtime=lambda wildcards, attempt: 30 * attempt,
+        message:
+            "Compare what was found for {wildcards.target} in {wildcards.analysis} with what was planted"
+        script:
+            "../../scripts/compare_with_truth.py"
