@@ -36,5 +36,9 @@ rule all:
     input:
         report=f"{RESULTS}/report.html",
         config=f"{RESULTS}/config.yaml",
-        predictions=expand(f"{RESULTS}/{{analysis}}/predictions.tsv", analysis=config["analyses"]),
-        tracks=all_targets("{analysis}/{target}/contributions.bw", coordinates_only=True),
+        predictions=expand(
+            f"{RESULTS}/{{analysis}}/predictions.tsv", analysis=config["analyses"]
+        ),
+        tracks=all_targets(
+            "{analysis}/{target}/contributions.bw", coordinates_only=True
+        ),

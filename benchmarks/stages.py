@@ -29,8 +29,6 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import h5py
 import numpy as np
 import torch
-from torch import nn
-
 from cislex import settings, targets
 from cislex.aggregation import Gate, aggregate_chunks
 from cislex.attribution import attribute
@@ -38,6 +36,7 @@ from cislex.chunks import ChunkJob, attribute_chunk, create_array, rows_per_hdf5
 from cislex.models import load_model
 from cislex.sequence_import import import_sequences
 from cislex.sequences import SequenceStore
+from torch import nn
 
 METHOD = {
     "name": "deep_lift_shap",
@@ -91,7 +90,11 @@ def chunk_overhead(folder: Path, *, n: int, repeats: int) -> dict[str, float]:
     for _ in range(repeats):
         began = time.perf_counter()
         attribute(
-            loaded.model, array, settings.method_from_settings(METHOD), target=targets.from_config(TARGETS["t"]), device="cpu"
+            loaded.model,
+            array,
+            settings.method_from_settings(METHOD),
+            target=targets.from_config(TARGETS["t"]),
+            device="cpu",
         )
         bare = time.perf_counter() - began
         began = time.perf_counter()
@@ -106,9 +109,18 @@ def chunk_overhead(folder: Path, *, n: int, repeats: int) -> dict[str, float]:
 def write_fake_chunks(folder: Path, n: int, length: int, chunks: int) -> list[Path]:
     """Chunk files with random attributions, as attribute_chunk lays them out."""
     rng = np.random.default_rng(0)
-    shared = {"n_regions": n, "chunks": chunks, "stage_digest": "x", "method": json.dumps(METHOD),
-              "targets": json.dumps(TARGETS), "precision": "float32", "versions": "{}", "seed": 0, "notes": "[]",
-              "model_digest": "m"}  # fmt: skip
+    shared = {
+        "n_regions": n,
+        "chunks": chunks,
+        "stage_digest": "x",
+        "method": json.dumps(METHOD),
+        "targets": json.dumps(TARGETS),
+        "precision": "float32",
+        "versions": "{}",
+        "seed": 0,
+        "notes": "[]",
+        "model_digest": "m",
+    }
     paths = []
     for i in range(chunks):
         start, stop = i * n // chunks, (i + 1) * n // chunks
@@ -162,12 +174,20 @@ def dry_run(folder: Path, *, chunks: int) -> dict[str, float]:
         "results": "results",
         "genome": {"fasta": "g.fa"},
         "regions": {"mine": {"fasta": "s.fa", "chunks": chunks}},
-        "models": {"net": {"loader": "factory", "module": "model.py:build", "input_length": 100, "folds": {"f": "w.pt"}}},
+        "models": {
+            "net": {
+                "loader": "factory",
+                "module": "model.py:build",
+                "input_length": 100,
+                "folds": {"f": "w.pt"},
+            }
+        },
         "analyses": {"a": {"regions": "mine", "model": "net", "targets": TARGETS}},
     }
     (folder / "config.yaml").write_text(json.dumps(config))
-    command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(ROOT / "Snakefile"), "--directory",
-               str(folder), "--configfile", str(folder / "config.yaml"), "--dry-run", "--quiet", "--cores", "2"]  # fmt: skip
+    program = str(Path(sys.executable).parent / "snakemake")
+    command = [program, "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--configfile", str(folder / "config.yaml"), "--dry-run", "--quiet", "--cores", "2"]
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return {f"dry_run_{chunks}_chunks_s": time.perf_counter() - began}

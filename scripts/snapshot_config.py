@@ -8,7 +8,6 @@ if "snakemake" in globals():
 
     redirect(snakemake.log[0])  # noqa: F821
 import yaml
-
 from cislex.storage import write_text
 
 

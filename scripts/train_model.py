@@ -20,6 +20,8 @@ if "snakemake" in globals():
     smk = snakemake  # noqa: F821
     main(
         fasta=smk.input.fasta,
+        fai=smk.input.fai,
+        gzi=smk.input.gzi,
         tasks=dict(zip(smk.params.tasks, smk.input.peaks, strict=True)),
         aliases=smk.input.get("aliases"),
         blacklist=smk.input.get("blacklist"),

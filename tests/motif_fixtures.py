@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -144,3 +147,42 @@ def found(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Found:
     annotate_motifs(files.modisco, planted.database, files.table, files.meme, files.logos)
     call_hits(planted.attributions, files.modisco, files.hits, HitSettings(), analysis="demo")
     return files
+
+
+RUNNER = """
+import json, runpy, sys
+from types import SimpleNamespace
+given = json.loads(sys.argv[1])
+class Named(dict):
+    __getattr__ = dict.__getitem__
+snakemake = SimpleNamespace(**{k: Named(v) if isinstance(v, dict) else v for k, v in given.items()})
+runpy.run_path(given["script"], init_globals={"snakemake": snakemake})
+"""
+
+
+def run_script(
+    name: str,
+    log: Path,
+    *,
+    input: dict[str, Path] | None = None,
+    output: dict[str, Path] | None = None,
+    params: dict[str, object] | None = None,
+    wildcards: dict[str, str] | None = None,
+) -> str:
+    """Run a rule's script as Snakemake does, in a process of its own; return its log."""
+    scripts = Path(__file__).resolve().parents[1] / "scripts"
+    given = {
+        "script": str(scripts / name),
+        "scriptdir": str(scripts),
+        "input": {key: str(path) for key, path in (input or {}).items()},
+        "output": {key: str(path) for key, path in (output or {}).items()},
+        "params": params or {},
+        "wildcards": wildcards or {},
+        "log": [str(log)],
+        "threads": 1,
+    }
+    command = [sys.executable, "-c", RUNNER, json.dumps(given)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    text = log.read_text() if log.exists() else done.stderr
+    assert done.returncode == 0, text
+    return text

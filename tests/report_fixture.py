@@ -8,7 +8,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
-
 from cislex.logos import write_logo
 from cislex.provenance import to_attributes
 from cislex.report import AnalysisTarget, RegionSet, TrainedModel
@@ -61,7 +60,11 @@ def write_attributions(path: Path, regions: pd.DataFrame, *, deltas: bool, seed:
             to_attributes(
                 {
                     "target": path.parent.name,
-                    "method": {"name": "deep_lift_shap", "rule": "rescale", "references": {"n": 20, "seed": 0}},
+                    "method": {
+                        "name": "deep_lift_shap",
+                        "rule": "rescale",
+                        "references": {"n": 20, "seed": 0},
+                    },
                     "precision": "float32",
                     "seed": 0,
                     "model_digests": {"fold_0": "b4b147bc522828731f1a016bfa72c073"},
@@ -98,7 +101,11 @@ def write_motifs(folder: Path, rows: list[dict[str, object]]) -> None:
     for _, row in frame.iterrows():
         letters = str(row["consensus"]).upper().replace("N", "A")
         heights = one_hot(letters) * (0.3 if row["sign"] == "+" else -0.1)
-        for ending, drawn in (("", heights), (".rc", heights[::-1, ::-1]), (".match", 1.8 * one_hot(letters))):
+        for ending, drawn in (
+            ("", heights),
+            (".rc", heights[::-1, ::-1]),
+            (".match", 1.8 * one_hot(letters)),
+        ):
             write_logo(drawn, folder / "logos" / f"{row['motif']}{ending}.svg", title=str(row["motif"]))
 
 
@@ -136,7 +143,9 @@ def write_full_target(folder: Path, regions: pd.DataFrame) -> None:
             motif(HOSTILE.replace("/", ""), "+", 20, "ACGT", flagged="<img src=x onerror=alert(1)>"),
         ],
     )
-    lines = ["#chrom\tstart\tend\tmotif\tscore\tstrand\thit_coefficient\thit_similarity\tcontribution\tregion"]
+    lines = [
+        "#chrom\tstart\tend\tmotif\tscore\tstrand\thit_coefficient\thit_similarity\tcontribution\tregion"
+    ]
     for i, row in regions.iterrows():
         start = row["start"] + (96 if row["strand"] == "+" else LENGTH - 96 - len(SITE))
         lines.append(f"chrIV\t{start}\t{start + len(SITE)}\tpos_0\t900\t{row['strand']}\t2.1\t0.93\t1.4\t{i}")
@@ -145,12 +154,71 @@ def write_full_target(folder: Path, regions: pd.DataFrame) -> None:
         handle.write("\n".join(lines) + "\n")
     truth = pd.DataFrame(
         [
-            ["MA9999.1", "DECOY1", ".", False, "", "", np.nan, np.nan, np.nan, 200, 40, 0, "", np.nan, np.nan],
-            ["MA0363.3", "REB1", "reb1", True, "pos_0", "pos_1", 1e-15, 1e-13, 0.98, 400, 380, 350, 401, 0.95, 0.91],
-            ["MA0265.3", "ABF1", "abf1", False, "", "", np.nan, np.nan, np.nan, 400, 3, 0, "", np.nan, np.nan],
+            [
+                "MA9999.1",
+                "DECOY1",
+                ".",
+                False,
+                "",
+                "",
+                np.nan,
+                np.nan,
+                np.nan,
+                200,
+                40,
+                0,
+                "",
+                np.nan,
+                np.nan,
+            ],
+            [
+                "MA0363.3",
+                "REB1",
+                "reb1",
+                True,
+                "pos_0",
+                "pos_1",
+                1e-15,
+                1e-13,
+                0.98,
+                400,
+                380,
+                350,
+                401,
+                0.95,
+                0.91,
+            ],
+            [
+                "MA0265.3",
+                "ABF1",
+                "abf1",
+                False,
+                "",
+                "",
+                np.nan,
+                np.nan,
+                np.nan,
+                400,
+                3,
+                0,
+                "",
+                np.nan,
+                np.nan,
+            ],
         ],
         columns=[
-            *("motif", "name", "assay", "functional", "recovered_as", "variants", "p", "q", "pearson", "n_planted"),
+            *(
+                "motif",
+                "name",
+                "assay",
+                "functional",
+                "recovered_as",
+                "variants",
+                "p",
+                "q",
+                "pearson",
+                "n_planted",
+            ),
             *("n_planted_in_regions", "n_functional_in_regions", "hits", "hits_precision", "hits_recall"),
         ],
     )

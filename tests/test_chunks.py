@@ -10,7 +10,6 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-
 from cislex import chunks as chunks_module
 from cislex.aggregation import Gate, aggregate_chunks
 from cislex.chunks import ChunkJob, attribute_chunk
@@ -48,9 +47,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     weights = {}
     for fold in range(2):
         torch.manual_seed(fold)
-        model = nn.Sequential(
-            nn.Conv1d(4, 6, 5), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(108, 2)
-        )
+        model = nn.Sequential(nn.Conv1d(4, 6, 5), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(108, 2))
         weights[f"fold_{fold}"] = folder / f"{fold}.pt"
         torch.save(model.state_dict(), weights[f"fold_{fold}"])
     letters = np.random.default_rng(0).integers(0, 4, (N, LENGTH))
@@ -66,7 +63,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"folder": folder, "weights": weights, "sequences": folder / "sequences.h5"}
 
 
-def run(workspace: dict[str, Any], out: Path, *, chunks: int, folds: int = 1, **changes: Any) -> dict[str, list[Path]]:
+def run(
+    workspace: dict[str, Any], out: Path, *, chunks: int, folds: int = 1, **changes: Any
+) -> dict[str, list[Path]]:
     made: dict[str, list[Path]] = {}
     for fold in list(workspace["weights"])[:folds]:
         made[fold] = []
@@ -98,13 +97,17 @@ def aggregate(
 def test_results_do_not_depend_on_the_number_of_chunks(workspace: dict[str, Any], tmp_path: Path) -> None:
     one = aggregate(workspace, run(workspace, tmp_path / "1", chunks=1), tmp_path / "1")
     for chunks in (4, 30):  # 30 chunks of 23 regions: some are empty
-        many = aggregate(workspace, run(workspace, tmp_path / f"{chunks}", chunks=chunks), tmp_path / f"{chunks}")
+        many = aggregate(
+            workspace, run(workspace, tmp_path / f"{chunks}", chunks=chunks), tmp_path / f"{chunks}"
+        )
         for name in ("hypothetical", "baseline", "prediction", "reference_prediction", "sequences"):
             np.testing.assert_allclose(many[name], one[name], rtol=0, atol=1e-6)
         assert many["hypothetical"].shape == (N, 4, LENGTH)
 
 
-def test_contributions_sum_to_the_difference_of_predictions(workspace: dict[str, Any], tmp_path: Path) -> None:
+def test_contributions_sum_to_the_difference_of_predictions(
+    workspace: dict[str, Any], tmp_path: Path
+) -> None:
     result = aggregate(workspace, run(workspace, tmp_path, chunks=2), tmp_path, target="second")
     contributions = (result["sequences"] * result["hypothetical"]).sum((1, 2))
     np.testing.assert_allclose(

@@ -130,7 +130,7 @@ def test_a_broken_sheet_is_refused_with_its_line(
     sheet = tmp_path / "analyses.tsv"
     sheet.write_text(text)
     minimal["analyses"] = str(sheet)
-    with pytest.raises(configuration.ConfigurationError, match="sheet|column|line|:[23]") as raised:
+    with pytest.raises(configuration.ConfigurationError, match=r"column|:[23]") as raised:
         resolve(minimal)
     assert message in str(raised.value)
 

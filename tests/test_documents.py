@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -21,6 +23,17 @@ def test_the_table_of_config_keys_is_the_schema() -> None:
 
 def test_every_rule_has_a_section_in_the_output_documentation() -> None:
     text = (ROOT / "docs" / "output.md").read_text(encoding="utf-8")
-    missing = [path.stem for path in (ROOT / "workflow" / "rules").glob("*.smk") if path.stem != "common"
-               and f"{path.stem}.smk" not in text]
+    missing = [
+        path.stem
+        for path in (ROOT / "workflow" / "rules").glob("*.smk")
+        if path.stem != "common" and f"{path.stem}.smk" not in text
+    ]
     assert not missing
+
+
+def test_the_library_example_of_the_readme_runs_as_written(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = text.split("<!-- library: begin -->")[1].split("<!-- library: end -->")[0]
+    source = block.strip().removeprefix("```python").removesuffix("```")
+    exec(compile(source, "README.md", "exec"), {})
+    assert "torch.Size([10, 4, 200])" in capsys.readouterr().out

@@ -79,4 +79,8 @@ def test_a_script_is_thin(path: Path) -> None:
 
 def test_no_rule_file_imports_the_package() -> None:
     for path in [ROOT / "Snakefile", *(ROOT / "workflow").rglob("*.smk")]:
-        assert not [line for line in path.read_text().splitlines() if line.startswith(("import cislex", "from cislex"))]
+        assert not [
+            line
+            for line in path.read_text().splitlines()
+            if line.startswith(("import cislex", "from cislex"))
+        ]

@@ -73,7 +73,7 @@ def test_the_order_of_regions_in_the_file_does_not_change_the_motifs(
     found: motif_fixtures.Found, planted: motif_fixtures.Planted, tmp_path: Path
 ) -> None:
     with h5py.File(planted.attributions) as handle:
-        sequences, hypothetical = handle["sequences"][::-1], handle["hypothetical"][::-1]
+        sequences, hypothetical = handle["sequences"][()][::-1], handle["hypothetical"][()][::-1]
     regions = motif_fixtures.make_regions(len(sequences))[::-1].reset_index(drop=True)
     path, out = tmp_path / "attributions.h5", tmp_path / "modisco.h5"
     motif_fixtures.write_attributions(path, sequences, hypothetical, regions)
@@ -177,3 +177,16 @@ def test_regions_without_coordinates_are_told_apart_by_name() -> None:
         {"chrom": "", "start": 0, "end": 9, "name": [f"s{i}" for i in range(20)], "strand": "+"}
     )
     assert (shuffled_rows(regions, 0) != np.arange(20)).any()
+
+
+def test_the_script_writes_the_file_and_logs_why_there_is_no_motif(tmp_path: Path) -> None:
+    path, out = write(tmp_path, *noise(30)), tmp_path / "modisco.h5"
+    log = motif_fixtures.run_script(
+        "find_motifs.py",
+        tmp_path / "find.log",
+        input={"attributions": path},
+        output={"motifs": out},
+        params={"settings": {"max_seqlets": 500, "seed": 3}},
+    )
+    assert "no positive motifs" in log
+    assert read_motifs(out) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
 from cislex import provenance
 
 
@@ -28,9 +27,7 @@ def test_digests_ignore_key_order_and_see_every_byte(tmp_path: Path) -> None:
     assert provenance.digest_json({"a": 1, "b": 2}) == provenance.digest_json({"b": 2, "a": 1})
     assert provenance.digest_strings(["ab", "c"]) != provenance.digest_strings(["a", "bc"])
     (tmp_path / "f").write_bytes(b"abc")
-    assert (
-        provenance.digest_file(tmp_path / "f", algorithm="md5") == "900150983cd24fb0d6963f7d28e17f72"
-    )
+    assert provenance.digest_file(tmp_path / "f", algorithm="md5") == "900150983cd24fb0d6963f7d28e17f72"
 
 
 def test_versions_name_what_is_missing() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import h5py
 import pandas as pd
 import pytest
-
 from cislex import storage
 from cislex.errors import InputError, StorageError, offenders
 
@@ -25,9 +24,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 ) -> None:
     path = tmp_path / "file.txt"
     storage.write_text("old", path)
-    with pytest.raises(failure), storage.atomic_path(path) as temporary:
-        temporary.write_text("half")
-        raise failure
+
+    def fail() -> None:
+        with storage.atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise failure
+
+    with pytest.raises(failure):
+        fail()
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -75,7 +75,9 @@ def read_sheet(path: Path, section: str) -> dict[str, Any]:
         for line, row in enumerate(rows, start=2):
             name = row.pop("name")
             if None in row or None in row.values():
-                raise ConfigurationError(f"{section}: {path}:{line} has another number of cells than the header")
+                raise ConfigurationError(
+                    f"{section}: {path}:{line} has another number of cells than the header"
+                )
             if not name or name in entries:
                 raise ConfigurationError(f"{section}: {path}:{line}: name {name!r} is empty or used twice")
             entries[name] = {}
@@ -174,7 +176,8 @@ def _cross_checks(config: dict[str, Any]) -> Iterator[str]:
     for name, analysis in config["analyses"].items():
         for key, section in (("regions", "regions"), ("model", "models")):
             if analysis[key] not in config[section]:
-                yield f"analyses.{name}.{key}: no '{analysis[key]}' in {section}: {', '.join(config[section])}"
+                known = ", ".join(config[section])
+                yield f"analyses.{name}.{key}: no '{analysis[key]}' in {section}: {known}"
         if analysis["model"] in config["models"]:
             length = config["models"][analysis["model"]]["input_length"]
             lengths.setdefault(analysis["regions"], {})[length] = name

@@ -17,7 +17,9 @@ SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
 
 
-def rows(schema: dict[str, Any], root: dict[str, Any], where: str = "") -> Iterator[tuple[str, str, str, str]]:
+def rows(
+    schema: dict[str, Any], root: dict[str, Any], where: str = ""
+) -> Iterator[tuple[str, str, str, str]]:
     """Yield key, type and bounds, default, and description of every key, depth first."""
     schema = _dereference(schema, root)
     options = [option for option in schema.get("oneOf", []) if "$ref" in option or "properties" in option]
@@ -28,12 +30,19 @@ def rows(schema: dict[str, Any], root: dict[str, Any], where: str = "") -> Itera
             entry = _dereference(raw, root)
             if where and key == "kind" and "default" not in entry:
                 continue
-            default = f"`{yaml.safe_dump(entry['default'], default_flow_style=True).removesuffix(chr(10)).removesuffix('...').strip()}`" if "default" in entry else "required" if key in part.get("required", []) else ""
+            default = _default(entry) or ("required" if key in part.get("required", []) else "")
             yield f"{where}{key}", _kind(entry, root), default, entry.get("description", "")
             yield from rows(entry, root, f"{where}{key}.")
         others = part.get("additionalProperties")
         if isinstance(others, dict) and ("$ref" in others or "properties" in others):
             yield from rows(others, root, f"{where}<name>.")
+
+
+def _default(entry: dict[str, Any]) -> str:
+    if "default" not in entry:
+        return ""
+    text = yaml.safe_dump(entry["default"], default_flow_style=True)
+    return f"`{text.removesuffix(chr(10)).removesuffix('...').strip()}`"
 
 
 def _kind(entry: dict[str, Any], root: dict[str, Any]) -> str:
@@ -65,7 +74,9 @@ def document() -> str:
     """Text of config/README.md with the table as the schema has it."""
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     table = ["| key | values | default | meaning |", "| --- | --- | --- | --- |"]
-    table += [f"| `{key}` | {kind} | {default} | {text} |" for key, kind, default, text in rows(schema, schema)]
+    table += [
+        f"| `{key}` | {kind} | {default} | {text} |" for key, kind, default, text in rows(schema, schema)
+    ]
     before, rest = README.read_text(encoding="utf-8").split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n" + "\n".join(table) + f"\n{END}{after}"

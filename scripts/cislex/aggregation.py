@@ -120,8 +120,8 @@ class _Fold:
                 has_delta = "max_relative_delta" in handle[f"targets/{target}"]
             if int(attributes["start"]) != expected or int(attributes["n_regions"]) != n:
                 raise StorageError(
-                    f"{path}: holds rows from {attributes['start']} of {attributes['n_regions']}; expected "
-                    f"rows from {expected} of {n}: it belongs to another run, delete it"
+                    f"{path}: holds rows from {int(attributes['start'])} of {int(attributes['n_regions'])}; "
+                    f"expected rows from {expected} of {n}: it belongs to another run, delete it"
                 )
             expected = int(attributes["stop"])
             if shape != (expected - int(attributes["start"]), 4, length):
@@ -250,9 +250,7 @@ def _copy_dataset(source: h5py.Dataset, sink: h5py.Dataset, first: int, low: int
         sink.id.write_direct_chunk((first + row, *tail), data, mask)
 
 
-def _average(
-    handle: h5py.File, store: SequenceStore, folds: list[_Fold], kept: NDArray[np.int64]
-) -> None:
+def _average(handle: h5py.File, store: SequenceStore, folds: list[_Fold], kept: NDArray[np.int64]) -> None:
     """Average the folds block by block and keep their spread (standard deviation of contributions)."""
     n, length = len(kept), store.length
     several = len(folds) > 1
@@ -288,7 +286,9 @@ def _attributes(
     failed: NDArray[np.bool_],
 ) -> dict[str, Any]:
     chunk_digests = [str(a["content_digest"]) for fold in folds.values() for a in fold.attributes]
-    notes = sorted({note for fold in folds.values() for a in fold.attributes for note in json.loads(a["notes"])})
+    notes = sorted(
+        {note for fold in folds.values() for a in fold.attributes for note in json.loads(a["notes"])}
+    )
     return provenance.to_attributes(
         {
             **{key: value for key, value in shared.items() if key != "targets"},

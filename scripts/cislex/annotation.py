@@ -146,10 +146,8 @@ def annotate_motifs(
     logos
         Folder to write: ``{motif}.svg`` (contributions of the core), ``{motif}.rc.svg`` (its reverse
         complement) and ``{motif}.match.svg`` (the best known match, turned as it aligned).
-    settings
-        Trimming and flagging.
-    threads
-        Threads of numba.
+    settings, threads
+        Trimming and flagging; threads of numba.
 
     Returns
     -------
@@ -160,19 +158,13 @@ def annotate_motifs(
     known = read_meme(database)
     if not known:
         raise InputError(f"motif database {database} holds no motif")
-    similarities = None
-    if motifs:
-        similarities = compare_motifs([m.core_ppm for m in motifs], [k.ppm for k in known], threads=threads)
+    queries, targets = [motif.core_ppm for motif in motifs], [motif.ppm for motif in known]
+    similarities = compare_motifs(queries, targets, threads=threads) if motifs else None
     rows = [_row(number, motif, known, similarities) for number, motif in enumerate(motifs)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     _write_logos(motifs, known, similarities, Path(logos))
-    write_meme(
-        [
-            MemeMotif(m.name, str(row["match_1_name"]), m.core_ppm, m.n_seqlets)
-            for m, row in zip(motifs, rows, strict=True)
-        ],
-        meme,
-    )
+    named = zip(motifs, rows, strict=True)
+    write_meme([MemeMotif(m.name, str(r["match_1_name"]), m.core_ppm, m.n_seqlets) for m, r in named], meme)
     write_table(frame, table)
     flagged = sum(bool(motif.flagged) for motif in motifs)
     logger.info("%d motifs, %d of them flagged, compared with %d known", len(motifs), flagged, len(known))

@@ -222,7 +222,7 @@ class _ChunkWriter:
                 if name not in group:
                     create_array(group, name, (self.n, *values.shape[1:]), "f4")
                 group[name][first : first + len(values)] = values
-                self.hasher.update(np.ascontiguousarray(values))
+                self.hasher.update(np.ascontiguousarray(values).tobytes())
 
     def digest(self) -> str:
         """Hex digest of every value written, in order."""

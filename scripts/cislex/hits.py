@@ -79,7 +79,8 @@ def call_hits(
         ``modisco.h5`` of the same target.
     out
         ``hits.bed.gz``: a header line, then one row a hit; 0-based half-open, sorted by chromosome name and
-        position. A hit seen in overlapping regions is written once, with its greatest similarity.
+        position. A hit seen in overlapping regions is written once, with its greatest similarity; so is
+        a palindrome that is hit on both strands at one place.
         Without motifs or coordinates the file has the header alone, and the log says why.
     settings
         Settings of Fi-NeMo.
@@ -240,7 +241,31 @@ def _place_hits(local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, a
     )
     key = ["#chrom", "start", "end", "motif", "strand"]
     hits = hits.sort_values([*key, "hit_similarity", "region"], ascending=[True] * 5 + [False, True])
-    return hits.drop_duplicates(key).reset_index(drop=True)
+    return _merge_strands(hits.drop_duplicates(key).reset_index(drop=True))
+
+
+def _merge_strands(hits: pd.DataFrame) -> pd.DataFrame:
+    """Leave one of the two hits that a palindrome gets at one place, one a strand: the more similar one."""
+    ordered = hits.sort_values(["#chrom", "motif", "start", "end", "strand"], kind="stable")
+    starts, ends = ordered["start"].to_numpy(), ordered["end"].to_numpy()
+    same = (ordered[["#chrom", "motif"]] == ordered[["#chrom", "motif"]].shift()).all(axis=1).to_numpy()
+    turned = (ordered["strand"] != ordered["strand"].shift()).to_numpy()
+    similarity = ordered["hit_similarity"].to_numpy()
+    dropped = np.zeros(len(hits), dtype=bool)
+    last = -1
+    for this in range(len(hits)):
+        if (
+            last >= 0
+            and same[this]
+            and turned[this]
+            and 2 * (ends[last] - starts[this]) >= ends[last] - starts[last]
+        ):
+            loser = this if similarity[this] <= similarity[last] else last
+            dropped[loser] = True
+            last = last if loser == this else this
+        else:
+            last = this
+    return hits.drop(ordered.index[dropped]).reset_index(drop=True)
 
 
 def _contributions(local: pd.DataFrame, handle: h5py.File) -> NDArray[np.float64]:

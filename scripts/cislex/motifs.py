@@ -128,7 +128,7 @@ def find_motifs(attributions: str | Path, out: str | Path, settings: ModiscoSett
     Parameters
     ----------
     attributions
-        ``attributions.h5``: ``hypothetical`` (N, 4, L), ``sequences`` (N, 4, L), ``regions/``.
+        ``attributions.h5``: ``hypothetical`` and ``sequences`` (N, 4, L), ``regions/``.
     out
         The file to write, in modisco-lite's layout: ``example_idx`` are rows of ``attributions`` and
         ``start, end`` positions in its full-length sequences. Without patterns it is valid, with no groups.
@@ -159,6 +159,21 @@ def find_motifs(attributions: str | Path, out: str | Path, settings: ModiscoSett
         _report(counts, len(scores.rows), settings)
         if max(counts.positive, counts.negative) > settings.min_metacluster_size:
             patterns = _run_modisco(scores, settings, threads)
+    write_modisco(
+        out,
+        patterns,
+        rows=scores.rows,
+        offset=scores.offset,
+        length=scores.length,
+        attributes=_attributes(scores, counts, settings),
+    )
+    found = sum(len(group or ()) for group in patterns.values())
+    logger.info("%d patterns written to %s", found, out)
+    return found
+
+
+def _attributes(scores: Scores, counts: SeqletCounts, settings: ModiscoSettings) -> dict[str, Any]:
+    """What the file says of its making."""
     attributes = {
         "format_version": FORMAT_VERSION,
         "window": scores.one_hot.shape[1],
@@ -171,17 +186,7 @@ def find_motifs(attributions: str | Path, out: str | Path, settings: ModiscoSett
         "settings": dataclasses.asdict(settings),
         "versions": provenance.versions(),
     }
-    write_modisco(
-        out,
-        patterns,
-        rows=scores.rows,
-        offset=scores.offset,
-        length=scores.length,
-        attributes=provenance.to_attributes(attributes),
-    )
-    found = sum(len(group or ()) for group in patterns.values())
-    logger.info("%d patterns written to %s", found, out)
-    return found
+    return dict(provenance.to_attributes(attributes))
 
 
 def _check_version() -> None:

@@ -338,11 +338,12 @@ def _overlap_keepers(chroms: NDArray[np.int64], starts: NDArray[np.int64], lengt
     pairs = zip(chroms.tolist(), starts.tolist(), strict=True)
     for index, (chrom, start) in enumerate(pairs):
         place = start // length
-        for near in (place, place - 1, place + 1):
-            other = kept.get((chrom, near))
-            if other is not None and abs(int(starts[other]) - start) < length:
-                result[index] = other
-                break
+        near = (kept.get((chrom, bin_)) for bin_ in (place - 1, place, place + 1))
+        overlapping = [
+            other for other in near if other is not None and abs(int(starts[other]) - start) < length
+        ]
+        if overlapping:
+            result[index] = min(overlapping)
         else:
             kept[chrom, place] = index
     return result

@@ -104,6 +104,7 @@ def encode_sequences(
             attributes={"source_digest": source_digest, "source": str(fasta), "has_coordinates": True},
             threads=threads,
         )
+    logger.info("%s: %d sequences of %d bp from %s", out, len(table), length, fasta)
 
 
 def _common_length(table: pd.DataFrame, path: str | Path) -> int:

@@ -1,7 +1,7 @@
 """A simulated genome with two assays whose peaks are driven by known motifs, so that the truth is known.
 
 - ``insulator``: a peak is made by one CTCF site, in either orientation.
-- ``enhancer``: a peak is made by an AP-1 (FOS::JUN) and a SPI1 site together, a few bases apart, AP-1
+- ``enhancer``: a peak is made by an AP-1 (FOS::JUN) and a SPI1 site together, ``spacing`` apart, AP-1
   always upstream, the pair in either orientation.
 - Decoys make no peak: single AP-1 and SPI1 sites, and GATA1 sites, alone or within either assay's peaks.
 
@@ -70,7 +70,7 @@ class SimulationOptions:
     decoys: int | None = None
     peak_width: int = 240
     jitter: int = 15
-    spacing: tuple[int, int] = (4, 10)
+    spacing: tuple[int, int] = (16, 36)
     gata_fraction: float = 0.25
 
     def __post_init__(self) -> None:

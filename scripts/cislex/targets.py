@@ -3,22 +3,22 @@
 A target is called with the model's output for B rows and returns (B,). Outputs may be a tensor, or a tuple,
 list or dict of tensors of which ``head`` chooses one.
 
-The value of a :class:`Profile` depends on the pair of sequences that is compared: its weights come from the
-example, or from both. For such targets the methods call ``pair(output_x, output_r) -> (f_x, f_r)``, both (B,)
-and row-aligned. The weights are constants there, so both values are the same linear function of the output, and
-gradients flow through ``output_r``. ``bind(output_x, output_r)`` is that function itself, for methods that
-evaluate it at other points too (integrated gradients). Targets whose value stands alone have neither attribute:
+The value of a :class:`Profile` depends on the pair of sequences compared: its weights come from the example,
+or from both. For such targets the methods call ``pair(output_x, output_r) -> (f_x, f_r)``, both (B,). The
+weights are constants there, so both values are the same linear function of the output, and gradients flow
+through ``output_r``. ``bind(output_x, output_r)`` is that function itself, for methods that evaluate it at
+other points (integrated gradients). Targets whose value stands alone have neither:
 ``getattr(target, "pair", None)`` is None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cislex.errors import ConfigError, ModelError
 
@@ -98,38 +98,24 @@ def select_head(output: Any, head: int | str | None) -> Tensor:
     elif head not in (None, 0):
         raise ModelError(f"target: found head {head!r}, but the model returns one {type(output).__name__}")
     if not isinstance(chosen, Tensor) or not chosen.is_floating_point() or chosen.ndim == 0:
-        found = (
-            f"{chosen.dtype} {tuple(chosen.shape)}" if isinstance(chosen, Tensor) else type(chosen).__name__
-        )
-        raise ModelError(f"target: head {head!r} of the output is {found}; expected floating point (N, …)")
+        raise ModelError(f"target: head {head!r} is {_found(chosen)}; expected floating point (N, …)")
     return chosen
+
+
+def _found(value: Any) -> str:
+    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
 def _at(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
     """``values[:, i, j, …]``, with a named error where the index is out of range."""
     wanted = index if isinstance(index, tuple) else (index,)
     sizes = tuple(values.shape[1:])
-    fits = len(wanted) <= len(sizes) and all(-n <= i < n for i, n in zip(wanted, sizes, strict=False))
-    if not fits:
-        raise ModelError(
-            f"target: index {index} is out of range; the output has shape (N, {', '.join(map(str, sizes))})"
-            if sizes
-            else f"target: index {index} is out of range; the output has shape (N,)"
-        )
+    if len(wanted) > len(sizes) or not all(-n <= i < n for i, n in zip(wanted, sizes, strict=False)):
+        shape = ", ".join(map(str, ("N", *sizes)))
+        raise ModelError(f"target: index {index} is out of range; the output has shape ({shape})")
     for i in wanted:
         values = values.select(1, i)
     return values
-
-
-def _reduce(values: Tensor, reduction: str) -> Tensor:
-    """(B, …) → (B,) by sum or mean."""
-    flat = values.flatten(1) if values.ndim > 1 else values.unsqueeze(1)
-    return flat.sum(1) if reduction == "sum" else flat.mean(1)
-
-
-def _check_reduction(name: str, reduction: str) -> None:
-    if reduction not in ("sum", "mean"):
-        raise ConfigError(f"{name}.reduction: found {reduction!r}, expected sum or mean")
 
 
 @dataclass(frozen=True)
@@ -185,7 +171,8 @@ class Slice(Target):
     reduction: str = "sum"
 
     def __post_init__(self) -> None:
-        _check_reduction("Slice", self.reduction)
+        if self.reduction not in ("sum", "mean"):
+            raise ConfigError(f"Slice.reduction: found {self.reduction!r}, expected sum or mean")
 
     def __call__(self, output: Any) -> Tensor:
         """Return (B,) sums or means."""
@@ -199,7 +186,8 @@ class Slice(Target):
                 f"target: Slice({self.start}, {self.stop}, {self.step}) is out of range; "
                 f"the last axis of shape {tuple(values.shape)} has {size} entries"
             )
-        return _reduce(values[..., self.start : self.stop : self.step], self.reduction)
+        chosen = values[..., self.start : self.stop : self.step].flatten(1)
+        return chosen.sum(1) if self.reduction == "sum" else chosen.mean(1)
 
 
 @dataclass(frozen=True)
@@ -223,7 +211,7 @@ class LogCounts(Target):
         values = select_head(output, 1 if self.head is None and pair else self.head)
         if self.index is not None:
             return Output(self.index)(values)
-        if values[0:1].numel() != min(1, len(values)):
+        if values.numel() != len(values):
             raise ModelError(
                 f"target: LogCounts of shape {tuple(values.shape)}, expected one number per example; "
                 "choose a column with index"
@@ -256,9 +244,7 @@ class Profile(_PairTarget):
 
     def __post_init__(self) -> None:
         if self.weights not in ("midpoint", "example", "secant"):
-            raise ConfigError(
-                f"Profile.weights: found {self.weights!r}, expected midpoint, example or secant"
-            )
+            raise ConfigError(f"Profile.weights: found {self.weights!r}; use midpoint, example or secant")
 
     def centred(self, output: Any) -> Tensor:
         """z̄, (B, positions): logits minus their mean."""
@@ -292,42 +278,33 @@ class Profile(_PairTarget):
 
 @dataclass(frozen=True)
 class Sum(_PairTarget):
-    """Weighted sum of targets; they may be of different outputs.
-
-    Parameters
-    ----------
-    parts
-        The targets.
-    weights
-        One per part; None for 1.
-    """
+    """Weighted sum of targets, also of different outputs; ``weights`` has one per part, None for 1."""
 
     parts: tuple[Target, ...]
     weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not self.parts or (self.weights is not None and len(self.weights) != len(self.parts)):
+        if not self.parts or len(self.weights or self.parts) != len(self.parts):
             raise ConfigError(
-                f"Sum: found {len(self.parts)} parts and weights {self.weights}; expected one weight per part"
+                f"Sum: found {len(self.parts)} parts, weights {self.weights}; give one per part"
             )
 
     def __call__(self, output: Any) -> Tensor:
         """Return (B,) sums."""
-        return self._sum([part(output) for part in self.parts])
+        return self._sum_of(self.parts)(output)
 
     def _pair_dependent(self) -> bool:
         return any(hasattr(part, "bind") for part in self.parts)
 
     def _bind(self, output_x: Any, output_r: Any) -> Bound:
-        bound = [bind_target(part, output_x, output_r) for part in self.parts]
-        return lambda output: self._sum([part(output) for part in bound])
+        return self._sum_of([bind_target(part, output_x, output_r) for part in self.parts])
 
-    def _sum(self, values: list[Tensor]) -> Tensor:
-        weights = self.weights or (1.0,) * len(values)
-        total = values[0] * weights[0]
-        for weight, value in zip(weights[1:], values[1:], strict=True):
-            total = total + weight * value
-        return total
+    def _sum_of(self, parts: Sequence[Bound]) -> Bound:
+        weights = self.weights or (1.0,) * len(parts)
+        return lambda output: sum(
+            (weight * part(output) for weight, part in zip(weights[1:], parts[1:], strict=True)),
+            start=weights[0] * parts[0](output),
+        )
 
 
 @dataclass(frozen=True)
@@ -361,9 +338,8 @@ class Custom(Target):
         if isinstance(values, Tensor) and values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
         if not isinstance(values, Tensor) or values.ndim != 1 or not values.is_floating_point():
-            found = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
             raise ModelError(
-                f"target: the function returned {found}, expected one number per example, shape (N,)"
+                f"target: the function returned {_found(values)}; expected one number per example"
             )
         return values
 
@@ -372,41 +348,6 @@ def bind_target(target: Target, output_x: Any, output_r: Any) -> Bound:
     """Return the function output → (B,) that ``target`` is for these pairs: itself, or its bound form."""
     bind = getattr(target, "bind", None)
     return target if bind is None else bind(output_x, output_r)
-
-
-class PreActivation(nn.Module):
-    """A model that returns what goes into one of its modules, such as the logits before a final sigmoid.
-
-    Parameters
-    ----------
-    model
-        Any module; it is called in full, and not changed.
-    module
-        Name of the submodule, as in ``model.named_modules()``. With several calls the last one counts.
-    """
-
-    def __init__(self, model: nn.Module, module: str) -> None:
-        super().__init__()
-        names = [name for name, _ in model.named_modules() if name]
-        if module not in names:
-            raise ModelError(
-                f"target: no module {module!r} in the model; the last of its modules are {names[-5:]}"
-            )
-        self.model = model
-        self.module = module
-
-    def forward(self, *inputs: Any) -> Tensor:
-        """Return the first argument of the chosen module."""
-        caught: list[Tensor] = []
-        chosen = self.model.get_submodule(self.module)
-        handle = chosen.register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
-        try:
-            self.model(*inputs)
-        finally:
-            handle.remove()
-        if not caught:
-            raise ModelError(f"target: module {self.module!r} was not called in the model's forward")
-        return caught[-1]
 
 
 def as_target(target: Target | int | Callable[[Any], Tensor]) -> Target:
@@ -433,13 +374,10 @@ _KINDS: dict[str, type[Target]] = {
 def from_config(settings: Mapping[str, Any]) -> Target:
     """Make a target of plain settings such as ``{"kind": "output", "index": 0}``.
 
-    ``difference`` has ``a`` and ``b``, ``sum`` has ``parts`` (settings again) and ``weights``; other keys are the
-    parameters of the class.
+    ``difference`` has ``a`` and ``b``, ``sum`` has ``parts`` (settings again) and ``weights``; the other keys
+    are the parameters of the class.
 
-    Raises
-    ------
-    ConfigError
-        When the kind or a key is not known.
+    Raises ConfigError when the kind or a key is not known.
     """
     kind = settings.get("kind")
     if kind not in _KINDS:
@@ -449,12 +387,12 @@ def from_config(settings: Mapping[str, Any]) -> Target:
     unknown = sorted(set(given) - set(allowed))
     if unknown:
         raise ConfigError(
-            f"target of kind {kind}: found {', '.join(unknown)}; expected only {', '.join(allowed)}"
+            f"target of kind {kind}: found {', '.join(unknown)}; its keys are {', '.join(allowed)}"
         )
     for key in {"a", "b"} & set(given):
-        given[key] = from_config(given[key])
+        given[key] = from_config(settings[key])
     if "parts" in given:
-        given["parts"] = tuple(from_config(part) for part in given["parts"])
+        given["parts"] = tuple(from_config(part) for part in settings["parts"])
     try:
         return _KINDS[kind](**given)
     except TypeError as error:

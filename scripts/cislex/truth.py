@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.annotation import Similarities, adjust_p_values, compare_motifs
-from cislex.errors import InputError
+from cislex.errors import InputError, offenders
 from cislex.hits import read_hits
 from cislex.logs import get_logger
 from cislex.motif_io import Matrix, MemeMotif, read_meme, reverse_complement
@@ -64,40 +64,29 @@ def compare_with_truth(
         MEME file of the planted motifs, identified as in ``truth``.
     motifs, meme, hits
         ``motifs.tsv``, ``motifs.meme`` and ``hits.bed.gz`` of one target; hits may be None.
-    attributions
-        ``attributions.h5`` of the target: its regions say which sites could be found.
-    database
-        MEME file of known motifs: with the planted ones they are TOMTOM's targets, whose p-values need many.
+    attributions, database
+        ``attributions.h5``, whose regions say which sites could be found; MEME file of known motifs, TOMTOM's
+        targets besides the planted ones, since its p-values need many.
     out
         ``truth.tsv`` to write, one row per planted motif. A motif is functional here when the regions of this
         target hold its functional sites; elsewhere, or without any, it is a decoy.
-    max_q
-        A planted motif is recovered by a discovered motif of at most this q-value.
-    threads
-        Threads of numba.
+    max_q, threads
+        Greatest q-value at which a discovered motif recovers a planted one; threads of numba.
 
     Returns
     -------
     pandas.DataFrame
         The table as written.
     """
-    sites = _read_truth(truth)
     with open_hdf5(attributions, what="attributions", datasets=("regions",)) as handle:
         regions = read_regions(handle)
-    sites["in_regions"] = _is_inside(sites, regions)
     known = read_meme(planted)
-    missing = sorted(set(sites["motif"]) - {motif.identifier for motif in known})
-    if missing:
-        raise InputError(f"{planted} lacks planted motifs of {truth}: {', '.join(missing)}")
-    table = pd.read_csv(motifs, sep="\t", keep_default_na=False)
-    found = dict(zip(table["motif"], table["flagged"], strict=True))
-    discovered = [motif for motif in read_meme(meme) if not found[motif.identifier]]
+    sites = _read_truth(truth, known, regions)
+    discovered = _unflagged(motifs, meme)
     recovered = _recover(discovered, known, read_meme(database), max_q=max_q, threads=threads)
     called = None if hits is None else read_hits(hits)
-    rows = [
-        _row(motif, sites[sites["motif"] == motif.identifier], len(regions), called, recovered)
-        for motif in known
-    ]
+    groups = [sites[sites["motif"] == motif.identifier] for motif in known]
+    rows = [_row(m, group, len(regions), called, recovered) for m, group in zip(known, groups, strict=True)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     frame = frame.sort_values(["functional", "assay", "motif"], ascending=[False, True, True])
     write_table(frame, out)
@@ -106,15 +95,27 @@ def compare_with_truth(
     return frame
 
 
-def _read_truth(path: str | Path) -> pd.DataFrame:
-    frame = pd.read_csv(require_file(path, what="planted sites"), sep="\t", keep_default_na=False)
-    missing = [column for column in TRUTH_COLUMNS if column not in frame]
+def _unflagged(motifs: str | Path, meme: str | Path) -> list[MemeMotif]:
+    """The discovered motifs that nothing speaks against."""
+    table = pd.read_csv(require_file(motifs, what="motif table"), sep="\t", keep_default_na=False)
+    flagged = dict(zip(table["motif"], table["flagged"], strict=True))
+    return [motif for motif in read_meme(meme) if not flagged[motif.identifier]]
+
+
+def _read_truth(path: str | Path, known: Sequence[MemeMotif], regions: pd.DataFrame) -> pd.DataFrame:
+    """The planted sites, with the column ``in_regions``."""
+    sites = pd.read_csv(require_file(path, what="planted sites"), sep="\t", keep_default_na=False)
+    missing = [column for column in TRUTH_COLUMNS if column not in sites]
     if missing:
-        raise InputError(
-            f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}"
-        )
-    frame["functional"] = frame["functional"].astype(str).str.lower().isin(["true", "1"])
-    return frame.astype({"chrom": str, "motif": str, "name": str, "assay": str})
+        columns = ", ".join(map(str, sites.columns))
+        raise InputError(f"{path} lacks the columns {', '.join(missing)}; it has {columns}")
+    sites = sites.astype({"chrom": str, "motif": str, "name": str, "assay": str})
+    unknown = sorted(set(sites["motif"]) - {motif.identifier for motif in known})
+    if unknown:
+        raise InputError(f"{path}: the MEME file lacks planted motifs {offenders(unknown)}")
+    sites["functional"] = sites["functional"].astype(str).str.lower().isin(["true", "1"])
+    sites["in_regions"] = _is_inside(sites, regions)
+    return sites
 
 
 def _row(

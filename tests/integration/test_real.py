@@ -36,13 +36,18 @@ def test_the_demo_model_is_good_on_held_out_chromosomes(demo: Path) -> None:
         assert (table.loc[table["split"] == "test", "auroc"] > 0.9).all(), table.to_string()
 
 
-def test_a_second_demo_does_nothing_and_new_motif_settings_rerun_only_motifs(demo: Path, snakemake: Run) -> None:
+def test_a_second_demo_does_nothing_and_new_motif_settings_rerun_only_motifs(
+    demo: Path, snakemake: Run
+) -> None:
     folder = demo.parents[1]
     assert "Nothing to be done" in snakemake(folder=folder).stdout
 
 
 def test_yeast_factors_motifs_come_out_on_top(
-    tmp_path_factory: pytest.TempPathFactory, snakemake: Run, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory,
+    snakemake: Run,
+    shared_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CISLEX_MIRROR", str(shared_data))
     folder = tmp_path_factory.mktemp("yeast")
@@ -56,5 +61,7 @@ def test_yeast_factors_motifs_come_out_on_top(
     evaluation = pd.read_csv(folder / "results/yeast/models/yeast/fold_0.evaluation.tsv", sep="\t")
     held_out = evaluation[evaluation["split"] == "test"]
     assert (held_out["auroc"] > 0.85).all(), held_out.to_string()
-    plan = planned(snakemake("--configfile", str(ROOT / "config" / "yeast.yaml"), "--dry-run", folder=folder).stdout)
+    plan = planned(
+        snakemake("--configfile", str(ROOT / "config" / "yeast.yaml"), "--dry-run", folder=folder).stdout
+    )
     assert plan == {}

@@ -22,7 +22,7 @@ from conftest import ROOT, Run, command, environment, planned
 
 pytestmark = pytest.mark.workflow
 
-MODEL = '''
+MODEL = """
 from torch import nn
 
 
@@ -30,7 +30,7 @@ def build():
     return nn.Sequential(
         nn.Conv1d(4, 8, 9, padding=4), nn.ReLU(), nn.AdaptiveMaxPool1d(1), nn.Flatten(), nn.Linear(8, 2)
     )
-'''
+"""
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +80,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = "".join(" ".join("0.97" if b == m else "0.01" for b in range(4)) + "\n" for m in motif)
     (folder / "known.meme").write_text(
         "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\nBackground letter frequencies\n"
-        f"A 0.25 C 0.25 G 0.25 T 0.25\n\nMOTIF M1 PLANTED\nletter-probability matrix: alength= 4 w= 8 nsites= 20 E= 0\n{rows}\n"
+        "A 0.25 C 0.25 G 0.25 T 0.25\n\nMOTIF M1 PLANTED\n"
+        f"letter-probability matrix: alength= 4 w= 8 nsites= 20 E= 0\n{rows}\n"
     )
     return folder
 
@@ -132,7 +133,9 @@ def test_the_snapshot_reruns_the_analysis(finished: Path, snakemake: Run) -> Non
 
 def test_a_touched_result_and_a_forced_rule_are_handled(finished: Path, snakemake: Run) -> None:
     plan = planned(
-        snakemake("--configfile", "config.yaml", "--dry-run", "--forcerun", "render_report", folder=finished).stdout
+        snakemake(
+            "--configfile", "config.yaml", "--dry-run", "--forcerun", "render_report", folder=finished
+        ).stdout
     )
     assert plan["render_report"] == 1
     assert "attribute_chunk" not in plan
@@ -149,8 +152,8 @@ def test_the_other_entrance_is_a_module_of_another_workflow(finished: Path, tmp_
         'rule all:\n    default_target: True\n    input:\n        "results/report.html",\n'
     )
     done = subprocess.run(
-        [*command(folder=tmp_path)[:1], "--directory", str(tmp_path), "--snakefile", str(tmp_path / "Snakefile"),
-         "--cores", "2", "--dry-run"],
+        [*command(folder=tmp_path)[:1], "--directory", str(tmp_path), "--cores", "2", "--dry-run",
+         "--snakefile", str(tmp_path / "Snakefile")],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -21,15 +21,15 @@ rule aggregate_chunks:
         f"{RESULTS}/logs/aggregate_chunks/{{analysis}}/{{target}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/aggregate_chunks/{{analysis}}/{{target}}.tsv"
-    params:
-        folds=folds_of,
-        gate=lambda wildcards: analysis_of(wildcards)["qc"],
+    conda:
+        "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        folds=folds_of,
+        gate=lambda wildcards: analysis_of(wildcards)["qc"],
     message:
         "Join the chunks of {wildcards.analysis}, target {wildcards.target}, and check completeness"
     script:

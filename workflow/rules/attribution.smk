@@ -7,7 +7,11 @@ Inputs: sequences.h5, the weights of the fold. Outputs: {analysis}/chunks/{fold}
 
 def _chunk_output(path):
     """Chunk files are temporary unless some analysis keeps them."""
-    return path if any(a["keep_chunks"] for a in config["analyses"].values()) else temp(path)
+    return (
+        path
+        if any(a["keep_chunks"] for a in config["analyses"].values())
+        else temp(path)
+    )
 
 
 rule attribute_chunk:
@@ -22,6 +26,12 @@ rule attribute_chunk:
         f"{RESULTS}/logs/attribute_chunk/{{analysis}}/{{fold}}/{{chunk}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/attribute_chunk/{{analysis}}/{{fold}}/{{chunk}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         job=lambda wildcards: {
             "chunks": len(chunks_of(wildcards)),
@@ -32,16 +42,11 @@ rule attribute_chunk:
             "precision": analysis_of(wildcards)["precision"],
         },
         model=lambda wildcards: {
-            key: config["models"][model_of(wildcards)][key] for key in ("loader", "module", "trust_pickle")
+            key: config["models"][model_of(wildcards)][key]
+            for key in ("loader", "module", "trust_pickle")
         },
         batch_size=lambda wildcards: analysis_of(wildcards)["batch_size"],
         device=lambda wildcards: analysis_of(wildcards)["device"],
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
-    conda:
-        "../../envs/torch.yaml"
     message:
         "Attribute predictions to bases: {wildcards.analysis}, {wildcards.fold}, chunk {wildcards.chunk}"
     script:

@@ -22,7 +22,9 @@ _sys.path.pop(0)
 
 try:
     #: The complete config as the snapshot keeps it: {project} still stands for this folder.
-    PORTABLE_CONFIG = _configuration.resolve(config, ROOT / "workflow" / "schemas" / "config.schema.yaml")
+    PORTABLE_CONFIG = _configuration.resolve(
+        config, ROOT / "workflow" / "schemas" / "config.schema.yaml"
+    )
 except _configuration.ConfigurationError as _error:
     raise WorkflowError(str(_error)) from None
 
@@ -63,7 +65,11 @@ def code(*modules):
             text = path.read_text(encoding="utf-8")
             queue += _re.findall(r"^\s*(?:from|import) cislex\.(\w+)", text, _re.M)
             for names in _re.findall(r"^\s*from cislex import (.+)", text, _re.M):
-                queue += [name for name in _re.findall(r"\w+", names) if (PACKAGE / f"{name}.py").is_file()]
+                queue += [
+                    name
+                    for name in _re.findall(r"\w+", names)
+                    if (PACKAGE / f"{name}.py").is_file()
+                ]
     return [str(path) for path in sorted(found)]
 
 
@@ -89,7 +95,11 @@ def fasta_path():
 
 def genome_extra():
     """Alias table and blacklist, where the config has them, as named inputs."""
-    return {key: config["genome"][key] for key in ("aliases", "blacklist") if config["genome"][key]}
+    return {
+        key: config["genome"][key]
+        for key in ("aliases", "blacklist")
+        if config["genome"][key]
+    }
 
 
 def region_length(regions):
@@ -110,7 +120,10 @@ def input_length(model):
 
 def is_trained_here(model, fold):
     """Whether train_model makes the weights of this fold."""
-    return config["models"][model]["loader"] == "trained" and config["models"][model]["folds"][fold] is None
+    return (
+        config["models"][model]["loader"] == "trained"
+        and config["models"][model]["folds"][fold] is None
+    )
 
 
 def weights_of(model, fold):

@@ -14,14 +14,14 @@ rule snapshot_config:
         f"{RESULTS}/logs/snapshot_config.log",
     benchmark:
         f"{RESULTS}/benchmarks/snapshot_config.tsv"
-    params:
-        config=PORTABLE_CONFIG,
+    conda:
+        "../../envs/data.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=5,
-    conda:
-        "../../envs/data.yaml"
+    params:
+        config=PORTABLE_CONFIG,
     message:
         "Keep the complete config beside the results"
     script:

@@ -56,6 +56,8 @@ rule train_model:
     input:
         **genome_extra(),
         fasta=fasta_path(),
+        fai=rules.index_genome.output.fai,
+        gzi=rules.index_genome.output.gzi,
         peaks=lambda wildcards: list(_training(wildcards)["tasks"].values()),
         code=code("training"),
     output:

@@ -117,7 +117,7 @@ def divide(call: Call, record: Record, pairing: Pairing, active: list[int]) -> A
 
     if first is second:  # h / h is constant
         return call.func(*call.args, **call.kwargs).detach()
-    if activations == [first] and not isinstance(second, Tensor):
+    if not (isinstance(second, Tensor) and second.requires_grad):
         return call.func(*call.args, **call.kwargs)
     return _Weigh.apply(compute, *activations)
 

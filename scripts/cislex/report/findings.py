@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -38,12 +39,22 @@ class Pictures:
         media = MEDIA.get(path.suffix.lower())
         if media is None or not path.is_file():
             return None
-        data = base64.b64encode(path.read_bytes()).decode()
+        data = _encode(path.read_bytes(), path.suffix.lower())
         if self.used + len(data) > self.budget:
             self.left_out += 1
             return None
         self.used += len(data)
-        return f"data:{media};base64,{data}"
+        return f"data:{media}{data}"
+
+
+def _encode(content: bytes, suffix: str) -> str:
+    """Encode a file for a data URI; an SVG stays text, which is a quarter shorter than base64."""
+    if suffix != ".svg":
+        return ";base64," + base64.b64encode(content).decode()
+    text = content.decode("utf-8", errors="replace").strip()
+    # Single quotes need no escape inside an attribute of the page in double quotes.
+    text = text if "'" in text else text.replace('"', "'")
+    return "," + quote(text.replace("\n", " "), safe=" =:;,.()/'-")
 
 
 @dataclass(frozen=True)
@@ -115,15 +126,17 @@ class TruthView:
     decoys_found: int
 
 
-def describe_motifs(spec: AnalysisTarget, pictures: Pictures, *, flagged: int = 15) -> list[MotifView]:
+def describe_motifs(
+    spec: AnalysisTarget, pictures: Pictures, doubtful: Pictures, *, flagged: int = 15
+) -> list[MotifView]:
     """Read ``motifs.tsv`` and the logos it names; the most frequent motif first, flagged ones last.
 
     Parameters
     ----------
     spec
         The target.
-    pictures
-        Takes the logos.
+    pictures, doubtful
+        Take the logos of motifs and of flagged ones, which must not use up the room of the others.
     flagged
         How many of the flagged motifs get a logo: noise gives many wide ones, which make a page heavy.
     """
@@ -137,7 +150,7 @@ def describe_motifs(spec: AnalysisTarget, pictures: Pictures, *, flagged: int = 
     folder = None if spec.logos is None else Path(spec.logos)
     drawn = (table["last"].cumsum() <= flagged).tolist()
     return [
-        _motif(row, folder if draw else None, pictures)
+        _motif(row, folder if draw else None, doubtful if row["flagged"] else pictures)
         for (_, row), draw in zip(table.iterrows(), drawn, strict=True)
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from cislex.report.svg import ALARM, GRID, INK, SOFT, Scale, figure, line, nice_ticks, rectangle, short, text
+from cislex.report.svg import GRID, INK, SOFT, Scale, figure, line, nice_ticks, rectangle, short, text
 
 BASES = "ACGT"
 #: The same as in motif logos.
@@ -30,7 +30,7 @@ GLYPHS = {
 NEGATIVE, POSITIVE = np.array([33, 102, 172]), np.array([178, 24, 43])
 
 WIDTH, LEFT, RIGHT = 1000.0, 60.0, 8.0
-STRIP_TOP, STRIP, TRACK, LOGO, CELL = 14.0, 34.0, 22.0, 120.0, 10.0
+STRIP_TOP, STRIP, ZOOM, TRACK, LOGO, CELL = 6.0, 34.0, 14.0, 22.0, 120.0, 10.0
 
 
 def glyph_definitions() -> Markup:
@@ -46,7 +46,7 @@ def glyph_definitions() -> Markup:
 
 
 def important_window(contributions: NDArray[np.float32], width: int) -> tuple[int, int]:
-    """Find the window that holds most of the absolute contribution.
+    """Find the window that holds most of the squared contribution.
 
     Parameters
     ----------
@@ -63,9 +63,10 @@ def important_window(contributions: NDArray[np.float32], width: int) -> tuple[in
     length = len(contributions)
     if length <= width:
         return 0, length
-    sums = np.convolve(np.abs(contributions).astype(np.float64), np.ones(width), mode="valid")
-    # Of equal windows the middle one: important bases then stand in the middle, not at the edge.
-    best = np.flatnonzero(sums >= sums.max() * (1 - 1e-3))
+    # Squares, so that a site outweighs the noise of many bases.
+    sums = np.convolve(contributions.astype(np.float64) ** 2, np.ones(width), mode="valid")
+    # Of nearly equal windows the middle one: important bases then stand in the middle, not at the edge.
+    best = np.flatnonzero(sums >= sums.max() * 0.98)
     start = int(best[len(best) // 2])
     return start, start + width
 
@@ -122,7 +123,7 @@ def region_figure(
     x = Scale(start, end, LEFT, WIDTH - RIGHT)
     inside = [(max(a, start), min(b, end), name) for a, b, name in marks if a < end and b > start]
     track = TRACK if inside else 6.0
-    logo_top = STRIP_TOP + STRIP + 16 + track
+    logo_top = STRIP_TOP + STRIP + 4 + ZOOM + track
     logo_bottom = logo_top + LOGO
     parts = _strip(contributions, start, end)
     parts += _marks(inside, x, logo_top - 6)
@@ -143,15 +144,22 @@ def _strip(contributions: NDArray[np.float32], start: int, end: int) -> list[str
     bars = [(x(i + 0.5), y(float(value))) for i, value in enumerate(contributions)]
     # Bars of a fraction of a pixel cannot be seen and only make the page heavier.
     path = "".join(f"M{at:.1f} {zero:.1f}V{tip:.1f}" for at, tip in bars if abs(tip - zero) > 0.15)
-    below, right = STRIP_TOP + STRIP + 14, WIDTH - RIGHT
+    left, right, bottom = x(start), x(end), STRIP_TOP + STRIP + 4
+    zoom = f"M{left:.1f} {bottom:.1f}H{right:.1f}L{x.stop:.1f} {bottom + ZOOM:.1f}H{x.start:.1f}Z"
     return [
-        rectangle(x(start), STRIP_TOP - 4, x(end) - x(start), STRIP + 8, fill="#fff3cf"),
+        rectangle(left, STRIP_TOP - 4, right - left, STRIP + 8, fill="#fff0c2"),
+        f'<path d="{zoom}" fill="#fffaeb"/>',
         line(x.start, zero, x.stop, zero, stroke="#bbb"),
         f'<path d="{path}" stroke="#444" stroke-width="{max(min(bar * 0.8, 3), 0.6):.2f}"/>',
         text(LEFT - 8, STRIP_TOP + STRIP / 2, "whole", anchor="end", fill=SOFT, size=10),
-        text(LEFT - 8, STRIP_TOP + STRIP / 2 + 11, "region", anchor="end", fill=SOFT, size=10),
-        text(LEFT, below, "0", fill=SOFT, size=10),
-        text(right, below, f"{len(contributions):,} bp", anchor="end", fill=SOFT, size=10),
+        text(
+            LEFT - 8,
+            STRIP_TOP + STRIP / 2 + 12,
+            f"{len(contributions):,} bp",
+            anchor="end",
+            fill=SOFT,
+            size=10,
+        ),
     ]
 
 
@@ -179,7 +187,7 @@ def _logo(
         high = 1.0
     y = Scale(low, high, bottom, top)
     parts = []
-    for tick in nice_ticks(low, high, count=4):
+    for tick in nice_ticks(low, high, count=5):
         parts.append(line(x.start, y(tick), x.stop, y(tick), stroke=GRID if tick else "#999"))
         parts.append(text(x.start - 8, y(tick) + 4, short(tick), anchor="end", fill=SOFT, size=10))
     step = x(x.low + 1) - x(x.low)
@@ -214,10 +222,10 @@ def _heat(hypothetical: NDArray[np.float32], onehot: NDArray[np.uint8], x: Scale
         f"M{x(x.low + i):.1f} {top + CELL * int(onehot[:, i].argmax()):.0f}h{step:.2f}v{CELL:g}h-{step:.2f}z"
         for i in known
     )
-    parts.append(f'<path d="{path}" fill="none" stroke="#333" stroke-width="0.7"/>')
+    parts.append(f'<path d="{path}" fill="none" stroke="#666" stroke-width="0.6"/>')
     for row, base in enumerate(BASES):
         parts.append(
             text(x.start - 8, top + CELL * (row + 0.85), base, anchor="end", fill=COLOURS[base], size=10)
         )
-    parts.append(text(4, top + CELL * 1.9, "±" + f"{scale:.2g}", fill=ALARM, size=10))
+    parts.append(text(LEFT - 22, top + CELL * 2.3, f"±{scale:.2g}", anchor="end", fill=SOFT, size=10))
     return parts

@@ -33,11 +33,11 @@ from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_a
 from cislex.storage import require_file, write_text
 
 #: Bytes of motif logos on one page; the rest of the page is small.
-LOGO_BUDGET = 2_500_000
-#: Regions drawn on one page, shared among the targets: a drawing takes about 12 kB.
-REGIONS_DRAWN = 150
-#: Flagged motifs shown for one target; noise alone gives some thirty.
-FLAGGED_SHOWN = 15
+LOGO_BUDGET, DOUBTFUL_BUDGET = 2_000_000, 600_000
+#: Regions drawn on one page, shared among the targets: a drawing takes about 16 kB.
+REGIONS_DRAWN = 100
+#: Flagged motifs shown for one target (noise alone gives some thirty), and on one page.
+FLAGGED_SHOWN, FLAGGED_IN_ALL = 15, 300
 #: Attributes that say where a file comes from, in this order; the others follow by name.
 FIRST_ATTRIBUTES = (
     "method",
@@ -68,6 +68,16 @@ class TargetView:
     regions: list[RegionView]
     total: int
     truth: TruthView | None
+    method: str
+
+
+@dataclass(frozen=True)
+class _Room:
+    """How much a page holds: logos of motifs, of flagged motifs, and how many of these a target shows."""
+
+    motifs: Pictures
+    doubtful: Pictures
+    flagged: int
 
 
 def render_report(
@@ -124,7 +134,7 @@ def render_report(
     if not analyses:
         raise InputError("report: no analysis was given; name at least one in the config")
     check_all(analyses, regions, models)
-    drawn = max(1, min(top, REGIONS_DRAWN // len(analyses)))
+    drawn = min(top, REGIONS_DRAWN // len(analyses))
     page = _template(template, Path(out).resolve().parent)
     html = page.render(
         title=title,
@@ -147,17 +157,21 @@ def render_report(
 def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) -> dict[str, Any]:
     """Describe every target; what all their files record alike is told once."""
     attributes = [recorded(spec.attributions) for spec in analyses]
-    common = shared(attributes) if len(analyses) > 1 else {}
-    pictures = Pictures(LOGO_BUDGET)
+    common = shared(attributes)
+    room = _Room(
+        motifs=Pictures(LOGO_BUDGET),
+        doubtful=Pictures(DOUBTFUL_BUDGET),
+        flagged=max(3, min(FLAGGED_SHOWN, FLAGGED_IN_ALL // len(analyses))),
+    )
     views = [
-        _describe(spec, given, common, pictures, top=top, window=window)
+        _describe(spec, given, common, room, top=top, window=window)
         for spec, given in zip(analyses, attributes, strict=True)
     ]
     return {
         "targets": views,
         "lead": lead(views),
         "recorded": _in_order(common),
-        "logos_left_out": pictures.left_out,
+        "logos_left_out": room.motifs.left_out + room.doubtful.left_out,
     }
 
 
@@ -166,16 +180,23 @@ def lead(views: Sequence[TargetView]) -> str:
     if len(views) == 1:
         return views[0].summary
     sets = {view.spec.region_set: view.total for view in views}
-    where = f"{count(sum(sets.values()), 'region')} and {count(len(views), 'target')}"
+    where = f"in {count(len(views), 'target')} over {count(sum(sets.values()), 'region')}"
     found = [view for view in views if view.motifs]
     if not found:
-        return f"No motif was found over {where}."
-    first = f"{_capital(count(sum(len(view.motifs) for view in views), 'motif'))} found over {where}"
-    named = [f"{view.spec.label}: {view.motifs[0].matches[0]}" for view in found if view.motifs[0].matches]
-    if not named:
-        return f"{first}; none of the most frequent ones resembles a known motif."
-    shown = "; ".join(named[:6]) + (f"; and {len(named) - 6} more" if len(named) > 6 else "")
-    return f"{first}. The most frequent motif of each target resembles, in {shown}."
+        return f"No motif was found {where}."
+    first = f"{_capital(count(sum(len(view.motifs) for view in views), 'motif'))} found {where}."
+    matched = [view for view in found if view.motifs[0].matches]
+    named = [f"{view.motifs[0].matches[0]} in {view.spec.label}" for view in matched]
+    empty = [view.spec.label for view in views if not view.motifs]
+    parts = [f"Best match of the most frequent motif: {_some(named, '; ')}." if named else ""]
+    parts.append(f"No motif in {_some(empty, ', ')}." if empty else "")
+    return " ".join([first, *(part for part in parts if part)])
+
+
+def _some(items: Sequence[str], separator: str, *, first: int = 6) -> str:
+    """Join the first few and count the others."""
+    more = f"{separator}and {len(items) - first} more" if len(items) > first else ""
+    return separator.join(items[:first]) + more
 
 
 def summarise(motifs: Sequence[MotifView], flagged: Sequence[MotifView], total: int) -> str:
@@ -186,8 +207,10 @@ def summarise(motifs: Sequence[MotifView], flagged: Sequence[MotifView], total: 
         none = "No convincing motif" if flagged else "No motif"
         return f"{none} was found {over}.{rest}"
     up = sum(motif.sign == "+" for motif in motifs)
-    signs = ((up, "raising"), (len(motifs) - up, "lowering"))
-    kinds = ", ".join(f"{number} {word} the prediction" for number, word in signs if number)
+    signs = ((up, "raises"), (len(motifs) - up, "lowers"))
+    # With one sign only, the number has been said.
+    said = [f"{n} {word if n == 1 else word[:-1]} the prediction" for n, word in signs if n]
+    kinds = ", ".join(said) if len(said) > 1 else f"{'raising' if up else 'lowering'} the prediction"
     best = motifs[0]
     match = "resembles no known motif"
     if best.matches:
@@ -198,6 +221,24 @@ def summarise(motifs: Sequence[MotifView], flagged: Sequence[MotifView], total: 
     )
 
 
+def method_line(attributes: Mapping[str, Any]) -> str:
+    """Name the method, its rule, references and the precision, as far as the file records them."""
+    method = attributes.get("method")
+    parts = []
+    if isinstance(method, Mapping):
+        references = method.get("references")
+        parts.append(str(method.get("name", "")))
+        parts.append(f"rule {method['rule']}" if "rule" in method and references else "")
+        if isinstance(references, Mapping):
+            kind = str(references.get("kind", "references")).replace("_", " ")
+            parts.append(f"{references.get('n', '?')} references per region ({kind})")
+    elif method:
+        parts.append(str(method))
+    if attributes.get("precision"):
+        parts.append(str(attributes["precision"]))
+    return ", ".join(part for part in parts if part)
+
+
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
@@ -206,12 +247,12 @@ def _describe(
     spec: AnalysisTarget,
     attributes: Mapping[str, Any],
     common: Mapping[str, Any],
-    pictures: Pictures,
+    room: _Room,
     *,
     top: int,
     window: int,
 ) -> TargetView:
-    every = describe_motifs(spec, pictures, flagged=FLAGGED_SHOWN)
+    every = describe_motifs(spec, room.motifs, room.doubtful, flagged=room.flagged)
     motifs = [motif for motif in every if not motif.flagged]
     flagged = [motif for motif in every if motif.flagged]
     best = read_top_regions(spec, top=top)
@@ -226,12 +267,13 @@ def _describe(
         notes=[str(note) for note in notes] if isinstance(notes, list) else [str(notes)],
         quality=describe_quality(spec),
         motifs=motifs,
-        flagged=flagged[:FLAGGED_SHOWN],
-        flagged_hidden=max(len(flagged) - FLAGGED_SHOWN, 0),
+        flagged=flagged[: room.flagged],
+        flagged_hidden=max(len(flagged) - room.flagged, 0),
         hits=hits,
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
         truth=describe_truth(spec),
+        method=method_line(attributes),
     )
 
 

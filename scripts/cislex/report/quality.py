@@ -73,7 +73,8 @@ def locus(row: pd.Series) -> str:
     """``chrIV:1,200–1,400 (+)``; the name where there are no coordinates."""
     if not str(row["chrom"]):
         return str(row["name"]) or "unnamed sequence"
-    return f"{row['chrom']}:{int(row['start']):,}–{int(row['end']):,} ({row['strand']})"
+    strand = "−" if row["strand"] == "-" else row["strand"]
+    return f"{row['chrom']}:{int(row['start']):,}–{int(row['end']):,} ({strand})"
 
 
 def _read_quality(spec: AnalysisTarget) -> pd.DataFrame:

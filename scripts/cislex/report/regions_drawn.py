@@ -110,7 +110,7 @@ def draw_regions(
             label=f"Contributions of {where}",
         )
         name = str(row["name"]) if str(row["name"]) not in (".", where) else ""
-        views.append(RegionView(index + 1, where, name, f"{regions.predictions[index]:.3g}", drawing))
+        views.append(RegionView(index + 1, where, name, f"{regions.predictions[index]:#.3g}", drawing))
     return views
 
 

@@ -1,0 +1,44 @@
+"""Attributions of sequence models: one call, one algebra, every method.
+
+>>> from cislex.attribution import attribute, DeepLiftShap
+>>> result = attribute(model, sequences, DeepLiftShap(), target=0)  # doctest: +SKIP
+>>> result.hypothetical, result.contributions, result.delta  # doctest: +SKIP
+"""
+
+from cislex.attribution.api import attribute, attribute_batches, attribute_targets
+from cislex.attribution.methods import (
+    ISM,
+    TISM,
+    DeepLiftShap,
+    ExpectedGradients,
+    IntegratedGradients,
+    Saliency,
+)
+from cislex.attribution.references import (
+    DinucleotideShuffle,
+    FixedReferences,
+    Shuffle,
+    Uniform,
+    Zeros,
+    make_references,
+)
+from cislex.attribution.result import Attribution
+
+__all__ = [
+    "ISM",
+    "TISM",
+    "Attribution",
+    "DeepLiftShap",
+    "DinucleotideShuffle",
+    "ExpectedGradients",
+    "FixedReferences",
+    "IntegratedGradients",
+    "Saliency",
+    "Shuffle",
+    "Uniform",
+    "Zeros",
+    "attribute",
+    "attribute_batches",
+    "attribute_targets",
+    "make_references",
+]

@@ -1,0 +1,121 @@
+"""How many pairs at once: from memory, halved when it is short, never fatal above one pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cislex.attribution.result import BatchResult
+from cislex.errors import ModelError
+from cislex.logs import get_logger
+
+#: Pairs at once on a CPU: activations of a few rows stay in cache, large batches drown in page faults.
+CPU_PAIRS = 8
+#: Pairs of the first batch on a GPU, from whose memory the size of the others follows.
+FIRST_GPU_PAIRS = 64
+#: Most pairs at once on a GPU; beyond it nothing is gained.
+MOST_GPU_PAIRS = 4096
+#: Fraction of the free memory of a GPU that is used.
+SHARE = 0.7
+
+
+class BatchSize:
+    """The number of pairs at once; asked again after every batch."""
+
+    def __init__(self, device: torch.device, pairs: int | None) -> None:
+        self.device = device
+        self.fixed = pairs is not None
+        default = CPU_PAIRS if device.type == "cpu" else FIRST_GPU_PAIRS
+        self.pairs = default if pairs is None else pairs
+        self.notes: dict[str, str] = {}
+        self._measured = False
+        self._before = 0
+
+    def examples(self, references: int) -> int:
+        """Examples of a batch."""
+        return max(1, self.pairs // references)
+
+    def begin(self) -> None:
+        """Start measuring the memory of a batch."""
+        if self.device.type == "cuda" and not self._measured and not self.fixed:
+            torch.cuda.reset_peak_memory_stats(self.device)
+            self._before = torch.cuda.memory_allocated(self.device)
+
+    def end(self, pairs: int) -> None:
+        """Choose the size of further batches from the memory that this one took."""
+        if self.device.type != "cuda" or self._measured or self.fixed:
+            return
+        self._measured = True
+        used = torch.cuda.max_memory_allocated(self.device) - self._before
+        free, _ = torch.cuda.mem_get_info(self.device)
+        cached = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        per_pair = max(1, used // max(1, pairs))
+        self.pairs = int(max(1, min(MOST_GPU_PAIRS, SHARE * (free + cached) / per_pair)))
+
+    def halve(self, error: BaseException) -> None:
+        """Take half; at one pair give up."""
+        if self.pairs <= 1:
+            raise ModelError(
+                "out of memory with a single example-reference pair; what to do: use a device with more memory, "
+                "or a lower precision"
+            ) from error
+        self.pairs //= 2
+        self.fixed = True
+        get_logger(__name__).warning("out of memory: batch size halved to %d pairs", self.pairs)
+        self.notes["batch_size"] = f"halved to {self.pairs} pairs after running out of memory"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is short, on a GPU or on the CPU."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
+
+
+def pieces(
+    run: Callable[[Tensor, Tensor, list[Tensor], int], BatchResult],
+    x: Tensor,
+    refs: Tensor,
+    extra: Sequence[Tensor],
+    size: BatchSize,
+) -> list[BatchResult]:
+    """Run a batch in pieces of the present size, which shrink when memory is short."""
+    results: list[BatchResult] = []
+    start = 0
+    while start < len(x):
+        stop = min(start + size.examples(refs.shape[1]), len(x))
+        rows = slice(start, stop)
+        try:
+            size.begin()
+            results.append(run(x[rows], refs[rows], [item[rows] for item in extra], size.pairs))
+            size.end((stop - start) * min(refs.shape[1], size.pairs))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            size.halve(error)
+            error.__traceback__ = None  # its frames hold the tensors that filled the memory
+            if size.device.type == "cuda":
+                torch.cuda.empty_cache()
+            continue
+        start = stop
+    return results
+
+
+def join(results: Sequence[BatchResult]) -> BatchResult:
+    """Results of consecutive examples as one."""
+    if len(results) == 1:
+        return results[0]
+
+    def joined(name: str) -> Any:
+        values = [getattr(result, name) for result in results]
+        return None if values[0] is None else torch.cat(values, 1)
+
+    notes: dict[str, str] = {}
+    for result in results:
+        notes |= result.notes
+    names = ("multipliers", "baseline", "prediction", "reference_prediction", "delta", "products")
+    return BatchResult(**{name: joined(name) for name in names}, notes=notes)

@@ -1,0 +1,143 @@
+"""Checks of what the user gives, before any expensive work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cislex.errors import InputError, ModelError, offenders
+from cislex.targets import Target
+
+#: Values looked at together, so that checks of large arrays need little memory.
+_BLOCK = 1 << 24
+
+
+def check_sequences(sequences: Any) -> Tensor:
+    """One-hot sequences (N, 4, L) as a uint8 tensor on the CPU.
+
+    Raises
+    ------
+    InputError
+        For another shape or axis order, values that are not 0 or 1, NaN, or columns with several bases.
+    """
+    try:
+        x = sequences.detach() if isinstance(sequences, Tensor) else torch.as_tensor(np.asarray(sequences))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"sequences: found {type(sequences).__name__}, expected an array (N, 4, L)") from error
+    if x.dim() != 3:
+        raise InputError(
+            f"sequences: found shape {tuple(x.shape)}, expected (N, 4, L), one-hot, channels A C G T"
+            + ("; for one sequence add an axis: sequences[None]" if x.dim() == 2 else "")
+        )
+    if x.shape[1] != 4:
+        hint = "; looks like (N, L, 4): transpose with sequences.transpose(0, 2, 1)" if x.shape[2] == 4 else ""
+        raise InputError(f"sequences: found shape {tuple(x.shape)}, expected (N, 4, L){hint}")
+    if x.shape[2] == 0:
+        raise InputError("sequences: found length 0")
+    if x.is_complex():
+        raise InputError(f"sequences: found dtype {x.dtype}, expected uint8 or floating point")
+    result = torch.empty(x.shape, dtype=torch.uint8)
+    step = max(1, _BLOCK // (4 * x.shape[2]))
+    for start in range(0, len(x), step):
+        part = x[start : start + step].cpu()
+        _check_block(part, start)
+        result[start : start + step] = part.to(torch.uint8)
+    return result
+
+
+def _check_block(part: Tensor, start: int) -> None:
+    if part.is_floating_point():
+        bad = torch.isnan(part).any(1)
+        if bad.any():
+            raise InputError(f"sequences: found NaN at {_places(bad, start)}; expected 0 and 1 only")
+    bad = ((part != 0) & (part != 1)).any(1)
+    if bad.any():
+        example, position = (int(i) for i in bad.nonzero()[0])
+        column = [round(float(value), 6) for value in part[example, :, position]]
+        raise InputError(
+            f"sequences: not one-hot at {_places(bad, start)}: the first column is {column}; expected one 1 per "
+            "column, or all 0 for an unknown base"
+        )
+    bad = part.to(torch.uint8).sum(1) > 1
+    if bad.any():
+        raise InputError(
+            f"sequences: several bases in one column at {_places(bad, start)}; expected one 1 per column"
+            + ("; looks like (N, L, 4)" if part.shape[2] == 4 else "")
+        )
+
+
+def _places(bad: Tensor, start: int) -> str:
+    return offenders(f"example {int(i) + start} position {int(p)}" for i, p in bad.nonzero())
+
+
+def check_seeds(seeds: Any, n: int) -> NDArray[np.int64] | None:
+    """(N,) whole numbers, or None."""
+    if seeds is None:
+        return None
+    values = np.asarray(seeds.cpu() if isinstance(seeds, Tensor) else seeds)
+    if values.shape != (n,):
+        raise InputError(f"seeds: found shape {values.shape}, expected ({n},), one per sequence")
+    if n and values.dtype.kind not in "iu":
+        raise InputError(f"seeds: found dtype {values.dtype}, expected whole numbers")
+    return values.astype(np.int64)
+
+
+def check_extra(extra: Any, n: int) -> tuple[Tensor, ...]:
+    """Further inputs of the model, (N, …) each."""
+    items = (extra,) if isinstance(extra, Tensor | np.ndarray) else tuple(extra)
+    found = tuple(torch.as_tensor(item) for item in items)
+    for i, item in enumerate(found):
+        if item.dim() == 0 or item.shape[0] != n:
+            raise InputError(
+                f"extra_inputs[{i}]: found shape {tuple(item.shape)}, expected ({n}, …), one row per sequence"
+            )
+        if item.is_floating_point() and not torch.isfinite(item).all():
+            raise InputError(f"extra_inputs[{i}]: found values that are not finite")
+    return found
+
+
+def probe(
+    model: torch.nn.Module, x: Tensor, extra: Sequence[Tensor], targets: Sequence[Target]
+) -> None:
+    """Run one sequence (twice, so that models that squeeze keep their rows) and check what comes out.
+
+    Raises
+    ------
+    ModelError
+        When the model cannot take the sequences, or a target cannot be read from its output.
+    """
+    rows = [item[:1].repeat_interleave(2, 0) for item in (x, *extra)]
+    with torch.no_grad():
+        try:
+            output = model(*rows)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise ModelError(
+                f"the model cannot take sequences of shape (N, 4, {x.shape[2]})"
+                + (f" with {len(extra)} extra inputs" if extra else "")
+                + f": {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; "
+                "what to do: check the input length and extra_inputs"
+            ) from error
+        for target in targets:
+            check_values(target(output), 2, target)
+
+
+def check_values(values: Any, n: int, target: object) -> None:
+    """One finite number per sequence."""
+    if not isinstance(values, Tensor) or tuple(values.shape) != (n,):
+        found = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+        raise ModelError(
+            f"target {target}: found {found} for {n} sequences, expected one number per sequence, shape ({n},)"
+        )
+    bad = (~torch.isfinite(values)).nonzero().flatten().tolist()
+    if bad:
+        raise ModelError(
+            f"target {target}: the model returns {float(values[bad[0]])} for examples {offenders(bad)}; "
+            "what to do: check the weights and the input"
+        )

@@ -1,0 +1,198 @@
+"""Targets select the number they say, and name what is wrong where they cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cislex.attribution.preactivation import PreActivation
+from cislex.errors import ConfigError, ModelError
+from cislex.targets import (
+    Difference,
+    LogCounts,
+    Output,
+    Profile,
+    Slice,
+    Sum,
+    as_target,
+    bind_target,
+    from_config,
+)
+
+
+def numbers(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+TASKS = numbers(3, 5)
+TRACKS = numbers(3, 2, 40)
+
+
+@pytest.mark.parametrize(
+    ("target", "output", "expected"),
+    [
+        (Output(2), TASKS, TASKS[:, 2]),
+        (Output(-1), TASKS, TASKS[:, 4]),
+        (Output(), TASKS[:, 0], TASKS[:, 0]),
+        (Output((1, 7)), TRACKS, TRACKS[:, 1, 7]),
+        (Output(1, head=1), (TRACKS, TASKS), TASKS[:, 1]),
+        (Output(1, head="b"), {"a": TRACKS, "b": TASKS}, TASKS[:, 1]),
+        (Output(1), [TASKS], TASKS[:, 1]),
+        (Slice(1, 3), TASKS, TASKS[:, 1] + TASKS[:, 2]),
+        (Slice(10, 20, index=1), TRACKS, TRACKS[:, 1, 10:20].sum(1)),
+        (Slice(10, 20, reduction="mean"), TRACKS, TRACKS[:, :, 10:20].mean((1, 2))),
+        (Slice(), TRACKS, TRACKS.sum((1, 2))),
+        (Slice(-4, step=2, index=0), TRACKS, TRACKS[:, 0, 36] + TRACKS[:, 0, 38]),
+        (LogCounts(), (TRACKS, TASKS[:, :1]), TASKS[:, 0]),
+        (LogCounts(), TASKS[:, :1], TASKS[:, 0]),
+        (LogCounts(), TASKS[:, 0], TASKS[:, 0]),
+        (LogCounts(index=3), (TRACKS, TASKS), TASKS[:, 3]),
+        (Difference(Output(0), Output(3)), TASKS, TASKS[:, 0] - TASKS[:, 3]),
+        (Sum((Output(0), Output(3)), (2.0, -0.5)), TASKS, 2 * TASKS[:, 0] - 0.5 * TASKS[:, 3]),
+        (Difference(LogCounts(), Slice(head=0)), (TRACKS, TASKS[:, :1]), TASKS[:, 0] - TRACKS.sum((1, 2))),
+        (as_target(2), TASKS, TASKS[:, 2]),
+        (as_target(lambda output: output[:, 1] ** 2), TASKS, TASKS[:, 1] ** 2),
+        (as_target(lambda output: output[:, 1:2]), TASKS, TASKS[:, 1]),
+    ],
+)
+def test_a_target_is_the_number_it_says(target: Any, output: Any, expected: Tensor) -> None:
+    found = target(output)
+    assert found.shape == (3,)
+    torch.testing.assert_close(found, expected)
+    assert getattr(target, "pair", None) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "output", "message"),
+    [
+        (Output(5), TASKS, r"index 5 is out of range.*\(N, 5\)"),
+        (Output(1), TASKS[:, 0], "index 1 is out of range"),
+        (Output((0, 40)), TRACKS, "out of range"),
+        (Output((0, 0, 0)), TRACKS, "out of range"),
+        (Output(0), TRACKS, "one index per axis"),
+        (Output(0), (TASKS, TASKS), "returns 2 outputs"),
+        (Output(0, head=2), (TASKS, TASKS), "0 to 1"),
+        (Output(0, head="c"), {"a": TASKS, "b": TASKS}, r"\['a', 'b'\]"),
+        (Output(0), {"a": TASKS, "b": TASKS}, "set head"),
+        (Output(0, head=1), TASKS, "one Tensor"),
+        (Output(0), TASKS.long(), "floating point"),
+        (Output(0), "text", "floating point"),
+        (Slice(3, 6), TASKS, "5 entries"),
+        (Slice(7), TASKS, "5 entries"),
+        (Slice(), TASKS[:, 0], "0 entries"),
+        (LogCounts(), TASKS, "choose a column"),
+        (LogCounts(index=9), (TRACKS, TASKS), "index 9"),
+        (Profile(), TASKS[:, 0], "positions"),
+        (as_target(lambda output: output), TASKS, "one number per example"),
+        (as_target(lambda output: output.sum()), TASKS, "one number per example"),
+        (as_target(lambda output: 1.0), TASKS, "found float|returned float"),
+    ],
+)
+def test_what_is_not_there_is_a_named_error(target: Any, output: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        target(output)
+
+
+def weights_of(logits: Tensor) -> Tensor:
+    return torch.softmax(logits.flatten(1), 1)
+
+
+def centred(logits: Tensor) -> Tensor:
+    flat = logits.flatten(1)
+    return flat - flat.mean(1, keepdim=True)
+
+
+@pytest.mark.parametrize("kind", ["midpoint", "example"])
+def test_profile_weights_are_constants_of_the_pair(kind: str) -> None:
+    x, r = numbers(3, 2, 40), numbers(6, 2, 40)[3:].requires_grad_()
+    w = weights_of(x) if kind == "example" else 0.5 * (weights_of(x) + weights_of(r.detach()))
+    f_x, f_r = Profile(kind).pair((x, None), (r, None))
+    torch.testing.assert_close(f_x, (w * centred(x)).sum(1))
+    torch.testing.assert_close(f_r, (w * centred(r)).sum(1))
+    (gradient,) = torch.autograd.grad(f_r.sum(), r)
+    torch.testing.assert_close(gradient.flatten(1), w - w.mean(1, keepdim=True))
+
+
+def test_a_secant_profile_has_no_constants() -> None:
+    x = numbers(3, 40).requires_grad_()
+    target = Profile("secant")
+    assert getattr(target, "pair", None) is None
+    assert getattr(target, "bind", None) is None
+    expected = (weights_of(x) * centred(x)).sum(1)
+    torch.testing.assert_close(target(x), expected)
+    (ours,) = torch.autograd.grad(target(x).sum(), x)
+    (theirs,) = torch.autograd.grad(expected.sum(), x)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_profile_alone_weighs_by_itself() -> None:
+    x = numbers(3, 40).requires_grad_()
+    value = Profile()(x)
+    torch.testing.assert_close(value, (weights_of(x) * centred(x)).sum(1))
+    (gradient,) = torch.autograd.grad(value.sum(), x)
+    w = weights_of(x).detach()
+    torch.testing.assert_close(gradient, w - 1 / 40)
+
+
+def test_sums_and_differences_carry_the_pair() -> None:
+    x, r = (TRACKS, TASKS[:, :1]), (TRACKS.flip(0), TASKS[:, 1:2])
+    profile, counts = Profile(), LogCounts()
+    for target in (Difference(profile, counts), Sum((profile, counts), (1.0, -1.0))):
+        for found, a, b in zip(target.pair(x, r), profile.pair(x, r), (x, r), strict=True):
+            torch.testing.assert_close(found, a - counts(b))
+    assert bind_target(counts, x, r) is counts
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"kind": "output", "index": 1}, Output(1)),
+        ({"kind": "output", "index": [1, 7], "head": "x"}, Output((1, 7), head="x")),
+        ({"kind": "slice", "start": 2, "stop": 5, "reduction": "mean"}, Slice(2, 5, reduction="mean")),
+        ({"kind": "log_counts"}, LogCounts()),
+        ({"kind": "profile", "weights": "secant"}, Profile("secant")),
+        (
+            {"kind": "difference", "a": {"kind": "output", "index": 1}, "b": {"kind": "output"}},
+            Difference(Output(1), Output(0)),
+        ),
+        (
+            {"kind": "sum", "parts": [{"kind": "output"}, {"kind": "log_counts"}], "weights": [1, 2]},
+            Sum((Output(0), LogCounts()), (1, 2)),
+        ),
+    ],
+)
+def test_settings_make_targets(settings: dict[str, Any], expected: Any) -> None:
+    assert from_config(settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "outputs"}, "expected one of output"),
+        ({"kind": "output", "idx": 1}, "idx; its keys are index, head"),
+        ({"kind": "difference", "a": {"kind": "output"}}, "its keys are a, b"),
+        ({"kind": "profile", "weights": "no"}, "midpoint"),
+        ({"kind": "slice", "reduction": "max"}, "sum or mean"),
+        ({"kind": "sum", "parts": []}, "one per part"),
+    ],
+)
+def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        from_config(settings)
+
+
+def test_only_targets_indices_and_functions_are_targets() -> None:
+    with pytest.raises(ConfigError, match="found str"):
+        as_target("0")  # type: ignore[arg-type]
+
+
+def test_pre_activation_is_what_goes_into_the_module() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2), nn.Sigmoid())
+    x = torch.rand(3, 4, 3)
+    torch.testing.assert_close(PreActivation(model, "2")(x), model[:2](x))
+    assert not model[2]._forward_pre_hooks
+    with pytest.raises(ModelError, match="no module 'sigmoid'"):
+        PreActivation(model, "sigmoid")

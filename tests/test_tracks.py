@@ -1,0 +1,117 @@
+"""Tracks: each base's contribution in the genome's orientation; overlaps averaged."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import h5py
+import motif_fixtures
+import numpy as np
+import pandas as pd
+import pyBigWig
+import pytest
+from cislex.errors import InputError
+from cislex.tracks import chromosome_sizes, export_tracks, merge_regions
+
+
+def make(folder: Path, regions: list[tuple[str, int, str]], length: int = 40) -> tuple[Path, np.ndarray]:
+    """A file of attributions with these regions, and the contributions in the genome's orientation."""
+    rng = np.random.default_rng(1)
+    sequences = np.eye(4)[rng.integers(0, 4, (len(regions), length))].transpose(0, 2, 1)
+    hypothetical = rng.normal(size=(len(regions), 4, length)).astype(np.float32)
+    frame = pd.DataFrame(regions, columns=["chrom", "start", "strand"])
+    frame = frame.assign(end=frame["start"] + length, name="r")
+    motif_fixtures.write_attributions(folder / "a.h5", sequences, hypothetical, frame)
+    observed = (sequences * hypothetical).sum(axis=1)
+    for row, (_, _, strand) in enumerate(regions):
+        observed[row] = observed[row, ::-1] if strand == "-" else observed[row]
+    return folder / "a.h5", observed
+
+
+def test_values_are_those_of_the_definition(planted: motif_fixtures.Planted, tmp_path: Path) -> None:
+    """Rows in no order; a pair that overlaps, a pair that touches, a minus strand, a chromosome's end."""
+    places = [
+        ("chr10", 500, "-"),
+        ("chr2", 59_960, "+"),
+        ("chr10", 100, "+"),
+        ("chr10", 120, "-"),
+        ("chr2", 0, "."),
+    ]
+    places.append(("chr10", 540, "+"))
+    path, observed = make(tmp_path, places)
+    total, depth = ({chrom: np.zeros(60_000) for chrom in motif_fixtures.CHROMOSOMES} for _ in range(2))
+    for (chrom, start, _), values in zip(places, observed, strict=True):
+        total[chrom][start : start + 40] += values
+        depth[chrom][start : start + 40] += 1
+    out = tmp_path / "contributions.bw"
+    assert export_tracks(path, planted.fasta, out) == sum((d > 0).sum() for d in depth.values())
+    with pyBigWig.open(str(out)) as track:
+        assert list(track.chroms()) == list(motif_fixtures.CHROMOSOMES)
+        for chrom in motif_fixtures.CHROMOSOMES:
+            values = track.values(chrom, 0, 60_000, numpy=True)
+            covered = depth[chrom] > 0
+            np.testing.assert_array_equal(np.isfinite(values), covered)
+            expected = total[chrom][covered] / depth[chrom][covered]
+            np.testing.assert_allclose(values[covered], expected, atol=1e-6)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5", "contributions.bw"]
+
+
+def test_no_regions_make_a_valid_empty_track(planted: motif_fixtures.Planted, tmp_path: Path) -> None:
+    path, _ = make(tmp_path, [])
+    assert export_tracks(path, planted.fasta, tmp_path / "c.bw") == 0
+    with pyBigWig.open(str(tmp_path / "c.bw")) as track:
+        assert track.chroms("chr2") == 60_000
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (("", 0, "+"), "no coordinates"),
+        (("chrX", 0, "+"), "lacks chromosomes of the regions: chrX"),
+        (("chr2", 59_980, "+"), "chr2:59980-60020"),
+    ],
+)
+def test_regions_that_do_not_fit_the_genome_are_named(
+    planted: motif_fixtures.Planted, tmp_path: Path, place: tuple[str, int, str], message: str
+) -> None:
+    path, _ = make(tmp_path, [place])
+    with pytest.raises(InputError, match=message):
+        export_tracks(path, planted.fasta, tmp_path / "c.bw")
+
+
+def test_nan_is_an_error_and_leaves_nothing(planted: motif_fixtures.Planted, tmp_path: Path) -> None:
+    path, _ = make(tmp_path, [("chr2", 0, "+"), ("chr2", 50, "+")])
+    with h5py.File(path, "r+") as handle:
+        handle["hypothetical"][1, :, 3] = np.nan
+    with pytest.raises(InputError, match="rows 1"):
+        export_tracks(path, planted.fasta, tmp_path / "c.bw")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_sizes_come_from_the_index_or_the_sequences(planted: motif_fixtures.Planted, tmp_path: Path) -> None:
+    assert chromosome_sizes(planted.fasta) == motif_fixtures.CHROMOSOMES
+    packed = tmp_path / "g.fa.gz"
+    packed.write_bytes(gzip.compress(planted.fasta.read_bytes()))
+    assert chromosome_sizes(packed) == motif_fixtures.CHROMOSOMES
+    (tmp_path / "g.fa.gz.fai").write_text("chr1\t7\t6\t60\t61\n")
+    assert chromosome_sizes(packed) == {"chr1": 7}
+    (tmp_path / "none.fa").write_text("")
+    with pytest.raises(InputError, match="holds no sequence"):
+        chromosome_sizes(tmp_path / "none.fa")
+
+
+def test_touching_regions_are_one_stretch() -> None:
+    assert list(merge_regions(np.array([0, 10, 25, 34, 50]), 10)) == [(0, 2), (2, 4), (4, 5)]
+    assert list(merge_regions(np.array([], dtype=np.int64), 10)) == []
+
+
+def test_the_script_writes_the_track(planted: motif_fixtures.Planted, tmp_path: Path) -> None:
+    out = tmp_path / "contributions.bw"
+    log = motif_fixtures.run_script(
+        "export_tracks.py",
+        tmp_path / "tracks.log",
+        input={"attributions": planted.attributions, "fasta": planted.fasta},
+        output={"track": out},
+    )
+    assert "32000 bases" in log

@@ -1,0 +1,337 @@
+"""Training: what the windows promise, and that a small model learns a planted motif, reproducibly."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from cislex.architectures import build
+from cislex.errors import ConfigError, InputError, ModelError
+from cislex.genome import UNKNOWN, Genome
+from cislex.models import load_model
+from cislex.training import Optimisation, fit, to_onehot, train_model
+from cislex.training_data import Windows, WindowSettings, draw_windows, match_gc
+from cislex.training_inputs import nearest_distance, read_blacklist, read_positions, split_chromosomes
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[1]
+MOTIFS = {"a": "TTACCCGTAACC", "b": "GATCACGTGATT"}
+CHROMOSOMES = {"chrI": 90000, "chrII": 20000, "chrIII": 20000, "chrIV": 3000}
+SETTINGS = WindowSettings(input_length=80, jitter=10, positive_distance=30, min_negative_distance=120)
+FAST = Optimisation(epochs=20, batch_size=32, learning_rate=0.02)
+
+
+@pytest.fixture(scope="module")
+def genome_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A genome whose peaks (every 500 bp, tasks in turn) hold their task's motif; chrIV has no peak."""
+    folder = tmp_path_factory.mktemp("genome")
+    rng = np.random.default_rng(0)
+    peaks: dict[str, list[str]] = {"a": [], "b": []}
+    with open(folder / "genome.fa", "w") as fasta:
+        for number, (chrom, length) in enumerate(CHROMOSOMES.items(), start=1):
+            letters = rng.choice(list("ACGT"), p=[0.3, 0.2, 0.2, 0.3], size=length)
+            for i, centre in enumerate(range(20, length - 10, 500) if chrom != "chrIV" else ()):
+                task = "ab"[i % 2]
+                letters[centre - 6 : centre + 6] = list(MOTIFS[task])
+                peaks[task].append(f"{number}\t{centre}\t{centre + 1}\n")
+            fasta.write(f">{chrom}\n{''.join(letters)}\n")
+    for task, lines in peaks.items():
+        (folder / f"{task}.bed").write_text("".join(lines))
+    (folder / "aliases.tsv").write_text("alias\tname\n1\tchrI\n2\tchrII\n3\tchrIII\n")
+    (folder / "blacklist.bed").write_text("1\t5000\t8000\n1\t7000\t7500\n2micron\t0\t10\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def genome(genome_files: Path) -> Genome:
+    return Genome(genome_files / "genome.fa")
+
+
+@pytest.fixture(scope="module")
+def tasks(genome_files: Path, genome: Genome) -> dict:
+    names = {"1": "chrI", "2": "chrII", "3": "chrIII"}
+    return {t: read_positions(genome_files / f"{t}.bed", genome, task=t, aliases=names) for t in "ab"}
+
+
+def run(folder: Path, out: Path, **options: object) -> pd.DataFrame:
+    settings = {
+        "windows": SETTINGS,
+        "optimisation": FAST,
+        "validation_chromosomes": ["chrII"],
+        "test_chromosomes": ["chrIII"],
+        "exclude_chromosomes": ["chrIV"],
+        "hyperparameters": {"filters": 8, "kernel": 12, "second_kernel": 3},
+        "aliases": folder / "aliases.tsv",
+        "n_bootstrap": 10,
+        **options,
+    }
+    beds = {task: folder / f"{task}.bed" for task in "ab"}
+    paths = (out / "w.pt", out / "training.tsv", out / "evaluation.tsv")
+    train_model(folder / "genome.fa", beds, *paths, **settings)
+    return pd.read_csv(paths[2], sep="\t")
+
+
+def test_windows_keep_their_promises(genome: Genome, tasks: dict, genome_files: Path) -> None:
+    avoid = read_blacklist(genome_files / "blacklist.bed", aliases={"1": "chrI"})
+    chosen = ["chrI", "chrII"]
+    windows = draw_windows(
+        genome, tasks, chosen, SETTINGS, split="train", blacklist=avoid, rng=np.random.default_rng(0)
+    )
+    positive = windows.labels.any(axis=(1, 2))
+    assert (~positive).sum() == 2 * positive.sum()
+    assert set(windows.chrom) == set(chosen)
+    assert len(set(zip(windows.chrom, windows.centre, strict=True))) == len(windows)
+    peaks = {c: np.unique(np.concatenate([p[c] for p in tasks.values()])) for c in chosen}
+    for chrom, centre, is_positive, codes in zip(
+        windows.chrom, windows.centre, positive, windows.codes, strict=True
+    ):
+        start = centre - SETTINGS.left
+        assert np.array_equal(codes, genome.codes(chrom, start, start + SETTINGS.wide))
+        blocked = chrom == "chrI" and start < 8000 and start + SETTINGS.wide > 5000
+        if is_positive:
+            assert centre in peaks[chrom]
+            assert not (chrom == "chrI" and 5000 <= centre < 8000)
+        else:
+            assert np.abs(peaks[chrom] - centre).min() >= SETTINGS.min_negative_distance
+            assert not blocked
+
+
+def test_labels_follow_the_shift() -> None:
+    settings = WindowSettings(20, jitter=5, positive_distance=3, min_negative_distance=9)
+    labels = np.zeros((1, 11, 1), dtype=np.uint8)
+    labels[0, 2:9] = 1
+    windows = Windows(
+        np.array(["c"], dtype=object),
+        np.array([100]),
+        np.arange(settings.wide, dtype=np.uint8)[None] % 4,
+        labels,
+        ("a",),
+        20,
+    )
+    rows = np.zeros(11, dtype=np.int64)
+    codes, truth = windows.crop(rows, np.arange(-5, 6), np.zeros(11, dtype=bool))
+    assert codes.shape == (11, 20)
+    assert np.array_equal(codes[0], windows.codes[0, :20])
+    assert np.array_equal(codes[10], windows.codes[0, 10:])
+    assert np.array_equal(truth[:, 0], [0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0])
+
+
+def test_labels_are_the_distance_to_the_nearest_peak(genome: Genome) -> None:
+    tasks = {"a": {"chrI": np.array([1000, 1012])}, "b": {"chrI": np.array([1025])}}
+    settings = dataclasses.replace(SETTINGS, positive_distance=8, min_negative_distance=200)
+    windows = draw_windows(genome, tasks, ["chrI"], settings, split="train", rng=np.random.default_rng(0))
+    shifts = np.arange(-settings.jitter, settings.jitter + 1)
+    for centre, labels in zip(windows.centre, windows.labels, strict=True):
+        for i, positions in enumerate(tasks.values()):
+            distance = np.abs(centre + shifts[:, None] - positions["chrI"]).min(axis=1)
+            assert np.array_equal(labels[:, i], distance <= 8)
+
+
+def test_flipping_is_the_reverse_complement() -> None:
+    codes = np.array([[0, 1, 2, 3, 4, 0]], dtype=np.uint8)
+    windows = Windows(
+        np.array(["c"], dtype=object), np.array([3]), codes, np.ones((1, 1, 1), np.uint8), ("a",), 6
+    )
+    flipped, _ = windows.crop(np.array([0]), np.array([0]), np.array([True]))
+    assert flipped.tolist() == [[3, UNKNOWN, 0, 1, 2, 3]]
+    onehot = to_onehot(flipped, torch.device("cpu"))
+    assert onehot.shape == (1, 4, 6)
+    assert onehot[0].sum(dim=0).tolist() == [1, 0, 1, 1, 1, 1]
+
+
+@given(
+    st.lists(st.integers(0, 1000), max_size=8, unique=True).map(sorted),
+    st.lists(st.integers(-50, 1050), min_size=1, max_size=8),
+)
+def test_nearest_distance_equals_its_definition(positions: list[int], centres: list[int]) -> None:
+    found = nearest_distance(np.array(centres, dtype=np.int64), np.array(positions, dtype=np.int64))
+    if positions:
+        expected = np.abs(np.array(centres)[:, None] - np.array(positions)).min(axis=1)
+        assert np.array_equal(found, expected)
+    else:
+        assert (found > 1 << 30).all()
+
+
+def test_negatives_match_the_gc_content_of_positives() -> None:
+    rng = np.random.default_rng(0)
+    positive, candidate = rng.normal(0.55, 0.03, 200), rng.normal(0.4, 0.08, 20000)
+    chosen = match_gc(positive, candidate, 400, rng)
+    assert len(set(chosen.tolist())) == 400
+    assert abs(candidate[chosen].mean() - positive.mean()) < 0.005
+    assert abs(candidate[chosen].std() - positive.std()) < 0.01
+    every = match_gc(positive, candidate[:50], 50, rng)
+    assert sorted(every.tolist()) == list(range(50)), "far bins serve when the near ones are used up"
+
+
+def test_summits_and_midpoints_are_the_centres(tmp_path: Path, genome: Genome) -> None:
+    rows = [
+        ("chrI", 100, 200, ".", 0, ".", 1.0, -1, -1, 30),
+        ("chrI", 300, 400, ".", 0, ".", 1.0, -1, -1, -1),
+    ]
+    (tmp_path / "p.narrowPeak").write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    assert read_positions(tmp_path / "p.narrowPeak", genome, task="a")["chrI"].tolist() == [130, 350]
+    (tmp_path / "p.bed").write_text("chrI\t100\t201\n")
+    assert read_positions(tmp_path / "p.bed", genome, task="a")["chrI"].tolist() == [150]
+
+
+def test_a_model_learns_planted_motifs_the_same_way_twice(genome_files: Path, tmp_path: Path) -> None:
+    state = torch.get_rng_state()
+    table = run(genome_files, tmp_path / "1")
+    assert torch.equal(torch.get_rng_state(), state), "the caller's generator is as before"
+    assert table[["task", "split"]].values.tolist() == [
+        ["a", "validation"], ["b", "validation"], ["a", "test"], ["b", "test"],
+    ]  # fmt: skip
+    assert (table["auroc"] > 0.95).all()
+    assert (table["auroc_low"] <= table["auroc"]).all()
+    run(genome_files, tmp_path / "2")
+    for name in ("w.pt", "training.tsv", "evaluation.tsv"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    run(genome_files, tmp_path / "3", seed=1)
+    assert (tmp_path / "1" / "w.pt").read_bytes() != (tmp_path / "3" / "w.pt").read_bytes()
+    epochs = pd.read_csv(tmp_path / "1" / "training.tsv", sep="\t")
+    assert list(epochs.columns) == ["epoch", "train_loss", "validation_loss", "learning_rate", "kept"]
+    assert epochs.loc[epochs["kept"] == 1, "validation_loss"].tolist() == [epochs["validation_loss"].min()]
+    assert len(epochs) == FAST.epochs
+    loaded = load_model("trained", weights=tmp_path / "1" / "w.pt")
+    assert loaded.input_length == SETTINGS.input_length
+
+
+def test_patience_stops_early(genome: Genome, tasks: dict) -> None:
+    train, validation = (
+        draw_windows(genome, tasks, [chrom], SETTINGS, split="train", rng=np.random.default_rng(0))
+        for chrom in ("chrII", "chrIII")
+    )
+    torch.manual_seed(0)
+    model = build("cnn", tasks=2, input_length=80, filters=2, kernel=5)
+    optimisation = Optimisation(epochs=40, learning_rate=1e-9, patience=2)
+    table = fit(model, train, validation, optimisation)
+    assert len(table) < 40
+    kept = table.loc[table["kept"] == 1, "epoch"].item()
+    assert len(table) == kept + 2
+
+
+def test_a_loss_that_is_not_finite_is_named(genome: Genome, tasks: dict) -> None:
+    windows = draw_windows(genome, tasks, ["chrII"], SETTINGS, split="train", rng=np.random.default_rng(0))
+    model = build("cnn", tasks=2, input_length=80, filters=2, kernel=5)
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    with pytest.raises(ModelError, match="lower learning_rate"):
+        fit(model, windows, windows, FAST)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"validation_chromosomes": []}, ConfigError, "no chromosome for validation"),
+        ({"test_chromosomes": ["chr9"]}, ConfigError, "test_chromosomes: the genome has no chr9"),
+        ({"test_chromosomes": ["chrII"]}, ConfigError, "chrII stand in more than one"),
+        ({"exclude_chromosomes": ["chrI", "chrIV"]}, ConfigError, "no chromosome for train"),
+        ({"aliases": None}, InputError, "give genome.aliases"),
+        ({"hyperparameters": {"kernels": 3}}, ConfigError, "unknown kernels"),
+        ({"architecture": "bpnet", "hyperparameters": {"profile": True}}, ConfigError, "profile must be off"),
+        (
+            {"validation_chromosomes": ["chrIV"], "exclude_chromosomes": []},
+            InputError,
+            "no peak of task a, b there",
+        ),
+        (
+            {"windows": dataclasses.replace(SETTINGS, negatives_per_positive=10000)},
+            InputError,
+            "lower negatives_per_positive",
+        ),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(
+    genome_files: Path, tmp_path: Path, options: dict, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run(genome_files, tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (lambda: WindowSettings(200, positive_distance=210), "must exceed positive_distance"),
+        (lambda: WindowSettings(0), "at least 1"),
+        (lambda: WindowSettings(10, negatives_per_positive=0), "more than 0"),
+        (lambda: Optimisation(epochs=0), "epochs is 0"),
+        (lambda: Optimisation(batch_size=1), "batch normalisation"),
+        (lambda: Optimisation(patience=0), "patience"),
+        (lambda: Optimisation(weight_decay=-1), "weight_decay"),
+    ],
+)
+def test_settings_out_of_range_are_named(settings: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        settings()  # type: ignore[operator]
+
+
+def test_splits_are_whole_chromosomes_in_the_genomes_order() -> None:
+    splits = split_chromosomes(dict.fromkeys("abcde", 10), validation=["d"], test=["b", "a"], exclude=["e"])
+    assert splits == {"train": ["c"], "validation": ["d"], "test": ["a", "b"]}
+
+
+def test_the_blacklist_is_merged(genome_files: Path) -> None:
+    found = read_blacklist(genome_files / "blacklist.bed", aliases={"1": "chrI"})["chrI"]
+    assert (found.starts.tolist(), found.ends.tolist()) == ([5000], [8000])
+    starts = np.array([0, 4990, 4990, 7999, 8000])
+    hit = found.overlap(starts, np.array([4000, 5000, 5001, 8100, 8100]))
+    assert hit.tolist() == [False, False, True, True, False]
+
+
+def test_the_script_trains_from_a_rules_job(genome_files: Path, tmp_path: Path) -> None:
+    code = f"""
+import runpy
+from types import SimpleNamespace
+class Files(dict):
+    __getattr__ = dict.__getitem__
+folder, out = {str(genome_files)!r}, {str(tmp_path)!r}
+job = SimpleNamespace(
+    scriptdir={str(ROOT / "scripts")!r}, log=[out + "/log.txt"], threads=1,
+    input=Files(fasta=folder + "/genome.fa", fai=None, gzi=None, peaks=[folder + "/a.bed", folder + "/b.bed"],
+                aliases=folder + "/aliases.tsv"),
+    output=Files(weights=out + "/w.pt", training=out + "/t.tsv", evaluation=out + "/e.tsv"),
+    params=SimpleNamespace(tasks=["a", "b"], options={{
+        "windows": {{"input_length": 80, "jitter": 10, "positive_distance": 30,
+                     "min_negative_distance": 120}},
+        "optimisation": {{"epochs": 1}}, "seed": 0,
+        "architecture": "cnn", "hyperparameters": {{"filters": 4}},
+        "validation_chromosomes": ["chrII"], "test_chromosomes": ["chrIII"]}}),
+)
+runpy.run_path({str(ROOT / "scripts" / "train_model.py")!r}, init_globals={{"snakemake": job}})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    log = tmp_path / "log.txt"
+    assert done.returncode == 0, done.stderr + (log.read_text() if log.exists() else "")
+    assert "epoch 1: loss" in log.read_text()
+    assert all((tmp_path / name).stat().st_size for name in ("w.pt", "t.tsv", "e.tsv"))
+
+
+@pytest.mark.slow
+def test_the_recipe_learns_the_yeast_factors(shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "yeast"
+    train_model(
+        folder / "sacCer3.fa.gz",
+        {name.lower(): folder / "peaks" / f"{name}.bed" for name in ("Reb1", "Abf1", "Rap1")},
+        tmp_path / "w.pt",
+        tmp_path / "training.tsv",
+        tmp_path / "evaluation.tsv",
+        windows=WindowSettings(input_length=200),
+        optimisation=Optimisation(),
+        validation_chromosomes=["chrVII"],
+        test_chromosomes=["chrIV", "chrXI"],
+        aliases=ROOT / "resources" / "sacCer3.aliases.tsv",
+        blacklist=folder / "ChExMix_Peak_Filter_List_190612.bed",
+    )
+    table = pd.read_csv(tmp_path / "evaluation.tsv", sep="\t")
+    scores = table[table["split"] == "test"].set_index("task")["auroc"]
+    assert scores["reb1"] > 0.85
+    assert scores["abf1"] > 0.88
+    assert scores["rap1"] > 0.95
