@@ -63,7 +63,7 @@ def write_attributions(path: Path, regions: pd.DataFrame, *, deltas: bool, seed:
                     "method": {
                         "name": "deep_lift_shap",
                         "rule": "rescale",
-                        "references": {"n": 20, "seed": 0},
+                        "references": {"kind": "dinucleotide_shuffle", "n": 20, "seed": 0},
                     },
                     "precision": "float32",
                     "seed": 0,

@@ -24,7 +24,8 @@ def smk(log, threads=1, wildcards=None, **groups):
     return SimpleNamespace(scriptdir=sys.argv[1], log=[log], threads=threads, wildcards=wildcards, **stub)
 
 def run(name, **groups):
-    runpy.run_path(f"{sys.argv[1]}/{name}.py", init_globals={"snakemake": smk("logs/" + name + ".log", **groups)})
+    stub = smk(f"logs/{name}.log", **groups)
+    runpy.run_path(f"{sys.argv[1]}/{name}.py", init_globals={"snakemake": stub})
 """
 
 
@@ -38,7 +39,8 @@ def test_from_simulation_to_sequences(tmp_path: Path) -> None:
         tmp_path,
         """
         index = {"fai": "index.fai", "gzi": "index.gzi"}
-        run("simulate_genome", params={"seed": 1, "options": {"chromosome_length": 20000, "peaks_per_assay": 20}},
+        size = {"chromosome_length": 20000, "peaks_per_assay": 20}
+        run("simulate_genome", params={"seed": 1, "options": size},
             output={"genome": "g.fa", "enhancer": "e.narrowPeak", "insulator": "i.narrowPeak",
                     "truth": "t.tsv", "motifs": "m.meme"})
         run("index_genome", input={"fasta": "g.fa"}, output={"chromosomes": "c.tsv", **index})

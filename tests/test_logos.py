@@ -56,6 +56,12 @@ def test_logos_are_deterministic_escaped_and_free_of_ids(tmp_path: Path) -> None
     ET.fromstring(text)
 
 
+def test_numbers_on_the_axis_do_not_cover_each_other() -> None:
+    heights = np.array([[1.0, -0.02], [0, 0], [0, 0], [0, 0]])
+    numbers = [element.text for element in ET.fromstring(logo_svg(heights)).iter(f"{SVG}text")]
+    assert numbers == ["0", "1", "1", "2"]
+
+
 def test_flat_and_empty_logos_are_drawn() -> None:
     assert letters(logo_svg(np.zeros((4, 5)))) == []
     ET.fromstring(logo_svg(np.zeros((4, 0))))

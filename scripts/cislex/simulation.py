@@ -79,7 +79,8 @@ class SimulationOptions:
             object.__setattr__(self, "decoys", self.peaks_per_assay * 3 // 2)
         slots = self.chromosomes * (self.chromosome_length // SLOT - 2)
         wanted = 2 * self.peaks_per_assay + (self.decoys or 0)
-        if self.peaks_per_assay < 1 or (self.decoys or 0) < 0 or self.jitter < 0 or not 0 <= self.gata_fraction <= 1:
+        least = min(self.peaks_per_assay - 1, self.decoys or 0, self.jitter)
+        if least < 0 or not 0 <= self.gata_fraction <= 1:
             raise ConfigError(f"simulate: counts and fractions cannot be negative, found {self}")
         if slots < wanted:
             raise ConfigError(

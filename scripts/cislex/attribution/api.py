@@ -359,7 +359,9 @@ def _nothing(x: Tensor, method: Method, targets: int, precision: str, keep_globa
         baseline=torch.zeros((0, length), dtype=dtype),
         sequences=x,
         prediction=torch.zeros(0, dtype=dtype),
-        reference_prediction=torch.zeros((0, number_of(method.references, x)), dtype=dtype) if complete else None,
+        reference_prediction=torch.zeros((0, number_of(method.references, x)), dtype=dtype)
+        if complete
+        else None,
         delta=torch.zeros((0, number_of(method.references, x)), dtype=torch.float64) if complete else None,
         products=torch.zeros((0, 4, length), dtype=dtype) if keep_global else None,
         notes={"precision": precision},

@@ -59,8 +59,8 @@ class BatchSize:
         """Take half; at one pair give up."""
         if self.pairs <= 1:
             raise ModelError(
-                "out of memory with a single example-reference pair; what to do: use a device with more memory, "
-                "or a lower precision"
+                "out of memory with a single example-reference pair; what to do: use a device with more "
+                "memory, or a lower precision"
             ) from error
         self.pairs //= 2
         self.fixed = True

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from cislex.attribution.recording import Decomposition
 
@@ -97,23 +97,23 @@ def instance_norm(
 ) -> Any:
     """Normalisation of each channel of each example."""
     if not use_input_stats:
-        return F.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+        return functional.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     return group_norm(input, input.shape[1], weight, bias, eps)
 
 
 def _spread(h: Tensor, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, list[int], bool]:
     """Variance from the several signatures of var and std: (values with axes kept, axes, keepdim)."""
-    args = list(args)
+    rest = list(args)
     dim = options.get("dim")
     correction = options.get("correction")
     unbiased = options.get("unbiased")
-    if args and isinstance(args[0], bool):
-        unbiased = args.pop(0)
-    elif args:
-        dim = args.pop(0)
-        if args:
-            unbiased = args.pop(0)
-    keepdim = bool(options.get("keepdim", args.pop(0) if args else False))
+    if rest and isinstance(rest[0], bool):
+        unbiased = rest.pop(0)
+    elif rest:
+        dim = rest.pop(0)
+        if rest:
+            unbiased = rest.pop(0)
+    keepdim = bool(options.get("keepdim", rest.pop(0) if rest else False))
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     dims = _axes(h, dim)
@@ -264,7 +264,7 @@ def multi_head_attention(
     for source, weight, bias in zip((query, key, value), projections, biases, strict=True):
         assert weight is not None
         length, rows = source.shape[:2]
-        projected = F.linear(source, weight, bias)
+        projected = functional.linear(source, weight, bias)
         heads.append(projected.reshape(length, rows, num_heads, -1).permute(1, 2, 0, 3))
     q, k, v = heads
     scores = torch.matmul(q * (1 / math.sqrt(q.shape[-1])), k.transpose(-2, -1))
@@ -275,7 +275,7 @@ def multi_head_attention(
         scores = scores.masked_fill(attn_mask, float("-inf")) if blocked else scores + attn_mask
     weights = torch.softmax(scores, -1)
     mixed = torch.matmul(weights, v).permute(2, 0, 1, 3).flatten(2)
-    output = F.linear(mixed, out_proj_weight, out_proj_bias)
+    output = functional.linear(mixed, out_proj_weight, out_proj_bias)
     if not need_weights:
         return output, None
     return output, weights.mean(1) if average_attn_weights else weights

@@ -49,7 +49,8 @@ class _Engine:
             values = [None if _pair(target) else target(output) for target in targets]
         with torch.no_grad():
             predictions = [
-                target(output) if value is None else value for target, value in zip(targets, values, strict=True)
+                target(output) if value is None else value
+                for target, value in zip(targets, values, strict=True)
             ]
         return recorder.records, output, torch.stack(predictions)
 
@@ -178,7 +179,7 @@ def _add(
                 value = target(output)
         if f_r.shape != (n * r,):
             raise ModelError(
-                f"target: found shape {tuple(f_r.shape)} for {n * r} sequences, expected ({n * r},): one number each"
+                f"target: found shape {tuple(f_r.shape)} for {n * r} sequences, expected one number each"
             )
         if f_r.requires_grad:
             more = t + 1 < len(targets)
@@ -212,7 +213,9 @@ def _regroup(result: BatchResult, n: int, r: int) -> BatchResult:
     def grouped(values: Tensor) -> Tensor:
         return values.reshape(values.shape[0], n, r, *values.shape[2:])
 
-    assert result.reference_prediction is not None and result.delta is not None and result.products is not None
+    assert result.reference_prediction is not None
+    assert result.delta is not None
+    assert result.products is not None
     return BatchResult(
         multipliers=grouped(result.multipliers).mean(2),
         baseline=grouped(result.baseline).mean(2),

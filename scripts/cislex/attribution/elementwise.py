@@ -131,9 +131,7 @@ def quotient_or_midpoint(
     return torch.where(near, (derivative or pair.derivative)(middle), slope)
 
 
-def _smooth(
-    derivative: Callable[[Tensor], Tensor] | None = None, *, kinks: tuple[float, ...] = ()
-) -> Slope:
+def _smooth(derivative: Callable[[Tensor], Tensor] | None = None, *, kinks: tuple[float, ...] = ()) -> Slope:
     return lambda pair: quotient_or_midpoint(pair, derivative, kinks=kinks)
 
 
@@ -195,13 +193,38 @@ def _hardswish(pair: Elementwise) -> Tensor:
     return torch.where(distance == 0, at.expand_as(distance), total / distance)
 
 
-def _sigmoid_prime(h: Tensor) -> Tensor:
-    value = torch.sigmoid(h)
-    return value.mul_(1 - value)
+def _apart(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The larger and the smaller of both, and φ(d) = (1 − e⁻ᵈ)/d of their distance d, which is 1 at 0."""
+    high, low = torch.maximum(a, b), torch.minimum(a, b)
+    distance = (high - low).clamp_min_(torch.finfo(a.dtype).tiny).neg_()
+    return high, low, torch.expm1(distance).div_(distance)
 
 
-def _tanh_prime(h: Tensor) -> Tensor:
-    return torch.tanh(h).square_().neg_().add_(1)
+def sigmoid_slope(a: Tensor, b: Tensor) -> Tensor:
+    """σ(high)·σ(−low)·φ(high − low): exact also where both are saturated and the quotient is all rounding."""
+    high, low, phi = _apart(a, b)
+    return phi.mul_(torch.sigmoid_(high)).mul_(torch.sigmoid_(low.neg_()))
+
+
+def exp_slope(a: Tensor, b: Tensor) -> Tensor:
+    """e^high·φ(high − low)."""
+    high, _, phi = _apart(a, b)
+    return phi.mul_(high.exp_())
+
+
+def _sigmoid(pair: Elementwise) -> Tensor:
+    return sigmoid_slope(pair.a, pair.b)
+
+
+def _tanh(pair: Elementwise) -> Tensor:
+    return sigmoid_slope(2 * pair.a, 2 * pair.b).mul_(4)
+
+
+def _sine(pair: Elementwise) -> Tensor:
+    """sin a − sin b = 2 cos(m) sin(d/2); cos a − cos b = −2 sin(m) sin(d/2)."""
+    half = (pair.a - pair.b) / (2 * math.pi)
+    middle = (pair.a + pair.b) / 2
+    return torch.sinc(half) * (torch.cos(middle) if pair.call.name == "sin" else -torch.sin(middle))
 
 
 def _softplus(pair: Elementwise) -> Tensor:
@@ -210,7 +233,21 @@ def _softplus(pair: Elementwise) -> Tensor:
 
 
 def _elu(pair: Elementwise) -> Tensor:
-    return quotient_or_midpoint(pair, kinks=(0.0,))
+    """ELU, CELU and SELU: linear above zero, exponential below; across zero the quotient cancels nothing."""
+    name = pair.call.name
+    alpha = float(pair.call.argument(1, "alpha", 1.0))
+    scale = 1.0 if name != "elu" else float(pair.call.argument(2, "scale", 1.0))
+    rate = 1.0 if name != "elu" else float(pair.call.argument(3, "input_scale", 1.0))
+    if name == "selu":
+        alpha, scale = 1.6732632423543772, 1.0507009873554805
+    elif name == "celu":
+        rate = 1 / alpha
+    a, b = pair.a, pair.b
+    fa, fb = pair.values
+    below = exp_slope((a * rate).clamp_max(0), (b * rate).clamp_max(0)).mul_(alpha * rate * scale)
+    quotient = (fa - fb).div_(a - b)
+    slope = torch.where((a < 0) == (b < 0), below, quotient)
+    return torch.where((a >= 0) & (b >= 0), scale, slope)
 
 
 def _gelu_prime(pair: Elementwise, h: Tensor) -> Tensor:
@@ -228,7 +265,7 @@ def _silu_prime(h: Tensor) -> Tensor:
 
 
 def _exp(pair: Elementwise) -> Tensor:
-    return quotient_or_midpoint(pair, torch.exp)
+    return exp_slope(pair.a, pair.b)
 
 
 def _log(pair: Elementwise) -> Tensor:
@@ -304,10 +341,10 @@ SLOPES: dict[str, Slope] = {
     "softshrink": _softshrink,
     "hardshrink": _quotient,
     "threshold": _quotient,
-    "sigmoid": _smooth(_sigmoid_prime),
-    "tanh": _smooth(_tanh_prime),
+    "sigmoid": _sigmoid,
+    "tanh": _tanh,
     "exp": _exp,
-    "expm1": _smooth(torch.exp),
+    "expm1": _exp,
     "exp2": _smooth(),
     "rpow": _smooth(),
     "gelu": _gelu,
@@ -320,8 +357,8 @@ SLOPES: dict[str, Slope] = {
     "log_sigmoid": _smooth(lambda h: torch.sigmoid(-h)),
     "mish": _smooth(),
     "tanhshrink": _smooth(lambda h: torch.tanh(h).square_()),
-    "sin": _smooth(torch.cos),
-    "cos": _smooth(lambda h: torch.sin(h).neg_()),
+    "sin": _sine,
+    "cos": _sine,
     "tan": _smooth(),
     "sinh": _smooth(torch.cosh),
     "cosh": _smooth(torch.sinh),

@@ -78,7 +78,7 @@ def gradients(values: Sequence[Tensor], leaf: Tensor) -> Iterator[Tensor]:
             )
         if gradient is None:
             raise ModelError(
-                f"target {t}: its value has no gradient with respect to the sequence; expected a differentiable "
+                f"target {t} has no gradient with respect to the sequence; expected a differentiable "
                 "model (is there a detach, argmax or no_grad inside?); ISM works without gradients"
             )
         yield gradient

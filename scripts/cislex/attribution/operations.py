@@ -24,48 +24,54 @@ class Kind(enum.Enum):
     NONLINEAR = "nonlinear"
 
 
-_LINEAR = """
-add sub subtract rsub neg negative positive mean sum nansum cat concat concatenate stack hstack vstack dstack
-view view_as reshape reshape_as permute transpose t swapaxes swapdims movedim moveaxis flatten unflatten
-ravel squeeze unsqueeze getitem narrow select slice split split_with_sizes chunk tensor_split unbind unsafe_split
-unsafe_chunk expand expand_as broadcast_to broadcast_tensors repeat repeat_interleave tile roll flip fliplr flipud rot90
-contiguous clone to float double half bfloat16 type type_as cuda cpu to_copy lift_fresh lift_fresh_copy alias
-cumsum diff avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
-upsample interpolate upsample_nearest1d upsample_nearest2d upsample_linear1d upsample_bilinear2d pad constant_pad_nd
-reflection_pad1d replication_pad1d zero_pad2d dropout dropout1d dropout2d dropout3d alpha_dropout
-feature_dropout feature_alpha_dropout native_dropout batch_norm native_batch_norm_legit_no_training
-index_select gather take_along_dim masked_fill masked_select take index scatter scatter_add index_add index_copy index_fill
-tril triu diagonal diag diag_embed trace fold unfold unfold_copy im2col col2im pixel_shuffle pixel_unshuffle channel_shuffle
-where copy zero fill setitem unsafe_view as_strided detach_copy adaptive_avg_pool as_subclass squeeze_copy
-upsample_nearest upsample_bilinear rename refine_names align_to
-dim size stride storage_offset numel nelement ndimension is_contiguous is_floating_point is_complex is_signed
-is_sparse is_inference element_size get_device data_ptr storage untyped_storage is_same_size is_pinned is_set_to
-len iter repr str format hash dir set_ requires_grad_ retain_grad register_hook register_post_accumulate_grad_hook
-sym_size sym_stride sym_numel sym_constrain_range sym_constrain_range_for_size assert_tensor_metadata assert_async
-get_default_dtype result_type promote_types can_cast broadcast_shapes is_tensor is_storage is_nonzero_shape
-zeros_like ones_like full_like empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty
-new_tensor empty zeros ones full arange linspace eye tensor as_tensor scalar_tensor rand randn randint randperm
-empty_strided from_numpy is_grad_enabled set_grad_enabled get_rng_state isnan isinf isfinite isneginf isposinf
-""".split()
+def _words(text: str) -> list[str]:
+    return text.split()
 
-_MULTILINEAR = """
+
+_LINEAR = _words("""
+add sub subtract rsub neg negative positive mean sum nansum cat concat concatenate stack hstack vstack
+dstack view view_as reshape reshape_as permute transpose t swapaxes swapdims movedim moveaxis flatten
+unflatten ravel squeeze unsqueeze getitem narrow select slice split split_with_sizes chunk tensor_split
+unbind unsafe_split unsafe_chunk expand expand_as broadcast_to broadcast_tensors repeat repeat_interleave
+tile roll flip fliplr flipud rot90 contiguous clone to float double half bfloat16 type type_as cuda cpu
+to_copy lift_fresh lift_fresh_copy alias cumsum diff avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
+adaptive_avg_pool2d adaptive_avg_pool3d upsample interpolate upsample_nearest1d upsample_nearest2d
+upsample_linear1d upsample_bilinear2d pad constant_pad_nd reflection_pad1d replication_pad1d zero_pad2d
+dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout native_dropout
+batch_norm native_batch_norm_legit_no_training index_select gather take_along_dim masked_fill masked_select
+take index scatter scatter_add index_add index_copy index_fill tril triu diagonal diag diag_embed trace fold
+unfold unfold_copy im2col col2im pixel_shuffle pixel_unshuffle channel_shuffle where copy zero fill setitem
+unsafe_view as_strided detach_copy adaptive_avg_pool as_subclass squeeze_copy upsample_nearest
+upsample_bilinear rename refine_names align_to dim size stride storage_offset numel nelement ndimension
+is_contiguous is_floating_point is_complex is_signed is_sparse is_inference element_size get_device data_ptr
+storage untyped_storage is_same_size is_pinned is_set_to len iter repr str format hash dir set_
+requires_grad_ retain_grad register_hook register_post_accumulate_grad_hook sym_size sym_stride sym_numel
+sym_constrain_range sym_constrain_range_for_size assert_tensor_metadata assert_async get_default_dtype
+result_type promote_types can_cast broadcast_shapes is_tensor is_storage is_nonzero_shape zeros_like
+ones_like full_like empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty
+new_tensor empty zeros ones full arange linspace eye tensor as_tensor scalar_tensor rand randn randint
+randperm empty_strided from_numpy is_grad_enabled set_grad_enabled get_rng_state isnan isinf isfinite
+isneginf isposinf
+""")
+
+_MULTILINEAR = _words("""
 mul multiply matmul mm bmm mv dot inner outer vdot linear conv1d conv2d conv3d convolution conv_transpose1d
 conv_transpose2d conv_transpose3d addmm baddbmm addbmm addmv addr addcmul einsum tensordot kron bilinear
 chain_matmul multi_dot conv_tbc lerp rmatmul
-""".split()
+""")
 
-_BRANCH = """
-gt lt ge le eq ne greater less greater_equal less_equal equal not_equal allclose isclose
-argmax argmin argsort argwhere nonzero item bool int_value tolist numpy detach data is_nonzero count_nonzero
-index_value long int short char byte any all logical_and logical_or logical_not logical_xor signbit bucketize
-searchsorted unique unique_consecutive sign round floor ceil trunc fix heaviside topk_indices array
-and or xor invert float_value complex_value contains
-""".split()
+_BRANCH = _words("""
+gt lt ge le eq ne greater less greater_equal less_equal equal not_equal allclose isclose argmax argmin
+argsort argwhere nonzero item bool int_value tolist numpy detach data is_nonzero count_nonzero index_value
+long int short char byte any all logical_and logical_or logical_not logical_xor signbit bucketize
+searchsorted unique unique_consecutive sign round floor ceil trunc fix heaviside topk_indices array and or
+xor invert float_value complex_value contains
+""")
 
 _KINDS: dict[str, Kind] = (
-    {name: Kind.LINEAR for name in _LINEAR}
-    | {name: Kind.MULTILINEAR for name in _MULTILINEAR}
-    | {name: Kind.BRANCH for name in _BRANCH}
+    dict.fromkeys(_LINEAR, Kind.LINEAR)
+    | dict.fromkeys(_MULTILINEAR, Kind.MULTILINEAR)
+    | dict.fromkeys(_BRANCH, Kind.BRANCH)
 )
 
 #: Python protocol methods whose stripped name would collide with another operation.

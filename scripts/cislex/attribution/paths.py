@@ -41,7 +41,8 @@ class _Integrator:
         self.points = points
         self.references = [call.tensors[i].detach() for i in active]
         self.examples = [
-            pairing.expand(record.tensors[i], tensor) for i, tensor in zip(active, self.references, strict=True)
+            pairing.expand(record.tensors[i], tensor)
+            for i, tensor in zip(active, self.references, strict=True)
         ]
         self.constants = [tensor.detach() for tensor in call.tensors]
         self.pairing = pairing

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
+from torch.nn import functional
 
 from cislex.attribution.operations import Call
 from cislex.attribution.pairing import Pairing
@@ -25,7 +25,11 @@ class _Route(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, h: Tensor, output: list[Tensor], places: tuple[Tensor, Tensor], weights: tuple[Tensor, Tensor]
+        ctx: Any,
+        h: Tensor,
+        output: list[Tensor],
+        places: tuple[Tensor, Tensor],
+        weights: tuple[Tensor, Tensor],
     ) -> Tensor:
         ctx.shape = h.shape
         ctx.save_for_backward(*places, *weights)
@@ -69,10 +73,10 @@ def max_pool(call: Call, record: Record, pairing: Pairing, active: list[int]) ->
 
 
 def _pool_with_indices(call: Call, h: Tensor, dims: int) -> tuple[Tensor, Tensor]:
+    name = f"adaptive_max_pool{dims}d" if call.name.startswith("adaptive") else f"max_pool{dims}d"
+    function = getattr(functional, name)
     if call.name.startswith("adaptive"):
-        function = (F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d)[dims - 1]
         return function(h, call.argument(1, "output_size"), return_indices=True)
-    function = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[dims - 1]
     return function(
         h,
         call.argument(1, "kernel_size"),

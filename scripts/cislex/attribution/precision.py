@@ -71,7 +71,7 @@ def unwrap(model: Any) -> nn.Module:
 
 
 def has_script(model: nn.Module) -> str | None:
-    """Name of the first TorchScript module inside, whose operations cannot be seen; None where there is none."""
+    """Name of the first TorchScript module inside, whose operations cannot be seen, or None."""
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             return name or "(the model itself)"
@@ -87,7 +87,9 @@ def choose_device(model: nn.Module, device: str | torch.device | None) -> torch.
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = torch.device(device)
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device: {device!r} was asked for, but torch sees no CUDA device; use device='cpu'")
+        raise ConfigError(
+            f"device: {device!r} was asked for, but torch sees no CUDA device; use device='cpu'"
+        )
     return chosen
 
 

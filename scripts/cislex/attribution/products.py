@@ -51,9 +51,7 @@ def multiply(call: Call, record: Record, pairing: Pairing, active: list[int]) ->
     a, b = call.tensors
 
     def compute() -> tuple[Tensor, list[Tensor]]:
-        first, second = (
-            middle(record.tensors[i], tensor, pairing) for i, tensor in enumerate(call.tensors)
-        )
+        first, second = (middle(record.tensors[i], tensor, pairing) for i, tensor in enumerate(call.tensors))
         return call.run(call.tensors), [second, first]
 
     return _Weigh.apply(compute, a, b)
@@ -61,7 +59,9 @@ def multiply(call: Call, record: Record, pairing: Pairing, active: list[int]) ->
 
 class _Matmul(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, compute: Callable[[], tuple[Tensor, Tensor, Tensor]], a: Tensor, b: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, compute: Callable[[], tuple[Tensor, Tensor, Tensor]], a: Tensor, b: Tensor
+    ) -> Tensor:
         output, first, second = compute()
         ctx.save_for_backward(first, second)
         return output
@@ -81,9 +81,7 @@ def matmul(call: Call, record: Record, pairing: Pairing, active: list[int]) -> A
         return multilinear(call, record, pairing, active)
 
     def compute() -> tuple[Tensor, Tensor, Tensor]:
-        first, second = (
-            middle(record.tensors[i], tensor, pairing) for i, tensor in enumerate(call.tensors)
-        )
+        first, second = (middle(record.tensors[i], tensor, pairing) for i, tensor in enumerate(call.tensors))
         return call.run(call.tensors), first, second
 
     return _Matmul.apply(compute, *call.tensors)
@@ -128,9 +126,7 @@ def maximum(sign: float) -> Rule:
     def rule(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
         def compute() -> tuple[Tensor, list[Tensor]]:
             r = call.tensors
-            x = [
-                pairing.expand(record.tensors[i], r[i]) if i in active else r[i] for i in range(len(r))
-            ]
+            x = [pairing.expand(record.tensors[i], r[i]) if i in active else r[i] for i in range(len(r))]
             slope = relu_slope(x[0] - x[1], r[0] - r[1])
             weights = (slope, 1 - slope) if sign > 0 else (1 - slope, slope)
             return call.run(r), [weights[i] for i in active]

@@ -19,7 +19,6 @@ from cislex.attribution.operations import Call, Kind, canonical, kind_of, tensor
 from cislex.attribution.pairing import Pairing
 from cislex.errors import ModelError, UnsupportedOperationError
 
-
 #: Linear in evaluation mode only.
 _GUARDED = frozenset(
     ("batch_norm", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
@@ -102,13 +101,12 @@ class _Mode(TorchFunctionMode):
                     "normalises with the statistics of the batch, so that examples depend on one another",
                     "use running statistics (track_running_stats=True, model.eval())",
                 )
-        elif call.argument(2, "training", call.argument(2, "train", "dropout" in call.name)) is True:
-            if call.argument(1, "p", 0.5) != 0:
-                self.fail(
-                    call,
-                    "random: dropout is active although the model is in evaluation mode",
-                    "pass training=self.training to the functional dropout",
-                )
+        elif call.argument(2, "training", call.argument(2, "train", True)) and call.argument(1, "p", 0.5):
+            self.fail(
+                call,
+                "random: dropout is active although the model is in evaluation mode",
+                "pass training=self.training to the functional dropout",
+            )
 
     def handle(self, call: Call, kind: Kind) -> Any:
         raise NotImplementedError
@@ -195,7 +193,7 @@ class Replayer(_Mode):
         if not torch.is_grad_enabled():
             self.fail(
                 call,
-                "runs with gradients switched off (torch.no_grad, inference_mode or a custom autograd.Function)",
+                "runs without gradients (torch.no_grad, inference_mode or a custom autograd.Function)",
                 "remove that context for attribution, or express the function in ordinary operations",
             )
         rule = self.rules.get(call.name)
@@ -241,7 +239,7 @@ class Replayer(_Mode):
             if output != record.output:
                 self.fail(
                     call,
-                    f"a decision on activations: {record.output!r} for the example, {output!r} for the reference",
+                    f"a decision on activations: {record.output!r} for the example, {output!r} else",
                     "replace the data-dependent branch",
                 )
             return output
@@ -263,7 +261,7 @@ class Replayer(_Mode):
                     call,
                     f"uses a value that {source} computed from activations, which carries no attribution and "
                     "differs between example and reference",
-                    "express it in differentiable operations (for example clamp, relu or maximum in place of a "
+                    "express it in differentiable operations (such as clamp or maximum in place of a "
                     "comparison), or remove detach",
                 )
 

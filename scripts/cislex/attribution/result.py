@@ -102,7 +102,7 @@ class Attribution:
         """Mean over references of (x − r)·m per channel, (N, 4, L): plain DeepLIFT contributions."""
         if self.products is None:
             raise ConfigError(
-                "global_ needs the mean of r·m per channel, which was not kept; attribute with keep_global=True"
+                "global_ needs the mean of r·m per channel, not kept here; attribute with keep_global=True"
             )
         return self._x * self.multipliers - self.products
 

@@ -9,19 +9,25 @@ from cislex.attribution import elementwise, paths, pooling, products
 from cislex.attribution.recording import Rule
 from cislex.errors import ConfigError
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 #: Differentiable operations whose Jacobian is averaged along the line, with as many points as needed.
-_INTEGRATED = """
-softmax log_softmax logsumexp logaddexp logaddexp2 lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell
-rnn_relu_cell prod cumprod atan2 hypot xlogy special_xlogy addcdiv pow logcumsumexp cdist pairwise_distance
-dist det
-""".split()
+_INTEGRATED = _words("""
+softmax log_softmax logsumexp logaddexp logaddexp2 lstm gru rnn_tanh rnn_relu lstm_cell gru_cell
+rnn_tanh_cell rnn_relu_cell prod cumprod atan2 hypot xlogy special_xlogy addcdiv pow logcumsumexp cdist
+pairwise_distance dist det
+""")
 
 _POOLS = [f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)]
 
-_PRODUCTS = """
-linear conv1d conv2d conv3d convolution conv_transpose1d conv_transpose2d conv_transpose3d addmm baddbmm addbmm addmv
-addr addcmul einsum tensordot kron bilinear mv dot inner outer vdot chain_matmul multi_dot conv_tbc lerp rmatmul
-""".split()
+_PRODUCTS = _words("""
+linear conv1d conv2d conv3d convolution conv_transpose1d conv_transpose2d conv_transpose3d addmm baddbmm
+addbmm addmv addr addcmul einsum tensordot kron bilinear mv dot inner outer vdot chain_matmul multi_dot
+conv_tbc lerp rmatmul
+""")
 
 
 def _power(slope: Rule) -> Rule:
@@ -39,11 +45,11 @@ def builtin() -> dict[str, Rule]:
     """All rules of Rescale by canonical name."""
     rules: dict[str, Rule] = {name: paths.integrate() for name in _INTEGRATED}
     rules |= {name: elementwise.elementwise(slope) for name, slope in elementwise.SLOPES.items()}
-    rules |= {name: pooling.max_pool for name in _POOLS}
-    rules |= {name: paths.multilinear for name in _PRODUCTS}
-    rules |= {name: products.matmul for name in ("matmul", "bmm", "mm")}
-    rules |= {name: products.multiply for name in ("mul", "multiply")}
-    rules |= {name: products.divide for name in ("div", "rdiv")}
+    rules |= dict.fromkeys(_POOLS, pooling.max_pool)
+    rules |= dict.fromkeys(_PRODUCTS, paths.multilinear)
+    rules |= dict.fromkeys(("matmul", "bmm", "mm"), products.matmul)
+    rules |= dict.fromkeys(("mul", "multiply"), products.multiply)
+    rules |= dict.fromkeys(("div", "rdiv"), products.divide)
     rules |= {"maximum": products.maximum(1.0), "minimum": products.maximum(-1.0)}
     rules |= {"fmax": products.maximum(1.0), "fmin": products.maximum(-1.0)}
     rules |= {"max": pooling.extremum(1.0), "amax": pooling.extremum(1.0)}
@@ -52,7 +58,9 @@ def builtin() -> dict[str, Rule]:
     return rules
 
 
-def user_rules(given: Mapping[str, str | Callable[..., Any]] | None) -> tuple[dict[str, Rule], frozenset[str]]:
+def user_rules(
+    given: Mapping[str, str | Callable[..., Any]] | None,
+) -> tuple[dict[str, Rule], frozenset[str]]:
     """Rules of the user's by operation name, and the operations that the user declares linear."""
     rules: dict[str, Rule] = {}
     linear = set()

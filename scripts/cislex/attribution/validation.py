@@ -28,14 +28,18 @@ def check_sequences(sequences: Any) -> Tensor:
     try:
         x = sequences.detach() if isinstance(sequences, Tensor) else torch.as_tensor(np.asarray(sequences))
     except (TypeError, ValueError) as error:
-        raise InputError(f"sequences: found {type(sequences).__name__}, expected an array (N, 4, L)") from error
+        raise InputError(
+            f"sequences: found {type(sequences).__name__}, expected an array (N, 4, L)"
+        ) from error
     if x.dim() != 3:
         raise InputError(
             f"sequences: found shape {tuple(x.shape)}, expected (N, 4, L), one-hot, channels A C G T"
             + ("; for one sequence add an axis: sequences[None]" if x.dim() == 2 else "")
         )
     if x.shape[1] != 4:
-        hint = "; looks like (N, L, 4): transpose with sequences.transpose(0, 2, 1)" if x.shape[2] == 4 else ""
+        hint = (
+            "; looks like (N, L, 4): transpose with sequences.transpose(0, 2, 1)" if x.shape[2] == 4 else ""
+        )
         raise InputError(f"sequences: found shape {tuple(x.shape)}, expected (N, 4, L){hint}")
     if x.shape[2] == 0:
         raise InputError("sequences: found length 0")
@@ -60,8 +64,8 @@ def _check_block(part: Tensor, start: int) -> None:
         example, position = (int(i) for i in bad.nonzero()[0])
         column = [round(float(value), 6) for value in part[example, :, position]]
         raise InputError(
-            f"sequences: not one-hot at {_places(bad, start)}: the first column is {column}; expected one 1 per "
-            "column, or all 0 for an unknown base"
+            f"sequences: not one-hot at {_places(bad, start)}: the first column is {column}; expected one 1 "
+            "per column, or all 0 for an unknown base"
         )
     bad = part.to(torch.uint8).sum(1) > 1
     if bad.any():
@@ -101,9 +105,7 @@ def check_extra(extra: Any, n: int) -> tuple[Tensor, ...]:
     return found
 
 
-def probe(
-    model: torch.nn.Module, x: Tensor, extra: Sequence[Tensor], targets: Sequence[Target]
-) -> None:
+def probe(model: torch.nn.Module, x: Tensor, extra: Sequence[Tensor], targets: Sequence[Target]) -> None:
     """Run one sequence (twice, so that models that squeeze keep their rows) and check what comes out.
 
     Raises
@@ -133,7 +135,7 @@ def check_values(values: Any, n: int, target: object) -> None:
     if not isinstance(values, Tensor) or tuple(values.shape) != (n,):
         found = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         raise ModelError(
-            f"target {target}: found {found} for {n} sequences, expected one number per sequence, shape ({n},)"
+            f"target {target}: found {found} for {n} sequences, expected one number each, shape ({n},)"
         )
     bad = (~torch.isfinite(values)).nonzero().flatten().tolist()
     if bad:

@@ -226,12 +226,15 @@ def method_line(attributes: Mapping[str, Any]) -> str:
     method = attributes.get("method")
     parts = []
     if isinstance(method, Mapping):
-        references = method.get("references")
-        parts.append(str(method.get("name", "")))
-        parts.append(f"rule {method['rule']}" if "rule" in method and references else "")
-        if isinstance(references, Mapping):
+        name, references = str(method.get("name", "")), method.get("references")
+        parts.append(name)
+        # The config fills in every key: only those that the method uses are told.
+        if name == "deep_lift_shap" and "rule" in method:
+            parts.append(f"rule {method['rule']}")
+        if name in ("deep_lift_shap", "integrated_gradients") and isinstance(references, Mapping):
             kind = str(references.get("kind", "references")).replace("_", " ")
-            parts.append(f"{references.get('n', '?')} references per region ({kind})")
+            shuffled = "shuffle" in kind
+            parts.append(f"{references.get('n', '?')} references per region ({kind})" if shuffled else kind)
     elif method:
         parts.append(str(method))
     if attributes.get("precision"):
