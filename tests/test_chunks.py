@@ -208,4 +208,7 @@ def test_a_failing_job_leaves_no_chunk(workspace: dict[str, Any], tmp_path: Path
     with pytest.raises(ConfigError, match="chunk is 4; expected 0 to 1"):
         ChunkJob(chunk=4, chunks=2, fold="f", targets=TARGETS, method=METHOD).bounds(10)
     with pytest.raises(InputError, match="no such file"):
-        attribute_chunk(tmp_path / "no.h5", "w", tmp_path / "c.h5", job, loader="factory", module="m.py:f")
+        attribute_chunk(
+            tmp_path / "no.h5", workspace["weights"]["fold_0"], tmp_path / "c.h5", job, loader="factory",
+            module=f"{workspace['folder'] / 'model.py'}:build",
+        )  # fmt: skip

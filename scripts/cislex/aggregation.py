@@ -186,7 +186,7 @@ def _report_failures(
 ) -> None:
     worst = np.flatnonzero(failed)[np.argsort(-errors[failed])]
     named = offenders(
-        f"{row.name or ''} {row.chrom}:{row.start}-{row.end} ({errors[i]:.2g})".strip()
+        f"{row.name!s} {row.chrom!s}:{row.start}-{row.end} ({errors[i]:.2g})".strip()
         for i, row in zip(worst, regions.iloc[worst].itertuples(index=False), strict=True)
     )
     message = (

@@ -219,7 +219,11 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         nn.TransformerEncoderLayer(WIDTH, 2, 16, batch_first=True, activation="gelu")
     ),
     "convolution_2d": lambda: nn.Sequential(
-        nn.Unflatten(1, (1, WIDTH)), nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(1, 2)
+        nn.Unflatten(1, (1, WIDTH)),
+        nn.Conv2d(1, 2, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(1, 2),
     ),
 }
 

@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from cislex.attribution import DeepLiftShap, DinucleotideShuffle, FixedReferences, attribute_targets, make_references
+from cislex.attribution import (
+    DeepLiftShap,
+    DinucleotideShuffle,
+    FixedReferences,
+    attribute_targets,
+    make_references,
+)
 
-_spec = importlib.util.spec_from_file_location("helpers_models", Path(__file__).with_name("helpers_models.py"))
+_spec = importlib.util.spec_from_file_location(
+    "helpers_models", Path(__file__).with_name("helpers_models.py")
+)
 assert _spec is not None and _spec.loader is not None
 models = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(models)

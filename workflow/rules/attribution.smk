@@ -5,15 +5,6 @@ Inputs: sequences.h5, the weights of the fold. Outputs: {analysis}/chunks/{fold}
 """
 
 
-def _chunk_output(path):
-    """Chunk files are temporary unless some analysis keeps them."""
-    return (
-        path
-        if any(a["keep_chunks"] for a in config["analyses"].values())
-        else temp(path)
-    )
-
-
 rule attribute_chunk:
     input:
         sequences=lambda wildcards: f"{RESULTS}/regions/{regions_of(wildcards)}/sequences.h5",
@@ -21,7 +12,7 @@ rule attribute_chunk:
         module=lambda wildcards: model_code(model_of(wildcards)),
         code=code("chunks"),
     output:
-        chunk=_chunk_output(f"{RESULTS}/{{analysis}}/chunks/{{fold}}/{{chunk}}.h5"),
+        chunk=chunk_output(f"{RESULTS}/{{analysis}}/chunks/{{fold}}/{{chunk}}.h5"),
     log:
         f"{RESULTS}/logs/attribute_chunk/{{analysis}}/{{fold}}/{{chunk}}.log",
     benchmark:

@@ -1,4 +1,4 @@
-"""Helpers that every rule file uses: the resolved config, settings by name, the code a rule depends on.
+"""Helpers that all rules use: the resolved config, settings by name, the code a rule depends on.
 
 Purpose: one place where names of the config become paths.
 Inputs: ``config`` as Snakemake read it. Outputs: ``config`` complete and validated, and the functions below.
@@ -162,3 +162,12 @@ def all_targets(path, *, coordinates_only=False):
         for target in analysis["targets"]
         if has_coordinates(analysis["regions"]) or not coordinates_only
     ]
+
+
+def chunk_output(path):
+    """Chunk files are temporary unless some analysis keeps them."""
+    return (
+        path
+        if any(a["keep_chunks"] for a in config["analyses"].values())
+        else temp(path)
+    )

@@ -6,34 +6,6 @@ regions/{regions}/regions.bed and dropped.tsv.
 """
 
 
-def peak_sets():
-    """Region sets that are peaks on the genome, as a pattern; the others are sequences given directly."""
-    names = [_re.escape(name) for name in config["regions"] if has_coordinates(name)]
-    return "|".join(names) or "(?!)"
-
-
-def region_options(wildcards):
-    """Fields of cislex.selection.RegionOptions."""
-    settings = config["regions"][wildcards.regions]
-    same = (
-        "center",
-        "exclude_chromosomes",
-        "only_chromosomes",
-        "top",
-        "order_by",
-        "sample",
-        "deduplicate",
-        "edge",
-        "max_unknown",
-    )
-    return {
-        **{key: settings[key] for key in same},
-        "length": region_length(wildcards.regions),
-        "file_format": settings["format"],
-        "seed": config["seed"],
-    }
-
-
 rule index_genome:
     input:
         fasta=fasta_path(),

@@ -6,24 +6,6 @@ Inputs: regions.bed and the genome; or a FASTA or HDF5 file of sequences. Output
 """
 
 
-def direct_sets():
-    """Region sets that are sequences given directly, as a pattern."""
-    names = [
-        _re.escape(name) for name in config["regions"] if not has_coordinates(name)
-    ]
-    return "|".join(names) or "(?!)"
-
-
-def import_options(wildcards):
-    """Options of cislex.sequence_import.import_sequences."""
-    settings = config["regions"][wildcards.regions]
-    return {
-        "is_hdf5": settings["hdf5"] is not None,
-        "dataset": settings["dataset"],
-        "length": region_length(wildcards.regions),
-    }
-
-
 rule encode_sequences:
     input:
         regions=rules.extract_regions.output.regions,

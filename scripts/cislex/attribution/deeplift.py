@@ -36,7 +36,7 @@ class _Engine:
     def __init__(self, model: torch.nn.Module, method: DeepLiftShap) -> None:
         given, linear = user_rules(method.rules)
         decompositions = {name: rule for name, rule in DECOMPOSITIONS.items() if name not in linear}
-        self.arguments = (model, builtin() | given, decompositions, linear)
+        self.arguments = (model, builtin() | given, decompositions, linear, frozenset(given))
         self.model = model
         self.unknown = integrate() if method.unknown_ops == "integrate" else None
         self.integrated: set[str] = set()

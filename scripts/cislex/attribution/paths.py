@@ -106,7 +106,7 @@ class _Integrator:
                 product = gradient * (self.pairing.expand(y_x, y) - y)
                 wanted = wanted + self._by_row(product, y)
                 size = size + self._by_row(product.abs(), y)
-        tolerance = max(16 * torch.finfo(self.references[0].dtype).eps, 1e-11)
+        tolerance = max(16 * torch.finfo(self.references[0].dtype).eps, 2e-13)
         worst = ((got - wanted).abs() / (size + torch.finfo(torch.float64).tiny)).max()
         return float(worst), tolerance
 

@@ -20,6 +20,10 @@ from cislex.attribution.products import maximum
 from cislex.attribution.recording import Record, Rule
 
 
+#: Differences of up to this many machine epsilons of the largest activation are rounding.
+ROUNDING = 8.0
+
+
 class _Route(torch.autograd.Function):
     """Backward adds g·weight at two places per output; the last dimension is routed."""
 
@@ -52,8 +56,11 @@ def _route(h: Tensor, x: Tensor, at_x: Tensor, at_r: Tensor) -> Tensor:
         top = torch.maximum(y_x, y_r)
         d_x = y_x - h.gather(-1, at_x)
         d_r = x.gather(-1, at_r) - y_r
-        w_x = torch.where(d_x == 0, 1.0, (top - y_r) / d_x)
-        w_r = torch.where(d_r == 0, 0.0, (y_x - top) / d_r)
+        # Example and references go forward in different batches, so equal inputs may differ by rounding:
+        # a difference of that size is zero, or the route would depend on the batch.
+        same = ROUNDING * torch.finfo(x.dtype).eps * x.abs().amax()
+        w_x = torch.where(d_x.abs() <= same, 1.0, (top - y_r) / d_x)
+        w_r = torch.where(d_r.abs() <= same, 0.0, (y_x - top) / d_r)
     return _Route.apply(h, [y_r], (at_x, at_r), (w_x, w_r))
 
 

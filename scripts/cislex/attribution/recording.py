@@ -52,8 +52,10 @@ class _Mode(TorchFunctionMode):
         rules: Mapping[str, Rule],
         decompositions: Mapping[str, Decomposition],
         linear: frozenset[str],
+        given: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
+        self.given = given
         self.model = model
         self.rules = rules
         self.decompositions = decompositions
@@ -68,7 +70,7 @@ class _Mode(TorchFunctionMode):
         if known is None:
             name, in_place = canonical(func)
             kind = kind_of(name)
-            if name in self.rules and kind is not Kind.MULTILINEAR:
+            if name in self.given or (name in self.rules and kind is not Kind.MULTILINEAR):
                 kind = Kind.NONLINEAR
             if name in self.linear:
                 kind = Kind.LINEAR
@@ -79,7 +81,7 @@ class _Mode(TorchFunctionMode):
         if kind is Kind.LINEAR and not in_place and not self.alert:
             return func(*args, **kwargs)
         decomposition = self.decompositions.get(name)
-        if decomposition is not None and name not in self.rules:
+        if decomposition is not None and name not in self.given:
             with self:
                 output = decomposition(*args, **kwargs)
                 if output is not NotImplemented:
@@ -188,7 +190,7 @@ class Replayer(_Mode):
         active = [i for i, tensor in enumerate(call.tensors) if tensor.requires_grad]
         if kind is Kind.BRANCH:
             return self._branch(call, record, bool(active))
-        if not active or (kind is Kind.MULTILINEAR and len(active) < 2 and call.name not in self.rules):
+        if not active or (kind is Kind.MULTILINEAR and len(active) < 2):
             return call.func(*call.args, **call.kwargs)
         if not torch.is_grad_enabled():
             self.fail(

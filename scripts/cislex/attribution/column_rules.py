@@ -1,0 +1,337 @@
+"""How operations act on :class:`~cislex.attribution.columns.Columns`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from cislex.attribution.columns import Columns, NotTrackedError, aligned, gather, made, whole, window
+
+_UNARY = (
+    "relu gelu sigmoid tanh exp expm1 log log1p log2 softplus elu selu celu silu mish hardswish hardtanh "
+    "hardsigmoid leaky_relu relu6 softsign logsigmoid log_sigmoid abs neg negative sqrt rsqrt square pow clamp clip "
+    "erf sin cos reciprocal threshold prelu positive contiguous clone float double half bfloat16 to softshrink "
+    "hardshrink tanhshrink"
+).split()
+_BINARY = "add sub subtract rsub mul multiply div divide true_divide truediv maximum minimum".split()
+_DROPOUT = "dropout dropout1d dropout2d alpha_dropout feature_dropout feature_alpha_dropout".split()
+
+
+def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Carry out one call: on windows where there is a rule that fits, else on whole tensors."""
+    name = getattr(func, "__name__", str(func)).split(".")[0]
+    if name in ("__get__", "size", "dim", "ndimension", "stride", "numel", "__len__", "is_floating_point"):
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **kwargs)
+    in_place = bool(kwargs.get("inplace")) or _is_in_place(name)
+    plain = _plain_name(name, func)
+    result = NotImplemented
+    if "out" not in kwargs and plain in _RULES:
+        result = _RULES[plain](_out_of_place(func, plain), args, _without_inplace(kwargs))
+    if result is NotImplemented:
+        if in_place and plain not in _UNARY:
+            raise NotTrackedError(f"{name} changes a tensor in place")
+        tape = next(item for item in _flat([*args, *kwargs.values()]) if isinstance(item, Columns)).tape
+        tape.whole.add(plain)
+        return _out_of_place(func, plain)(*_whole(args), **_whole(_without_inplace(kwargs)))
+    if in_place and isinstance(args[0], Columns):
+        if not isinstance(result, Columns):
+            raise NotTrackedError(f"{name} changes a tensor in place that is now stored as a whole")
+        args[0]._set(result.base, result.values, result.first, result.axis)
+        return args[0]
+    return result
+
+
+def _is_in_place(name: str) -> bool:
+    dunder = name.startswith("__")
+    return (not dunder and name.endswith("_")) or name in (
+        "__iadd__", "__isub__", "__imul__", "__itruediv__", "__setitem__", "__ior__", "__iand__",
+    )  # fmt: skip
+
+
+def _plain_name(name: str, func: Any) -> str:
+    if func in (F.max_pool1d, F.adaptive_max_pool1d):  # built by a dispatcher, which has another name
+        return "max_pool1d" if func is F.max_pool1d else "adaptive_max_pool1d"
+    plain = name.strip("_")
+    if name in ("__iadd__", "__isub__", "__imul__", "__itruediv__", "__radd__", "__rmul__"):
+        return plain[1:]
+    return plain
+
+
+def _out_of_place(func: Any, plain: str) -> Any:
+    """The function that gives a new tensor."""
+    name = getattr(func, "__name__", "")
+    if not _is_in_place(name.split(".")[0]):
+        return func
+    if plain in ("iadd", "isub", "imul", "itruediv"):
+        plain = plain[1:]
+    found = getattr(torch, {"truediv": "div"}.get(plain, plain), None) or getattr(F, plain, None)
+    if found is None:
+        raise NotTrackedError(f"{name} changes a tensor in place")
+    return found
+
+
+def _without_inplace(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in kwargs.items() if key != "inplace"}
+
+
+def _flat(items: Any) -> list[Any]:
+    if isinstance(items, list | tuple):
+        return [leaf for item in items for leaf in _flat(item)]
+    if isinstance(items, dict):
+        return _flat(list(items.values()))
+    return [items]
+
+
+def _whole(items: Any) -> Any:
+    """``items`` with ordinary tensors."""
+    if isinstance(items, Columns):
+        return whole(items)
+    if isinstance(items, dict):
+        return {key: _whole(value) for key, value in items.items()}
+    if isinstance(items, list | tuple):
+        return type(items)([_whole(item) for item in items])
+    return items
+
+
+def _pointwise(func: Any, args: Any, kwargs: Any) -> Any:
+    """Each column by itself."""
+    c = args[0]
+    if not isinstance(c, Columns) or any(isinstance(item, Tensor) for item in _flat([args[1:], kwargs])):
+        if getattr(func, "__name__", "") != "prelu":
+            return NotImplemented
+    base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
+    return made(base, func(c.values, *args[1:], **kwargs), c.first, c)
+
+
+def _elementwise(func: Any, args: Any, kwargs: Any) -> Any:
+    """Two operands: both Columns, or one a constant that is the same in all columns and rows."""
+    columns = [item for item in args[:2] if isinstance(item, Columns)]
+    like = columns[0]
+    if len(columns) == 2:
+        if like.axis != columns[1].axis or like.length != columns[1].length:
+            return NotImplemented
+        windows, first = aligned(columns)
+        base = like.tape.base(lambda: func(columns[0].base, columns[1].base, *args[2:], **kwargs))
+        return made(base, func(*windows, *args[2:], **kwargs), first, like)
+    if not all(
+        _is_constant(item, like) for item in args[:2] if isinstance(item, Tensor) and item is not like
+    ):
+        return NotImplemented
+
+    def call(part: Tensor) -> Tensor:
+        return func(*(part if item is like else item for item in args), **kwargs)
+
+    return made(like.tape.base(lambda: call(like.base)), call(like.values), like.first, like)
+
+
+def _is_constant(item: Tensor, like: Columns) -> bool:
+    """Whether an ordinary tensor has one value for all rows and columns, so is no activation of a mutant."""
+    if isinstance(item, Columns) or item.dim() > 3:
+        return False
+    shape = (1,) * (3 - item.dim()) + tuple(item.shape)
+    return shape[0] == 1 and shape[like.axis] == 1 and shape[3 - like.axis] in (1, like.shape[3 - like.axis])
+
+
+def _dropout(func: Any, args: Any, kwargs: Any) -> Any:
+    training = kwargs.get("training", args[2] if len(args) > 2 else True)
+    return NotImplemented if training or not isinstance(args[0], Columns) else args[0]
+
+
+def _batch_norm(func: Any, args: Any, kwargs: Any) -> Any:
+    c = args[0]
+    training = kwargs.get("training", args[5] if len(args) > 5 else False)
+    if training or not isinstance(c, Columns) or c.axis != 2:
+        return NotImplemented
+    base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
+    return made(base, func(c.values, *args[1:], **kwargs), c.first, c)
+
+
+def _last_axis(func: Any, args: Any, kwargs: Any) -> Any:
+    """Linear layers and layer norms along channels, for (B, L, C)."""
+    c = args[0]
+    if not isinstance(c, Columns) or c.axis != 1:
+        return NotImplemented
+    shape = kwargs.get("normalized_shape", args[1] if len(args) > 1 else None)
+    if isinstance(shape, list | tuple | torch.Size) and len(shape) != 1:
+        return NotImplemented
+    base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
+    return made(base, func(c.values, *args[1:], **kwargs), c.first, c)
+
+
+def _single(value: Any) -> int:
+    return int(value[0] if isinstance(value, list | tuple) else value)
+
+
+def _sliding(
+    c: Columns,
+    size: int,
+    stride: int,
+    padding: tuple[int, int],
+    fill: float,
+    call: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """A kernel that covers ``size`` columns; ``call`` works on columns that are padded already."""
+    left, right = padding
+    padded = c.base
+    if left or right:
+        padded = c.tape.base(lambda: F.pad(c.base, (left, right), value=fill))
+    base = c.tape.base(lambda: call(padded))
+    # The outputs that see a changed column: o·stride − left <= last changed, o·stride − left + size > first.
+    low = -((-(c.first + left - size + 1)) // stride)
+    high = (c.first + c.width - 1 + left) // stride
+    width = min(int((high - low).max()) + 1, base.shape[2])
+    first = np.clip(low, 0, base.shape[2] - width)
+    seen = window(c, first * stride, (width - 1) * stride + size, padded, left)
+    return made(base, call(seen), first, c)
+
+
+def _conv1d(func: Any, args: Any, kwargs: Any) -> Any:
+    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    given = dict(zip(names, args, strict=False)) | kwargs
+    c, weight = given["input"], given["weight"]
+    if not isinstance(c, Columns) or c.axis != 2:
+        return NotImplemented
+    stride, dilation = _single(given.get("stride", 1)), _single(given.get("dilation", 1))
+    size = dilation * (weight.shape[2] - 1) + 1
+    padding = given.get("padding", 0)
+    if padding == "same":
+        sides = ((size - 1) // 2, size - 1 - (size - 1) // 2)
+    else:
+        sides = (0, 0) if padding == "valid" else (_single(padding),) * 2
+
+    def call(padded: Tensor) -> Tensor:
+        return F.conv1d(padded, weight, given.get("bias"), stride, 0, dilation, given.get("groups", 1))
+
+    return _sliding(c, size, stride, sides, 0.0, call)
+
+
+def _max_pool1d(func: Any, args: Any, kwargs: Any) -> Any:
+    names = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+    given = dict(zip(names, args, strict=False)) | kwargs
+    c = given["input"]
+    if c.axis != 2 or given.get("ceil_mode") or given.get("return_indices"):
+        return NotImplemented
+    kernel, dilation = _single(given["kernel_size"]), _single(given.get("dilation", 1))
+    stride, padding = _single(given.get("stride") or kernel), _single(given.get("padding", 0))
+
+    def call(padded: Tensor) -> Tensor:
+        return F.max_pool1d(padded, kernel, stride, 0, dilation)
+
+    return _sliding(c, dilation * (kernel - 1) + 1, stride, (padding, padding), -torch.inf, call)
+
+
+def _avg_pool1d(func: Any, args: Any, kwargs: Any) -> Any:
+    names = ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+    given = dict(zip(names, args, strict=False)) | kwargs
+    c, kernel = given["input"], _single(given["kernel_size"])
+    stride, padding = _single(given.get("stride") or kernel), _single(given.get("padding", 0))
+    if c.axis != 2 or given.get("ceil_mode") or (padding and not given.get("count_include_pad", True)):
+        return NotImplemented
+    return _sliding(
+        c, kernel, stride, (padding, padding), 0.0, lambda part: F.avg_pool1d(part, kernel, stride)
+    )
+
+
+def _transpose(func: Any, args: Any, kwargs: Any) -> Any:
+    c = args[0]
+    rest = args[1] if len(args) == 2 and isinstance(args[1], list | tuple) else args[1:]
+    order = [d % 3 for d in rest if isinstance(d, int)]
+    if kwargs or sorted(order) not in ([1, 2], [0, 1, 2]) or (len(order) == 3 and order[0] != 0):
+        return NotImplemented
+    if order == [0, 1, 2]:
+        return c
+    base = c.tape.base(lambda: c.base.transpose(1, 2))
+    return made(base, c.values.transpose(1, 2), c.first, c, axis=3 - c.axis)
+
+
+def _getitem(func: Any, args: Any, kwargs: Any) -> Any:
+    """Crops of columns, and slices of channels."""
+    c, index = args
+    index = index if isinstance(index, tuple) else (index,)
+    if not isinstance(c, Columns) or Ellipsis in [i for i in index if not isinstance(i, Tensor)]:
+        index = _without_ellipsis(index) if isinstance(c, Columns) else ()
+    if not index or len(index) > 3 or not all(isinstance(item, slice) for item in index):
+        return NotImplemented
+    slices = [*index, *[slice(None)] * (3 - len(index))]
+    start, stop, step = slices[c.axis].indices(c.length)
+    if slices[0] != slice(None) or step != 1 or stop <= start:
+        return NotImplemented
+    base = c.tape.base(lambda: c.base[tuple(slices)])
+    width = min(c.width, stop - start)
+    first = np.clip(c.first - start, 0, stop - start - width)
+    part = [slice(None)] * 3
+    part[3 - c.axis] = slices[3 - c.axis]
+    return made(base, window(c, first + start, width)[tuple(part)], first, c)
+
+
+def _without_ellipsis(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    at = next(i for i, item in enumerate(index) if item is Ellipsis)
+    return (*index[:at], *[slice(None)] * (4 - len(index)), *index[at + 1 :])
+
+
+def _cat(func: Any, args: Any, kwargs: Any) -> Any:
+    """Channels beside each other."""
+    given = dict(zip(("tensors", "dim"), args, strict=False)) | kwargs
+    items, dim = given["tensors"], given.get("dim", given.get("axis", 0))
+    if not all(isinstance(item, Columns) for item in items):
+        return NotImplemented
+    like = items[0]
+    if dim % 3 != 3 - like.axis or any((i.axis, i.length) != (like.axis, like.length) for i in items):
+        return NotImplemented
+    windows, first = aligned(items)
+    base = like.tape.base(lambda: torch.cat([item.base for item in items], dim))
+    return made(base, torch.cat(windows, dim), first, like)
+
+
+def _pad(func: Any, args: Any, kwargs: Any) -> Any:
+    given = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | kwargs
+    c, pad = given["input"], list(given["pad"])
+    if c.axis != 2 or len(pad) != 2 or min(pad) < 0 or given.get("mode", "constant") != "constant":
+        return NotImplemented
+    base = c.tape.base(lambda: F.pad(c.base, pad, value=given.get("value") or 0.0))
+    return made(base, c.values, c.first + pad[0], c)
+
+
+def _total(func: Any, args: Any, kwargs: Any) -> Any:
+    """Sum or mean over all columns: the example's, plus what the window adds."""
+    given = dict(zip(("input", "dim", "keepdim"), args, strict=False)) | kwargs
+    c, dim = given["input"], given.get("dim", given.get("axis"))
+    dims = list(dim) if isinstance(dim, list | tuple) else [dim]
+    if dims == [None] or [d % 3 for d in dims] != [c.axis] or given.get("dtype") is not None:
+        return NotImplemented
+    keep = bool(given.get("keepdim", False))
+    total = c.tape.base(lambda: c.base.sum(c.axis, keepdim=keep))
+    before = gather(c.base, c.tape.example, c.first, c.width, c.axis)
+    result = total[c.tape.example] + (c.values - before).sum(c.axis, keepdim=keep)
+    return result / c.length if getattr(func, "__name__", "").startswith("mean") else result
+
+
+def _adaptive_avg_pool1d(func: Any, args: Any, kwargs: Any) -> Any:
+    given = dict(zip(("input", "output_size"), args, strict=False)) | kwargs
+    if _single(given["output_size"]) != 1 or given["input"].axis != 2:
+        return NotImplemented
+    return _total(torch.mean, (given["input"], 2, True), {})
+
+
+_RULES: dict[str, Callable[[Any, Any, Any], Any]] = {
+    **dict.fromkeys(_UNARY, _pointwise),
+    **dict.fromkeys(_BINARY, _elementwise),
+    **dict.fromkeys(_DROPOUT, _dropout),
+    **dict.fromkeys(("transpose", "permute", "swapaxes"), _transpose),
+    **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
+    **dict.fromkeys(("linear", "layer_norm"), _last_axis),
+    **dict.fromkeys(("sum", "mean"), _total),
+    "batch_norm": _batch_norm,
+    "conv1d": _conv1d,
+    "max_pool1d": _max_pool1d,
+    "avg_pool1d": _avg_pool1d,
+    "adaptive_avg_pool1d": _adaptive_avg_pool1d,
+    "getitem": _getitem,
+    "pad": _pad,
+}

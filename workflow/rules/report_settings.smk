@@ -1,0 +1,101 @@
+"""What the report reads and says.
+
+Purpose: files and settings of every region set, model and target.
+Inputs: the config. Outputs: the functions below; no rule.
+"""
+
+
+def report_regions():
+    """Files of each region set, as the report names them."""
+    return [
+        {
+            "name": name,
+            "regions": f"{RESULTS}/regions/{name}/regions.bed",
+            "dropped": f"{RESULTS}/regions/{name}/dropped.tsv",
+            "sequences": f"{RESULTS}/regions/{name}/sequences.h5",
+            "direct": not has_coordinates(name),
+        }
+        for name in dict.fromkeys(
+            analysis["regions"] for analysis in config["analyses"].values()
+        )
+    ]
+
+
+def report_models():
+    """Training curve and scores of each fold trained in this run."""
+    return [
+        {
+            "name": name,
+            "fold": fold,
+            "training": f"{RESULTS}/models/{name}/{fold}.training.tsv",
+            "evaluation": f"{RESULTS}/models/{name}/{fold}.evaluation.tsv",
+        }
+        for name in dict.fromkeys(
+            analysis["model"] for analysis in config["analyses"].values()
+        )
+        for fold in config["models"][name]["folds"]
+        if is_trained_here(name, fold)
+    ]
+
+
+def report_analyses():
+    """Files and settings of each target of each analysis."""
+    entries = []
+    for name, analysis in config["analyses"].items():
+        for target, scalar in analysis["targets"].items():
+            folder = f"{RESULTS}/{name}/{target}"
+            tracks = (
+                [f"{folder}/contributions.bw"]
+                if has_coordinates(analysis["regions"])
+                else []
+            )
+            shown = ("method", "precision", "same_references", "qc", "motifs", "hits")
+            entries.append(
+                {
+                    "analysis": name,
+                    "target": target,
+                    "region_set": analysis["regions"],
+                    "model": analysis["model"],
+                    "attributions": f"{folder}/attributions.h5",
+                    "motifs": f"{folder}/motifs.tsv",
+                    "logos": f"{folder}/logos",
+                    "qc": f"{folder}/qc.tsv",
+                    "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
+                    "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
+                    "limit": analysis["qc"]["max_relative_delta"],
+                    "settings": {
+                        "target": scalar,
+                        **{key: analysis[key] for key in shown},
+                    },
+                    "files": [f"{folder}/motifs.meme", f"{folder}/modisco.h5", *tracks],
+                }
+            )
+    return entries
+
+
+def report_files():
+    """Every file that the report reads or links to."""
+    shared = ("regions", "dropped", "sequences", "training", "evaluation")
+    own = ("attributions", "motifs", "logos", "qc", "hits", "truth")
+    found = []
+    for entry in report_regions() + report_models() + report_analyses():
+        found += [entry[key] for key in shared + own if entry.get(key)]
+        found += entry.get("files", [])
+    return found
+
+
+def report_settings():
+    """Facts of the run for the head of the page."""
+    genome, models = config["genome"], config["models"]
+    return {
+        "results": config["results"],
+        "genome": genome["fasta"],
+        "chromosome aliases": genome["aliases"],
+        "blacklist": genome["blacklist"],
+        "simulated data": config["simulate"],
+        "seed": config["seed"],
+        "models": {
+            name: f"{model['loader']}, {model['input_length']} bp, folds {', '.join(model['folds'])}"
+            for name, model in models.items()
+        },
+    }
