@@ -209,13 +209,13 @@ class _ChunkWriter:
                 "hypothetical": result.hypothetical,
                 "baseline": result.baseline,
                 "prediction": result.prediction,
+                "reference_prediction": result.reference_prediction,
+                "delta": result.delta,
+                "max_relative_delta": None if result.delta is None else result.max_relative_delta,
             }
-            if result.delta is not None:
-                arrays["delta"] = result.delta
-                arrays["max_relative_delta"] = result.max_relative_delta
-            if result.reference_prediction is not None:
-                arrays["reference_prediction"] = result.reference_prediction
             for name, tensor in arrays.items():
+                if tensor is None:
+                    continue
                 values = tensor.to(torch.float32).numpy()
                 if not np.isfinite(values).all():
                     raise InputError(f"{name} of {group.name} has a value that is not finite in row {first}")
