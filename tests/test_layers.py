@@ -20,8 +20,8 @@ LAYERS = [
     },
     {"attribution", "settings"},
     {
-        "chunks", "aggregation", "prediction", "tracks", "motifs", "motif_io", "databases", "logos",
-        "annotation", "hits", "truth",
+        "chunks", "aggregation", "prediction", "tracks", "motifs", "motif_io", "modisco_repairs", "databases",
+        "logos", "annotation", "hits", "truth",
     },
     {"report"},
 ]  # fmt: skip

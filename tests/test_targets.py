@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from cislex.attribution.preactivation import PreActivation
 from cislex.errors import ConfigError, ModelError
 from cislex.targets import (
@@ -21,6 +19,7 @@ from cislex.targets import (
     bind_target,
     from_config,
 )
+from torch import Tensor, nn
 
 
 def numbers(*shape: int) -> Tensor:

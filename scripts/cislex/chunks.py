@@ -204,7 +204,7 @@ class _ChunkWriter:
     def write(self, first: int, results: Sequence[Attribution]) -> None:
         """Write one batch of every target at row ``first`` of the chunk."""
         for group, result in zip(self.groups, results, strict=True):
-            self.notes.update(f"{key}: {value}" for key, value in result.notes.items())
+            self.notes.update(f"{key}: {value}" for key, value in result.notes.items() if key != "precision")
             arrays = {
                 "hypothetical": result.hypothetical,
                 "baseline": result.baseline,

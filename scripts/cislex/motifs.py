@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from cislex import provenance
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.logs import get_logger, progress
+from cislex.modisco_repairs import no_seqlet_is_no_pattern
 from cislex.motif_io import write_modisco
 from cislex.storage import FORMAT_VERSION, has_coordinates, open_hdf5, read_regions
 
@@ -370,18 +371,19 @@ def _run_modisco(scores: Scores, settings: ModiscoSettings, threads: int) -> dic
     logger.info("TF-MoDISco begins; it is silent until its end")
     extraction = _extraction(settings)
     extraction["target_seqlet_fdr"] = extraction.pop("target_fdr")
-    positive, negative = TFMoDISco(
-        one_hot=scores.one_hot,
-        hypothetical_contribs=scores.hypothetical,
-        sliding_window_size=settings.sliding_window_size,
-        flank_size=settings.flank_size,
-        min_metacluster_size=settings.min_metacluster_size,
-        max_seqlets_per_metacluster=settings.max_seqlets,
-        n_leiden_runs=settings.n_leiden_runs,
-        trim_to_window_size=settings.trim_to_window_size,
-        initial_flank_to_add=settings.initial_flank_to_add,
-        final_flank_to_add=settings.final_flank_to_add,
-        final_min_cluster_size=settings.final_min_cluster_size,
-        **extraction,
-    )
+    with no_seqlet_is_no_pattern():
+        positive, negative = TFMoDISco(
+            one_hot=scores.one_hot,
+            hypothetical_contribs=scores.hypothetical,
+            sliding_window_size=settings.sliding_window_size,
+            flank_size=settings.flank_size,
+            min_metacluster_size=settings.min_metacluster_size,
+            max_seqlets_per_metacluster=settings.max_seqlets,
+            n_leiden_runs=settings.n_leiden_runs,
+            trim_to_window_size=settings.trim_to_window_size,
+            initial_flank_to_add=settings.initial_flank_to_add,
+            final_flank_to_add=settings.final_flank_to_add,
+            final_min_cluster_size=settings.final_min_cluster_size,
+            **extraction,
+        )
     return {"pos_patterns": positive, "neg_patterns": negative}

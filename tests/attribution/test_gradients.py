@@ -5,14 +5,13 @@ from __future__ import annotations
 import captum.attr
 import pytest
 import torch
-from torch import Tensor, nn
-
 from cislex.attribution.gradients import batch_multipliers
 from cislex.attribution.methods import ISM, TISM, Saliency
 from cislex.attribution.references import DinucleotideShuffle, Uniform, make_references
 from cislex.attribution.result import Attribution, BatchResult
 from cislex.errors import ModelError
 from cislex.targets import Difference, Output, Profile, as_target
+from torch import Tensor, nn
 
 
 def one_hot(n: int, length: int, seed: int = 0) -> Tensor:

@@ -6,8 +6,6 @@ import captum.attr
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-
 from cislex.attribution.integrated import batch_multipliers, quadrature
 from cislex.attribution.methods import ExpectedGradients, IntegratedGradients
 from cislex.attribution.references import (
@@ -20,6 +18,7 @@ from cislex.attribution.references import (
 )
 from cislex.attribution.result import BatchResult, relative_delta
 from cislex.targets import Difference, Output, Profile, Target
+from torch import Tensor, nn
 
 
 def one_hot(n: int, length: int, seed: int = 0) -> Tensor:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from cislex.attribution.ism import batch_multipliers, mutations
 from cislex.attribution.methods import ISM
 from cislex.attribution.references import Uniform, make_references
 from cislex.errors import ConfigError, ModelError
 from cislex.targets import Difference, Output, Profile, as_target
+from torch import Tensor, nn
 
 
 def one_hot(n: int, length: int, seed: int = 0) -> Tensor:

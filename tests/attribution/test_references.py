@@ -7,10 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
-
 from cislex.attribution.references import (
     DinucleotideShuffle,
     FixedReferences,
@@ -21,6 +17,9 @@ from cislex.attribution.references import (
     number_of,
 )
 from cislex.errors import ConfigError, InputError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
 
 ersatz = pytest.importorskip("tangermeme.ersatz")
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
+import attribution_models as models
 import pytest
 import torch
-
 from cislex.attribution import (
     DeepLiftShap,
     DinucleotideShuffle,
@@ -15,13 +12,6 @@ from cislex.attribution import (
     attribute_targets,
     make_references,
 )
-
-_spec = importlib.util.spec_from_file_location(
-    "helpers_models", Path(__file__).with_name("helpers_models.py")
-)
-assert _spec is not None and _spec.loader is not None
-models = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(models)
 
 SEQUENCES = models.one_hot(3, 60, unknown=True)
 REFERENCES = make_references(DinucleotideShuffle(n=5), SEQUENCES)

@@ -36,6 +36,7 @@ def snakemake() -> Run:
     def run(*arguments: str, folder: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             command(*arguments, folder=folder),
+            cwd=folder,
             env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         if check and done.returncode:

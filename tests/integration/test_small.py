@@ -38,19 +38,21 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with sequences in which one motif is planted, and a model that looks for it."""
     folder = tmp_path_factory.mktemp("small")
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, 4, (160, 60))
-    motif = np.array([2, 0, 1, 3, 3, 1, 0, 2])
-    for row in codes[:120]:
-        at = rng.integers(5, 45)
-        row[at : at + 8] = motif
+    codes = rng.integers(0, 4, (240, 80))
+    motifs = np.array([[2, 0, 1, 3, 3, 1, 0, 2], [0, 0, 2, 3, 2, 0, 0, 2]])
+    for i, row in enumerate(codes[:200]):
+        at = rng.integers(5, 65)
+        site = np.where(rng.random(8) < 0.92, motifs[i % 2], rng.integers(0, 4, 8))
+        row[at : at + 8] = site
     text = "".join(f">s{i}\n{''.join('ACGT'[c] for c in row)}\n" for i, row in enumerate(codes))
     (folder / "sequences.fa").write_text(text)
     (folder / "model.py").write_text(MODEL)
     for fold in range(2):
         torch.manual_seed(fold)
         weight = 0.1 * torch.randn(8, 4, 9)
-        for i, base in enumerate(motif):
-            weight[:4, base, i] += 1.0
+        for i in range(8):
+            weight[:4, motifs[0, i], i] += 1.0
+            weight[4:, motifs[1, i], i] += 1.0
         state = {"0.weight": weight, "0.bias": torch.full((8,), -4.0), "4.weight": torch.randn(2, 8).abs(),
                  "4.bias": torch.zeros(2)}  # fmt: skip
         torch.save(state, folder / f"fold_{fold}.pt")
@@ -65,19 +67,26 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {
         "results": "results",
         "genome": {"fasta": "unused.fa"},
-        "regions": {"mine": {"fasta": "sequences.fa", "chunks": 6}},
+        "regions": {"mine": {"fasta": "sequences.fa", "chunks": 4}},
         "models": {
             "net": {
                 "loader": "factory",
                 "module": "model.py:build",
-                "input_length": 60,
+                "input_length": 80,
                 "folds": {"fold_0": "fold_0.pt", "fold_1": "fold_1.pt"},
             }
         },
-        "analyses": {"shap": analysis, "gradient": {**analysis, "method": {"name": "saliency"}}},
+        "analyses": {
+            "shap": analysis,
+            "gradient": {
+                **analysis,
+                "targets": {"a": {"kind": "output", "index": 0}},
+                "method": {"name": "saliency"},
+            },
+        },
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    rows = "".join(" ".join("0.97" if b == m else "0.01" for b in range(4)) + "\n" for m in motif)
+    rows = "".join(" ".join("0.97" if b == m else "0.01" for b in range(4)) + "\n" for m in motifs[0])
     (folder / "known.meme").write_text(
         "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\nBackground letter frequencies\n"
         "A 0.25 C 0.25 G 0.25 T 0.25\n\nMOTIF M1 PLANTED\n"
@@ -101,8 +110,8 @@ def test_a_dry_run_shows_the_whole_plan_before_any_input_of_a_later_stage_exists
     project: Path, snakemake: Run
 ) -> None:
     plan = planned(snakemake("--configfile", "config.yaml", "--dry-run", "--forceall", folder=project).stdout)
-    assert plan["attribute_chunk"] == 2 * 2 * 6
-    assert plan["aggregate_chunks"] == 4
+    assert plan["attribute_chunk"] == 2 * 2 * 4
+    assert plan["aggregate_chunks"] == 3
     assert plan["render_report"] == 1
 
 
@@ -157,7 +166,7 @@ def test_the_other_entrance_is_a_module_of_another_workflow(finished: Path, tmp_
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert planned(done.stdout + done.stderr)["cislex_attribute_chunk"] == 24
+    assert planned(done.stdout + done.stderr)["cislex_attribute_chunk"] == 16
 
 
 def test_a_killed_run_resumes_with_the_same_result(finished: Path, tmp_path: Path, snakemake: Run) -> None:
@@ -166,7 +175,7 @@ def test_a_killed_run_resumes_with_the_same_result(finished: Path, tmp_path: Pat
             shutil.copy(path, tmp_path)
     goals = ["results/shap/a/attributions.h5", "--configfile", "config.yaml"]
     process = subprocess.Popen(
-        command(*goals, folder=tmp_path, cores=1), env=environment(), start_new_session=True,
+        command(*goals, folder=tmp_path, cores=1), cwd=tmp_path, env=environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     chunks = tmp_path / "results" / "shap" / "chunks"

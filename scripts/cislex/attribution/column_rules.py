@@ -10,16 +10,83 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from cislex.attribution.columns import Columns, NotTrackedError, aligned, gather, made, whole, window
+from cislex.attribution.column_kernels import avg_pool1d, conv1d, max_pool1d, single
+from cislex.attribution.columns import Columns, NotTrackedError, gather, made, union, whole, window
 
-_UNARY = (
-    "relu gelu sigmoid tanh exp expm1 log log1p log2 softplus elu selu celu silu mish hardswish hardtanh "
-    "hardsigmoid leaky_relu relu6 softsign logsigmoid log_sigmoid abs neg negative sqrt rsqrt square pow clamp clip "
-    "erf sin cos reciprocal threshold prelu positive contiguous clone float double half bfloat16 to softshrink "
-    "hardshrink tanhshrink"
-).split()
-_BINARY = "add sub subtract rsub mul multiply div divide true_divide truediv maximum minimum".split()
-_DROPOUT = "dropout dropout1d dropout2d alpha_dropout feature_dropout feature_alpha_dropout".split()
+_UNARY = frozenset(
+    [
+        "relu",
+        "gelu",
+        "sigmoid",
+        "tanh",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "log2",
+        "softplus",
+        "elu",
+        "selu",
+        "celu",
+        "silu",
+        "mish",
+        "hardswish",
+        "hardtanh",
+        "hardsigmoid",
+        "leaky_relu",
+        "relu6",
+        "softsign",
+        "logsigmoid",
+        "log_sigmoid",
+        "abs",
+        "neg",
+        "negative",
+        "sqrt",
+        "rsqrt",
+        "square",
+        "pow",
+        "clamp",
+        "clip",
+        "erf",
+        "sin",
+        "cos",
+        "reciprocal",
+        "threshold",
+        "prelu",
+        "positive",
+        "contiguous",
+        "clone",
+        "float",
+        "double",
+        "half",
+        "bfloat16",
+        "to",
+        "softshrink",
+        "hardshrink",
+        "tanhshrink",
+    ]
+)
+_BINARY = frozenset(
+    [
+        "add",
+        "sub",
+        "subtract",
+        "rsub",
+        "mul",
+        "multiply",
+        "div",
+        "divide",
+        "rdiv",
+        "true_divide",
+        "truediv",
+        "rtruediv",
+        "maximum",
+        "minimum",
+    ]
+)
+_DROPOUT = frozenset(
+    ["dropout", "dropout1d", "dropout2d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"]
+)
 
 
 def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -30,19 +97,18 @@ def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             return func(*args, **kwargs)
     in_place = bool(kwargs.get("inplace")) or _is_in_place(name)
     plain = _plain_name(name, func)
+    tape = next(item for item in _flat([*args, *kwargs.values()]) if isinstance(item, Columns)).tape
     result = NotImplemented
     if "out" not in kwargs and plain in _RULES:
-        result = _RULES[plain](_out_of_place(func, plain), args, _without_inplace(kwargs))
+        kept = _snapshots(args), _snapshots(_without_inplace(kwargs))
+        result = _RULES[plain](_out_of_place(func, plain), *kept)
     if result is NotImplemented:
-        if in_place and plain not in _UNARY:
+        if in_place or "out" in kwargs:
             raise NotTrackedError(f"{name} changes a tensor in place")
-        tape = next(item for item in _flat([*args, *kwargs.values()]) if isinstance(item, Columns)).tape
         tape.whole.add(plain)
-        return _out_of_place(func, plain)(*_whole(args), **_whole(_without_inplace(kwargs)))
+        return _out_of_place(func, plain)(*as_whole(args), **as_whole(_without_inplace(kwargs)))
     if in_place and isinstance(args[0], Columns):
-        if not isinstance(result, Columns):
-            raise NotTrackedError(f"{name} changes a tensor in place that is now stored as a whole")
-        args[0]._set(result.base, result.values, result.first, result.axis)
+        args[0].become(result)
         return args[0]
     return result
 
@@ -88,25 +154,37 @@ def _flat(items: Any) -> list[Any]:
     return [items]
 
 
-def _whole(items: Any) -> Any:
+def _snapshots(items: Any) -> Any:
+    """Contents as they are now: results are computed later, when in-place operations may have followed."""
+    if isinstance(items, Columns):
+        return items.snapshot()
+    if isinstance(items, dict):
+        return {key: _snapshots(value) for key, value in items.items()}
+    if isinstance(items, list | tuple) and not isinstance(items, torch.Size):
+        return type(items)([_snapshots(item) for item in items])
+    return items
+
+
+def as_whole(items: Any) -> Any:
     """``items`` with ordinary tensors."""
     if isinstance(items, Columns):
         return whole(items)
     if isinstance(items, dict):
-        return {key: _whole(value) for key, value in items.items()}
+        return {key: as_whole(value) for key, value in items.items()}
     if isinstance(items, list | tuple):
-        return type(items)([_whole(item) for item in items])
+        return type(items)([as_whole(item) for item in items])
     return items
 
 
 def _pointwise(func: Any, args: Any, kwargs: Any) -> Any:
     """Each column by itself."""
     c = args[0]
-    if not isinstance(c, Columns) or any(isinstance(item, Tensor) for item in _flat([args[1:], kwargs])):
-        if getattr(func, "__name__", "") != "prelu":
-            return NotImplemented
+    others = any(isinstance(item, Tensor) for item in _flat([args[1:], kwargs]))
+    slopes = getattr(func, "__name__", "").startswith("prelu")  # one per channel
+    if not isinstance(c, Columns) or (others and not (slopes and c.axis == 2)):
+        return NotImplemented
     base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
-    return made(base, func(c.values, *args[1:], **kwargs), c.first, c)
+    return made(c, base, lambda: func(c.part, *args[1:], **kwargs), c.first, c.width)
 
 
 def _elementwise(func: Any, args: Any, kwargs: Any) -> Any:
@@ -116,9 +194,13 @@ def _elementwise(func: Any, args: Any, kwargs: Any) -> Any:
     if len(columns) == 2:
         if like.axis != columns[1].axis or like.length != columns[1].length:
             return NotImplemented
-        windows, first = aligned(columns)
+        first, width = union(columns)
         base = like.tape.base(lambda: func(columns[0].base, columns[1].base, *args[2:], **kwargs))
-        return made(base, func(*windows, *args[2:], **kwargs), first, like)
+
+        def both() -> Tensor:
+            return func(*(window(item, first, width) for item in columns), *args[2:], **kwargs)
+
+        return made(like, base, both, first, width)
     if not all(
         _is_constant(item, like) for item in args[:2] if isinstance(item, Tensor) and item is not like
     ):
@@ -127,7 +209,8 @@ def _elementwise(func: Any, args: Any, kwargs: Any) -> Any:
     def call(part: Tensor) -> Tensor:
         return func(*(part if item is like else item for item in args), **kwargs)
 
-    return made(like.tape.base(lambda: call(like.base)), call(like.values), like.first, like)
+    base = like.tape.base(lambda: call(like.base))
+    return made(like, base, lambda: call(like.part), like.first, like.width)
 
 
 def _is_constant(item: Tensor, like: Columns) -> bool:
@@ -149,7 +232,7 @@ def _batch_norm(func: Any, args: Any, kwargs: Any) -> Any:
     if training or not isinstance(c, Columns) or c.axis != 2:
         return NotImplemented
     base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
-    return made(base, func(c.values, *args[1:], **kwargs), c.first, c)
+    return made(c, base, lambda: func(c.part, *args[1:], **kwargs), c.first, c.width)
 
 
 def _last_axis(func: Any, args: Any, kwargs: Any) -> Any:
@@ -161,81 +244,7 @@ def _last_axis(func: Any, args: Any, kwargs: Any) -> Any:
     if isinstance(shape, list | tuple | torch.Size) and len(shape) != 1:
         return NotImplemented
     base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
-    return made(base, func(c.values, *args[1:], **kwargs), c.first, c)
-
-
-def _single(value: Any) -> int:
-    return int(value[0] if isinstance(value, list | tuple) else value)
-
-
-def _sliding(
-    c: Columns,
-    size: int,
-    stride: int,
-    padding: tuple[int, int],
-    fill: float,
-    call: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """A kernel that covers ``size`` columns; ``call`` works on columns that are padded already."""
-    left, right = padding
-    padded = c.base
-    if left or right:
-        padded = c.tape.base(lambda: F.pad(c.base, (left, right), value=fill))
-    base = c.tape.base(lambda: call(padded))
-    # The outputs that see a changed column: o·stride − left <= last changed, o·stride − left + size > first.
-    low = -((-(c.first + left - size + 1)) // stride)
-    high = (c.first + c.width - 1 + left) // stride
-    width = min(int((high - low).max()) + 1, base.shape[2])
-    first = np.clip(low, 0, base.shape[2] - width)
-    seen = window(c, first * stride, (width - 1) * stride + size, padded, left)
-    return made(base, call(seen), first, c)
-
-
-def _conv1d(func: Any, args: Any, kwargs: Any) -> Any:
-    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-    given = dict(zip(names, args, strict=False)) | kwargs
-    c, weight = given["input"], given["weight"]
-    if not isinstance(c, Columns) or c.axis != 2:
-        return NotImplemented
-    stride, dilation = _single(given.get("stride", 1)), _single(given.get("dilation", 1))
-    size = dilation * (weight.shape[2] - 1) + 1
-    padding = given.get("padding", 0)
-    if padding == "same":
-        sides = ((size - 1) // 2, size - 1 - (size - 1) // 2)
-    else:
-        sides = (0, 0) if padding == "valid" else (_single(padding),) * 2
-
-    def call(padded: Tensor) -> Tensor:
-        return F.conv1d(padded, weight, given.get("bias"), stride, 0, dilation, given.get("groups", 1))
-
-    return _sliding(c, size, stride, sides, 0.0, call)
-
-
-def _max_pool1d(func: Any, args: Any, kwargs: Any) -> Any:
-    names = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
-    given = dict(zip(names, args, strict=False)) | kwargs
-    c = given["input"]
-    if c.axis != 2 or given.get("ceil_mode") or given.get("return_indices"):
-        return NotImplemented
-    kernel, dilation = _single(given["kernel_size"]), _single(given.get("dilation", 1))
-    stride, padding = _single(given.get("stride") or kernel), _single(given.get("padding", 0))
-
-    def call(padded: Tensor) -> Tensor:
-        return F.max_pool1d(padded, kernel, stride, 0, dilation)
-
-    return _sliding(c, dilation * (kernel - 1) + 1, stride, (padding, padding), -torch.inf, call)
-
-
-def _avg_pool1d(func: Any, args: Any, kwargs: Any) -> Any:
-    names = ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
-    given = dict(zip(names, args, strict=False)) | kwargs
-    c, kernel = given["input"], _single(given["kernel_size"])
-    stride, padding = _single(given.get("stride") or kernel), _single(given.get("padding", 0))
-    if c.axis != 2 or given.get("ceil_mode") or (padding and not given.get("count_include_pad", True)):
-        return NotImplemented
-    return _sliding(
-        c, kernel, stride, (padding, padding), 0.0, lambda part: F.avg_pool1d(part, kernel, stride)
-    )
+    return made(c, base, lambda: func(c.part, *args[1:], **kwargs), c.first, c.width)
 
 
 def _transpose(func: Any, args: Any, kwargs: Any) -> Any:
@@ -247,16 +256,17 @@ def _transpose(func: Any, args: Any, kwargs: Any) -> Any:
     if order == [0, 1, 2]:
         return c
     base = c.tape.base(lambda: c.base.transpose(1, 2))
-    return made(base, c.values.transpose(1, 2), c.first, c, axis=3 - c.axis)
+    return made(c, base, lambda: c.part.transpose(1, 2), c.first, c.width, 3 - c.axis)
 
 
 def _getitem(func: Any, args: Any, kwargs: Any) -> Any:
     """Crops of columns, and slices of channels."""
     c, index = args
     index = index if isinstance(index, tuple) else (index,)
-    if not isinstance(c, Columns) or Ellipsis in [i for i in index if not isinstance(i, Tensor)]:
-        index = _without_ellipsis(index) if isinstance(c, Columns) else ()
-    if not index or len(index) > 3 or not all(isinstance(item, slice) for item in index):
+    dots = [i for i, item in enumerate(index) if item is Ellipsis]
+    for at in dots[:1]:
+        index = (*index[:at], *[slice(None)] * (4 - len(index)), *index[at + 1 :])
+    if not isinstance(c, Columns) or len(index) > 3 or not all(isinstance(item, slice) for item in index):
         return NotImplemented
     slices = [*index, *[slice(None)] * (3 - len(index))]
     start, stop, step = slices[c.axis].indices(c.length)
@@ -267,12 +277,7 @@ def _getitem(func: Any, args: Any, kwargs: Any) -> Any:
     first = np.clip(c.first - start, 0, stop - start - width)
     part = [slice(None)] * 3
     part[3 - c.axis] = slices[3 - c.axis]
-    return made(base, window(c, first + start, width)[tuple(part)], first, c)
-
-
-def _without_ellipsis(index: tuple[Any, ...]) -> tuple[Any, ...]:
-    at = next(i for i, item in enumerate(index) if item is Ellipsis)
-    return (*index[:at], *[slice(None)] * (4 - len(index)), *index[at + 1 :])
+    return made(c, base, lambda: window(c, first + start, width)[tuple(part)], first, width)
 
 
 def _cat(func: Any, args: Any, kwargs: Any) -> Any:
@@ -284,9 +289,9 @@ def _cat(func: Any, args: Any, kwargs: Any) -> Any:
     like = items[0]
     if dim % 3 != 3 - like.axis or any((i.axis, i.length) != (like.axis, like.length) for i in items):
         return NotImplemented
-    windows, first = aligned(items)
+    first, width = union(items)
     base = like.tape.base(lambda: torch.cat([item.base for item in items], dim))
-    return made(base, torch.cat(windows, dim), first, like)
+    return made(like, base, lambda: torch.cat([window(i, first, width) for i in items], dim), first, width)
 
 
 def _pad(func: Any, args: Any, kwargs: Any) -> Any:
@@ -295,7 +300,7 @@ def _pad(func: Any, args: Any, kwargs: Any) -> Any:
     if c.axis != 2 or len(pad) != 2 or min(pad) < 0 or given.get("mode", "constant") != "constant":
         return NotImplemented
     base = c.tape.base(lambda: F.pad(c.base, pad, value=given.get("value") or 0.0))
-    return made(base, c.values, c.first + pad[0], c)
+    return made(c, base, lambda: c.part, c.first + pad[0], c.width)
 
 
 def _total(func: Any, args: Any, kwargs: Any) -> Any:
@@ -308,13 +313,13 @@ def _total(func: Any, args: Any, kwargs: Any) -> Any:
     keep = bool(given.get("keepdim", False))
     total = c.tape.base(lambda: c.base.sum(c.axis, keepdim=keep))
     before = gather(c.base, c.tape.example, c.first, c.width, c.axis)
-    result = total[c.tape.example] + (c.values - before).sum(c.axis, keepdim=keep)
+    result = total[c.tape.example] + (c.part - before).sum(c.axis, keepdim=keep)
     return result / c.length if getattr(func, "__name__", "").startswith("mean") else result
 
 
 def _adaptive_avg_pool1d(func: Any, args: Any, kwargs: Any) -> Any:
     given = dict(zip(("input", "output_size"), args, strict=False)) | kwargs
-    if _single(given["output_size"]) != 1 or given["input"].axis != 2:
+    if single(given["output_size"]) != 1 or given["input"].axis != 2:
         return NotImplemented
     return _total(torch.mean, (given["input"], 2, True), {})
 
@@ -328,9 +333,9 @@ _RULES: dict[str, Callable[[Any, Any, Any], Any]] = {
     **dict.fromkeys(("linear", "layer_norm"), _last_axis),
     **dict.fromkeys(("sum", "mean"), _total),
     "batch_norm": _batch_norm,
-    "conv1d": _conv1d,
-    "max_pool1d": _max_pool1d,
-    "avg_pool1d": _avg_pool1d,
+    "conv1d": conv1d,
+    "max_pool1d": max_pool1d,
+    "avg_pool1d": avg_pool1d,
     "adaptive_avg_pool1d": _adaptive_avg_pool1d,
     "getitem": _getitem,
     "pad": _pad,

@@ -1,10 +1,10 @@
 """Tensors of which only some columns differ from those of an unmutated example.
 
-A substitution changes one column of the input; a convolution widens the change by its kernel, and everything
-outside stays what it is for the example itself. :class:`Columns` is a tensor (B, C, L) in the eyes of the model
-that stores the example's activations once (``base``) and, of every mutant, a window of columns. Operations that
-are local in position are carried out on windows; any other gets whole tensors, and everything from there on is
-whole. ``column_rules`` has the operations.
+A substitution changes one column of the input; a convolution widens the change by its kernel, and all other
+columns stay what they are for the example itself. :class:`Columns` is a tensor (B, C, L) in the eyes of the
+model that stores the example's activations once (``base``) and, of every mutant, a window of columns.
+Operations that are local in position are carried out on windows; any other gets whole tensors, and everything
+from there on is whole. ``column_rules`` has the operations.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-#: A window of more than this part of all columns is not worth the bookkeeping.
-WHOLE = 0.8
+#: Rows up to which a processor copies windows one by one, which is faster than an index.
+LOOP = 256
 
 Offsets = NDArray[np.int64]
 
@@ -51,6 +51,21 @@ class Tape:
         return self.bases[self.position - 1]
 
 
+class Lazy:
+    """A tensor that is computed when it is first asked for, so that unused branches cost nothing."""
+
+    def __init__(self, compute: Callable[[], Tensor]) -> None:
+        self._compute: Callable[[], Tensor] | None = compute
+        self._value: Tensor | None = None
+
+    def get(self) -> Tensor:
+        """Return the tensor."""
+        if self._compute is not None:
+            self._value, self._compute = self._compute(), None
+        assert self._value is not None
+        return self._value
+
+
 class Columns(Tensor):
     """A batch of mutants (B, C, L), or (B, L, C) with ``axis`` 1, given by windows of columns.
 
@@ -58,39 +73,55 @@ class Columns(Tensor):
     ----------
     base
         (n, C, L): the examples.
-    values
-        (B, C, W): the columns ``[first, first + W)`` of each mutant; all others equal its example's.
+    lazy
+        Gives ``part``, (B, C, W): the columns ``[first, first + W)`` of each mutant; all others equal its
+        example's.
     first
         (B,) int64, with 0 <= first <= L − W.
+    width
+        W.
     axis
         The axis of the columns.
     """
 
     base: Tensor
-    values: Tensor
+    lazy: Lazy
     first: Offsets
+    width: int
     axis: int
     tape: Tape
 
     @staticmethod
     def __new__(
-        cls: type[Columns], base: Tensor, values: Tensor, first: Offsets, axis: int, tape: Tape
+        cls: type[Columns], base: Tensor, lazy: Lazy, first: Offsets, width: int, axis: int, tape: Tape
     ) -> Columns:
         """Make a tensor without storage."""
-        made: Columns = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, (values.shape[0], *base.shape[1:]), dtype=values.dtype, device=values.device
+        made: Columns = torch.Tensor._make_wrapper_subclass(
+            cls, (len(first), *base.shape[1:]), dtype=base.dtype, device=base.device
         )
-        made._set(base, values, first, axis)
-        made.tape = tape
+        made.base, made.lazy, made.first, made.width, made.axis, made.tape = (
+            base,
+            lazy,
+            first,
+            width,
+            axis,
+            tape,
+        )
         return made
 
-    def _set(self, base: Tensor, values: Tensor, first: Offsets, axis: int) -> None:
-        self.base, self.values, self.first, self.axis = base, values, first, axis
+    def become(self, other: Columns) -> None:
+        """Take the content of another: what an operation in place does."""
+        self.base, self.lazy, self.first = other.base, other.lazy, other.first
+        self.width, self.axis = other.width, other.axis
+
+    def snapshot(self) -> Columns:
+        """Another with the same content, which an operation in place does not reach."""
+        return Columns(self.base, self.lazy, self.first, self.width, self.axis, self.tape)
 
     @property
-    def width(self) -> int:
-        """Columns in a window."""
-        return int(self.values.shape[self.axis])
+    def part(self) -> Tensor:
+        """(B, C, W): the columns that may differ."""
+        return self.lazy.get()
 
     @property
     def length(self) -> int:
@@ -107,7 +138,7 @@ class Columns(Tensor):
         return carry_out(func, args, kwargs or {})
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Refuse what comes by another way, such as TorchScript."""
@@ -124,8 +155,8 @@ def substituted(x: Tensor, position: Tensor, base: Tensor, tape: Tape) -> Column
     position, base
         (B,): where, and which base.
     """
-    values = torch.nn.functional.one_hot(base, 4).to(x.dtype).unsqueeze(2)
-    return Columns(x, values, position.cpu().numpy().astype(np.int64), 2, tape)
+    part = torch.nn.functional.one_hot(base, 4).to(x.dtype).unsqueeze(2)
+    return Columns(x, Lazy(lambda: part), position.cpu().numpy().astype(np.int64), 1, 2, tape)
 
 
 def whole(columns: Columns) -> Tensor:
@@ -143,30 +174,39 @@ def window(
     base
         Another base with the same columns, ``shift`` further to the right (a padded one).
     """
-    axis, values = columns.axis, columns.values
+    axis, part = columns.axis, columns.part
     source = columns.base if base is None else base
     offset = columns.first + shift - start
     same = bool((offset == offset[0]).all())
     if same and offset[0] == 0 and columns.width == width:
-        return values
+        return part
     filled = gather(source, columns.tape.example, start, width, axis)
     if same and 0 <= offset[0] <= width - columns.width:
-        filled.narrow(axis, int(offset[0]), columns.width).copy_(values)
+        filled.narrow(axis, int(offset[0]), columns.width).copy_(part)
         return filled
-    # Column j of the window is column j − offset of the values, where there is such a one.
+    if (
+        not part.is_cuda
+        and len(offset) <= LOOP
+        and (offset >= 0).all()
+        and (offset + columns.width <= width).all()
+    ):
+        for row, changed, left in zip(filled, part, offset.tolist(), strict=True):
+            row.narrow(axis - 1, left, columns.width).copy_(changed)
+        return filled
+    # Column j of the window is column j − offset of the part, where there is such a one.
     there = np.arange(width)[None] - offset[:, None]
-    index = torch.from_numpy(np.clip(there, 0, columns.width - 1)).to(values.device)
-    changed = torch.from_numpy((there >= 0) & (there < columns.width)).to(values.device)
+    index = torch.from_numpy(np.clip(there, 0, columns.width - 1)).to(part.device)
+    inside = torch.from_numpy((there >= 0) & (there < columns.width)).to(part.device)
     other = 3 - axis
     index = index.unsqueeze(other).expand_as(filled)
-    return torch.where(changed.unsqueeze(other), values.gather(axis, index), filled)
+    return torch.where(inside.unsqueeze(other), part.gather(axis, index), filled)
 
 
 def gather(base: Tensor, example: Tensor, start: Offsets, width: int, axis: int) -> Tensor:
     """Columns ``[start, start + width)`` of the chosen examples; a new tensor with base's layout."""
     if width == base.shape[axis]:
         return base[example]
-    if not base.is_cuda and len(start) <= 256:
+    if not base.is_cuda and len(start) <= LOOP:
         rows = zip(example.tolist(), start.tolist(), strict=True)
         return torch.stack([base[i].narrow(axis - 1, s, width) for i, s in rows])
     windows = base.unfold(axis, width, 1)  # (n, C, starts, width), or (n, starts, C, width)
@@ -176,18 +216,21 @@ def gather(base: Tensor, example: Tensor, start: Offsets, width: int, axis: int)
     return windows[example, first].transpose(1, 2)
 
 
-def made(base: Tensor, values: Tensor, first: Offsets, like: Columns, *, axis: int | None = None) -> Tensor:
-    """Columns of a result; an ordinary tensor where the window is nearly everything."""
-    result = Columns(base, values, first, like.axis if axis is None else axis, like.tape)
-    if result.width >= WHOLE * result.length and result.width > 1:
-        return whole(result)
-    return result
+def made(
+    like: Columns,
+    base: Tensor,
+    part: Callable[[], Tensor],
+    first: Offsets,
+    width: int,
+    axis: int | None = None,
+) -> Columns:
+    """Columns of a result, computed when it is needed."""
+    return Columns(base, Lazy(part), first, width, like.axis if axis is None else axis, like.tape)
 
 
-def aligned(items: Sequence[Columns]) -> tuple[list[Tensor], Offsets]:
-    """Windows of several Columns with the same columns in each row, and where they start."""
+def union(items: Sequence[Columns]) -> tuple[Offsets, int]:
+    """Where windows that cover those of several Columns start, and their width."""
     start = np.min([item.first for item in items], axis=0)
     stop = np.max([item.first + item.width for item in items], axis=0)
     width = int((stop - start).max())
-    start = np.minimum(start, items[0].length - width)
-    return [window(item, start, width) for item in items], start
+    return np.minimum(start, items[0].length - width), width

@@ -11,12 +11,15 @@ from torch import Tensor
 
 from cislex.attribution.composites import DECOMPOSITIONS
 from cislex.attribution.methods import DeepLiftShap
+from cislex.attribution.operations import Phase
 from cislex.attribution.pairing import Pairing, PairingError
 from cislex.attribution.paths import integrate
 from cislex.attribution.recording import Recorder, Replayer, finish
 from cislex.attribution.result import BatchResult
+from cislex.attribution.revealcancel import FOLLOWED, RevealReplayer
 from cislex.attribution.rules import builtin, user_rules
-from cislex.errors import ModelError
+from cislex.attribution.validation import check_values
+from cislex.errors import ModelError, UnsupportedOperationError
 from cislex.targets import Target
 
 
@@ -38,33 +41,48 @@ class _Engine:
         decompositions = {name: rule for name, rule in DECOMPOSITIONS.items() if name not in linear}
         self.arguments = (model, builtin() | given, decompositions, linear, frozenset(given))
         self.model = model
+        self.method = method
         self.unknown = integrate() if method.unknown_ops == "integrate" else None
         self.integrated: set[str] = set()
 
     def record(self, x: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]) -> Any:
         """Run the examples; returns the records, the model's output and the targets' values."""
         recorder = Recorder(*self.arguments)
-        with torch.no_grad(), recorder:
-            output = self.model(x.clone(), *extra)
-            values = [None if _pair(target) else target(output) for target in targets]
-        with torch.no_grad():
-            predictions = [
-                target(output) if value is None else value
-                for target, value in zip(targets, values, strict=True)
-            ]
-        return recorder.records, output, torch.stack(predictions)
+        if self.method.rule != "rescale":
+            recorder.alert, recorder.followed = True, FOLLOWED
+        try:
+            with torch.no_grad(), recorder:
+                output = self.model(x.clone(), *extra)
+                values = [None if _pair(target) else target(output) for target in targets]
+            with torch.no_grad():
+                found = [
+                    target(output) if value is None else value
+                    for target, value in zip(targets, values, strict=True)
+                ]
+            for target, value in zip(targets, found, strict=True):
+                check_values(value, len(x), target)
+        except UnsupportedOperationError:
+            raise
+        except ModelError as error:
+            if len(x) > 1:
+                raise
+            raise PairingError(f"one row alone loses its axis: {error}") from error
+        return recorder.records, output, torch.stack(found)
 
     def replay(
         self, records: Any, pairing: Pairing, leaf: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]
-    ) -> tuple[Any, list[Tensor | None]]:
-        """Run reference rows; returns the model's output and the targets' values in autograd."""
-        replayer = Replayer(*self.arguments, records=records, pairing=pairing, unknown=self.unknown)
+    ) -> tuple[Any, list[Tensor | None], Phase]:
+        """Run reference rows; returns the model's output, the targets' values in autograd, and the phase."""
+        kind = Replayer if self.method.rule == "rescale" else RevealReplayer
+        replayer = kind(*self.arguments, records=records, pairing=pairing, unknown=self.unknown)
+        if isinstance(replayer, RevealReplayer):
+            replayer.convolutions = self.method.rule == "reveal_cancel"
         with torch.enable_grad(), replayer:
             output = self.model(leaf.clone(), *extra)
             values = [None if _pair(target) else target(output) for target in targets]
         finish(replayer)
         self.integrated |= replayer.integrated
-        return output, values
+        return output, values, replayer.phase
 
 
 def _pair(target: Target) -> Any:
@@ -110,12 +128,15 @@ def batch_multipliers(
     except PairingError:
         # A tensor inside has merged rows with another axis. With the example repeated for each
         # reference both passes have the same shapes, and row i belongs to row i whatever the model does.
-        n, r = refs.shape[:2]
+        n, given = refs.shape[:2]
+        if n * given == 1:  # models that squeeze need two rows
+            refs = refs.expand(-1, 2, -1, -1)
+        r = refs.shape[1]
         engine = _Engine(model, method)
         repeated = [item.repeat_interleave(r, 0) for item in (x, *extra)]
         flat = refs.reshape(n * r, 1, *refs.shape[2:])
         result = _attribute(engine, repeated[0], flat, targets, repeated[1:], 0)
-        return _regroup(result, n, r)
+        return _regroup(result, n, r, given)
 
 
 def _attribute(
@@ -165,7 +186,7 @@ def _add(
     flat = refs.reshape(n * r, *refs.shape[2:]).detach()
     leaf = flat.clone().requires_grad_()
     repeated = [item.repeat_interleave(r, 0) for item in extra]
-    output, values = engine.replay(records, pairing, leaf, targets, repeated)
+    output, values, phase = engine.replay(records, pairing, leaf, targets, repeated)
     for t, (target, value) in enumerate(zip(targets, values, strict=True)):
         pair = _pair(target)
         if pair is None:
@@ -182,8 +203,8 @@ def _add(
                 f"target: found shape {tuple(f_r.shape)} for {n * r} sequences, expected one number each"
             )
         if f_r.requires_grad:
-            more = t + 1 < len(targets)
-            (m,) = torch.autograd.grad(f_r.sum(), leaf, retain_graph=more, allow_unused=True)
+            phase.last = t + 1 == len(targets)
+            (m,) = torch.autograd.grad(f_r.sum(), leaf, retain_graph=not phase.last, allow_unused=True)
         else:
             m = None
         m = torch.zeros_like(flat) if m is None else m
@@ -207,8 +228,8 @@ def _repeat(output: Any, times: int) -> Any:
     return output
 
 
-def _regroup(result: BatchResult, n: int, r: int) -> BatchResult:
-    """From n·r examples with one reference each to n examples with r."""
+def _regroup(result: BatchResult, n: int, r: int, kept: int) -> BatchResult:
+    """From n·r examples with one reference each to n examples with r, the first of which are kept."""
 
     def grouped(values: Tensor) -> Tensor:
         return values.reshape(values.shape[0], n, r, *values.shape[2:])
@@ -220,8 +241,8 @@ def _regroup(result: BatchResult, n: int, r: int) -> BatchResult:
         multipliers=grouped(result.multipliers).mean(2),
         baseline=grouped(result.baseline).mean(2),
         prediction=grouped(result.prediction)[:, :, 0],
-        reference_prediction=grouped(result.reference_prediction[..., 0]),
-        delta=grouped(result.delta[..., 0]),
+        reference_prediction=grouped(result.reference_prediction[..., 0])[..., :kept],
+        delta=grouped(result.delta[..., 0])[..., :kept],
         products=grouped(result.products).mean(2),
         notes={**result.notes, "pairing": "the example was repeated for each reference"},
     )

@@ -15,29 +15,39 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cislex.attribution.operations import Call
+from cislex.attribution import kernels
+from cislex.attribution.operations import Call, Phase
 from cislex.attribution.pairing import Pairing
 from cislex.attribution.recording import Record, Rule
 
 
 class Elementwise:
-    """The pair of points of one call: a (example) and b (reference), in broadcastable views."""
+    """Two points of one call's function, element by element: a (example) and b (reference)."""
 
     __slots__ = ("_fa", "_fb", "_flat", "a", "b", "call", "index")
 
     def __init__(
-        self, call: Call, record: Record, pairing: Pairing, index: int, h: Tensor, output: Tensor
+        self,
+        call: Call,
+        index: int,
+        a: Tensor,
+        b: Tensor,
+        *,
+        flat: torch.Size | None = None,
+        values: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self.call = call
         self.index = index
-        self._flat = h.shape
-        self.a, self.b = pairing.views(record.tensors[index], h)
-        self._fa, self._fb = record.output, output
+        self._flat = b.shape if flat is None else flat
+        self.a, self.b = a, b
+        self._fa, self._fb = (None, None) if values is None else values
 
     @property
     def values(self) -> tuple[Tensor, Tensor]:
         """f(a) and f(b), in the same views."""
-        return self._fa.reshape(self.a.shape), self._fb.reshape(self.b.shape)
+        fa = self.evaluate(self.a) if self._fa is None else self._fa.reshape(self.a.shape)
+        fb = self.evaluate(self.b) if self._fb is None else self._fb.reshape(self.b.shape)
+        return fa, fb
 
     def evaluate(self, points: Tensor) -> Tensor:
         """The function at other points."""
@@ -61,16 +71,21 @@ class _Scale(torch.autograd.Function):
     """y = f(h) whose backward multiplies by the pair's slope; the slope is made forwards and kept alone."""
 
     @staticmethod
-    def forward(ctx: Any, compute: Callable[[Tensor], tuple[Tensor, Tensor]], h: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, compute: Callable[[Tensor], tuple[Tensor, Tensor]], phase: Phase, h: Tensor
+    ) -> Tensor:
         output, slope = compute(h)
+        ctx.phase = phase
         ctx.save_for_backward(slope)
         return output
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:
         (slope,) = ctx.saved_tensors
-        return None, gradient * slope
+        if ctx.phase.last and slope.shape == gradient.shape:
+            return None, None, slope.mul_(gradient)  # the graph is freed next: reuse its memory
+        return None, None, gradient * slope
 
 
 def elementwise(slope: Slope) -> Rule:
@@ -81,12 +96,28 @@ def elementwise(slope: Slope) -> Rule:
 
         def compute(h: Tensor) -> tuple[Tensor, Tensor]:
             output = call.run(call.tensors)
-            pair = Elementwise(call, record, pairing, index, h, output)
+            a, b = pairing.views(record.tensors[index], h)
+            pair = Elementwise(call, index, a, b, flat=h.shape, values=(record.output, output))
             return output, slope(pair).reshape(output.shape)
 
-        return _Scale.apply(compute, call.tensors[index])
+        return _Scale.apply(compute, call.phase, call.tensors[index])
 
     return rule
+
+
+def relu(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Tensor:
+    """Rule of ReLU: one compiled pass on a CPU."""
+
+    def compute(h: Tensor) -> tuple[Tensor, Tensor]:
+        example = record.tensors[0]
+        if example.shape[1:] == h.shape[1:] and pairing.examples == example.shape[0]:
+            found = kernels.relu(example, h)
+            if found is not None:
+                return found
+        a, b = pairing.views(example, h)
+        return call.run(call.tensors), relu_slope(a, b).reshape(h.shape)
+
+    return _Scale.apply(compute, call.phase, call.tensors[0])
 
 
 def threshold(dtype: torch.dtype) -> float:
@@ -133,10 +164,6 @@ def quotient_or_midpoint(
 
 def _smooth(derivative: Callable[[Tensor], Tensor] | None = None, *, kinks: tuple[float, ...] = ()) -> Slope:
     return lambda pair: quotient_or_midpoint(pair, derivative, kinks=kinks)
-
-
-def _relu(pair: Elementwise) -> Tensor:
-    return relu_slope(pair.a, pair.b)
 
 
 def _leaky_relu(pair: Elementwise) -> Tensor:
@@ -326,7 +353,7 @@ def _quotient(pair: Elementwise) -> Tensor:
 
 #: Slope of every known elementwise function.
 SLOPES: dict[str, Slope] = {
-    "relu": _relu,
+    "relu": lambda pair: relu_slope(pair.a, pair.b),
     "leaky_relu": _leaky_relu,
     "prelu": _prelu,
     "rrelu": _rrelu,

@@ -151,7 +151,8 @@ class _Lines:
         ``shared``: every line has all the points; otherwise the k-th point is of every k-th reference.
         """
         every = torch.arange(len(self.references), device=self.x.device) if pairs is None else pairs
-        sums = self.x.new_zeros((len(self.targets), len(every), *self.x.shape[1:]))
+        wide = torch.promote_types(self.x.dtype, torch.float32)  # sums in half precision would lose digits
+        sums = self.x.new_zeros((len(self.targets), len(every), *self.x.shape[1:]), dtype=wide)
         per_line = len(points) if shared else 1
         together = max(1, self.rows // per_line) if self.rows > 0 else len(every)
         for part in chunks(len(every), together):
@@ -162,7 +163,7 @@ class _Lines:
                 if not shared:
                     column = (chosen % self.refs.shape[1]).cpu()
                     alpha, weight = points[column][:, None], weights[column][:, None]
-                self._add(chosen, alpha.to(self.x), weight.to(self.x), bound, sums[:, part])
+                self._add(chosen, alpha.to(self.x), weight, bound, sums[:, part])
         return sums
 
     def _add(self, pairs: Tensor, alpha: Tensor, weight: Tensor, bound: Any, sums: Tensor) -> None:
@@ -176,7 +177,9 @@ class _Lines:
             output = self.model(leaf, *(item[repeated] for item in self.extra))
             values = [checked(function(output, steps), len(leaf)) for function in bound]
         for t, gradient in enumerate(gradients(values, leaf)):
-            sums[t] += torch.einsum("ps,pscl->pcl", weight, gradient.unflatten(0, (len(pairs), steps)))
+            sums[t] += torch.einsum(
+                "ps,pscl->pcl", weight.to(sums), gradient.unflatten(0, (len(pairs), steps)).to(sums)
+            )
 
     def _bound(self, pairs: Tensor) -> list[Any]:
         """For each target a function (output, points per line) → (B,), its pair's constants fixed."""
@@ -232,7 +235,9 @@ class _Lines:
     ) -> BatchResult:
         """Mean over references of (T, n·R, 4, L)."""
         by_reference = multipliers.unflatten(1, tuple(self.refs.shape[:2]))
-        products = torch.einsum("tnrcl,nrcl->tncl", by_reference, self.refs) / self.refs.shape[1]
+        products = (
+            torch.einsum("tnrcl,nrcl->tncl", by_reference, self.refs.to(by_reference)) / self.refs.shape[1]
+        )
         found = BatchResult(by_reference.mean(2), products.sum(2), self._prediction(), products=products)
         found.notes = notes or {}
         if complete:

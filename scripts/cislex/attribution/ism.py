@@ -1,21 +1,31 @@
-"""Exact in-silico mutagenesis: every base of a window replaced by each of the other three."""
+"""Exact in-silico mutagenesis: every base of a window replaced by each of the other three.
+
+Where a model allows it, only the columns that a substitution can reach are computed (``columns``). That path
+is compared with whole sequences on a few mutants of every batch and, where it differs, given up with a note.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cislex.attribution.batching import is_out_of_memory
+from cislex.attribution.columns import Tape, substituted
 from cislex.attribution.gradients import checked, chunks, take_rows, with_references
 from cislex.attribution.methods import ISM
 from cislex.attribution.result import BatchResult
 from cislex.errors import ConfigError
+from cislex.logs import get_logger
 from cislex.targets import Target
 
 #: Mutants at once when the caller does not say; small batches stay in a processor's cache.
 ROWS = 32
+#: Largest difference of the two paths, in units of the precision's rounding of the prediction.
+TOLERANCE = 200
 
 
 def batch_multipliers(
@@ -58,18 +68,88 @@ def batch_multipliers(
     ConfigError
         When the window is not inside of the sequences.
     """
-    example, position, base = mutations(x, method.start, method.end)
+    where = mutations(x, method.start, method.end)
     rows = rows if rows > 0 else ROWS
     multipliers = x.new_zeros((len(targets), *x.shape))
     with torch.no_grad():
         originals = _originals(model, x, extra, rows)
         prediction = torch.stack([checked(target(originals), len(x)) for target in targets])
-        for part in chunks(len(example), rows):
-            where = (example[part], position[part], base[part])
-            output = model(mutated(x, *where), *(item[where[0]] for item in extra))
-            effects = differences(targets, originals, prediction, output, where[0])
-            multipliers[:, where[0], where[2], where[1]] = effects.to(multipliers.dtype)
-    return with_references(multipliers, refs, prediction)
+        run = _Run(model, x, targets, extra, originals, prediction)
+        notes = run.fill(multipliers, *where, rows=rows)
+    result = with_references(multipliers, refs, prediction)
+    result.notes = notes
+    return result
+
+
+@dataclass
+class _Run:
+    """What the mutants of a batch share."""
+
+    model: nn.Module
+    x: Tensor
+    targets: Sequence[Target]
+    extra: Sequence[Tensor]
+    originals: Any
+    prediction: Tensor
+
+    def fill(
+        self, multipliers: Tensor, example: Tensor, position: Tensor, base: Tensor, *, rows: int
+    ) -> dict[str, str]:
+        """Write the effects of M mutants into ``multipliers``; returns notes."""
+        notes: dict[str, str] = {}
+        # Windows are small: more of them at once. Activations are remembered for a few examples only.
+        together = max(rows, ROWS)
+        for block in chunks(len(self.x), max(1, together // 8)):
+            chosen = ((example >= block.start) & (example < block.stop)).nonzero().flatten()
+            tape = None if notes else Tape()
+            if tape is not None and len(chosen):
+                spread = chosen[torch.linspace(0, len(chosen) - 1, 4).long()]
+                notes |= self._disagreement(tape, block, example[spread], position[spread], base[spread])
+                tape = None if notes else tape
+            for part in chunks(len(chosen), rows if tape is None else together):
+                where = tuple(index[chosen[part]] for index in (example, position, base))
+                effects = (
+                    self.effects(*where) if tape is None else self.effects_of_windows(tape, block, *where)
+                )
+                multipliers[:, where[0], where[2], where[1]] = effects.to(multipliers.dtype)
+        return notes
+
+    def effects(self, example: Tensor, position: Tensor, base: Tensor) -> Tensor:
+        """Effects (T, M) from whole sequences."""
+        mutants = mutated(self.x, example, position, base)
+        output = self.model(mutants, *(item[example] for item in self.extra))
+        return differences(self.targets, self.originals, self.prediction, output, example)
+
+    def effects_of_windows(
+        self, tape: Tape, block: slice, example: Tensor, position: Tensor, base: Tensor
+    ) -> Tensor:
+        """The same, from the columns that a substitution can reach."""
+        m = len(example)
+        if m == 1:  # a batch axis of one looks like a constant
+            example, position, base = (index.repeat(2) for index in (example, position, base))
+        tape.begin(example - block.start)
+        mutants = substituted(self.x[block], position, base, tape)
+        output = self.model(mutants, *(item[example] for item in self.extra))
+        return differences(self.targets, self.originals, self.prediction, output, example)[:, :m]
+
+    def _disagreement(
+        self, tape: Tape, block: slice, example: Tensor, position: Tensor, base: Tensor
+    ) -> dict[str, str]:
+        """Compare both paths on a few mutants; a note where they differ or windows cannot be used."""
+        expected = self.effects(example, position, base)
+        try:
+            found = self.effects_of_windows(tape, block, example, position, base)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        else:
+            scale = torch.maximum(self.prediction.abs().amax(1), expected.abs().amax(1)).unsqueeze(1)
+            if bool(((found - expected).abs() <= TOLERANCE * torch.finfo(found.dtype).eps * scale).all()):
+                return {}
+            reason = f"windows differ by {float(((found - expected).abs() / scale).max()):.1e} of the scale"
+        get_logger(__name__).warning("ISM: whole sequences are computed for every mutant (%s)", reason)
+        return {"ism": f"whole sequences: {reason}"}
 
 
 def mutations(x: Tensor, start: int, end: int | None) -> tuple[Tensor, Tensor, Tensor]:

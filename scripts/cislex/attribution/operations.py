@@ -152,10 +152,21 @@ def kind_of(name: str) -> Kind:
     return _KINDS.get(name, Kind.NONLINEAR)
 
 
+class Phase:
+    """Whether the next backward is the last through its graph, so that saved tensors may be written over."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = False
+
+
 class Call:
     """One intercepted call: the function, its arguments, and the tensors among them in order."""
 
-    __slots__ = ("args", "func", "in_place", "kwargs", "name", "tensors")
+    __slots__ = ("args", "func", "in_place", "kwargs", "name", "phase", "tensors")
+
+    phase: Phase
 
     def __init__(
         self, name: str, in_place: bool, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]

@@ -19,7 +19,6 @@ from cislex.attribution.pairing import Pairing
 from cislex.attribution.products import maximum
 from cislex.attribution.recording import Record, Rule
 
-
 #: Differences of up to this many machine epsilons of the largest activation are rounding.
 ROUNDING = 8.0
 

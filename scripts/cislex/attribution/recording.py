@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from cislex.attribution.operations import Call, Kind, canonical, kind_of, tensors_of, whereabouts
+from cislex.attribution.operations import Call, Kind, Phase, canonical, kind_of, tensors_of, whereabouts
 from cislex.attribution.pairing import Pairing
 from cislex.errors import ModelError, UnsupportedOperationError
 
@@ -91,8 +91,9 @@ class _Mode(TorchFunctionMode):
             self.fail(call, "writes into out=", "return the result instead")
         return self.handle(call, kind)
 
-    #: Whether linear operations must be looked at too.
+    #: Whether linear operations must be looked at too, and which of them are recorded.
     alert: bool = False
+    followed: frozenset[str] = frozenset()
 
     def _guard(self, call: Call) -> None:
         """Refuse operations that are random, or that mix the rows of a batch."""
@@ -140,7 +141,7 @@ class Recorder(_Mode):
         """Run the call and keep what it received and returned."""
         if call.in_place:
             self._protect(call.tensors[0])
-        if kind is Kind.LINEAR:
+        if kind is Kind.LINEAR and call.name not in self.followed:
             return call.func(*call.args, **call.kwargs)
         tensors = list(call.tensors)
         if call.in_place:
@@ -176,6 +177,7 @@ class Replayer(_Mode):
         self.pairing = pairing
         self.unknown = unknown
         self.cursor = 0
+        self.phase = Phase()
         self.integrated: set[str] = set()
         #: Values without gradient that differ between example and reference; kept alive, so ids stay unique.
         self._severed: dict[int, tuple[Tensor, str]] = {}
@@ -184,21 +186,23 @@ class Replayer(_Mode):
         """Run the call by its rule where an activation reaches it."""
         if self._severed and kind is not Kind.BRANCH:
             self._refuse_severed(call)
-        if kind is Kind.LINEAR:
+        if kind is Kind.LINEAR and call.name not in self.followed:
             return call.func(*call.args, **call.kwargs)
         record = self._next(call)
         active = [i for i, tensor in enumerate(call.tensors) if tensor.requires_grad]
         if kind is Kind.BRANCH:
             return self._branch(call, record, bool(active))
-        if not active or (kind is Kind.MULTILINEAR and len(active) < 2):
-            return call.func(*call.args, **call.kwargs)
+        if not active or kind is Kind.LINEAR or (kind is Kind.MULTILINEAR and len(active) < 2):
+            output = call.func(*call.args, **call.kwargs)
+            self.follow(call, record, active, output)
+            return output
         if not torch.is_grad_enabled():
             self.fail(
                 call,
                 "runs without gradients (torch.no_grad, inference_mode or a custom autograd.Function)",
                 "remove that context for attribution, or express the function in ordinary operations",
             )
-        rule = self.rules.get(call.name)
+        rule = self.choose(call)
         if rule is None:
             if self.unknown is None:
                 self.fail(
@@ -210,12 +214,20 @@ class Replayer(_Mode):
             rule = self.unknown
             self.integrated.add(call.name)
         assert rule is not None
+        call.phase = self.phase
         output = rule(call, record, self.pairing, active)
         if not isinstance(output, Tensor):
             for tensor in tensors_of(output):
                 if not tensor.is_floating_point():  # such as the indices of a maximum
                     self._sever(tensor, call.name)
         return _write_back(call, output)
+
+    def choose(self, call: Call) -> Rule | None:
+        """The rule of a call."""
+        return self.rules.get(call.name)
+
+    def follow(self, call: Call, record: Record, active: list[int], output: Any) -> None:
+        """See a linear operation pass; only rules that need more than its gradient do."""
 
     def _next(self, call: Call) -> Record:
         if self.cursor >= len(self.records) or self.records[self.cursor].name != call.name:
@@ -233,7 +245,10 @@ class Replayer(_Mode):
 
     def _branch(self, call: Call, record: Record, active: bool) -> Any:
         """A value without gradient may be used where it is the same for example and reference."""
-        output = call.func(*call.args, **call.kwargs)
+        if not call.in_place and active:
+            output = call.run([tensor.detach() for tensor in call.tensors])
+        else:
+            output = call.func(*call.args, **call.kwargs)
         if not active and not any(id(tensor) in self._severed for tensor in call.tensors):
             return output
         ours, theirs = tensors_of(output), tensors_of(record.output)

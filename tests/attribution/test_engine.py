@@ -1,0 +1,213 @@
+"""What the engine refuses, what it lets pass, and what a user can add."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attribution_models as models
+import pytest
+import torch
+import torch.nn.functional as functional
+from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
+from cislex.attribution.operations import Kind, canonical, kind_of
+from cislex.errors import ConfigError, ModelError, UnsupportedOperationError
+from torch import Tensor, nn
+
+X = models.one_hot(3, 60)
+METHOD = DeepLiftShap(DinucleotideShuffle(n=3))
+
+
+class Model(nn.Module):
+    def __init__(self, operation: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv1d(4, 8, 7)
+        self.inner = Inner(operation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(self.conv(x)).flatten(1).sum(1, keepdim=True)
+
+
+class Inner(nn.Module):
+    def __init__(self, operation: Any) -> None:
+        super().__init__()
+        self.operation = operation
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.operation(h)
+
+
+def run(operation: Any, **options: Any) -> float:
+    method = DeepLiftShap(DinucleotideShuffle(n=3), **options)
+    found = attribute(Model(operation), X, method, precision="float64").max_relative_delta
+    assert found is not None
+    return float(found.max())
+
+
+@pytest.mark.parametrize(
+    ("func", "name", "in_place"),
+    [
+        (torch.relu_, "relu", True),
+        (functional.relu, "relu", False),
+        (torch.Tensor.__rsub__, "rsub", False),
+        (torch.Tensor.__iadd__, "add", True),
+        (torch.ops.aten.relu.default, "relu", False),
+        (torch.ops.aten._softmax.default, "softmax", False),
+        (torch.Tensor.data.__get__, "data", False),
+        (torch.Tensor.__bool__, "bool", False),
+    ],
+)
+def test_one_name_per_operation(func: Any, name: str, in_place: bool) -> None:
+    assert canonical(func) == (name, in_place)
+
+
+def test_an_unheard_operation_is_nonlinear() -> None:
+    assert kind_of("an_operation_of_tomorrow") is Kind.NONLINEAR
+
+
+def test_unknown_operation_names_itself_its_module_its_line_and_the_remedy() -> None:
+    with pytest.raises(UnsupportedOperationError) as error:
+        run(torch.special.i0)
+    text = str(error.value)
+    for part in ("special_i0", "module inner", "test_engine.py:", "8, 54)", "unknown_ops='integrate'"):
+        assert part in text
+
+
+def test_unknown_operation_can_be_integrated_and_says_so() -> None:
+    method = DeepLiftShap(DinucleotideShuffle(n=3), unknown_ops="integrate")
+    result = attribute(Model(torch.special.i0), X, method, precision="float64")
+    assert result.max_relative_delta is not None
+    assert result.max_relative_delta.max() <= 1e-9
+    assert result.notes["integrated"] == "special_i0"
+
+
+@pytest.mark.parametrize("rule", ["elementwise", "integrate"])
+def test_a_rule_can_be_added(rule: str) -> None:
+    assert run(torch.special.i0, rules={"special_i0": rule}) <= 1e-9
+
+
+def test_a_rule_can_be_overridden_by_a_callable() -> None:
+    calls = []
+
+    def rule(call: Any, record: Any, pairing: Any, active: list[int]) -> Tensor:
+        calls.append(call.name)
+        return call.tensors[0] * 0.5
+
+    run(functional.relu, rules={"relu": rule})
+    assert set(calls) == {"relu"}
+
+
+def test_a_misspelt_rule_is_refused() -> None:
+    with pytest.raises(ConfigError, match="elementwise"):
+        run(functional.relu, rules={"relu": "rescal"})
+
+
+@pytest.mark.parametrize(
+    ("operation", "named"),
+    [
+        (lambda h: torch.where(h > 0, h, 0.1 * h), "gt"),
+        (lambda h: h * (h > 0), "gt"),
+        (lambda h: h * h.detach(), "detach"),
+        (lambda h: h * h.data, "data"),
+        (lambda h: h * torch.sign(h), "sign"),
+        (lambda h: h.gather(2, h.argmax(2, keepdim=True)), "argmax"),
+        (lambda h: h.gather(2, h.max(2, keepdim=True).indices), "max"),
+        (lambda h: h * h.sum().item(), "item"),
+        (lambda h: h if h.sum() > 1e9 * h[0, 0, 0] else -h, "bool"),
+        (lambda h: functional.dropout(h, 0.5), "dropout"),
+        (lambda h: functional.batch_norm(h, None, None, training=True), "batch_norm"),
+        (lambda h: h.topk(3, 2).values, "topk"),
+        (lambda h: torch.abs(h, out=torch.empty(0, dtype=h.dtype)), "abs"),
+    ],
+)
+def test_branches_on_activations_are_named_errors(operation: Any, named: str) -> None:
+    with pytest.raises(UnsupportedOperationError, match=named):
+        run(operation)
+
+
+def test_a_branch_that_goes_the_same_way_for_both_is_allowed() -> None:
+    with pytest.raises(UnsupportedOperationError, match="decision"):
+        run(lambda h: h * float(h.sum()))
+
+    def sane(h: Tensor) -> Tensor:
+        if (h.abs() > 1e6).any():
+            raise ValueError("exploded")
+        return functional.relu(h)
+
+    assert run(sane) <= 1e-9
+
+
+def test_a_mask_that_agrees_is_allowed() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv = nn.Conv1d(4, 4, 7, padding=3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            known = x.sum(1, keepdim=True) > 0
+            return (torch.relu(self.conv(x)) * known).mean((1, 2)).unsqueeze(1)
+
+    x = models.one_hot(3, 60, unknown=True)
+    found = attribute(Masked(), x, METHOD, precision="float64").max_relative_delta
+    assert found is not None
+    assert found.max() <= 1e-9
+
+
+def test_a_custom_autograd_function_is_refused() -> None:
+    class Swish(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, h: Tensor) -> Tensor:
+            return h * torch.sigmoid(h)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:
+            return gradient
+
+    with pytest.raises(UnsupportedOperationError, match="without gradients"):
+        run(Swish.apply)
+
+
+def test_no_grad_inside_the_model_is_refused() -> None:
+    def operation(h: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.relu(h)
+
+    with pytest.raises(UnsupportedOperationError, match="without gradients"):
+        run(operation)
+
+
+def test_torchscript_is_refused_with_its_name() -> None:
+    model = Model(functional.relu)
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
+        model.inner = torch.jit.trace(Inner(nn.Tanh()), torch.zeros(1, 8, 54))
+    with pytest.raises(UnsupportedOperationError, match="inner is TorchScript"):
+        attribute(model, X, METHOD)
+
+
+def test_an_exported_program_equals_the_eager_model() -> None:
+    model = nn.Sequential(
+        nn.Conv1d(4, 8, 7), nn.BatchNorm1d(8), nn.GELU(), nn.MaxPool1d(3), nn.Flatten(), nn.LayerNorm(144)
+    )
+    model = nn.Sequential(model, nn.Linear(144, 1), nn.Sigmoid()).eval()
+    rows = torch.export.Dim("rows", min=2)
+    program = torch.export.export(model, (X.float(),), dynamic_shapes=((rows, None, None),))
+    eager = attribute(model, X, METHOD)
+    exported = attribute(program, X, METHOD)
+    torch.testing.assert_close(exported.hypothetical, eager.hypothetical, rtol=1e-4, atol=1e-7)
+
+
+def test_a_model_that_changes_between_passes_is_refused() -> None:
+    class Unsteady(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(4, 1, 5)
+            self.calls = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += 1
+            h = self.conv(x)
+            return (torch.relu(h) if self.calls % 2 else torch.tanh(h)).sum(2)
+
+    with pytest.raises(ModelError, match="another way"):
+        attribute(Unsteady(), X, METHOD)
