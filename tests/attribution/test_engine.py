@@ -91,7 +91,7 @@ def test_a_rule_can_be_overridden_by_a_callable() -> None:
 
     def rule(call: Any, record: Any, pairing: Any, active: list[int]) -> Tensor:
         calls.append(call.name)
-        return call.tensors[0] * 0.5
+        return torch.relu(call.tensors[0])
 
     run(functional.relu, rules={"relu": rule})
     assert set(calls) == {"relu"}
@@ -211,3 +211,34 @@ def test_a_model_that_changes_between_passes_is_refused() -> None:
 
     with pytest.raises(ModelError, match="another way"):
         attribute(Unsteady(), X, METHOD)
+
+
+class Interleaved(nn.Module):
+    """Reorders its rows and undoes it: shapes are right, pairs are not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv1d(4, 8, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.conv(x).roll(1, 0) - 0.2).roll(-1, 0)
+        return h.mean((1, 2)).unsqueeze(1)
+
+
+def test_rows_that_are_reordered_inside_are_noticed_and_repeated(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING", logger="cislex"):
+        result = attribute(Interleaved(), X, METHOD, precision="float64", batch_size=9)
+    assert result.max_relative_delta is not None
+    assert result.max_relative_delta.max() <= 1e-9
+    assert "mixes rows" in caplog.text
+    assert result.notes["pairing"]
+
+
+def test_a_model_that_differs_under_interception_is_refused() -> None:
+    class Random(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(x * torch.rand(())).sum((1, 2)).unsqueeze(1)
+
+    with pytest.raises(ModelError, match="random numbers"):
+        attribute(Random(), X, METHOD)

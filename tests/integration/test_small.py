@@ -38,10 +38,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with sequences in which one motif is planted, and a model that looks for it."""
     folder = tmp_path_factory.mktemp("small")
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, 4, (240, 80))
+    codes = rng.integers(0, 4, (300, 140))
     motifs = np.array([[2, 0, 1, 3, 3, 1, 0, 2], [0, 0, 2, 3, 2, 0, 0, 2]])
-    for i, row in enumerate(codes[:200]):
-        at = rng.integers(5, 65)
+    for i, row in enumerate(codes[:280]):
+        at = rng.integers(45, 85)
         site = np.where(rng.random(8) < 0.92, motifs[i % 2], rng.integers(0, 4, 8))
         row[at : at + 8] = site
     text = "".join(f">s{i}\n{''.join('ACGT'[c] for c in row)}\n" for i, row in enumerate(codes))
@@ -72,7 +72,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "net": {
                 "loader": "factory",
                 "module": "model.py:build",
-                "input_length": 80,
+                "input_length": 140,
                 "folds": {"fold_0": "fold_0.pt", "fold_1": "fold_1.pt"},
             }
         },
@@ -128,7 +128,8 @@ def test_a_second_run_does_nothing(finished: Path, snakemake: Run) -> None:
 
 def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snakemake: Run) -> None:
     config = yaml.safe_load((finished / "config.yaml").read_text())
-    config["analyses"]["shap"]["motifs"]["max_seqlets"] = 400
+    motifs = config["analyses"]["shap"]["motifs"]
+    config["analyses"]["shap"]["motifs"] = {**motifs, "max_seqlets": 400}
     (finished / "changed.yaml").write_text(yaml.safe_dump(config))
     plan = planned(snakemake("--configfile", "changed.yaml", "--dry-run", folder=finished).stdout)
     assert plan.pop("find_motifs") == 2

@@ -283,6 +283,8 @@ class _Run:
     precision: str
     keep_global: bool
     size: BatchSize
+    checked: bool = False
+    repeat: bool = False
 
     def batch(self, x: Tensor, refs: Tensor, extra: list[Tensor], start: int) -> list[Attribution]:
         """One batch, in as many pieces as memory asks for."""
@@ -312,15 +314,24 @@ class _Run:
     def _piece(self, x: Tensor, refs: Tensor, extra: list[Tensor], rows: int) -> BatchResult:
         device, dtype = self.loan.device, self.loan.dtype
         moved = [_cast(item.to(device, non_blocking=True), dtype) for item in extra]
-        return _executor(self.method)(
+        arguments = (
             self.loan.model,
             x.to(device, non_blocking=True).to(dtype),
             refs.to(device, non_blocking=True).to(dtype),
             self.targets,
             self.method,
             moved,
-            rows=rows,
         )
+        if not isinstance(self.method, DeepLiftShap):
+            return _executor(self.method)(*arguments, rows=rows)
+        result = _executor(self.method)(*arguments, rows=rows, repeat=self.repeat)
+        if not self.checked:
+            self.checked = True
+            selfcheck = importlib.import_module("cislex.attribution.selfcheck")
+            self.repeat = selfcheck.check_first(*arguments, result)
+            if self.repeat:
+                return _executor(self.method)(*arguments, rows=rows, repeat=True)
+        return result
 
 
 def _cast(item: Tensor, dtype: torch.dtype) -> Tensor:

@@ -33,7 +33,7 @@ class _Sums:
     delta: Tensor  # (T, n, R) float64
 
 
-class _Engine:
+class Engine:
     """Rules and settings of one method, for one model."""
 
     def __init__(self, model: torch.nn.Module, method: DeepLiftShap) -> None:
@@ -42,6 +42,8 @@ class _Engine:
         self.arguments = (model, builtin() | given, decompositions, linear, frozenset(given))
         self.model = model
         self.method = method
+        self.replayer: type[Replayer] = Replayer if method.rule == "rescale" else RevealReplayer
+        self.last: Replayer | None = None
         self.unknown = integrate() if method.unknown_ops == "integrate" else None
         self.integrated: set[str] = set()
 
@@ -73,10 +75,10 @@ class _Engine:
         self, records: Any, pairing: Pairing, leaf: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]
     ) -> tuple[Any, list[Tensor | None], Phase]:
         """Run reference rows; returns the model's output, the targets' values in autograd, and the phase."""
-        kind = Replayer if self.method.rule == "rescale" else RevealReplayer
-        replayer = kind(*self.arguments, records=records, pairing=pairing, unknown=self.unknown)
+        replayer = self.replayer(*self.arguments, records=records, pairing=pairing, unknown=self.unknown)
         if isinstance(replayer, RevealReplayer):
             replayer.convolutions = self.method.rule == "reveal_cancel"
+        self.last = replayer
         with torch.enable_grad(), replayer:
             output = self.model(leaf.clone(), *extra)
             values = [None if _pair(target) else target(output) for target in targets]
@@ -99,6 +101,7 @@ def batch_multipliers(
     extra: Sequence[Tensor] = (),
     *,
     rows: int = 0,
+    repeat: bool = False,
 ) -> BatchResult:
     """DeepLIFT multipliers of n examples, averaged over R references.
 
@@ -116,31 +119,33 @@ def batch_multipliers(
         Further inputs of the model, (n, …) each, the same for example and reference.
     rows
         Most reference rows at once; 0 for all. Examples go forward once whatever it is.
+    repeat
+        Send each example forward once per reference, for models that mix rows with other axes.
 
     Raises
     ------
     UnsupportedOperationError
         When the model uses an operation without a rule.
     """
-    engine = _Engine(model, method)
-    try:
-        return _attribute(engine, x, refs, targets, extra, rows)
-    except PairingError:
-        # A tensor inside has merged rows with another axis. With the example repeated for each
-        # reference both passes have the same shapes, and row i belongs to row i whatever the model does.
-        n, given = refs.shape[:2]
-        if n * given == 1:  # models that squeeze need two rows
-            refs = refs.expand(-1, 2, -1, -1)
-        r = refs.shape[1]
-        engine = _Engine(model, method)
-        repeated = [item.repeat_interleave(r, 0) for item in (x, *extra)]
-        flat = refs.reshape(n * r, 1, *refs.shape[2:])
-        result = _attribute(engine, repeated[0], flat, targets, repeated[1:], 0)
-        return _regroup(result, n, r, given)
+    if not repeat:
+        try:
+            return _attribute(Engine(model, method), x, refs, targets, extra, rows)
+        except PairingError:
+            pass
+    # A tensor inside has merged rows with another axis. With the example repeated for each reference
+    # both passes have the same shapes, and row i belongs to row i whatever the model does.
+    n, given = refs.shape[:2]
+    if n * given == 1:  # models that squeeze need two rows
+        refs = refs.expand(-1, 2, -1, -1)
+    r = refs.shape[1]
+    repeated = [item.repeat_interleave(r, 0) for item in (x, *extra)]
+    flat = refs.reshape(n * r, 1, *refs.shape[2:])
+    result = _attribute(Engine(model, method), repeated[0], flat, targets, repeated[1:], 0)
+    return _regroup(result, n, r, given)
 
 
 def _attribute(
-    engine: _Engine, x: Tensor, refs: Tensor, targets: Sequence[Target], extra: Sequence[Tensor], rows: int
+    engine: Engine, x: Tensor, refs: Tensor, targets: Sequence[Target], extra: Sequence[Tensor], rows: int
 ) -> BatchResult:
     n, total = refs.shape[:2]
     records, output, prediction = engine.record(x, targets, extra)
@@ -170,7 +175,7 @@ def _attribute(
 
 
 def _add(
-    engine: _Engine,
+    engine: Engine,
     x: Tensor,
     refs: Tensor,
     targets: Sequence[Target],

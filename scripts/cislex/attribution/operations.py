@@ -181,6 +181,15 @@ class Call:
         if kwargs:
             _collect(kwargs, self.tensors)
 
+    def with_tensors(self, tensors: Sequence[Tensor]) -> Call:
+        """The same call of other tensors."""
+        replacements = iter(tensors)
+        args = _substitute(self.args, replacements)
+        other = Call(self.name, False, self.func, args, _substitute(self.kwargs, replacements))
+        other.in_place = self.in_place
+        other.phase = self.phase
+        return other
+
     def run(self, tensors: Sequence[Tensor]) -> Any:
         """Call the function with other tensors in place of its own, never changing them."""
         replacements = iter(tensors)

@@ -215,12 +215,16 @@ class Replayer(_Mode):
             self.integrated.add(call.name)
         assert rule is not None
         call.phase = self.phase
-        output = rule(call, record, self.pairing, active)
+        output = self.apply(rule, call, record, active)
         if not isinstance(output, Tensor):
             for tensor in tensors_of(output):
                 if not tensor.is_floating_point():  # such as the indices of a maximum
                     self._sever(tensor, call.name)
         return _write_back(call, output)
+
+    def apply(self, rule: Rule, call: Call, record: Record, active: list[int]) -> Any:
+        """Carry out a rule."""
+        return rule(call, record, self.pairing, active)
 
     def choose(self, call: Call) -> Rule | None:
         """The rule of a call."""

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cislex.attribution.elementwise import SLOPES, Elementwise
+from cislex.attribution.elementwise import Elementwise
 from cislex.attribution.operations import Call
 from cislex.attribution.pairing import Pairing
 from cislex.attribution.recording import Record, Replayer, Rule
+from cislex.attribution.slopes import SLOPES
 
 Parts = tuple[Tensor, Tensor]
 
@@ -144,7 +145,7 @@ class RevealReplayer(Replayer):
     def choose(self, call: Call) -> Rule | None:
         """RevealCancel where the parts are known, else the rule of Rescale."""
         slope = SLOPES.get(call.name)
-        if slope is None or not self._known(call.tensors[0]) or call.name in self.given:
+        if slope is None or not self._has_parts(call.tensors[0]) or call.name in self.given:
             return super().choose(call)
         return self._reveal
 
@@ -172,16 +173,16 @@ class RevealReplayer(Replayer):
             return
         make = self._maker(call, record, active)
         if make is not None:
-            depends = [self._parts[id(call.tensors[i])] for i in active if self._known(call.tensors[i])]
+            depends = [self._parts[id(call.tensors[i])] for i in active if self._has_parts(call.tensors[i])]
             self._parts[id(output)] = _Lazy(output, make, call.tensors, depends)
 
-    def _known(self, tensor: Tensor) -> bool:
+    def _has_parts(self, tensor: Tensor) -> bool:
         lazy = self._parts.get(id(tensor))
         return lazy is not None and lazy.valid()
 
     def _maker(self, call: Call, record: Record, active: list[int]) -> Callable[[], Parts] | None:
         name = call.name
-        known = any(self._known(call.tensors[i]) for i in active)
+        known = any(self._has_parts(call.tensors[i]) for i in active)
         if name in _DENSE or (name in _CONVOLUTIONS and self.convolutions):
             return lambda: self._layer(call, record, active[0])
         if name in ("mul", "multiply", "batch_norm", "div") and known and active == [0]:
@@ -197,7 +198,7 @@ class RevealReplayer(Replayer):
     def _of(self, call: Call, record: Record, index: int) -> Parts:
         """Parts of one argument: known ones, else by the sign of its whole difference."""
         tensor = call.tensors[index]
-        if self._known(tensor):
+        if self._has_parts(tensor):
             return self._parts[id(tensor)].get()
         return _Signs.apply(tensor, self.pairing.expand(record.tensors[index], tensor.detach()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cislex.attribution import elementwise, paths, pooling, products
+from cislex.attribution import elementwise, paths, pooling, products, slopes
 from cislex.attribution.recording import Rule
 from cislex.errors import ConfigError
 
@@ -44,7 +44,7 @@ def _power(slope: Rule) -> Rule:
 def builtin() -> dict[str, Rule]:
     """All rules of Rescale by canonical name."""
     rules: dict[str, Rule] = {name: paths.integrate() for name in _INTEGRATED}
-    rules |= {name: elementwise.elementwise(slope) for name, slope in elementwise.SLOPES.items()}
+    rules |= {name: elementwise.elementwise(slope) for name, slope in slopes.SLOPES.items()}
     rules |= dict.fromkeys(_POOLS, pooling.max_pool)
     rules |= dict.fromkeys(_PRODUCTS, paths.multilinear)
     rules |= dict.fromkeys(("matmul", "bmm", "mm"), products.matmul)
@@ -55,7 +55,7 @@ def builtin() -> dict[str, Rule]:
     rules |= {"max": pooling.extremum(1.0), "amax": pooling.extremum(1.0)}
     rules |= {"min": pooling.extremum(-1.0), "amin": pooling.extremum(-1.0)}
     rules["relu"] = elementwise.relu
-    rules["pow"] = _power(elementwise.elementwise(elementwise._pow))
+    rules["pow"] = _power(elementwise.elementwise(slopes._pow))
     return rules
 
 
@@ -69,9 +69,9 @@ def user_rules(
         if rule == "linear":
             linear.add(name)
         elif rule == "elementwise":
-            rules[name] = elementwise.elementwise(elementwise.relative_midpoint)
+            rules[name] = elementwise.elementwise(slopes.relative_midpoint)
         elif rule == "piecewise_linear":
-            rules[name] = elementwise.elementwise(elementwise._quotient)
+            rules[name] = elementwise.elementwise(slopes._quotient)
         elif rule == "integrate":
             rules[name] = paths.integrate()
         elif callable(rule):
