@@ -86,7 +86,7 @@ def report_files():
 
 def report_settings():
     """Facts of the run for the head of the page."""
-    genome, models = config["genome"], config["models"]
+    genome, models = PORTABLE_CONFIG["genome"], config["models"]
     return {
         "results": config["results"],
         "genome": genome["fasta"],

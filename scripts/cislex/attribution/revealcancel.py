@@ -88,6 +88,19 @@ class _Signs(torch.autograd.Function):
         return torch.where(difference > 0, up, torch.where(difference < 0, down, even)), None
 
 
+class _Rest(torch.autograd.Function):
+    """The negative part as what the positive part leaves of the whole: one layer's work instead of two."""
+
+    @staticmethod
+    def forward(ctx: Any, positive: Tensor, reference: Tensor, example: Tensor) -> Tensor:
+        return (example - reference).sub_(positive)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        return -gradient, gradient, None
+
+
 class _Reveal(torch.autograd.Function):
     """f of the reference; backward multiplies each part by its own slope."""
 
@@ -171,7 +184,7 @@ class RevealReplayer(Replayer):
             return
         if any(output is tensor for tensor in call.tensors):  # such as dropout, which returns its argument
             return
-        make = self._maker(call, record, active)
+        make = self._maker(call, record, active, output)
         if make is not None:
             depends = [self._parts[id(call.tensors[i])] for i in active if self._has_parts(call.tensors[i])]
             self._parts[id(output)] = _Lazy(output, make, call.tensors, depends)
@@ -180,11 +193,13 @@ class RevealReplayer(Replayer):
         lazy = self._parts.get(id(tensor))
         return lazy is not None and lazy.valid()
 
-    def _maker(self, call: Call, record: Record, active: list[int]) -> Callable[[], Parts] | None:
+    def _maker(
+        self, call: Call, record: Record, active: list[int], output: Tensor
+    ) -> Callable[[], Parts] | None:
         name = call.name
         known = any(self._has_parts(call.tensors[i]) for i in active)
         if name in _DENSE or (name in _CONVOLUTIONS and self.convolutions):
-            return lambda: self._layer(call, record, active[0])
+            return lambda: self._layer(call, record, active[0], output)
         if name in ("mul", "multiply", "batch_norm", "div") and known and active == [0]:
             return lambda: self._scaled(call, record)
         if name in ("add", "sub", "subtract", "rsub") and (known or self.convolutions):
@@ -202,7 +217,7 @@ class RevealReplayer(Replayer):
             return self._parts[id(tensor)].get()
         return _Signs.apply(tensor, self.pairing.expand(record.tensors[index], tensor.detach()))
 
-    def _layer(self, call: Call, record: Record, index: int) -> Parts:
+    def _layer(self, call: Call, record: Record, index: int, output: Tensor) -> Parts:
         """Parts of a linear layer, by the sign of weight × Δx."""
         tensor = call.tensors[index]
         example = self.pairing.expand(record.tensors[index], tensor.detach())
@@ -218,7 +233,9 @@ class RevealReplayer(Replayer):
                 tensors[bias] = torch.zeros_like(tensors[bias])
             return call.run(tensors)
 
-        return through(up, 1) + through(down, -1), through(up, -1) + through(down, 1)
+        positive = through(up, 1) + through(down, -1)
+        whole = self.pairing.expand(record.output, output.detach())
+        return positive, _Rest.apply(positive, output, whole)
 
     def _scaled(self, call: Call, record: Record) -> Parts:
         """Parts after multiplication by constants: where the factor is negative they change places."""
