@@ -17,11 +17,15 @@ def onehot(n: int, length: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("length", [101, 200])
 def test_every_architecture_gives_logits(architecture: str, length: int) -> None:
     model = build(architecture, tasks=3, input_length=length).eval()
+    rows = onehot(5, length)
     with torch.no_grad():
-        logits = model(onehot(5, length))
+        logits = model(rows)
+        last = [m for m in model.modules() if isinstance(m, torch.nn.Linear)][-1]
+        last.bias.sub_(1000.0)
+        shifted = model(rows)
     assert logits.shape == (5, 3)
     assert torch.isfinite(logits).all()
-    assert (logits < 0).any() or (logits > 1).any(), "logits, not probabilities"
+    assert torch.allclose(shifted, logits - 1000.0, atol=1e-3), "no squashing after the last layer"
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

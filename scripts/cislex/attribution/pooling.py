@@ -19,7 +19,7 @@ from cislex.attribution.pairing import Pairing
 from cislex.attribution.products import maximum
 from cislex.attribution.recording import Record, Rule
 
-#: Differences of up to this many machine epsilons of the largest activation are rounding.
+#: Differences of up to this many machine epsilons of the row's largest activation are rounding.
 ROUNDING = 8.0
 
 
@@ -57,7 +57,8 @@ def _route(h: Tensor, x: Tensor, at_x: Tensor, at_r: Tensor) -> Tensor:
         d_r = x.gather(-1, at_r) - y_r
         # Example and references go forward in different batches, so equal inputs may differ by rounding:
         # a difference of that size is zero, or the route would depend on the batch.
-        same = ROUNDING * torch.finfo(x.dtype).eps * x.abs().amax()
+        size = x.abs().amax(tuple(range(1, x.ndim)), keepdim=True)
+        same = ROUNDING * torch.finfo(x.dtype).eps * size
         w_x = torch.where(d_x.abs() <= same, 1.0, (top - y_r) / d_x)
         w_r = torch.where(d_r.abs() <= same, 0.0, (y_x - top) / d_r)
     return _Route.apply(h, [y_r], (at_x, at_r), (w_x, w_r))
