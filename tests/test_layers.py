@@ -15,7 +15,7 @@ LAYERS = [
     {"errors", "logs", "provenance", "storage", "cislex"},
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
-        "simulation", "weights", "training_inputs",
+        "simulation", "weights", "shuffles", "training_inputs",
         "architectures", "models", "training_data", "evaluation", "training",
     },
     {"attribution", "settings"},
