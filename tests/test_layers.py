@@ -16,12 +16,13 @@ LAYERS = [
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
         "simulation", "weights", "shuffles", "training_inputs",
-        "architectures", "models", "training_data", "evaluation", "training",
+        "architectures", "loaders", "models", "windows", "negatives", "training_data", "signal_data", "training_sources",
+        "evaluation", "heads", "training", "motif_io", "pwm_baseline",
     },
     {"attribution", "settings"},
     {
-        "chunks", "aggregation", "prediction", "tracks", "motifs", "motif_io", "modisco_repairs", "databases",
-        "logos", "annotation", "hits", "truth",
+        "chunks", "aggregation", "prediction", "tracks", "motifs", "modisco_repairs", "databases",
+        "logos", "annotation", "hits", "truth", "inspection",
     },
     {"report"},
 ]  # fmt: skip

@@ -68,7 +68,7 @@ def code(*modules):
                 queue += [
                     name
                     for name in _re.findall(r"\w+", names)
-                    if (PACKAGE / f"{name}.py").is_file()
+                    if (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name).is_dir()
                 ]
     return [str(path) for path in sorted(found)]
 
@@ -141,6 +141,12 @@ def folds_of(wildcards):
 def chunks_of(wildcards):
     """Chunk numbers of an analysis."""
     return range(config["regions"][regions_of(wildcards)]["chunks"])
+
+
+def model_options(model):
+    """How a model is loaded: the settings that load_model takes."""
+    keys = ("loader", "module", "trust_pickle")
+    return {key: config["models"][model][key] for key in keys}
 
 
 def model_code(model):

@@ -5,8 +5,7 @@ Every one takes one-hot sequences (N, 4, L) float32 and returns logits (N, tasks
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -69,12 +68,14 @@ class CNN(nn.Module):
 
 
 class CNNLSTM(nn.Module):
-    """A convolution finds motifs; a bidirectional LSTM reads their order; a dense layer decides.
+    """Convolutions find motifs; a bidirectional LSTM reads their order; a dense layer decides.
 
     Parameters
     ----------
     tasks, input_length, filters, kernel, pool, dropout
         As of :class:`CNN`.
+    second_filters
+        Filters of a second convolution of the same kernel and pooling; None leaves it out.
     hidden
         Hidden units of the LSTM in each direction.
     dense
@@ -89,17 +90,31 @@ class CNNLSTM(nn.Module):
         filters: int = 48,
         kernel: int = 19,
         pool: int = 8,
+        second_filters: int | None = None,
         hidden: int = 32,
         dense: int = 64,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        _require_length((input_length - kernel + 1) // pool, input_length)
+        widths = [4, filters] if second_filters is None else [4, filters, second_filters]
+        positions = input_length
+        for _ in widths[1:]:
+            positions = (positions - kernel + 1) // pool
+            _require_length(positions, input_length)
         self.hidden = hidden
         self.motifs = nn.Sequential(
-            nn.Conv1d(4, filters, kernel), nn.BatchNorm1d(filters), nn.ReLU(), nn.MaxPool1d(pool)
+            *(
+                layer
+                for before, after in itertools.pairwise(widths)
+                for layer in (
+                    nn.Conv1d(before, after, kernel),
+                    nn.BatchNorm1d(after),
+                    nn.ReLU(),
+                    nn.MaxPool1d(pool),
+                )
+            )
         )
-        self.lstm = nn.LSTM(filters, hidden, batch_first=True, bidirectional=True)
+        self.lstm = nn.LSTM(widths[-1], hidden, batch_first=True, bidirectional=True)
         self.head = nn.Sequential(
             nn.Dropout(dropout), nn.Linear(2 * hidden, dense), nn.ReLU(), nn.Linear(dense, tasks)
         )
@@ -167,53 +182,6 @@ class BPNet(nn.Module):
         if self.profile is None:
             return counts
         return {"profile": self.profile(hidden), "counts": counts}
-
-
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"cnn": CNN, "cnn_lstm": CNNLSTM, "bpnet": BPNet}
-
-
-def build(architecture: str, **hyperparameters: int | float | bool) -> nn.Module:
-    """Build an untrained model from its name.
-
-    Parameters
-    ----------
-    architecture
-        ``cnn``, ``cnn_lstm`` or ``bpnet``.
-    **hyperparameters
-        ``tasks`` and ``input_length`` always; the rest has defaults, see the classes of this module.
-
-    Raises
-    ------
-    ConfigError
-        When the name or a hyperparameter does not exist, or a value is out of range.
-    """
-    if architecture not in ARCHITECTURES:
-        raise ConfigError(f"architecture is {architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
-    known = inspect.signature(ARCHITECTURES[architecture]).parameters
-    unknown = sorted(set(hyperparameters) - set(known))
-    missing = [
-        name
-        for name, p in known.items()
-        if p.default is inspect.Parameter.empty and name not in hyperparameters
-    ]
-    if unknown or missing:
-        raise ConfigError(
-            f"hyperparameters of {architecture}: unknown {', '.join(unknown) or 'none'}, missing "
-            f"{', '.join(missing) or 'none'}; it takes {', '.join(known)}"
-        )
-    for name, value in hyperparameters.items():
-        _require_range(architecture, name, value)
-    return ARCHITECTURES[architecture](**hyperparameters)
-
-
-def _require_range(architecture: str, name: str, value: int | float | bool) -> None:
-    if name == "profile":
-        return
-    if name == "dropout":
-        if not 0 <= value < 1:
-            raise ConfigError(f"dropout of {architecture} is {value}; expected 0 ≤ dropout < 1")
-    elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{name} of {architecture} is {value!r}; expected a whole number of at least 1")
 
 
 def _require_length(positions: int, input_length: int) -> None:
