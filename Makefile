@@ -16,6 +16,7 @@ help:
 	@echo "make demo    synthetic genome with known motifs, from nothing to results/demo/report.html"
 	@echo "make yeast   real yeast genome and ChIP-exo peaks (downloads, or CISLEX_MIRROR=<folder>)"
 	@echo "make run CONFIG=my.yaml    your own config"
+	@echo "make inspect CONFIG=my.yaml  what the models are and whether they can be attributed, before the run"
 	@echo "make test    lint, types, unit and integration tests"
 
 $(VENV)/.installed: requirements.lock
@@ -41,9 +42,12 @@ yeast: environment
 	$(RUN) --configfile config/yeast.yaml
 	@echo "open results/yeast/report.html"
 
-.PHONY: run
+.PHONY: run inspect
 run: environment
 	$(RUN) --configfile $(CONFIG)
+
+inspect: environment
+	$(RUN) --configfile $(CONFIG) -- inspect
 
 lint: environment
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Attribution: how much each base of each region moves the prediction.
 
 Purpose: one job per chunk of regions and fold of the model, all targets at once, on a GPU where there is one.
-Inputs: sequences.h5, the weights of the fold. Outputs: {analysis}/chunks/{fold}/{chunk}.h5.
+Inputs: sequences.h5, the weights of the fold, the inspection. Outputs: {analysis}/chunks/{fold}/{chunk}.h5.
 """
 
 
@@ -10,6 +10,8 @@ rule attribute_chunk:
         sequences=lambda wildcards: f"{RESULTS}/regions/{regions_of(wildcards)}/sequences.h5",
         weights=lambda wildcards: weights_of(model_of(wildcards), wildcards.fold),
         module=lambda wildcards: model_code(model_of(wildcards)),
+        # The model passed its inspection; the timings in it must never make this job run again.
+        inspection=ancient(f"{RESULTS}/{{analysis}}/inspection.tsv"),
         code=code("chunks"),
     output:
         chunk=chunk_output(f"{RESULTS}/{{analysis}}/chunks/{{fold}}/{{chunk}}.h5"),
@@ -32,10 +34,7 @@ rule attribute_chunk:
             "same_references": analysis_of(wildcards)["same_references"],
             "precision": analysis_of(wildcards)["precision"],
         },
-        model=lambda wildcards: {
-            key: config["models"][model_of(wildcards)][key]
-            for key in ("loader", "module", "trust_pickle")
-        },
+        model=lambda wildcards: model_options(model_of(wildcards)),
         batch_size=lambda wildcards: analysis_of(wildcards)["batch_size"],
         device=lambda wildcards: analysis_of(wildcards)["device"],
     message:

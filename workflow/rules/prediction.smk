@@ -31,10 +31,7 @@ rule predict_regions:
         options=lambda wildcards: {
             "wanted": analysis_of(wildcards)["targets"],
             "device": analysis_of(wildcards)["device"],
-            **{
-                key: config["models"][model_of(wildcards)][key]
-                for key in ("loader", "module", "trust_pickle")
-            },
+            **model_options(model_of(wildcards)),
         },
     message:
         "Predict every region of {wildcards.analysis} with every fold of the model"

@@ -67,7 +67,12 @@ def report_analyses():
                         "target": scalar,
                         **{key: analysis[key] for key in shown},
                     },
-                    "files": [f"{folder}/motifs.meme", f"{folder}/modisco.h5", *tracks],
+                    "files": [
+                        f"{folder}/motifs.meme",
+                        f"{folder}/modisco.h5",
+                        f"{RESULTS}/{name}/inspection.txt",
+                        *tracks,
+                    ],
                 }
             )
     return entries

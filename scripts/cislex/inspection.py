@@ -1,0 +1,284 @@
+"""Inspection of a model before any expensive work: what it is, what it says, whether it can be attributed.
+
+Writes one table of facts (section, name, value, detail) and the same as text for the eye.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from cislex import settings, targets
+from cislex.attribution import Attribution, DeepLiftShap, attribute_batches
+from cislex.attribution.batching import BatchSize
+from cislex.attribution.methods import Method
+from cislex.attribution.precision import choose_device, has_script
+from cislex.attribution.residuals import operation_residuals
+from cislex.attribution.survey import OperationUse, survey_operations
+from cislex.errors import UnsupportedOperationError, offenders
+from cislex.logs import get_logger
+from cislex.models import check_model, load_model, name_outputs
+from cislex.storage import write_table, write_text
+from cislex.targets import Target
+
+#: Random sequences that are tried, the same for every model of a length.
+SEQUENCES = 10
+#: Widest column of the text, in characters.
+WIDEST = 72
+RED, PLAIN = "\033[31m", "\033[0m"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of an inspection."""
+
+    section: str
+    name: str
+    value: str
+    detail: str = ""
+    #: Whether attribution cannot go on because of it.
+    bad: bool = False
+
+
+def random_sequences(length: int, n: int = SEQUENCES) -> Tensor:
+    """Return (n, 4, length) uint8: every base with probability 1/4, seed 0."""
+    codes = np.random.default_rng(0).integers(0, 4, (n, length))
+    return torch.from_numpy(np.eye(4, dtype=np.uint8)[codes].transpose(0, 2, 1).copy())
+
+
+def inspect_model(
+    weights: Mapping[str, str | Path],
+    table: str | Path,
+    text: str | Path,
+    *,
+    length: int,
+    wanted: Mapping[str, Mapping[str, Any]],
+    method: Mapping[str, Any],
+    model: Mapping[str, Any],
+    precision: str = "float32",
+    batch_size: int | None = None,
+    device: str = "auto",
+    gate: Mapping[str, Any] | None = None,
+    threads: int = 1,
+) -> None:
+    """Inspect every fold of a model and write what was found.
+
+    Parameters
+    ----------
+    weights
+        Weights file of each fold by name.
+    table, text
+        Outputs: TSV of ``fold, section, name, value, detail``, and the same aligned for reading.
+    length
+        Length of the regions in bp.
+    wanted, method, precision, batch_size, device
+        Settings of the analysis: its targets by name, its method, how it computes.
+    model
+        Options of :func:`cislex.models.load_model`.
+    gate
+        ``max_relative_delta`` and ``on_fail`` of the analysis's quality gate.
+    threads
+        Threads of torch on the CPU.
+
+    Raises
+    ------
+    ModelError, UnsupportedOperationError
+        When a model cannot be loaded or attributed; everything found is printed first.
+    """
+    torch.set_num_threads(threads)
+    chosen = settings.method_from_settings(method)
+    named = {name: targets.from_config(dict(entry)) for name, entry in wanted.items()}
+    rows: list[tuple[str, Row]] = []
+    for fold, path in weights.items():
+        loaded = load_model(weights=path, **model)
+        shapes = check_model(loaded, length)
+        found = _describe(loaded.model, shapes, length)
+        found += _examine(loaded.model, named, chosen, length, precision, batch_size, device, gate)
+        rows += [(fold, row) for row in found]
+    page = as_text(rows)
+    bad = [f"{row.name} ({row.value})" for _, row in rows if row.bad]
+    if bad:
+        print(as_text(rows, colour=True), flush=True)
+        raise UnsupportedOperationError(
+            f"the model cannot be attributed exactly: {offenders(bad)}; what to do: see the lines marked !! "
+            "above; rewrite the operation, give a rule, or set method.unknown_ops: integrate"
+        )
+    get_logger(__name__).info("inspected\n%s", page)
+    frame = pd.DataFrame(
+        [(fold, row.section, row.name, row.value, row.detail) for fold, row in rows],
+        columns=["fold", "section", "name", "value", "detail"],
+    )
+    write_table(frame, table)
+    write_text(page, text)
+
+
+def _describe(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], length: int) -> list[Row]:
+    """What the model consists of, and its outputs on random sequences."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    kinds: dict[str, int] = {}
+    for module in model.modules():
+        if not list(module.children()):
+            kinds[type(module).__name__] = kinds.get(type(module).__name__, 0) + 1
+    rows = [Row("model", "class", type(model).__name__, f"{parameters:,} parameters")]
+    rows += [Row("layer", name, f"{count} times") for name, count in sorted(kinds.items())]
+    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    with torch.inference_mode():
+        outputs = name_outputs(model(random_sequences(length).to(device, torch.float32)))
+    for name, values in outputs.items():
+        shape = " × ".join(map(str, ("N", *shapes[name])))
+        detail = f"{values.min():.3g} to {values.max():.3g} on random sequences"
+        rows.append(Row("output", name, shape, detail + _reading(values)))
+    return rows
+
+
+def _reading(values: Tensor) -> str:
+    """A hint where an output looks like probabilities."""
+    if bool(((values >= 0) & (values <= 1)).all()):
+        total = values.flatten(1).sum(1) if values.ndim > 1 else values
+        softmax = values.ndim > 1 and values.shape[1] > 1 and bool(((total - 1).abs() < 1e-4).all())
+        what = "softmax probabilities" if softmax else "probabilities"
+        return f"; looks like {what}: consider pre_activation: true, which does not saturate"
+    return ""
+
+
+def _examine(
+    model: nn.Module,
+    named: Mapping[str, Target],
+    method: Method,
+    length: int,
+    precision: str,
+    batch_size: int | None,
+    device: str,
+    gate: Mapping[str, Any] | None,
+) -> list[Row]:
+    """Operations and their rules, the delta test, and the time it takes."""
+    x = random_sequences(length)
+    rows: list[Row] = []
+    if isinstance(method, DeepLiftShap):
+        if scripted := has_script(model):
+            value = "TorchScript hides its operations"
+            remedy = "load the eager model or a torch.export program, or use a gradient method or ISM"
+            return [Row("operation", scripted, value, remedy, bad=True)]
+        uses = _survey(model, x, method, named.values(), device)
+        rows += [
+            Row("operation", use.operation, use.rule, f"{use.calls}×, {use.where}", bad=not use.known)
+            for use in uses
+        ]
+        if any(row.bad for row in rows):
+            return rows
+    options = {"batch_size": batch_size, "device": None if device == "auto" else device}
+    results, seconds = _timed(model, x, method, list(named.values()), precision, options)
+    for (name, target), result in zip(named.items(), results, strict=True):
+        values = result.prediction
+        detail = f"{values.min():.4g} to {values.max():.4g} on random sequences"
+        rows.append(Row("target", name, repr(target), detail))
+        if result.max_relative_delta is not None:
+            rows.append(_delta(model, x, method, target, name, float(result.max_relative_delta.max()), gate))
+    return rows + _cost(model, seconds, batch_size, device)
+
+
+def _survey(
+    model: nn.Module, x: Tensor, method: DeepLiftShap, wanted: Any, device: str
+) -> list[OperationUse]:
+    """Operations of all targets, each once."""
+    found: dict[tuple[str, str], OperationUse] = {}
+    for target in wanted:
+        for use in survey_operations(model, x, method, target=target, device=_device(device)):
+            found.setdefault((use.operation, use.rule), use)
+    return sorted(found.values(), key=lambda use: use.known)
+
+
+def _device(device: str) -> str | None:
+    return None if device == "auto" else device
+
+
+def _timed(
+    model: nn.Module,
+    x: Tensor,
+    method: Method,
+    wanted: Sequence[Target],
+    precision: str,
+    options: Mapping[str, Any],
+) -> tuple[list[Attribution], float]:
+    """Attribute the sequences of a first run that warms up, and the seconds per region of a second."""
+    seconds = 0.0
+    for part in (x[:1], x):
+        began = time.perf_counter()
+        batches = list(attribute_batches(model, part, method, wanted, precision=precision, **options))
+        seconds = (time.perf_counter() - began) / len(part)
+    joined = [_joined([results[t] for _, results in batches]) for t in range(len(wanted))]
+    return joined, seconds
+
+
+def _joined(parts: Sequence[Attribution]) -> Attribution:
+    """Predictions and deltas of several batches; the rest is not looked at here."""
+
+    def cat(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else torch.cat(values)
+
+    names = ("multipliers", "baseline", "sequences", "prediction", "reference_prediction", "delta")
+    return Attribution(**{name: cat(name) for name in names})
+
+
+def _delta(
+    model: nn.Module,
+    x: Tensor,
+    method: Method,
+    target: Target,
+    name: str,
+    delta: float,
+    gate: Mapping[str, Any] | None,
+) -> Row:
+    """The delta test of one target; over the limit of the gate, where it comes from."""
+    limit = None if gate is None else gate["max_relative_delta"]
+    if limit is None or delta <= limit or not isinstance(method, DeepLiftShap):
+        return Row("delta", name, f"{delta:.1e}", "largest relative delta of the random sequences")
+    worst = operation_residuals(model, x[:2], method, target=target)[0]
+    detail = f"over the limit of {limit:g}; most of it from {worst.operation} {worst.where}"
+    strict = gate is not None and gate["on_fail"] == "error"
+    return Row("delta", name, f"{delta:.1e}", detail, bad=strict)
+
+
+def _cost(model: nn.Module, seconds: float, batch_size: int | None, device: str) -> list[Row]:
+    """Time and memory on this device."""
+    on = choose_device(model, device)
+    if on.type == "cuda":
+        memory = torch.cuda.max_memory_allocated(on) / 2**20
+        where = torch.cuda.get_device_name(on)
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        where = f"CPU, {torch.get_num_threads()} threads"
+    pairs = BatchSize(on, batch_size).pairs
+    return [
+        Row("cost", "seconds_per_region", f"{seconds:.4g}", where),
+        Row("cost", "peak_memory_mb", f"{memory:.0f}", where),
+        Row("cost", "batch_size", str(pairs), "example-reference pairs at once, to start with"),
+    ]
+
+
+def as_text(rows: Sequence[tuple[str, Row]], *, colour: bool = False) -> str:
+    """Rows aligned for reading; what stops attribution is marked ``!!``, in red where ``colour``."""
+    lines, last = [], ""
+    for fold, row in rows:
+        if fold != last:
+            lines.append(f"{fold}")
+            last = fold
+        cells = [_cut(row.name, 28), _cut(row.value, WIDEST)]
+        mark = "!!" if row.bad else "  "
+        line = f"{mark} {row.section:10s} {cells[0]:28s} {cells[1]:40s} {row.detail}".rstrip()
+        lines.append(f"{RED}{line}{PLAIN}" if colour and row.bad else line)
+    return "\n".join(lines) + "\n"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,26 @@
+"""Inspect a model before the expensive work (rule inspect_model)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
+    from cislex.logs import redirect
+
+    redirect(snakemake.log[0])  # noqa: F821
+from cislex.inspection import inspect_model
+
+
+def main(weights: dict, table: str, text: str, **options: object) -> None:
+    """Inspect, with plain arguments (see cislex.inspection)."""
+    inspect_model(weights, table, text, **options)
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    main(
+        weights=dict(zip(smk.params.folds, smk.input.weights, strict=True)),
+        table=smk.output.table,
+        text=smk.output.text,
+        threads=smk.threads,
+        **smk.params.options,
+    )

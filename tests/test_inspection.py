@@ -1,0 +1,134 @@
+"""Inspection says what a model is, and stops before the expensive work when it cannot be attributed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from cislex.errors import UnsupportedOperationError
+from cislex.inspection import Row, as_text, inspect_model, random_sequences
+
+FACTORY = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, strange):
+        super().__init__()
+        self.conv, self.head, self.strange = nn.Conv1d(4, 6, 7), nn.Linear(6, 2), strange
+
+    def forward(self, x):
+        h = torch.relu(self.conv(x)).amax(2)
+        if self.strange:
+            h = torch.special.i0(h)
+        return torch.sigmoid(self.head(h))
+
+def build():
+    return Net(False)
+
+def build_strange():
+    return Net(True)
+"""
+METHOD: dict[str, Any] = {
+    "name": "deep_lift_shap",
+    "rule": "rescale",
+    "references": {"kind": "dinucleotide_shuffle", "n": 4, "seed": 0},
+    "unknown_ops": "error",
+}
+GATE = {"max_relative_delta": 1e-3, "on_fail": "error"}
+
+
+def inspect(folder: Path, *, build: str = "build", folds: int = 1, **options: Any) -> Path:
+    (folder / "net.py").write_text(FACTORY)
+    namespace: dict[str, Any] = {}
+    exec(FACTORY, namespace)
+    weights = {}
+    for fold in range(folds):
+        weights[f"fold_{fold}"] = folder / f"fold_{fold}.pt"
+        torch.save(namespace["build"]().state_dict(), weights[f"fold_{fold}"])
+    inspect_model(
+        weights,
+        folder / "inspection.tsv",
+        folder / "inspection.txt",
+        **{
+            "length": 60,
+            "wanted": {"first": {"kind": "output", "index": 0}},
+            "method": METHOD,
+            "model": {"loader": "factory", "module": f"{folder / 'net.py'}:{build}"},
+            "device": "cpu",
+            "gate": GATE,
+            **options,
+        },
+    )
+    return folder / "inspection.tsv"
+
+
+def test_everything_a_user_wants_to_know(tmp_path: Path) -> None:
+    table = pd.read_csv(inspect(tmp_path, folds=2), sep="\t", keep_default_na=False)
+    assert list(table.columns) == ["fold", "section", "name", "value", "detail"]
+    assert set(table["fold"]) == {"fold_0", "fold_1"}
+    one = table[table["fold"] == "fold_0"].set_index(["section", "name"])
+    assert one.loc[("model", "class"), "detail"] == f"{4 * 6 * 7 + 6 + 14:,} parameters"
+    assert one.loc[("output", "output"), "value"] == "N × 2"
+    assert "looks like probabilities" in one.loc[("output", "output"), "detail"]
+    assert one.loc[("operation", "amax"), "value"] == "maximum: routed to both argmaxima"
+    assert one.loc[("operation", "sigmoid"), "value"] == "slope between example and reference"
+    assert float(one.loc[("delta", "first"), "value"]) < 1e-4
+    assert float(one.loc[("cost", "seconds_per_region"), "value"]) > 0
+    text = (tmp_path / "inspection.txt").read_text()
+    assert "amax" in text
+    assert "!!" not in text
+
+
+def test_unknown_operation_stops_and_is_shown_in_red(tmp_path: Path, capsys: Any) -> None:
+    with pytest.raises(UnsupportedOperationError, match="special_i0"):
+        inspect(tmp_path, build="build_strange")
+    line = next(line for line in capsys.readouterr().out.splitlines() if "special_i0" in line)
+    assert line.startswith("\033[31m!!")
+    assert "net.py:" in line
+    assert not (tmp_path / "inspection.tsv").exists()
+
+
+def test_unknown_operation_that_is_integrated_passes(tmp_path: Path) -> None:
+    table = pd.read_csv(
+        inspect(tmp_path, build="build_strange", method={**METHOD, "unknown_ops": "integrate"}), sep="\t"
+    )
+    assert "path: integrated" in set(table["value"])
+
+
+@pytest.mark.parametrize(("on_fail", "stops"), [("error", True), ("drop", False)])
+def test_delta_over_the_limit_names_the_operation(tmp_path: Path, on_fail: str, stops: bool) -> None:
+    options: dict[str, Any] = {
+        "gate": {"max_relative_delta": 1e-12, "on_fail": on_fail},
+        "precision": "float32",
+    }
+    if stops:
+        with pytest.raises(UnsupportedOperationError, match="first"):
+            inspect(tmp_path, **options)
+        return
+    table = pd.read_csv(inspect(tmp_path, **options), sep="\t")
+    assert table[table["section"] == "delta"]["detail"].str.contains("most of it from").all()
+
+
+def test_gradient_methods_need_no_rules(tmp_path: Path) -> None:
+    table = pd.read_csv(inspect(tmp_path, build="build_strange", method={"name": "tism"}), sep="\t")
+    assert "operation" not in set(table["section"])
+    assert "cost" in set(table["section"])
+
+
+def test_random_sequences_are_one_hot_and_always_the_same() -> None:
+    x = random_sequences(50)
+    assert x.shape == (10, 4, 50)
+    assert bool((x.sum(1) == 1).all())
+    assert bool((x == random_sequences(50)).all())
+
+
+def test_text_is_aligned_and_marks_what_is_bad() -> None:
+    rows = [("fold_0", Row("operation", "relu", "slope")), ("fold_0", Row("delta", "t", "1", "x", bad=True))]
+    lines = as_text(rows).splitlines()
+    assert lines[0] == "fold_0"
+    assert lines[1].startswith("   operation  relu")
+    assert lines[2].startswith("!! delta")

@@ -1,0 +1,60 @@
+"""Inspection: what the model is, which operations it has, and whether it can be attributed exactly.
+
+Purpose: a misread output or an unknown operation stops the run here, not after a night of computing.
+Inputs: the weights of every fold. Outputs: {analysis}/inspection.tsv and inspection.txt.
+"""
+
+
+localrules:
+    inspect,
+
+
+rule inspect_model:
+    input:
+        weights=lambda wildcards: [
+            weights_of(model_of(wildcards), fold) for fold in folds_of(wildcards)
+        ],
+        module=lambda wildcards: model_code(model_of(wildcards)),
+        code=code("inspection"),
+    output:
+        table=f"{RESULTS}/{{analysis}}/inspection.tsv",
+        text=f"{RESULTS}/{{analysis}}/inspection.txt",
+    log:
+        f"{RESULTS}/logs/inspect_model/{{analysis}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/inspect_model/{{analysis}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        folds=lambda wildcards: folds_of(wildcards),
+        options=lambda wildcards: {
+            "length": region_length(regions_of(wildcards)),
+            "wanted": analysis_of(wildcards)["targets"],
+            "method": analysis_of(wildcards)["method"],
+            "model": model_options(model_of(wildcards)),
+            "precision": analysis_of(wildcards)["precision"],
+            "batch_size": analysis_of(wildcards)["batch_size"],
+            "device": analysis_of(wildcards)["device"],
+            "gate": analysis_of(wildcards)["qc"],
+        },
+    message:
+        "Inspect the model of {wildcards.analysis}: outputs, operations, completeness, speed"
+    script:
+        "../../scripts/inspect_model.py"
+
+
+rule inspect:
+    input:
+        expand(f"{RESULTS}/{{analysis}}/inspection.txt", analysis=config["analyses"]),
+    log:
+        f"{RESULTS}/logs/inspect.log",
+    message:
+        "What the models are, and what passes through which rule"
+    run:
+        for path in input:
+            with open(path, encoding="utf-8") as handle:
+                print(path, handle.read(), sep="\n")
