@@ -22,7 +22,8 @@ from cislex.shuffles import fill_shuffles
 UNKNOWN = 4  # code of an all-zero column
 
 
-def _at_least_one(name: str, n: int) -> None:
+def at_least_one(name: str, n: int) -> None:
+    """Refuse fewer than one reference."""
     if n < 1:
         raise ConfigError(f"{name}: found n={n}, expected at least 1 reference")
 
@@ -48,7 +49,7 @@ class DinucleotideShuffle:
     end: int = -1
 
     def __post_init__(self) -> None:
-        _at_least_one("DinucleotideShuffle", self.n)
+        at_least_one("DinucleotideShuffle", self.n)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Shuffle:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least_one("Shuffle", self.n)
+        at_least_one("Shuffle", self.n)
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,8 @@ def make_references(
     references: References,
     sequences: Tensor | NDArray[Any],
     seeds: Sequence[int] | NDArray[np.integer[Any]] | Tensor | None = None,
+    *,
+    threads: int | None = None,
 ) -> Tensor:
     """Make the references of each sequence.
 
@@ -174,6 +177,8 @@ def make_references(
     seeds
         (n,) integers: reference k of example i is drawn from ``seeds[i] + k`` instead of
         ``references.seed + k``. Shuffles depend on nothing else, so batches and order do not matter.
+    threads
+        Most threads that shuffle; by default torch's. The result does not depend on it.
 
     Returns
     -------
@@ -190,7 +195,8 @@ def make_references(
         raise InputError(f"sequences: found shape {tuple(x.shape)}, expected (n, 4, L), channels A C G T")
     known = x.sum(1, keepdim=True).unsqueeze(1) > 0  # (n, 1, 1, L)
     if isinstance(references, DinucleotideShuffle | Shuffle):
-        return _shuffled(references, x, _seeds(seeds, len(x), references.seed)).to(x.device)
+        threads = torch.get_num_threads() if threads is None else threads
+        return _shuffled(references, x, checked_seeds(seeds, len(x), references.seed), threads).to(x.device)
     if isinstance(references, Zeros):
         return torch.zeros((len(x), 1, 4, x.shape[2]), dtype=torch.uint8, device=x.device)
     if isinstance(references, Uniform):
@@ -203,8 +209,8 @@ def make_references(
     raise ConfigError(f"references: found {type(references).__name__}, expected one of {References}")
 
 
-def _seeds(seeds: Any, n: int, default: int) -> NDArray[np.int64]:
-    """(n,) int64 seeds."""
+def checked_seeds(seeds: Any, n: int, default: int) -> NDArray[np.int64]:
+    """Seeds (n,) int64: those given, else the default for all."""
     if seeds is None:
         return np.full(n, default, dtype=np.int64)
     values = np.asarray(seeds.cpu() if isinstance(seeds, Tensor) else seeds)
@@ -215,7 +221,9 @@ def _seeds(seeds: Any, n: int, default: int) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def _shuffled(references: DinucleotideShuffle | Shuffle, x: Tensor, seeds: NDArray[np.int64]) -> Tensor:
+def _shuffled(
+    references: DinucleotideShuffle | Shuffle, x: Tensor, seeds: NDArray[np.int64], threads: int
+) -> Tensor:
     length = x.shape[2]
     start, end = 0, length
     if isinstance(references, DinucleotideShuffle):
@@ -228,8 +236,9 @@ def _shuffled(references: DinucleotideShuffle | Shuffle, x: Tensor, seeds: NDArr
             )
     values, codes = x.max(dim=1)
     codes = codes.to(torch.uint8).masked_fill_(values == 0, UNKNOWN)
-    out = np.zeros((len(x), references.n, 4, length), dtype=np.uint8)
-    fill_shuffles(codes.cpu().numpy(), seeds, start, end, isinstance(references, DinucleotideShuffle), out)
+    out = np.empty((len(x), references.n, 4, length), dtype=np.uint8)
+    both = isinstance(references, DinucleotideShuffle)
+    fill_shuffles(codes.cpu().numpy(), seeds, start, end, both, out, threads=threads)
     return torch.from_numpy(out)
 
 
@@ -255,7 +264,8 @@ def _called(function: ReferenceFunction, x: Tensor, seeds: Any) -> Tensor:
             f"references: the callable returned shape {tuple(made.shape)} for sequences {tuple(x.shape)}; "
             f"expected ({len(x)}, R, 4, {x.shape[-1]})"
         )
-    bad = (~torch.isfinite(made.float()).flatten(1).all(1)).nonzero().flatten().tolist()
+    finite = torch.isfinite(made).flatten(1).all(1)  # whole numbers always are
+    bad = (~finite).nonzero().flatten().tolist()
     if bad:
         raise InputError(
             f"references: the callable returned values that are not finite, examples {offenders(bad)}"
