@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,7 +45,12 @@ def get_logger(name: str) -> logging.Logger:
 
 
 def progress(
-    items: Iterable[Item], *, total: int, label: str, unit: str = "regions", weight: int = 1
+    items: Iterable[Item],
+    *,
+    total: int,
+    label: str,
+    unit: str = "regions",
+    weight: int | Callable[[Item], int] = 1,
 ) -> Iterator[Item]:
     """Yield the items while telling how far we are, at what rate, and how long is left.
 
@@ -62,20 +67,21 @@ def progress(
     unit
         What is counted.
     weight
-        Units that one item stands for; the last item may stand for fewer.
+        Units that one item stands for, or a function of the item; the last item may stand for fewer.
     """
+    units = weight if callable(weight) else lambda _: weight
     if sys.stderr.isatty():
         with tqdm(total=total, desc=label, unit=f" {unit}") as bar:
             for item in items:
                 yield item
-                bar.update(min(weight, total - bar.n))
+                bar.update(min(units(item), total - bar.n))
         return
     logger = get_logger("cislex.progress")
     started = told = time.monotonic()
     done = 0
     for item in items:
         yield item
-        done = min(done + weight, total)
+        done = min(done + units(item), total)
         now = time.monotonic()
         if now - told >= PLAIN_INTERVAL and done:
             rate = done / (now - started)

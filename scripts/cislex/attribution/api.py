@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from cislex.attribution.batching import BatchSize, join, pieces
-from cislex.attribution.methods import (
-    ISM,
-    TISM,
-    DeepLiftShap,
-    ExpectedGradients,
-    IntegratedGradients,
-    Method,
-    Saliency,
-)
+from cislex.attribution.batching import BatchSize
+from cislex.attribution.fixed_batch import FixedBatch
+from cislex.attribution.methods import DeepLiftShap, Method
+from cislex.attribution.pipeline import EXECUTORS, Inputs, Run, advise
 from cislex.attribution.precision import Loan, has_script, lend, unwrap
 from cislex.attribution.references import FixedReferences, make_references, number_of
-from cislex.attribution.result import Attribution, BatchResult
-from cislex.attribution.validation import check_extra, check_seeds, check_sequences, check_values, probe
-from cislex.errors import ConfigError, ModelError, UnsupportedOperationError
+from cislex.attribution.result import Attribution, collect
+from cislex.attribution.transfers import Courier
+from cislex.attribution.validation import check_extra, check_seeds, check_sequences, probe
+from cislex.errors import ConfigError, UnsupportedOperationError
 from cislex.logs import progress as show_progress
 from cislex.targets import Output, Target, as_target
-
-#: The module whose ``batch_multipliers`` carries out a method; imported when it is needed.
-_EXECUTORS: dict[type, str] = {
-    Saliency: "gradients",
-    TISM: "gradients",
-    IntegratedGradients: "integrated",
-    ExpectedGradients: "integrated",
-    ISM: "ism",
-    DeepLiftShap: "deeplift",
-}
-
-
-def _executor(method: Method) -> Callable[..., BatchResult]:
-    module = importlib.import_module(f"cislex.attribution.{_EXECUTORS[type(method)]}")
-    return module.batch_multipliers
 
 
 def attribute(
@@ -58,6 +33,7 @@ def attribute(
     batch_size: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
+    reverse_complement: bool = False,
     keep_global: bool = True,
     progress: bool = False,
 ) -> Attribution:
@@ -84,6 +60,10 @@ def attribute(
         By default where the model is; ``auto`` for a GPU where there is one.
     precision
         ``float32`` (TF32 off), ``tf32``, ``bfloat16`` or ``float64``.
+    reverse_complement
+        Attribute the average over both strands, f̄(x) = ½ (f(x) + f(rc x)), against the same references
+        reverse-complemented; ``prediction``, ``delta`` and all else are those of f̄. Extra inputs whose last
+        axis is L are turned along all but the first axis. Takes twice as long.
     keep_global
         Keep what ``Attribution.global_`` needs, another (N, 4, L).
     progress
@@ -109,6 +89,7 @@ def attribute(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        reverse_complement=reverse_complement,
         keep_global=keep_global,
         progress=progress,
     )[0]
@@ -125,6 +106,7 @@ def attribute_targets(
     batch_size: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
+    reverse_complement: bool = False,
     keep_global: bool = True,
     progress: bool = False,
 ) -> list[Attribution]:
@@ -151,13 +133,13 @@ def attribute_targets(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        reverse_complement=reverse_complement,
         keep_global=keep_global,
         progress=progress,
     )
-    parts = [results for _, results in batches]
-    if not parts:
+    if not len(x):
         return _nothing(x, method, len(targets), precision, keep_global)
-    return [_concatenate([part[t] for part in parts]) for t in range(len(targets))]
+    return collect(batches, len(x))
 
 
 def attribute_batches(
@@ -171,6 +153,7 @@ def attribute_batches(
     batch_size: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
+    reverse_complement: bool = False,
     keep_global: bool = False,
     progress: bool = False,
 ) -> Iterator[tuple[slice, list[Attribution]]]:
@@ -183,17 +166,10 @@ def attribute_batches(
     tuple[slice, list[Attribution]]
         The rows of the batch, in order, and one Attribution per target.
     """
-    if type(method) not in _EXECUTORS:
-        names = ", ".join(kind.__name__ for kind in _EXECUTORS)
-        raise ConfigError(f"method: found {type(method).__name__}, expected one of {names}")
-    if not targets:
-        raise ConfigError("targets: found none, expected at least one")
-    if batch_size is not None and batch_size < 1:
-        raise ConfigError(f"batch_size: found {batch_size}, expected at least 1 pair")
+    _check_options(method, targets, batch_size)
     x = check_sequences(sequences)
     wanted = [as_target(target) for target in targets]
-    checked_seeds = check_seeds(seeds, len(x))
-    extra = check_extra(extra_inputs, len(x))
+    inputs = Inputs(x, check_seeds(seeds, len(x)), check_extra(extra_inputs, len(x)))
     _check_references(method.references, x)
     plain = unwrap(model)
     if isinstance(method, DeepLiftShap) and (scripted := has_script(plain)):
@@ -201,9 +177,28 @@ def attribute_batches(
             f"module {scripted} is TorchScript, whose operations cannot be seen; what to do: give the eager "
             "model or a torch.export program, or use a gradient method or ISM"
         )
-    return _batches(
-        plain, x, method, wanted, checked_seeds, extra, batch_size, device, precision, keep_global, progress
+    loan = lend(plain, device, precision)
+    run = Run(
+        loan,
+        method,
+        wanted,
+        keep_global,
+        reverse_complement,
+        BatchSize(loan.device, batch_size),
+        Courier(loan.device),
+        repeat=isinstance(plain, FixedBatch),
     )
+    return _batches(run, inputs, progress)
+
+
+def _check_options(method: Method, targets: Sequence[Any], batch_size: int | None) -> None:
+    if type(method) not in EXECUTORS:
+        names = ", ".join(kind.__name__ for kind in EXECUTORS)
+        raise ConfigError(f"method: found {type(method).__name__}, expected one of {names}")
+    if not targets:
+        raise ConfigError("targets: found none, expected at least one")
+    if batch_size is not None and batch_size < 1:
+        raise ConfigError(f"batch_size: found {batch_size}, expected at least 1 pair")
 
 
 def _check_references(references: Any, x: Tensor) -> None:
@@ -214,150 +209,25 @@ def _check_references(references: Any, x: Tensor) -> None:
         make_references(references, x[:1])
 
 
-def _batches(
-    model: torch.nn.Module,
-    x: Tensor,
-    method: Method,
-    targets: list[Target],
-    seeds: NDArray[np.int64] | None,
-    extra: tuple[Tensor, ...],
-    batch_size: int | None,
-    device: str | torch.device | None,
-    precision: str,
-    keep_global: bool,
-    progress: bool,
-) -> Iterator[tuple[slice, list[Attribution]]]:
-    if not len(x):
+def _batches(run: Run, inputs: Inputs, progress: bool) -> Iterator[tuple[slice, list[Attribution]]]:
+    if not len(inputs):
         return
-    references = number_of(method.references, x)
-    loan = lend(model, device, precision)
-    run = _Run(loan, method, targets, precision, keep_global, BatchSize(loan.device, batch_size))
+    _probe(run.loan, run, inputs)
+    advise(run, inputs)
+    steps = run.results(inputs)
+    if progress:
+        label = run.method.name
+        yield from show_progress(steps, total=len(inputs), label=label, weight=lambda item: len(item[1][0]))
+    else:
+        yield from steps
+
+
+def _probe(loan: Loan, run: Run, inputs: Inputs) -> None:
+    """Try the model on the first sequence. The engine names random operations itself, and where they are."""
+    extra = [run.courier.out(e[:1], loan.dtype if e.is_floating_point() else None) for e in inputs.extra]
+    x = inputs.sequences[:1].to(loan.device, loan.dtype)
     with loan.active():
-        first = [_cast(item[:1].to(loan.device), loan.dtype) for item in extra]
-        probe(loan.model, x[:1].to(loan.device, loan.dtype), first, targets)
-    with ThreadPoolExecutor(1) as pool:
-        steps = _steps(run, x, seeds, extra, references, pool)
-        if progress:
-            weight = run.size.examples(references)
-            yield from show_progress(steps, total=len(x), label=method.name, weight=weight)
-        else:
-            yield from steps
-
-
-def _steps(
-    run: _Run,
-    x: Tensor,
-    seeds: NDArray[np.int64] | None,
-    extra: tuple[Tensor, ...],
-    references: int,
-    pool: ThreadPoolExecutor,
-) -> Iterator[tuple[slice, list[Attribution]]]:
-    """Batches in order; the references of the next one are made while this one is computed."""
-
-    def make(rows: slice) -> Tensor:
-        chosen = run.method.references
-        chosen = chosen.rows(rows) if isinstance(chosen, FixedReferences) else chosen
-        return make_references(chosen, x[rows], None if seeds is None else seeds[rows])
-
-    def plan(start: int) -> slice:
-        return slice(start, min(start + run.size.examples(references), len(x)))
-
-    rows = plan(0)
-    made = pool.submit(make, rows)
-    while rows.start < len(x):
-        refs = made.result()
-        following = plan(rows.stop)
-        if following.start < len(x):
-            made = pool.submit(make, following)
-        yield rows, run.batch(x[rows], refs, [item[rows] for item in extra], rows.start)
-        rows = following
-
-
-@dataclasses.dataclass
-class _Run:
-    """What stays the same from batch to batch."""
-
-    loan: Loan
-    method: Method
-    targets: list[Target]
-    precision: str
-    keep_global: bool
-    size: BatchSize
-    checked: bool = False
-    repeat: bool = False
-
-    def batch(self, x: Tensor, refs: Tensor, extra: list[Tensor], start: int) -> list[Attribution]:
-        """One batch, in as many pieces as memory asks for."""
-        with self.loan.active():
-            result = join(pieces(self._piece, x, refs, extra, self.size))
-        for t, target in enumerate(self.targets):
-            try:
-                check_values(result.prediction[t], len(x), target)
-            except ModelError as error:
-                raise ModelError(f"rows {start} to {start + len(x)}: {error}") from error
-        out = torch.float64 if self.precision == "float64" else torch.float32
-        notes = {"precision": self.precision, **result.notes, **self.size.notes}
-        return [
-            Attribution(
-                multipliers=_home(result.multipliers[t], out),
-                baseline=_home(result.baseline[t], out),
-                sequences=x,
-                prediction=_home(result.prediction[t], out),
-                reference_prediction=_home(_pick(result.reference_prediction, t), out),
-                delta=_home(_pick(result.delta, t), torch.float64),
-                products=_home(_pick(result.products, t), out) if self.keep_global else None,
-                notes=notes,
-            )
-            for t in range(len(self.targets))
-        ]
-
-    def _piece(self, x: Tensor, refs: Tensor, extra: list[Tensor], rows: int) -> BatchResult:
-        device, dtype = self.loan.device, self.loan.dtype
-        moved = [_cast(item.to(device, non_blocking=True), dtype) for item in extra]
-        arguments = (
-            self.loan.model,
-            x.to(device, non_blocking=True).to(dtype),
-            refs.to(device, non_blocking=True).to(dtype),
-            self.targets,
-            self.method,
-            moved,
-        )
-        if not isinstance(self.method, DeepLiftShap):
-            return _executor(self.method)(*arguments, rows=rows)
-        result = _executor(self.method)(*arguments, rows=rows, repeat=self.repeat)
-        if not self.checked:
-            self.checked = True
-            selfcheck = importlib.import_module("cislex.attribution.selfcheck")
-            self.repeat = selfcheck.check_first(*arguments, result)
-            if self.repeat:
-                return _executor(self.method)(*arguments, rows=rows, repeat=True)
-        return result
-
-
-def _cast(item: Tensor, dtype: torch.dtype) -> Tensor:
-    return item.to(dtype) if item.is_floating_point() else item
-
-
-def _pick(values: Tensor | None, t: int) -> Tensor | None:
-    return None if values is None else values[t]
-
-
-def _home(values: Any, dtype: torch.dtype) -> Any:
-    return None if values is None else values.detach().to("cpu", dtype)
-
-
-def _concatenate(parts: Sequence[Attribution]) -> Attribution:
-    """One Attribution of several batches."""
-
-    def joined(name: str) -> Any:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else torch.cat(values)
-
-    notes: dict[str, str] = {}
-    for part in parts:
-        notes |= part.notes
-    names = [field.name for field in dataclasses.fields(Attribution) if field.name != "notes"]
-    return Attribution(**{name: joined(name) for name in names}, notes=notes)
+        probe(loan.model, x, extra, run.targets, independent=not isinstance(run.method, DeepLiftShap))
 
 
 def _nothing(x: Tensor, method: Method, targets: int, precision: str, keep_global: bool) -> list[Attribution]:

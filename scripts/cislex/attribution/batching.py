@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cislex.attribution.notes import merge_notes
 from cislex.attribution.result import BatchResult
 from cislex.errors import ModelError
 from cislex.logs import get_logger
@@ -89,6 +90,7 @@ def pieces(
     while start < len(x):
         stop = min(start + size.examples(refs.shape[1]), len(x))
         rows = slice(start, stop)
+        failure = None
         try:
             size.begin()
             results.append(run(x[rows], refs[rows], [item[rows] for item in extra], size.pairs))
@@ -96,12 +98,13 @@ def pieces(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            size.halve(error)
-            error.__traceback__ = None  # its frames hold the tensors that filled the memory
-            if size.device.type == "cuda":
-                torch.cuda.empty_cache()
+            failure = error.with_traceback(None)  # its frames hold the tensors that filled the memory
+        if failure is None:
+            start = stop
             continue
-        start = stop
+        size.halve(failure)
+        if size.device.type == "cuda":
+            torch.cuda.empty_cache()
     return results
 
 
@@ -114,8 +117,6 @@ def join(results: Sequence[BatchResult]) -> BatchResult:
         values = [getattr(result, name) for result in results]
         return None if values[0] is None else torch.cat(values, 1)
 
-    notes: dict[str, str] = {}
-    for result in results:
-        notes |= result.notes
+    notes = merge_notes((result.notes, result.prediction.shape[1]) for result in results)
     names = ("multipliers", "baseline", "prediction", "reference_prediction", "delta", "products")
     return BatchResult(**{name: joined(name) for name in names}, notes=notes)

@@ -18,7 +18,7 @@ from cislex.attribution.recording import Recorder, Replayer, finish
 from cislex.attribution.result import BatchResult
 from cislex.attribution.revealcancel import FOLLOWED, RevealReplayer
 from cislex.attribution.rules import builtin, user_rules
-from cislex.attribution.validation import check_values
+from cislex.attribution.validation import check_shape
 from cislex.errors import ModelError, UnsupportedOperationError
 from cislex.targets import Target
 
@@ -62,7 +62,7 @@ class Engine:
                     for target, value in zip(targets, values, strict=True)
                 ]
             for target, value in zip(targets, found, strict=True):
-                check_values(value, len(x), target)
+                check_shape(value, len(x), target)
         except UnsupportedOperationError:
             raise
         except ModelError as error:

@@ -106,10 +106,15 @@ def chunks(n: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
+def pick(values: Tensor, rows: Tensor) -> Tensor:
+    """``values[rows]``; row numbers that lie on the host go to a GPU without anyone waiting for it."""
+    return values[rows.to(values.device, non_blocking=True)]
+
+
 def take_rows(output: Any, rows: Tensor) -> Any:
     """Rows of every tensor in a model's output (tensor, tuple, list or dict)."""
     if isinstance(output, Tensor):
-        return output[rows]
+        return pick(output, rows)
     if isinstance(output, dict):
         return {key: take_rows(value, rows) for key, value in output.items()}
     if isinstance(output, tuple | list):

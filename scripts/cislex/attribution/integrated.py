@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cislex.attribution.gradients import checked, chunks, gradients, recurrent_backward, take_rows
+from cislex.attribution.gradients import checked, chunks, gradients, pick, recurrent_backward, take_rows
 from cislex.attribution.methods import ExpectedGradients, IntegratedGradients
 from cislex.attribution.result import BatchResult, relative_delta
+from cislex.logs import get_logger
 from cislex.targets import Target, bind_target
 
 #: ``adaptive`` doubles the steps at most this often.
@@ -54,8 +55,9 @@ def batch_multipliers(
     Returns
     -------
     BatchResult
-        With ``delta`` for integrated gradients. ``notes`` says how many pairs did not reach the tolerance
-        of the rule ``adaptive``.
+        With ``delta`` for integrated gradients. ``notes`` of the rule ``adaptive``: ``steps`` (largest),
+        ``pairs``, and where some did not reach the tolerance ``not_converged`` (pairs) and
+        ``largest_delta``.
     """
     with recurrent_backward(x):
         lines = _Lines(model, x, refs, targets, extra, rows)
@@ -99,18 +101,25 @@ def _refine(lines: _Lines, multipliers: Tensor, method: IntegratedGradients) -> 
     steps = method.steps
     error = lines.relative_error(multipliers)
     for _ in range(DOUBLINGS):
-        over = (error > method.tolerance).nonzero().flatten()
+        over = (error > method.tolerance).nonzero().flatten().cpu()
         if not len(over):
             break
         steps *= 2
         multipliers[:, over] = lines.average(*quadrature("gauss_legendre", steps), pairs=over)
         error = lines.relative_error(multipliers)
-    over = (error > method.tolerance).nonzero().flatten()
-    notes = {"integrated_gradients.steps": str(steps)}
+    over = (error > method.tolerance).nonzero().flatten().cpu()
+    notes = {"integrated_gradients.steps": str(steps), "integrated_gradients.pairs": str(len(error))}
     if len(over):
-        notes["integrated_gradients.not_converged"] = (
-            f"{len(over)} of {len(error)} pairs with {steps} steps; "
-            f"largest relative delta {float(error.max()):.1e}, tolerance {method.tolerance:.1e}"
+        notes["integrated_gradients.not_converged"] = str(len(over))
+        notes["integrated_gradients.largest_delta"] = f"{float(error.max()):.1e}"
+        get_logger(__name__).warning(
+            "adaptive integrated gradients: %d of %d pairs are above the tolerance %.1e after %d steps; "
+            "largest relative delta %.1e",
+            len(over),
+            len(error),
+            method.tolerance,
+            steps,
+            float(error.max()),
         )
     return notes
 
@@ -139,7 +148,8 @@ class _Lines:
     def __post_init__(self) -> None:
         n, r = self.refs.shape[:2]
         self.references = self.refs.reshape(n * r, *self.refs.shape[2:])
-        self.example = torch.arange(n, device=self.x.device).repeat_interleave(r)
+        # Indices stay on the host, so that choosing rows never waits for a GPU.
+        self.example = torch.arange(n).repeat_interleave(r)
         self.pair_dependent = any(hasattr(target, "bind") for target in self.targets)
         self._ends: _Ends | None = None
 
@@ -150,7 +160,7 @@ class _Lines:
 
         ``shared``: every line has all the points; otherwise the k-th point is of every k-th reference.
         """
-        every = torch.arange(len(self.references), device=self.x.device) if pairs is None else pairs
+        every = torch.arange(len(self.references)) if pairs is None else pairs
         wide = torch.promote_types(self.x.dtype, torch.float32)  # sums in half precision would lose digits
         sums = self.x.new_zeros((len(self.targets), len(every), *self.x.shape[1:]), dtype=wide)
         per_line = len(points) if shared else 1
@@ -161,24 +171,26 @@ class _Lines:
             for some in chunks(per_line, max(1, self.rows // len(chosen)) if self.rows > 0 else 0):
                 alpha, weight = points[some].expand(len(chosen), -1), weights[some].expand(len(chosen), -1)
                 if not shared:
-                    column = (chosen % self.refs.shape[1]).cpu()
+                    column = chosen % self.refs.shape[1]
                     alpha, weight = points[column][:, None], weights[column][:, None]
-                self._add(chosen, alpha.to(self.x), weight, bound, sums[:, part])
+                self._add(chosen, alpha.to(self.x, non_blocking=True), weight, bound, sums[:, part])
         return sums
 
     def _add(self, pairs: Tensor, alpha: Tensor, weight: Tensor, bound: Any, sums: Tensor) -> None:
         """Add the gradients at ``alpha`` (P, S) of each line to ``sums`` (T, P, 4, L)."""
-        start, end = self.references[pairs], self.x[self.example[pairs]]
+        start, end = pick(self.references, pairs), pick(self.x, self.example[pairs])
         steps = alpha.shape[1]
         line = start[:, None] + alpha[:, :, None, None] * (end - start)[:, None]
         leaf = line.flatten(0, 1).detach().requires_grad_()
         repeated = self.example[pairs].repeat_interleave(steps)
         with torch.enable_grad():
-            output = self.model(leaf, *(item[repeated] for item in self.extra))
+            output = self.model(leaf, *(pick(item, repeated) for item in self.extra))
             values = [checked(function(output, steps), len(leaf)) for function in bound]
         for t, gradient in enumerate(gradients(values, leaf)):
             sums[t] += torch.einsum(
-                "ps,pscl->pcl", weight.to(sums), gradient.unflatten(0, (len(pairs), steps)).to(sums)
+                "ps,pscl->pcl",
+                weight.to(sums, non_blocking=True),
+                gradient.unflatten(0, (len(pairs), steps)).to(sums),
             )
 
     def _bound(self, pairs: Tensor) -> list[Any]:
@@ -192,14 +204,14 @@ class _Lines:
         examples = self.example[pairs]
         with torch.no_grad():
             distinct, back = torch.unique(examples, return_inverse=True)
-            output_x = self.model(self.x[distinct], *(item[distinct] for item in self.extra))
-            output_r = self.model(self.references[pairs], *(item[examples] for item in self.extra))
+            output_x = self.model(pick(self.x, distinct), *(pick(item, distinct) for item in self.extra))
+            output_r = self.model(pick(self.references, pairs), *(pick(e, examples) for e in self.extra))
         return take_rows(output_x, back), output_r
 
     def ends(self) -> _Ends:
         """Values at both ends of every line, computed once."""
         if self._ends is None:
-            every = torch.arange(len(self.references), device=self.x.device)
+            every = torch.arange(len(self.references))
             values = [self._ends_of(every[part]) for part in chunks(len(every), self.rows)]
             self._ends = _Ends(*(torch.cat(items, 1) for items in zip(*values, strict=True)))
         return self._ends
@@ -220,7 +232,7 @@ class _Lines:
         ends = self.ends()
         total = torch.empty(multipliers.shape[:2], dtype=torch.float64, device=self.x.device)
         for part in chunks(len(self.references), 64):  # bounds the memory of the float64 copies
-            difference = self.x[self.example[part]].double() - self.references[part].double()
+            difference = pick(self.x, self.example[part]).double() - self.references[part].double()
             total[:, part] = torch.einsum("pcl,tpcl->tp", difference, multipliers[:, part].double())
         return total - (ends.pair_x.double() - ends.pair_r.double())
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+import operator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from cislex.attribution.fixed_batch import FixedBatch, fixed_rows
 from cislex.errors import ConfigError, ModelError
+from cislex.logs import get_logger
 
 #: Choices of precision and the floating point they compute in.
 PRECISIONS = {
@@ -44,7 +48,7 @@ class Loan:
             stack.enter_context(torch.random.fork_rng(devices=[self.device] if cuda else []))
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.autocast(self.device.type, enabled=False))
-            if any(hasattr(module, "_orig_mod") for module in self.model.modules()):
+            if "torch._dynamo" in sys.modules:  # something may be compiled, where operations cannot be seen
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield
 
@@ -52,10 +56,11 @@ class Loan:
 def unwrap(model: Any) -> nn.Module:
     """The plain eager module inside compiled, parallel or exported wrappers.
 
-    A compiled model would bypass the interception of operations.
+    A compiled model would bypass the interception of operations. A program that was exported for one batch
+    size is called as often as it takes.
     """
     if isinstance(model, torch.export.ExportedProgram):
-        return model.module()
+        model = model.module()
     while True:
         inner = getattr(model, "_orig_mod", None)
         if inner is None and isinstance(model, nn.DataParallel):
@@ -67,7 +72,15 @@ def unwrap(model: Any) -> nn.Module:
         raise ModelError(
             f"model: found {type(model).__name__}, expected a torch.nn.Module or torch.export.ExportedProgram"
         )
-    return model
+    rows = fixed_rows(model)
+    if rows is None:
+        return model
+    get_logger(__name__).warning(
+        "the program was exported for batches of exactly %d: it is called in a loop, and examples are "
+        "repeated for each reference; export it with dynamic_shapes to make it faster",
+        rows,
+    )
+    return FixedBatch(model, rows)
 
 
 def has_script(model: nn.Module) -> str | None:
@@ -132,13 +145,92 @@ def _modes(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(flag)
 
 
+#: What chooses between full and reduced float32 in each library; ``ieee`` is full.
+_CHOOSERS: tuple[Any, ...] = tuple(
+    operator.attrgetter(name)(torch.backends)
+    for name in ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
+)
+
+
 @contextlib.contextmanager
 def _flags(*, tf32: bool) -> Iterator[None]:
-    """TF32 of matrix products and convolutions, and cudnn's search, which would vary the results."""
-    before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+    """TF32 of matrix products and convolutions as asked; on a CPU always full float32.
+
+    PyTorch has three ways to say so, and raises where they contradict each other. All are set alike, and
+    afterwards they are as before.
+    """
+    before = [chooser.fp32_precision for chooser in _CHOOSERS]
+    matmul = torch.get_float32_matmul_precision()
     try:
-        torch.backends.cuda.matmul.allow_tf32 = tf32
+        convolutions = torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # the user has mixed the ways
+        convolutions = None
+    try:
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = tf32
+        for i, chooser in enumerate(_CHOOSERS):
+            chooser.fp32_precision = "tf32" if tf32 and i < 3 else "ieee"
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        torch.set_float32_matmul_precision(matmul)
+        if convolutions is not None:
+            torch.backends.cudnn.allow_tf32 = convolutions
+        for chooser, value in zip(_CHOOSERS, before, strict=True):
+            chooser.fp32_precision = value
+
+
+#: Full float32 this many times slower than TF32 is worth a word, and computations of this many rows worth
+#: the four forwards that it takes to find out.
+TF32_RATIO, TF32_PAIRS, TF32_ROWS = 5.0, 20_000, 64
+
+
+def tf32_notice(
+    loan: Loan, x: Tensor, extra: Sequence[Tensor], *, pairs: int, timer: Callable[..., float] | None = None
+) -> str | None:
+    """Measure what full float32 costs on this GPU; a sentence where that is more than five times TF32.
+
+    Parameters
+    ----------
+    loan
+        The model; nothing is measured on a CPU, or for another precision than ``float32``.
+    x, extra
+        (n, 4, L) sequences and further inputs, on the host.
+    pairs
+        Rows that the whole computation will send through the model.
+    timer
+        ``timer(function) -> seconds``; by default CUDA events, which need a GPU.
+    """
+    if loan.precision != "float32" or pairs < TF32_PAIRS or (timer is None and not _has_tf32(loan.device)):
+        return None
+    clock = _event_timer if timer is None else timer
+    rows = torch.arange(TF32_ROWS) % len(x)
+    inputs = [
+        item[rows].to(loan.device, loan.dtype if i == 0 or item.is_floating_point() else item.dtype)
+        for i, item in enumerate((x, *extra))
+    ]
+    seconds = {}
+    for precision in ("float32", "tf32"):
+        with Loan(loan.model, loan.device, loan.dtype, precision).active(), torch.no_grad():
+            loan.model(*inputs)
+            seconds[precision] = clock(lambda: loan.model(*inputs))
+    ratio = seconds["float32"] / max(seconds["tf32"], 1e-9)
+    if ratio <= TF32_RATIO:
+        return None
+    return (
+        f"full float32 takes {ratio:.1f} times as long as TF32 on this device; precision='tf32' is faster, "
+        "with relative deltas of about 1e-3 instead of 1e-6"
+    )
+
+
+def _has_tf32(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _event_timer(function: Callable[[], Any]) -> float:
+    """Seconds on the device."""
+    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    function()
+    stop.record()
+    stop.synchronize()
+    return start.elapsed_time(stop) / 1000

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
 
+from cislex.attribution.notes import merge_notes
 from cislex.errors import ConfigError
 
 
@@ -133,3 +134,39 @@ class Attribution:
     @property
     def _x(self) -> Tensor:
         return self.sequences.to(self.multipliers.dtype)
+
+
+def collect(batches: Iterable[tuple[slice, list[Attribution]]], n: int) -> list[Attribution]:
+    """One Attribution per target from consecutive batches.
+
+    Each batch is written into its place as it comes, so the results are in memory once.
+
+    Parameters
+    ----------
+    batches
+        Rows and one Attribution per target; empty for no rows.
+    n
+        Rows in all.
+    """
+    whole: list[dict[str, Tensor | None]] = []
+    notes: list[dict[str, str]] = []
+    for rows, results in batches:
+        if rows == slice(0, n):
+            return results
+        if not whole:
+            whole = [{name: _room(value, n) for name, value in _arrays(result).items()} for result in results]
+            notes = [{} for _ in results]
+        for t, result in enumerate(results):
+            for name, value in _arrays(result).items():
+                if value is not None:
+                    whole[t][name][rows] = value  # type: ignore[index]
+            notes[t] = merge_notes([(notes[t], rows.start), (result.notes, rows.stop - rows.start)])
+    return [Attribution(**arrays, notes=note) for arrays, note in zip(whole, notes, strict=True)]  # type: ignore[arg-type]
+
+
+def _arrays(result: Attribution) -> dict[str, Tensor | None]:
+    return {item.name: getattr(result, item.name) for item in fields(result) if item.name != "notes"}
+
+
+def _room(value: Tensor | None, n: int) -> Tensor | None:
+    return None if value is None else value.new_empty((n, *value.shape[1:]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,13 +105,38 @@ def check_extra(extra: Any, n: int) -> tuple[Tensor, ...]:
     return found
 
 
-def probe(model: torch.nn.Module, x: Tensor, extra: Sequence[Tensor], targets: Sequence[Target]) -> None:
+#: Largest difference of one sequence's values in two calls, relative to their size.
+_SAME = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1}
+
+
+def probe(
+    model: torch.nn.Module,
+    x: Tensor,
+    extra: Sequence[Tensor],
+    targets: Sequence[Target],
+    *,
+    independent: bool = True,
+) -> None:
     """Run one sequence (twice, so that models that squeeze keep their rows) and check what comes out.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    x
+        (n, 4, L); one sequence is enough.
+    extra
+        Further inputs, (n, …) each.
+    targets
+        What is read from the output.
+    independent
+        Check too that a sequence's values are the same in every call, whatever is beside it.
 
     Raises
     ------
     ModelError
-        When the model cannot take the sequences, or a target cannot be read from its output.
+        When the model cannot take the sequences, a target cannot be read from its output, or values are
+        not the sequence's own.
     """
     rows = [item[:1].repeat_interleave(2, 0) for item in (x, *extra)]
     with torch.no_grad():
@@ -119,27 +144,99 @@ def probe(model: torch.nn.Module, x: Tensor, extra: Sequence[Tensor], targets: S
             output = model(*rows)
         except torch.OutOfMemoryError:
             raise
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
             raise ModelError(
                 f"the model cannot take sequences of shape (N, 4, {x.shape[2]})"
                 + (f" with {len(extra)} extra inputs" if extra else "")
                 + f": {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; "
                 "what to do: check the input length and extra_inputs"
             ) from error
-        for target in targets:
-            check_values(target(output), 2, target)
+        first = [_probed(target, output, 2) for target in targets]
+        if independent:
+            other = rows[0].clone()
+            other[1] = other[1].flip(0, 1)
+            second = [target(output) for output in [model(other, *rows[1:])] for target in targets]
+            for target, here, there in zip(targets, first, second, strict=True):
+                _check_own(target, here, there)
+
+
+def _probed(target: Target, output: Any, n: int) -> Tensor:
+    values = target(output)
+    check_values(values, n, target)
+    return values
+
+
+def _check_own(target: Target, here: Tensor, there: Tensor) -> None:
+    """The same sequence twice in one call, and once beside another one, has one value."""
+    tolerance = _SAME.get(here.dtype, 1e-3) * max(float(here.abs().max()), 1e-6)
+    if abs(float(here[0] - here[1])) > tolerance:
+        raise ModelError(
+            f"target {target}: the model returns {float(here[0]):.6g} and {float(here[1]):.6g} for the same "
+            "sequence; what to do: look for random numbers, such as a functional dropout without "
+            "training=self.training"
+        )
+    if abs(float(here[0] - there[0])) > tolerance:
+        raise ModelError(
+            f"target {target}: the model returns {float(here[0]):.6g} for a sequence and "
+            f"{float(there[0]):.6g} for the same one beside another; what to do: look for statistics of the "
+            "batch, such as BatchNorm with track_running_stats=False"
+        )
 
 
 def check_values(values: Any, n: int, target: object) -> None:
-    """One finite number per sequence."""
+    """One finite number per sequence; waits for a GPU."""
+    check_shape(values, n, target)
+    check_finite({"prediction": values.detach().cpu()}, target, 0)
+
+
+def check_shape(values: Any, n: int, target: object) -> None:
+    """One number per sequence; looks at no value, so that a GPU need not be waited for.
+
+    Raises
+    ------
+    ModelError
+        Naming the target, what was found and what was expected.
+    """
     if not isinstance(values, Tensor) or tuple(values.shape) != (n,):
         found = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         raise ModelError(
             f"target {target}: found {found} for {n} sequences, expected one number each, shape ({n},)"
         )
-    bad = (~torch.isfinite(values)).nonzero().flatten().tolist()
-    if bad:
+
+
+def check_finite(values: Mapping[str, Tensor | None], target: object, start: int) -> None:
+    """Every value of a result (n, …) is a number.
+
+    Parameters
+    ----------
+    values
+        Arrays by name, on the CPU.
+    target
+        For the message.
+    start
+        Number of the first of these examples.
+
+    Raises
+    ------
+    ModelError
+        Naming the examples.
+    """
+    for name, array in sorted(values.items(), key=lambda item: "prediction" not in item[0]):  # causes first
+        if array is None or bool(torch.isfinite(array.sum(dtype=torch.float64))):
+            continue  # one pass; a sum of finite numbers in double precision is finite
+        bad = (~torch.isfinite(array.flatten(1) if array.dim() > 1 else array[:, None])).any(1)
+        rows = bad.nonzero().flatten().tolist()
+        found = array[rows[0]][~torch.isfinite(array[rows[0]])].flatten()[0]
+        source = {
+            "prediction": "the model returns",
+            "reference_prediction": "for a reference the model returns",
+        }.get(name, f"the {name} of the attribution are")
+        hint = (
+            "check the weights and the input"
+            if "prediction" in name
+            else "look for an operation without a finite derivative, such as sqrt or log at 0"
+        )
         raise ModelError(
-            f"target {target}: the model returns {float(values[bad[0]])} for examples {offenders(bad)}; "
-            "what to do: check the weights and the input"
+            f"target {target}: {source} {float(found)} for examples "
+            f"{offenders(row + start for row in rows)}; what to do: {hint}"
         )

@@ -1,0 +1,237 @@
+"""From sequences to results, batch by batch: references ahead, computation, results one batch behind.
+
+On a GPU nothing in here waits for the device but the hand-out of finished results: references of the next
+batches are made by threads meanwhile, inputs and results travel by themselves (``transfers``), and the
+finiteness of results is checked on the host, once they are there. On the CPU the same steps run with one
+thread that makes references, and nothing is held back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cislex.attribution.batching import BatchSize, join, pieces
+from cislex.attribution.methods import (
+    ISM,
+    TISM,
+    DeepLiftShap,
+    ExpectedGradients,
+    IntegratedGradients,
+    Method,
+    Saliency,
+)
+from cislex.attribution.precision import Loan, tf32_notice
+from cislex.attribution.references import (
+    DinucleotideShuffle,
+    FixedReferences,
+    Shuffle,
+    make_references,
+    number_of,
+)
+from cislex.attribution.result import Attribution, BatchResult
+from cislex.attribution.strands import average, reverse_complement, turn_extra, turn_method
+from cislex.attribution.transfers import Courier, Parcel
+from cislex.attribution.validation import check_finite, check_shape
+from cislex.logs import get_logger
+from cislex.targets import Target
+
+#: The module whose ``batch_multipliers`` carries out a method; imported when it is needed.
+EXECUTORS: dict[type, str] = {
+    Saliency: "gradients",
+    TISM: "gradients",
+    IntegratedGradients: "integrated",
+    ExpectedGradients: "integrated",
+    ISM: "ism",
+    DeepLiftShap: "deeplift",
+}
+#: Batches whose references are made ahead, and threads that make them, on a GPU.
+AHEAD, THREADS = 3, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """Everything that has one row per sequence."""
+
+    sequences: Tensor  # (N, 4, L) uint8
+    seeds: NDArray[np.int64] | None
+    extra: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Batch:
+    """One batch on the host, ready to leave."""
+
+    rows: slice
+    x: Tensor
+    refs: Tensor
+    extra: list[Tensor]
+
+
+@dataclasses.dataclass
+class Run:
+    """What stays the same from batch to batch, and what was learnt from the first ones."""
+
+    loan: Loan
+    method: Method
+    targets: list[Target]
+    keep_global: bool
+    reverse_complement: bool
+    size: BatchSize
+    courier: Courier
+    #: Whether examples are repeated for each reference (models that mix rows with other axes).
+    repeat: bool = False
+    checked: bool = False
+
+    def results(self, inputs: Inputs) -> Iterator[tuple[slice, list[Attribution]]]:
+        """Batches in order; on a GPU each is handed out when the next one has been queued."""
+        waiting: deque[tuple[slice, Parcel, dict[str, str]]] = deque()
+        for batch in self._batches(inputs):
+            waiting.append((batch.rows, *self._compute(batch)))
+            if len(waiting) > (1 if self.courier.asynchronous else 0):
+                yield self._finish(inputs, *waiting.popleft())
+        while waiting:
+            yield self._finish(inputs, *waiting.popleft())
+
+    def _batches(self, inputs: Inputs) -> Iterator[_Batch]:
+        """Batches of the present size; references of the next ones are made while one is computed."""
+        references = number_of(self.method.references, inputs.sequences)
+        plain = isinstance(self.method.references, DinucleotideShuffle | Shuffle)
+        far = self.courier.asynchronous and plain  # functions of the user's may not like threads
+        workers = min(THREADS, len(os.sched_getaffinity(0))) if far else 1
+        pool = ThreadPoolExecutor(workers)
+        made: deque[Future[_Batch]] = deque()
+        start = 0
+
+        def ahead() -> None:
+            nonlocal start
+            while start < len(inputs) and len(made) < (AHEAD if far else 1):
+                rows = slice(start, min(start + self.size.examples(references), len(inputs)))
+                made.append(pool.submit(self._make, inputs, rows))
+                start = rows.stop
+
+        try:
+            ahead()
+            while made:
+                batch = made.popleft().result()
+                ahead()
+                yield batch
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _make(self, inputs: Inputs, rows: slice) -> _Batch:
+        """References of some rows; runs in a thread."""
+        chosen = self.method.references
+        chosen = chosen.rows(rows) if isinstance(chosen, FixedReferences) else chosen
+        x = inputs.sequences[rows]
+        refs = make_references(chosen, x, None if inputs.seeds is None else inputs.seeds[rows])
+        pin = self.courier.pin
+        return _Batch(rows, pin(x), pin(refs), [pin(item[rows]) for item in inputs.extra])
+
+    def _compute(self, batch: _Batch) -> tuple[Parcel, dict[str, str]]:
+        """One batch, in as many pieces as memory asks for; its results are on their way home."""
+        with self.loan.active():
+            result = join(pieces(self._both_strands, batch.x, batch.refs, batch.extra, self.size))
+            for target, values in zip(self.targets, result.prediction, strict=True):
+                check_shape(values, len(batch.x), target)
+            out = torch.float64 if self.loan.dtype == torch.float64 else torch.float32
+            parcel = self.courier.home(
+                {
+                    "multipliers": (result.multipliers, out),
+                    "baseline": (result.baseline, out),
+                    "prediction": (result.prediction, out),
+                    "reference_prediction": (result.reference_prediction, out),
+                    "delta": (result.delta, torch.float64),
+                    "products": (result.products if self.keep_global else None, out),
+                }
+            )
+        return parcel, {**self.notes(), **result.notes, **self.size.notes}
+
+    def notes(self) -> dict[str, str]:
+        """What is known without a result."""
+        notes = {"precision": self.loan.precision}
+        if self.reverse_complement:
+            notes["strands"] = "average of both"
+        if self.loan.dtype == torch.bfloat16 and isinstance(self.method, ISM):
+            notes["rounding"] = "differences of bfloat16 predictions: below 0.4 % of f(x) they are noise"
+        return notes
+
+    def _finish(
+        self, inputs: Inputs, rows: slice, parcel: Parcel, notes: dict[str, str]
+    ) -> tuple[slice, list[Attribution]]:
+        """Results that have arrived, checked."""
+        values = parcel.open()
+        results = []
+        for t, target in enumerate(self.targets):
+            own = {name: None if value is None else value[t] for name, value in values.items()}
+            check_finite(own, target, rows.start)
+            results.append(Attribution(sequences=inputs.sequences[rows], notes=notes, **own))  # type: ignore[arg-type]
+        return rows, results
+
+    def _both_strands(self, x: Tensor, refs: Tensor, extra: list[Tensor], rows: int) -> BatchResult:
+        """One piece, on one strand or as the average of both."""
+        dtype, out = self.loan.dtype, self.courier.out
+        ready = [out(x, dtype), out(refs, dtype)]
+        moved = [out(item, dtype if item.is_floating_point() else None) for item in extra]
+        forward = self._strand(ready[0], ready[1], self.method, moved, rows)
+        if not self.reverse_complement:
+            return forward
+        length = x.shape[-1]
+        turned = [turn_extra(item, length) for item in moved]
+        others = [reverse_complement(item) for item in ready]
+        method = turn_method(self.method, length)
+        return average(forward, self._strand(others[0], others[1], method, turned, rows))
+
+    def _strand(self, x: Tensor, refs: Tensor, method: Method, extra: list[Tensor], rows: int) -> BatchResult:
+        arguments = (self.loan.model, x, refs, self.targets, method, extra)
+        if not isinstance(method, DeepLiftShap):
+            return executor(method)(*arguments, rows=rows)
+        result = executor(method)(*arguments, rows=rows, repeat=self.repeat)
+        if not self.checked:
+            self.checked = True
+            selfcheck = importlib.import_module("cislex.attribution.selfcheck")
+            self.repeat = selfcheck.check_first(*arguments, result) or self.repeat
+            if self.repeat:
+                return executor(method)(*arguments, rows=rows, repeat=True)
+        return result
+
+
+def executor(method: Method) -> Callable[..., BatchResult]:
+    """The function that carries out a method on one batch."""
+    return importlib.import_module(f"cislex.attribution.{EXECUTORS[type(method)]}").batch_multipliers
+
+
+def advise(run: Run, inputs: Inputs) -> None:
+    """Say what the user should know before a long computation."""
+    logger = get_logger(__name__)
+    if "rounding" in run.notes():
+        logger.warning(
+            "ISM in bfloat16: %s; choose precision float32, or tf32 on a GPU", run.notes()["rounding"]
+        )
+    notice = tf32_notice(run.loan, inputs.sequences, inputs.extra, pairs=pairs_of(run.method, inputs))
+    if notice:
+        logger.info(notice)
+
+
+def pairs_of(method: Method, inputs: Inputs) -> int:
+    """Rows that the whole computation sends through the model, about."""
+    per_example: dict[type, int] = {
+        Saliency: 1,
+        TISM: 1,
+        ISM: 3 * inputs.sequences.shape[-1],
+        IntegratedGradients: getattr(method, "steps", 1),
+    }
+    references = number_of(method.references, inputs.sequences)
+    return len(inputs) * references * per_example.get(type(method), 1)
