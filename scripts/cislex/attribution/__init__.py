@@ -6,6 +6,7 @@
 """
 
 from cislex.attribution.api import attribute, attribute_batches, attribute_targets
+from cislex.attribution.genomic import GenomicWindows
 from cislex.attribution.methods import (
     ISM,
     TISM,
@@ -23,6 +24,7 @@ from cislex.attribution.references import (
     make_references,
 )
 from cislex.attribution.result import Attribution
+from cislex.attribution.saved import SavedReferences, load_references, save_references
 
 __all__ = [
     "ISM",
@@ -32,13 +34,17 @@ __all__ = [
     "DinucleotideShuffle",
     "ExpectedGradients",
     "FixedReferences",
+    "GenomicWindows",
     "IntegratedGradients",
     "Saliency",
+    "SavedReferences",
     "Shuffle",
     "Uniform",
     "Zeros",
     "attribute",
     "attribute_batches",
     "attribute_targets",
+    "load_references",
     "make_references",
+    "save_references",
 ]
