@@ -4,14 +4,9 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    import os
+    from cislex.jobs import begin
 
-    from cislex.logs import redirect
-
-    redirect(snakemake.log[0])  # noqa: F821
-    from cislex.motif_io import numba_environment
-
-    os.environ.update(numba_environment(snakemake.threads))  # noqa: F821
+    begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.annotation import annotate_motifs
 from cislex.motif_io import TrimSettings
 

@@ -16,12 +16,13 @@ import pytest
 from cislex.annotation import annotate_motifs
 from cislex.databases import fetch_motif_database
 from cislex.hits import HitSettings, call_hits
-from cislex.motif_io import MemeMotif, numba_environment, read_meme, write_meme
+from cislex.jobs import local_caches
+from cislex.motif_io import MemeMotif, read_meme, write_meme
 from cislex.motifs import ModiscoSettings, find_motifs
 from cislex.storage import write_regions, write_table
 
 # Kernels compiled by the tests' process and by the scripts that they start serve each other: a minute saved.
-os.environ.setdefault("NUMBA_CACHE_DIR", numba_environment(1)["NUMBA_CACHE_DIR"])
+os.environ.setdefault("NUMBA_CACHE_DIR", local_caches(1)["NUMBA_CACHE_DIR"])
 
 LENGTH = 200
 CHROMOSOMES = {"chr2": 60_000, "chr10": 60_000}

@@ -12,11 +12,12 @@ PACKAGE = ROOT / "scripts" / "cislex"
 
 #: A module may import from its own layer and from those before it.
 LAYERS = [
-    {"errors", "logs", "provenance", "storage", "cislex"},
+    {"errors", "logs", "provenance", "storage", "cislex", "jobs"},
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
         "simulation", "weights", "shuffles", "training_inputs",
         "architectures", "loaders", "models", "windows", "negatives", "training_data", "signal_data", "training_sources",
+        "training_fasta", "training_arrays", "held_out",
         "evaluation", "heads", "training", "motif_io", "pwm_baseline",
     },
     {"attribution", "settings"},

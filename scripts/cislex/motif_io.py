@@ -7,9 +7,7 @@ rules, so that every stage that reads the same ``modisco.h5`` with the same sett
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -366,20 +364,3 @@ def _read_matrix(lines: list[str], number: int, where: str, words: list[str]) ->
     nsites = int(float(fields.get("nsites", 20)))
     name = words[2] if len(words) > 2 else words[1]
     return MemeMotif(words[1], name, ppm.T / ppm.sum(axis=1), nsites), number
-
-
-def numba_environment(threads: int) -> dict[str, str]:
-    """Environment variables that numba reads when it is imported; a rule's script sets them before.
-
-    The cache of compiled kernels lies in a folder of this machine that only this user can write: a
-    shared one would be slow over a network, and would run what others left there.
-    """
-    cache = Path(tempfile.gettempdir()) / f"cislex-numba-{os.getuid()}"
-    cache.mkdir(mode=0o700, exist_ok=True)
-    status = cache.lstat()
-    if cache.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o022:
-        cache = Path(tempfile.mkdtemp(prefix="cislex-numba-"))
-    return {
-        "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(cache)),
-        "NUMBA_NUM_THREADS": str(threads),
-    }
