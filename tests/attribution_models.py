@@ -201,6 +201,7 @@ OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "module_relu": nn.ReLU,
+    "module_relu_max_pool": lambda: nn.Sequential(nn.ReLU(), nn.MaxPool1d(4)),
     "relu_subclass": SubclassReLU,
     "relu_in_place": lambda: nn.ReLU(inplace=True),
     "relu_reused": ReusedReLU,

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cislex import attribution, targets
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_table_of_config_keys_is_the_schema() -> None:
-    spec = importlib.util.spec_from_file_location("document_config", ROOT / "workflow" / "document_config.py")
+def load(path: Path) -> Any:
+    """A script as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_config_keys_is_the_schema() -> None:
+    module = load(ROOT / "workflow" / "document_config.py")
     assert (ROOT / "config" / "README.md").read_text(encoding="utf-8") == module.document(), (
         "run python workflow/document_config.py"
     )
@@ -33,9 +43,62 @@ def test_every_rule_has_a_section_in_the_output_documentation() -> None:
     assert not [rule for rule in rules if f"`{rule}`" not in text]
 
 
+def block(path: str, name: str) -> str:
+    """Python between the marks of a document."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    found = text.split(f"<!-- {name}: begin -->")[1].split(f"<!-- {name}: end -->")[0]
+    return found.strip().removeprefix("```python").removesuffix("```")
+
+
 def test_the_library_example_of_the_readme_runs_as_written(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = text.split("<!-- library: begin -->")[1].split("<!-- library: end -->")[0]
-    source = block.strip().removeprefix("```python").removesuffix("```")
+    source = block("README.md", "library")
     exec(compile(source, "README.md", "exec"), {})
-    assert "torch.Size([10, 4, 200])" in capsys.readouterr().out
+    promised = [line.split("  # ")[1] for line in source.splitlines() if line.startswith("print(")]
+    assert len(promised) >= 5
+    assert capsys.readouterr().out.splitlines() == promised
+
+
+def test_the_example_of_own_rules_runs_as_written() -> None:
+    exec(compile(block("docs/methods.md", "rules"), "methods.md", "exec"), {"__name__": "example"})
+
+
+def test_the_tables_of_measured_accuracy_are_the_record() -> None:
+    writer = load(ROOT / "benchmarks" / "document_accuracy.py")
+    record = json.loads(writer.RECORD.read_text(encoding="utf-8"))
+    text = writer.DOCUMENT.read_text(encoding="utf-8")
+    assert writer.document(text, record) == text, "run python benchmarks/document_accuracy.py"
+    assert f"has {len(record['traps'])} small models" in text
+
+
+def test_every_name_of_the_attribution_module_is_in_its_documentation() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert not [name for name in attribution.__all__ if f"`{name}" not in text]
+    properties = [name for name, item in vars(attribution.Attribution).items() if isinstance(item, property)]
+    assert not [name for name in properties if not name.startswith("_") and name not in text]
+    for kind in (targets.Output, targets.Slice, targets.LogCounts, targets.Profile, targets.Difference):
+        assert f"`{kind.__name__}(" in text
+
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "config" / "README.md"])
+
+
+def anchors(path: Path) -> set[str]:
+    """Headings as GitHub links to them."""
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ +(.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    broken = []
+    for match in LINK.finditer(path.read_text(encoding="utf-8")):
+        link = match[1] or match[2]
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+            broken.append(link)
+    assert not broken
