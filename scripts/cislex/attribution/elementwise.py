@@ -105,19 +105,37 @@ def elementwise(slope: Slope) -> Rule:
     return rule
 
 
+class _Rectify(torch.autograd.Function):
+    """y = max(h, 0) whose backward multiplies by the pair's slope.
+
+    The slope is made in the backward, in one pass with the product, so that nothing is kept but h.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, output: list[Tensor], phase: Phase, example: Tensor, h: Tensor) -> Tensor:
+        ctx.phase, ctx.example, ctx.held = phase, example, phase.hold(h)
+        return output[0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, Tensor]:
+        phase, held, gradient = ctx.phase, ctx.held, gradient.contiguous()
+        reuse = False
+        if phase.last:
+            ctx.held = None
+            reuse = held.alone()
+        output = kernels.relu(phase.workers, ctx.example, held.tensor, gradient, over=reuse)
+        return None, None, None, output
+
+
 def relu(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Tensor:
-    """Rule of ReLU: one compiled pass on a CPU."""
-
-    def compute(h: Tensor) -> tuple[Tensor, Tensor]:
-        example = record.tensors[0]
-        if example.shape[1:] == h.shape[1:] and pairing.examples == example.shape[0]:
-            found = kernels.relu(example, h)
-            if found is not None:
-                return found
-        a, b = pairing.views(example, h)
-        return call.run(call.tensors), relu_slope(a, b).reshape(h.shape)
-
-    return _Scale.apply(compute, call.phase, call.tensors[0])
+    """Rule of ReLU: one compiled pass backward on a CPU."""
+    example, h = record.tensors[0], call.tensors[0]
+    if not call.in_place and len(example) == pairing.examples and kernels.fits(example, h):
+        with torch.no_grad():
+            output = call.run([h.detach()])
+        return _Rectify.apply([output], call.phase, example, h)
+    return _relu_of_any(call, record, pairing, active)
 
 
 def threshold(dtype: torch.dtype) -> float:
@@ -129,6 +147,9 @@ def relu_slope(a: Tensor, b: Tensor) -> Tensor:
     """Slope of max(·, 0): max(a, b) / |a − b| within [0, 1], and 0 at a = b = 0."""
     distance = (a - b).abs_().clamp_min_(torch.finfo(a.dtype).tiny)
     return torch.maximum(a, b).div_(distance).clamp_(0.0, 1.0)
+
+
+_relu_of_any = elementwise(lambda pair: relu_slope(pair.a, pair.b))
 
 
 def clamp_slope(a: Tensor, b: Tensor, low: Any, high: Any) -> Tensor:

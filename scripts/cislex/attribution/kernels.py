@@ -1,6 +1,8 @@
-"""Compiled loops for the operation that most models consist of, and memory settings for CPUs.
+"""Compiled loops for the operations that most models consist of, and memory settings for CPUs.
 
-On a CPU a chain of elementwise operations is bound by memory: one pass in place of seven.
+On a CPU a chain of elementwise operations is bound by memory: one pass in place of seven. Examples are
+(n, P) and references (n·R, P), ordered example by example; a loop takes some of the columns P for all
+rows, block by block, so that an example's block stays in the cache while its references pass.
 """
 
 from __future__ import annotations
@@ -8,15 +10,21 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 #: mallopt parameters of glibc (malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+#: Columns of a block.
+_BLOCK = 2048
+#: Elements below which one thread does all.
+_SMALL = 1 << 16
 
 
 def keep_freed_memory() -> bool:
@@ -40,58 +48,112 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, 2**30) and mallopt(_M_TRIM_THRESHOLD, limit))
 
 
-def _compile(function: Callable[..., Any]) -> Any:
+def compiled(function: Callable[..., Any]) -> Any:
     """Compile with numba; keep the machine code on disk where some folder for it can be written."""
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"nnan", "ninf", "contract"}}
+    options: dict[str, Any] = {
+        "nogil": True,
+        "fastmath": {"nnan", "ninf", "nsz", "contract"},
+        "error_model": "numpy",  # a check for division by zero would keep loops scalar
+    }
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no writable folder
         return numba.njit(**options)(function)
 
 
-@_compile
-def _relu(example, reference, output, slope, tiny, zero, one):  # type: ignore[no-untyped-def]
-    """Example (n, P), reference (n, R, P) → max(·, 0) and the pair's slope, both (n, R, P)."""
-    n, references, size = reference.shape
-    for i in range(n):
-        for k in range(references):
-            for p in range(size):
-                a, b = example[i, p], reference[i, k, p]
-                top = max(a, b)
-                output[i, k, p] = max(b, zero)
-                slope[i, k, p] = min(max(top / max(abs(a - b), tiny), zero), one)
+class Workers:
+    """As many threads as torch has, started when they are first needed and ended with this object.
+
+    Loops release the interpreter's lock. A pool of our own, because numba's either aborts when two threads
+    use it or brings a second OpenMP, whose waiting threads compete with torch's.
+    """
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+
+    def run(self, loop: Callable[..., None], columns: int, elements: int, *arguments: Any) -> None:
+        """Call ``loop(first, last, *arguments)`` for parts of the columns."""
+        threads = torch.get_num_threads() if elements >= _SMALL else 1
+        if threads == 1:
+            loop(0, columns, *arguments)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(threads - 1)
+        edges = [columns * k // threads for k in range(threads + 1)]
+        others = [self._pool.submit(loop, edges[k], edges[k + 1], *arguments) for k in range(1, threads)]
+        loop(edges[0], edges[1], *arguments)
+        for other in others:
+            other.result()
 
 
-def relu(example: Tensor, reference: Tensor) -> tuple[Tensor, Tensor] | None:
-    """ReLU of reference rows and its slope against the example's, or None where the kernel does not apply.
+def fits(example: Tensor, *references: Tensor) -> bool:
+    """Whether loops can run: rows of examples and references, contiguous, on a CPU, in a known precision.
 
     Parameters
     ----------
     example
-        (n, …), or (n·R, …) for one reference each.
-    reference
+        (n, …).
+    references
         (n·R, …), ordered example by example.
     """
-    if (
-        reference.device.type != "cpu"
-        or reference.dtype not in (torch.float32, torch.float64)
-        or example.shape[1:] != reference.shape[1:]
-        or not (reference.is_contiguous() and example.is_contiguous())
-        or not example.shape[0]
-        or reference.shape[0] % example.shape[0]
-    ):
-        return None
-    n = example.shape[0]
-    shape = (n, reference.shape[0] // n, reference[0].numel())
-    output, slope = torch.empty_like(reference), torch.empty_like(reference)
-    kind = np.float32 if reference.dtype == torch.float32 else np.float64
-    _relu(
-        example.detach().numpy().reshape(n, -1),
-        reference.detach().numpy().reshape(shape),
-        output.numpy().reshape(shape),
-        slope.numpy().reshape(shape),
-        kind(np.finfo(kind).tiny),
-        kind(0),
-        kind(1),
+    return (
+        all(
+            item.device.type == "cpu" and item.dtype == example.dtype and item.is_contiguous()
+            for item in (example, *references)
+        )
+        and example.dtype in (torch.float32, torch.float64)
+        and len(example) > 0
+        and example.dim() > 1
+        and all(item.shape[1:] == example.shape[1:] and not len(item) % len(example) for item in references)
     )
-    return output, slope
+
+
+def rows(tensor: Tensor) -> NDArray[Any]:
+    """(rows, P) view as an array."""
+    return tensor.detach().numpy().reshape(len(tensor), -1)
+
+
+@compiled
+def _relu(first, last, example, reference, gradient, output, tiny, zero, one):  # type: ignore[no-untyped-def]
+    """Gradient times the slope of max(·, 0) between example and reference."""
+    references = reference.shape[0] // example.shape[0]
+    for start in range(first, last, _BLOCK):
+        stop = min(start + _BLOCK, last)
+        for row in range(reference.shape[0]):
+            x, r = example[row // references, start:stop], reference[row, start:stop]
+            g, out = gradient[row, start:stop], output[row, start:stop]
+            for p in range(stop - start):
+                a, b = x[p], r[p]
+                out[p] = g[p] * min(max(max(a, b) / max(abs(a - b), tiny), zero), one)
+
+
+@compiled
+def _relu_over(first, last, example, reference, gradient, tiny, zero, one):  # type: ignore[no-untyped-def]
+    """The same, written over the reference: a loop whose output may be its input is not vectorised."""
+    references = reference.shape[0] // example.shape[0]
+    for start in range(first, last, _BLOCK):
+        stop = min(start + _BLOCK, last)
+        for row in range(reference.shape[0]):
+            x, r = example[row // references, start:stop], reference[row, start:stop]
+            g = gradient[row, start:stop]
+            for p in range(stop - start):
+                a, b = x[p], r[p]
+                r[p] = g[p] * min(max(max(a, b) / max(abs(a - b), tiny), zero), one)
+
+
+def relu(
+    workers: Workers, example: Tensor, reference: Tensor, gradient: Tensor, *, over: bool = False
+) -> Tensor:
+    """Multiply a gradient by the slope of ReLU between examples (n, …) and references (n·R, …).
+
+    ``fits`` has to hold for the tensors. With ``over`` the reference is written over.
+    """
+    arrays = [rows(item) for item in (example, reference, gradient)]
+    kind = arrays[0].dtype.type
+    constants = kind(np.finfo(kind).tiny), kind(0), kind(1)
+    if over:
+        workers.run(_relu_over, arrays[0].shape[1], reference.numel(), *arrays, *constants)
+        return reference
+    output = torch.empty_like(reference)
+    workers.run(_relu, arrays[0].shape[1], reference.numel(), *arrays, rows(output), *constants)
+    return output

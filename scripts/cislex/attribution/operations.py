@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import enum
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from cislex.attribution.kernels import Workers
 
 
 class Kind(enum.Enum):
@@ -152,13 +155,53 @@ def kind_of(name: str) -> Kind:
     return _KINDS.get(name, Kind.NONLINEAR)
 
 
-class Phase:
-    """Whether the next backward is the last through its graph, so that saved tensors may be written over."""
+class Held:
+    """A tensor that a backward will read; written in place before, it is copied first.
 
-    __slots__ = ("last",)
+    Autograd's own way of saving refuses such models.
+    """
+
+    __slots__ = ("__weakref__", "tensor")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor.detach()
+
+    def alone(self) -> bool:
+        """Whether nobody else can read this memory any more, so that it may be written over."""
+        return _users(self.tensor) == _users(torch.empty(1))
+
+
+def _users(tensor: Tensor) -> int:
+    """How many tensors torch counts for the memory of one, with itself."""
+    storage = tensor.untyped_storage()
+    return int(torch._C._storage_Use_Count(storage._cdata))
+
+
+class Phase:
+    """One replay: its threads, what its backward will read, and whether that backward is the last.
+
+    In the last backward through a graph saved tensors may be written over.
+    """
+
+    __slots__ = ("_held", "last", "workers")
 
     def __init__(self) -> None:
         self.last = False
+        self.workers = Workers()
+        self._held: weakref.WeakSet[Held] = weakref.WeakSet()
+
+    def hold(self, tensor: Tensor) -> Held:
+        """Keep a tensor for the backward."""
+        held = Held(tensor)
+        self._held.add(held)
+        return held
+
+    def protect(self, target: Tensor) -> None:
+        """Copy what shares memory with a tensor that is about to be written."""
+        pointer = target.untyped_storage().data_ptr()
+        for held in list(self._held):
+            if held.tensor.untyped_storage().data_ptr() == pointer:
+                held.tensor = held.tensor.clone()
 
 
 class Call:

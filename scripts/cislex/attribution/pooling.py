@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from cislex.attribution.operations import Call
+from cislex.attribution import kernels, pool_kernels
+from cislex.attribution.operations import Call, Phase
 from cislex.attribution.pairing import Pairing
 from cislex.attribution.products import maximum
 from cislex.attribution.recording import Record, Rule
@@ -78,10 +79,64 @@ def _same(x: Tensor, h: Tensor, at: Tensor, difference: Tensor, limit: Tensor) -
     return (difference == 0) | (near & alike.gather(-1, at))
 
 
+class _Pool(torch.autograd.Function):
+    """Max-pooling along positions, routed back in one compiled pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        output: list[Tensor],
+        phase: Phase,
+        example: Tensor,
+        places: tuple[Tensor, Tensor],
+        h: Tensor,
+    ) -> Tensor:
+        ctx.phase, ctx.example, ctx.places, ctx.held = phase, example, places, phase.hold(h)
+        return output[0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, None, Tensor]:
+        rounding = ROUNDING * torch.finfo(gradient.dtype).eps
+        found = pool_kernels.route(
+            ctx.phase.workers, ctx.example, ctx.held.tensor, ctx.places, rounding, gradient.contiguous()
+        )
+        if ctx.phase.last:
+            ctx.held = ctx.places = None
+        return None, None, None, None, found
+
+
+def _window(call: Call) -> dict[str, int] | None:
+    """Size, stride, padding and dilation of pooling along positions, or None where loops have no such."""
+    if call.name != "max_pool1d" or call.argument(5, "ceil_mode", False):
+        return None
+    values = {
+        "size": call.argument(1, "kernel_size"),
+        "stride": call.argument(2, "stride") or call.argument(1, "kernel_size"),
+        "padding": call.argument(3, "padding", 0),
+        "dilation": call.argument(4, "dilation", 1),
+    }
+    return {key: int(value[0] if isinstance(value, list | tuple) else value) for key, value in values.items()}
+
+
+def _pool_compiled(call: Call, record: Record, pairing: Pairing, window: dict[str, int]) -> Any:
+    """The rule in compiled loops."""
+    example, h, workers = record.tensors[0], call.tensors[0], call.phase.workers
+    with torch.no_grad():
+        y, at = pool_kernels.pool(workers, h, **window)
+        _, at_example = pool_kernels.pool(workers, example, **window)
+    output = _Pool.apply([y], call.phase, example, (at_example, at), h)
+    return (output, at) if isinstance(record.output, tuple) else output
+
+
 def max_pool(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
     """Max-pooling over windows in 1 to 3 dimensions, adaptive or not."""
     dims = int(call.name[-2])
     h = call.tensors[0]
+    window = _window(call)
+    rows_fit = h.dim() == 3 and len(record.tensors[0]) == pairing.examples
+    if window is not None and rows_fit and kernels.fits(record.tensors[0], h):
+        return _pool_compiled(call, record, pairing, window)
     with torch.no_grad():
         y_r, at_r = _pool_with_indices(call, h, dims)
         _, at_x = _pool_with_indices(call, record.tensors[0], dims)

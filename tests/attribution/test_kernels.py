@@ -1,0 +1,105 @@
+"""Compiled loops agree with the same rules in torch, and never write over what somebody still needs."""
+
+from __future__ import annotations
+
+import attribution_models as models
+import pytest
+import torch
+from cislex.attribution import DeepLiftShap, FixedReferences, attribute, kernels, pool_kernels, pooling
+from cislex.attribution.elementwise import relu_slope
+from cislex.attribution.operations import Phase
+from cislex.attribution.pairing import Pairing
+from torch import Tensor, nn
+from torch.nn import functional
+
+ROWS, REFERENCES = 2, 3
+
+
+def activations(*shape: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Examples and references; in some places they are equal."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((ROWS, *shape), generator=generator, dtype=dtype)
+    r = torch.randn((ROWS * REFERENCES, *shape), generator=generator, dtype=dtype)
+    same = torch.rand(r.shape, generator=generator) < 0.2
+    return x, torch.where(same, x.repeat_interleave(REFERENCES, 0), r)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("over", [False, True])
+def test_relu_agrees_with_its_slope(over: bool, dtype: torch.dtype, threads: int) -> None:
+    x, r = activations(40, 700, dtype=dtype)
+    gradient = torch.randn(r.shape, dtype=dtype, generator=torch.Generator().manual_seed(1))
+    expected = gradient * relu_slope(x.repeat_interleave(REFERENCES, 0), r)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        found = kernels.relu(kernels.Workers(), x, r, gradient, over=over)
+    finally:
+        torch.set_num_threads(before)
+    assert (found is r) == over
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "padding", "dilation"), [(3, 3, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2), (2, 5, 1, 3)]
+)
+def test_pooling_agrees_with_torch(size: int, stride: int, padding: int, dilation: int) -> None:
+    x, r = activations(5, 61)
+    options = {"size": size, "stride": stride, "padding": padding, "dilation": dilation}
+    workers = kernels.Workers()
+    places = []
+    for values in (x, r):
+        y, at = pool_kernels.pool(workers, values, **options)
+        expected = functional.max_pool1d(values, size, stride, padding, dilation, return_indices=True)
+        assert torch.equal(y, expected[0])
+        assert torch.equal(at, expected[1])
+        places.append(at)
+    gradient = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+    rounding = pooling.ROUNDING * torch.finfo(x.dtype).eps
+    found = pool_kernels.route(workers, x, r, (places[0], places[1]), rounding, gradient)
+    h = r.clone().requires_grad_()
+    pairing = Pairing(ROWS, REFERENCES)
+    output = pooling._route(h, pairing.expand(x, r), pairing.expand(places[0], places[1]), places[1])
+    (expected_gradient,) = torch.autograd.grad(output, h, gradient)
+    torch.testing.assert_close(found, expected_gradient)
+
+
+class WrittenLater(nn.Module):
+    """A ReLU whose input is changed in place after."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        y = torch.relu(h)
+        h += 1
+        h.mul_(0.5)
+        return torch.relu(h) + y
+
+
+class UsedTwice(nn.Module):
+    """Two activations of one tensor, which is also passed on."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return torch.relu(h) + functional.relu(h) + functional.max_pool1d(h, 1) + h
+
+
+@pytest.mark.parametrize("module", [WrittenLater(), UsedTwice(), nn.ReLU(inplace=True)], ids=repr)
+def test_completeness_where_memory_is_shared(module: nn.Module) -> None:
+    torch.manual_seed(0)
+    model = models.Wrapped(module).eval()
+    x = models.one_hot(3, 60)
+    refs = FixedReferences(models.one_hot(12, 60, seed=1).reshape(3, 4, 4, 60))
+    result = attribute(model, x, DeepLiftShap(refs), precision="float64")
+    assert float(result.max_relative_delta.max()) < 1e-9
+
+
+def test_memory_is_known_to_be_shared() -> None:
+    phase = Phase()
+    tensor = torch.zeros(4)
+    held = phase.hold(tensor)
+    assert not held.alone()
+    view = tensor[1:]
+    del tensor
+    assert not held.alone()
+    phase.protect(view)
+    assert held.alone()
+    assert held.tensor.data_ptr() != view.data_ptr() - 4
