@@ -6,6 +6,7 @@ import contextlib
 import copy
 import operator
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,7 +117,9 @@ def lend(model: nn.Module, device: str | torch.device | None, precision: str) ->
         for tensor in (*model.parameters(), *model.buffers())
     )
     if moved:
-        model = copy.deepcopy(model).to(device=chosen, dtype=dtype)
+        with warnings.catch_warnings():  # copying an exported program, torch warns about itself
+            warnings.simplefilter("ignore", FutureWarning)
+            model = copy.deepcopy(model).to(device=chosen, dtype=dtype)
     return Loan(model, chosen, dtype, precision)
 
 

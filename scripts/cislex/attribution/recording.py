@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from cislex.attribution.normalisation import statistics_of
 from cislex.attribution.operations import Call, Kind, Phase, canonical, kind_of, tensors_of, whereabouts
 from cislex.attribution.pairing import Pairing
 from cislex.errors import ModelError, UnsupportedOperationError
@@ -98,7 +99,7 @@ class _Mode(TorchFunctionMode):
     def _guard(self, call: Call) -> None:
         """Refuse operations that are random, or that mix the rows of a batch."""
         if call.name == "batch_norm":
-            if call.argument(5, "training", False) or call.argument(1, "running_mean") is None:
+            if call.argument(5, "training", False) or statistics_of(call)[0] is None:
                 self.fail(
                     call,
                     "normalises with the statistics of the batch, so that examples depend on one another",
@@ -186,8 +187,6 @@ class Replayer(_Mode):
         """Run the call by its rule where an activation reaches it."""
         if self._severed and kind is not Kind.BRANCH:
             self._refuse_severed(call)
-        if call.in_place:
-            self.phase.protect(call.tensors[0])
         if kind is Kind.LINEAR and call.name not in self.followed:
             return call.func(*call.args, **call.kwargs)
         record = self._next(call)

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cislex.attribution.elementwise import Elementwise
+from cislex.attribution.normalisation import statistics_of
 from cislex.attribution.operations import Call
 from cislex.attribution.pairing import Pairing
 from cislex.attribution.recording import Record, Replayer, Rule
@@ -241,7 +242,8 @@ class RevealReplayer(Replayer):
         """Parts after multiplication by constants: where the factor is negative they change places."""
         positive, negative = self._of(call, record, 0)
         if call.name == "batch_norm":
-            variance, weight = call.argument(2, "running_var"), call.argument(3, "weight")
+            _, variance, weight = statistics_of(call)
+            assert variance is not None  # the recorder has refused it else
             factor = torch.rsqrt(variance + call.argument(7, "eps", 1e-5))
             factor = factor if weight is None else factor * weight
             factor = factor.reshape(1, -1, *([1] * (positive.dim() - 2)))
