@@ -1,4 +1,4 @@
-"""Train one fold of a model on peaks against the rest of the genome (rule train_model)."""
+"""Train one fold of a model on examples of any source (rule train_model)."""
 
 import sys
 
@@ -7,27 +7,28 @@ if "snakemake" in globals():
     from cislex.logs import redirect
 
     redirect(snakemake.log[0])  # noqa: F821
+from cislex.heads import LossSettings
 from cislex.training import Optimisation, train_model
-from cislex.training_data import WindowSettings
+from cislex.training_sources import make_source
 
 
-def main(*, windows: dict, optimisation: dict, **settings: object) -> None:
-    """Train, with plain settings (see cislex.training)."""
-    train_model(windows=WindowSettings(**windows), optimisation=Optimisation(**optimisation), **settings)
+def main(*, kind: str, source: dict, loss: dict, optimisation: dict, **settings: object) -> None:
+    """Train, with plain settings (see cislex.training and cislex.training_sources)."""
+    train_model(
+        make_source(kind, source),
+        loss=LossSettings(**loss),
+        optimisation=Optimisation(**optimisation),
+        **settings,
+    )
 
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
     main(
-        fasta=smk.input.fasta,
-        fai=smk.input.fai,
-        gzi=smk.input.gzi,
-        tasks=dict(zip(smk.params.tasks, smk.input.peaks, strict=True)),
-        aliases=smk.input.get("aliases"),
-        blacklist=smk.input.get("blacklist"),
         weights=smk.output.weights,
         training=smk.output.training,
         evaluation=smk.output.evaluation,
+        held_out=smk.output.held_out,
         threads=smk.threads,
         **smk.params.options,
     )

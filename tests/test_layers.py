@@ -16,9 +16,9 @@ LAYERS = [
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
         "simulation", "weights", "shuffles", "training_inputs",
-        "architectures", "loaders", "models", "windows", "negatives", "training_data", "signal_data", "training_sources",
-        "training_fasta", "training_arrays", "held_out",
-        "evaluation", "heads", "training", "motif_io", "pwm_baseline",
+        "architectures", "formats", "adapters", "loaders", "models",
+        "windows", "negatives", "training_data", "signal_data", "training_fasta", "training_arrays", "training_sources",
+        "evaluation", "heads", "held_out", "training", "motif_io", "pwm_baseline",
     },
     {"attribution", "settings"},
     {

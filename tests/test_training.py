@@ -13,11 +13,17 @@ import pytest
 import torch
 from cislex.architectures import build
 from cislex.errors import ConfigError, InputError, ModelError
+from cislex.evaluation import RankedLabels
 from cislex.genome import UNKNOWN, Genome
+from cislex.heads import LossSettings, Sigmoid
+from cislex.held_out import read_held_out
 from cislex.models import load_model
+from cislex.negatives import Negatives
 from cislex.training import Optimisation, fit, to_onehot, train_model
-from cislex.training_data import Windows, WindowSettings, draw_windows, match_gc
+from cislex.training_data import draw_windows
 from cislex.training_inputs import nearest_distance, read_blacklist, read_positions, split_chromosomes
+from cislex.training_sources import GenomicSettings, PeakSource
+from cislex.windows import Windows, WindowSettings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +32,7 @@ MOTIFS = {"a": "TTACCCGTAACC", "b": "GATCACGTGATT"}
 CHROMOSOMES = {"chrI": 90000, "chrII": 20000, "chrIII": 20000, "chrIV": 3000}
 SETTINGS = WindowSettings(input_length=80, jitter=10, positive_distance=30, min_negative_distance=120)
 FAST = Optimisation(epochs=20, batch_size=32, learning_rate=0.02)
+FILES = ("w.pt", "training.tsv", "evaluation.tsv", "held_out.tsv.gz")
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +67,35 @@ def tasks(genome_files: Path, genome: Genome) -> dict:
     return {t: read_positions(genome_files / f"{t}.bed", genome, task=t, aliases=names) for t in "ab"}
 
 
-def run(folder: Path, out: Path, **options: object) -> pd.DataFrame:
-    settings = {
+def run(folder: Path, out: Path, *, background: str | None = None, **options: object) -> pd.DataFrame:
+    """Train on the genome of the fixture; the options are those of the genome, or of ``train_model``."""
+    genomic = {
         "windows": SETTINGS,
-        "optimisation": FAST,
         "validation_chromosomes": ["chrII"],
         "test_chromosomes": ["chrIII"],
         "exclude_chromosomes": ["chrIV"],
-        "hyperparameters": {"filters": 8, "kernel": 12, "second_kernel": 3},
         "aliases": folder / "aliases.tsv",
+    }
+    for key in (*genomic, "negatives"):
+        if key in options:
+            genomic[key] = options.pop(key)
+    beds = {task: folder / f"{task}.bed" for task in "ab"}
+    source = PeakSource(
+        genome=GenomicSettings(fasta=folder / "genome.fa", **genomic), tasks=beds, background=background
+    )
+    settings = {
+        "loss": LossSettings(),
+        "optimisation": FAST,
+        "hyperparameters": {"filters": 8, "kernel": 12, "second_kernel": 3},
         "n_bootstrap": 10,
         **options,
     }
-    beds = {task: folder / f"{task}.bed" for task in "ab"}
-    paths = (out / "w.pt", out / "training.tsv", out / "evaluation.tsv")
-    train_model(folder / "genome.fa", beds, *paths, **settings)
-    return pd.read_csv(paths[2], sep="\t")
+    train_model(source, *(out / name for name in FILES), **settings)
+    return pd.read_csv(out / "evaluation.tsv", sep="\t")
 
 
 def test_windows_keep_their_promises(genome: Genome, tasks: dict, genome_files: Path) -> None:
-    avoid = read_blacklist(genome_files / "blacklist.bed", aliases={"1": "chrI"})
+    avoid = read_blacklist(genome_files / "blacklist.bed", genome, aliases={"1": "chrI"})
     chosen = ["chrI", "chrII"]
     windows = draw_windows(
         genome, tasks, chosen, SETTINGS, split="train", blacklist=avoid, rng=np.random.default_rng(0)
@@ -159,17 +175,6 @@ def test_nearest_distance_equals_its_definition(positions: list[int], centres: l
         assert (found > 1 << 30).all()
 
 
-def test_negatives_match_the_gc_content_of_positives() -> None:
-    rng = np.random.default_rng(0)
-    positive, candidate = rng.normal(0.55, 0.03, 200), rng.normal(0.4, 0.08, 20000)
-    chosen = match_gc(positive, candidate, 400, rng)
-    assert len(set(chosen.tolist())) == 400
-    assert abs(candidate[chosen].mean() - positive.mean()) < 0.005
-    assert abs(candidate[chosen].std() - positive.std()) < 0.01
-    every = match_gc(positive, candidate[:50], 50, rng)
-    assert sorted(every.tolist()) == list(range(50)), "far bins serve when the near ones are used up"
-
-
 def test_summits_and_midpoints_are_the_centres(tmp_path: Path, genome: Genome) -> None:
     rows = [
         ("chrI", 100, 200, ".", 0, ".", 1.0, -1, -1, 30),
@@ -191,7 +196,7 @@ def test_a_model_learns_planted_motifs_the_same_way_twice(genome_files: Path, tm
     assert (table["auroc"] > 0.95).all()
     assert (table["auroc_low"] <= table["auroc"]).all()
     run(genome_files, tmp_path / "2")
-    for name in ("w.pt", "training.tsv", "evaluation.tsv"):
+    for name in FILES:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
     run(genome_files, tmp_path / "3", seed=1)
     assert (tmp_path / "1" / "w.pt").read_bytes() != (tmp_path / "3" / "w.pt").read_bytes()
@@ -199,6 +204,16 @@ def test_a_model_learns_planted_motifs_the_same_way_twice(genome_files: Path, tm
     assert list(epochs.columns) == ["epoch", "train_loss", "validation_loss", "learning_rate", "kept"]
     assert epochs.loc[epochs["kept"] == 1, "validation_loss"].tolist() == [epochs["validation_loss"].min()]
     assert len(epochs) == FAST.epochs
+    held_out, names = read_held_out(tmp_path / "1" / "held_out.tsv.gz")
+    assert names == ["a", "b"]
+    test = held_out[held_out["split"] == "test"]
+    assert set(test["chrom"]) == {"chrIII"}
+    for row in table[table["split"] == "test"].itertuples():
+        scores = test[f"{row.task}.predicted"].to_numpy()
+        assert RankedLabels(test[f"{row.task}.observed"].to_numpy() == 1, scores).areas()[0] == pytest.approx(
+            row.auroc, abs=1e-5
+        )
+    assert (test["sequence"].str.len() == SETTINGS.input_length).all()
     loaded = load_model("trained", weights=tmp_path / "1" / "w.pt")
     assert loaded.input_length == SETTINGS.input_length
 
@@ -211,7 +226,7 @@ def test_patience_stops_early(genome: Genome, tasks: dict) -> None:
     torch.manual_seed(0)
     model = build("cnn", tasks=2, input_length=80, filters=2, kernel=5)
     optimisation = Optimisation(epochs=40, learning_rate=1e-9, patience=2)
-    table = fit(model, train, validation, optimisation)
+    table = fit(model, train, validation, optimisation, head=Sigmoid())
     assert len(table) < 40
     kept = table.loc[table["kept"] == 1, "epoch"].item()
     assert len(table) == kept + 2
@@ -223,7 +238,7 @@ def test_a_loss_that_is_not_finite_is_named(genome: Genome, tasks: dict) -> None
     with torch.no_grad():
         next(model.parameters()).fill_(torch.nan)
     with pytest.raises(ModelError, match="lower learning_rate"):
-        fit(model, windows, windows, FAST)
+        fit(model, windows, windows, FAST, head=Sigmoid())
 
 
 @pytest.mark.parametrize(
@@ -266,6 +281,10 @@ def test_bad_input_is_named_and_nothing_is_written(
         (lambda: Optimisation(batch_size=1), "batch normalisation"),
         (lambda: Optimisation(patience=0), "patience"),
         (lambda: Optimisation(weight_decay=-1), "weight_decay"),
+        (lambda: LossSettings(positive_weight=0), "positive_weight is 0"),
+        (lambda: LossSettings("softmax", positive_weight=2), "positive_weight goes with head sigmoid"),
+        (lambda: LossSettings("logistic"), "expected one of sigmoid"),
+        (lambda: Negatives("bed"), "needs a path"),
     ],
 )
 def test_settings_out_of_range_are_named(settings: object, message: str) -> None:
@@ -278,8 +297,8 @@ def test_splits_are_whole_chromosomes_in_the_genomes_order() -> None:
     assert splits == {"train": ["c"], "validation": ["d"], "test": ["a", "b"]}
 
 
-def test_the_blacklist_is_merged(genome_files: Path) -> None:
-    found = read_blacklist(genome_files / "blacklist.bed", aliases={"1": "chrI"})["chrI"]
+def test_the_blacklist_is_merged(genome_files: Path, genome: Genome) -> None:
+    found = read_blacklist(genome_files / "blacklist.bed", genome, aliases={"1": "chrI"})["chrI"]
     assert (found.starts.tolist(), found.ends.tolist()) == ([5000], [8000])
     starts = np.array([0, 4990, 4990, 7999, 8000])
     hit = found.overlap(starts, np.array([4000, 5000, 5001, 8100, 8100]))
@@ -287,23 +306,26 @@ def test_the_blacklist_is_merged(genome_files: Path) -> None:
 
 
 def test_the_script_trains_from_a_rules_job(genome_files: Path, tmp_path: Path) -> None:
+    genome = {"fasta": str(genome_files / "genome.fa"), "aliases": str(genome_files / "aliases.tsv"),
+              "windows": {"input_length": 80, "jitter": 10, "positive_distance": 30,
+                          "min_negative_distance": 120},
+              "negatives": {"kind": "gc_matched", "path": None},
+              "validation_chromosomes": ["chrII"], "test_chromosomes": ["chrIII"]}  # fmt: skip
+    options = {
+        "kind": "peaks",
+        "source": {"genome": genome, "tasks": {t: str(genome_files / f"{t}.bed") for t in "ab"}},
+        "loss": {"head": "sigmoid"}, "optimisation": {"epochs": 1}, "seed": 0,
+        "architecture": "cnn", "hyperparameters": {"filters": 4},
+    }  # fmt: skip
     code = f"""
 import runpy
 from types import SimpleNamespace
-class Files(dict):
-    __getattr__ = dict.__getitem__
-folder, out = {str(genome_files)!r}, {str(tmp_path)!r}
+out = {str(tmp_path)!r} + "/"
 job = SimpleNamespace(
-    scriptdir={str(ROOT / "scripts")!r}, log=[out + "/log.txt"], threads=1,
-    input=Files(fasta=folder + "/genome.fa", fai=None, gzi=None, peaks=[folder + "/a.bed", folder + "/b.bed"],
-                aliases=folder + "/aliases.tsv"),
-    output=Files(weights=out + "/w.pt", training=out + "/t.tsv", evaluation=out + "/e.tsv"),
-    params=SimpleNamespace(tasks=["a", "b"], options={{
-        "windows": {{"input_length": 80, "jitter": 10, "positive_distance": 30,
-                     "min_negative_distance": 120}},
-        "optimisation": {{"epochs": 1}}, "seed": 0,
-        "architecture": "cnn", "hyperparameters": {{"filters": 4}},
-        "validation_chromosomes": ["chrII"], "test_chromosomes": ["chrIII"]}}),
+    scriptdir={str(ROOT / "scripts")!r}, log=[out + "log.txt"], threads=1,
+    output=SimpleNamespace(weights=out + "w.pt", training=out + "t.tsv", evaluation=out + "e.tsv",
+                           held_out=out + "h.tsv.gz"),
+    params=SimpleNamespace(options={options!r}),
 )
 runpy.run_path({str(ROOT / "scripts" / "train_model.py")!r}, init_globals={{"snakemake": job}})
 """
@@ -311,27 +333,23 @@ runpy.run_path({str(ROOT / "scripts" / "train_model.py")!r}, init_globals={{"sna
     log = tmp_path / "log.txt"
     assert done.returncode == 0, done.stderr + (log.read_text() if log.exists() else "")
     assert "epoch 1: loss" in log.read_text()
-    assert all((tmp_path / name).stat().st_size for name in ("w.pt", "t.tsv", "e.tsv"))
+    assert all((tmp_path / name).stat().st_size for name in ("w.pt", "t.tsv", "e.tsv", "h.tsv.gz"))
 
 
 @pytest.mark.slow
-def test_the_recipe_learns_the_yeast_factors(shared_data: Path, tmp_path: Path) -> None:
+def test_the_recipe_learns_a_yeast_factor(shared_data: Path, tmp_path: Path) -> None:
+    """One factor and few epochs: the whole set is trained by the integration test."""
     folder = shared_data / "yeast"
-    train_model(
-        folder / "sacCer3.fa.gz",
-        {name.lower(): folder / "peaks" / f"{name}.bed" for name in ("Reb1", "Abf1", "Rap1")},
-        tmp_path / "w.pt",
-        tmp_path / "training.tsv",
-        tmp_path / "evaluation.tsv",
+    genome = GenomicSettings(
+        fasta=folder / "sacCer3.fa.gz",
         windows=WindowSettings(input_length=200),
-        optimisation=Optimisation(),
         validation_chromosomes=["chrVII"],
         test_chromosomes=["chrIV", "chrXI"],
         aliases=ROOT / "resources" / "sacCer3.aliases.tsv",
         blacklist=folder / "ChExMix_Peak_Filter_List_190612.bed",
     )
-    table = pd.read_csv(tmp_path / "evaluation.tsv", sep="\t")
-    scores = table[table["split"] == "test"].set_index("task")["auroc"]
-    assert scores["reb1"] > 0.85
-    assert scores["abf1"] > 0.88
-    assert scores["rap1"] > 0.95
+    source = PeakSource(genome=genome, tasks={"rap1": folder / "peaks" / "Rap1.bed"})
+    paths = [tmp_path / name for name in FILES]
+    train_model(source, *paths, loss=LossSettings(), optimisation=Optimisation(epochs=10), n_bootstrap=20)
+    table = pd.read_csv(paths[2], sep="\t").set_index("split")
+    assert table.loc["test", "auroc"] > 0.9

@@ -202,7 +202,60 @@ def _model_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
         yield f"models.{name}: a trained model needs 'training', or a weights file for every fold"
     if not trained and model["training"] is not None:
         yield f"models.{name}: 'training' goes with loader: trained, not {model['loader']}"
+    if trained and model["training"] is not None:
+        for problem in _training_checks(model["training"]):
+            yield f"models.{name}.training: {problem}"
     if not trained and None in model["folds"].values():
         yield f"models.{name}.folds: loader {model['loader']} needs a weights file for every fold"
     if model["loader"] == "factory" and model["module"] is None:
         yield f"models.{name}: loader factory needs module: path/to/model.py:function"
+
+
+#: Sources of training examples, and the heads that fit each; the first is what ``auto`` means.
+HEADS = {
+    "tasks": ("sigmoid", "softmax"),
+    "signal": ("counts", "profile"),
+    "labels": ("softmax",),
+    "hdf5": ("sigmoid", "softmax", "regression"),
+}
+
+
+def training_source(training: dict[str, Any]) -> str:
+    """Which of ``tasks``, ``signal``, ``labels``, ``hdf5`` the examples come from."""
+    return next(source for source in HEADS if training[source] is not None)
+
+
+def training_head(training: dict[str, Any]) -> str:
+    """The head, where the config leaves it to the source."""
+    head: str = training["head"]
+    if head != "auto":
+        return head
+    profile = training["signal"] is not None and training["hyperparameters"].get("profile", False)
+    return "profile" if profile else HEADS[training_source(training)][0]
+
+
+def _training_checks(training: dict[str, Any]) -> Iterator[str]:
+    given = [source for source in HEADS if training[source] is not None]
+    if len(given) != 1:
+        yield f"give exactly one of {', '.join(HEADS)}; found {', '.join(given) or 'none'}"
+        return
+    source, head = given[0], training_head(training)
+    if head not in HEADS[source]:
+        yield f"head {head} does not fit {source}: expected one of {', '.join(HEADS[source])}"
+    genomic = source in ("tasks", "signal")
+    for key in ("validation_chromosomes", "test_chromosomes"):
+        if genomic and not training[key]:
+            yield f"{key} is empty; name at least one chromosome"
+        if not genomic and training[key]:
+            yield f"{key} goes with tasks and signal; {source} has validation_fraction and test_fraction"
+    if not genomic and training["validation_fraction"] + training["test_fraction"] >= 1:
+        yield "validation_fraction and test_fraction leave nothing to train on: they must sum to less than 1"
+    negatives = training["negatives"]
+    if (negatives["kind"] == "bed") != (negatives["path"] is not None):
+        yield f"negatives.path goes with kind: bed, which needs it; found kind {negatives['kind']}"
+    if negatives["kind"] == {"tasks": "none", "signal": "shuffle"}.get(source):
+        yield f"negatives.kind {negatives['kind']} does not go with {source}"
+    for name, track in (training["signal"] or {"tracks": {}})["tracks"].items():
+        files = {key for key, path in track.items() if path is not None}
+        if files not in ({"bigwig"}, {"plus", "minus"}):
+            yield f"signal.tracks.{name}: give bigwig, or both plus and minus"

@@ -1,4 +1,7 @@
-"""How well predictions rank held-out windows: AUROC and AUPRC with bootstrap confidence intervals."""
+"""How well predictions agree with held-out labels, each number with a bootstrap confidence interval.
+
+Labels of two kinds: classes, scored by AUROC, AUPRC and accuracy, and signals, scored by correlations.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,14 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cislex.errors import ConfigError, InputError
 
-COLUMNS = [
+SCORES = ["auroc", "auprc", "accuracy"]
+SIGNAL_SCORES = ["pearson", "spearman", "mse"]
+COLUMNS = ["task", "split", "n", "positives", *(f"{s}{end}" for s in SCORES for end in ("", "_low", "_high"))]
+SIGNAL_COLUMNS = [
     "task",
     "split",
     "n",
-    "positives",
-    "auroc",
-    "auroc_low",
-    "auroc_high",
-    "auprc",
-    "auprc_low",
-    "auprc_high",
+    *(f"{s}{end}" for s in SIGNAL_SCORES for end in ("", "_low", "_high")),
 ]
 
 
@@ -31,21 +31,25 @@ def evaluate(
     *,
     tasks: Sequence[str],
     split: str,
+    correct: NDArray[np.bool_] | None = None,
     n_bootstrap: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Score the predictions of one split, task by task.
+    """Score the predicted classes of one split, task by task.
 
     Parameters
     ----------
     labels
         0 or 1, (N, tasks).
     scores
-        Logits or probabilities, float (N, tasks).
+        Logits or log odds, float (N, tasks): above 0 where the task is predicted.
     tasks
-        Names of the tasks.
+        Names of the tasks, or of classes that exclude each other.
     split
         Name of the split.
+    correct
+        Whether a window is predicted correctly, bool (N, tasks); None: where the score is above 0 for a
+        label of 1, and not above 0 for a label of 0.
     n_bootstrap
         Resamples of the 95 % interval; positives and negatives are resampled apart, so that every
         resample has both.
@@ -55,20 +59,16 @@ def evaluate(
     Returns
     -------
     DataFrame
-        One row per task: ``task, split, n, positives, auroc, auroc_low, auroc_high, auprc, auprc_low,
-        auprc_high``. AUPRC is the average precision (no interpolation).
+        One row per task, ``COLUMNS``. AUPRC is the average precision (no interpolation).
 
     Raises
     ------
     InputError
         When shapes differ, a score is not finite, or a task has only positives or only negatives.
     """
-    if labels.shape != scores.shape or labels.ndim != 2 or labels.shape[1] != len(tasks):
-        raise InputError(f"labels {labels.shape} and scores {scores.shape}: expected (N, {len(tasks)}) both")
-    if not np.isfinite(scores).all():
-        raise InputError(f"split {split}: {int((~np.isfinite(scores)).sum())} scores are NaN or infinite")
-    if n_bootstrap < 1:
-        raise ConfigError(f"n_bootstrap is {n_bootstrap}; expected at least 1")
+    _require_pairs(labels, scores, tasks, split, n_bootstrap)
+    if correct is None:
+        correct = (scores > 0) == labels.astype(bool)
     rows = []
     for i, task in enumerate(tasks):
         truth, score = labels[:, i].astype(bool), scores[:, i].astype(np.float64)
@@ -77,23 +77,132 @@ def evaluate(
                 f"split {split}, task {task}: {int(truth.sum())} of {len(truth)} windows are positive; "
                 "both kinds are needed to score it"
             )
+        curves = RankedLabels(truth, score)
         rng = np.random.default_rng([seed, i])
-        resampled = np.array([_curves(*_resample(truth, score, rng)) for _ in range(n_bootstrap)])
-        low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
-        auroc, auprc = _curves(truth, score)
-        rows.append(
-            (task, split, len(truth), int(truth.sum()), auroc, low[0], high[0], auprc, low[1], high[1])
-        )
+        resampled = np.empty((n_bootstrap, 3))
+        for k in range(n_bootstrap):
+            weights = _resample(truth, rng)
+            resampled[k] = (*curves.areas(weights), np.average(correct[:, i], weights=weights))
+        found = (roc_auc_score(truth, score), average_precision_score(truth, score), correct[:, i].mean())
+        rows.append([task, split, len(truth), int(truth.sum()), *_with_intervals(found, resampled)])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _curves(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> tuple[float, float]:
-    return float(roc_auc_score(truth, score)), float(average_precision_score(truth, score))
+def evaluate_signal(
+    observed: NDArray[np.floating],
+    predicted: NDArray[np.floating],
+    *,
+    tasks: Sequence[str],
+    split: str,
+    n_bootstrap: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score predicted numbers of one split, task by task.
+
+    Parameters
+    ----------
+    observed, predicted
+        float (N, tasks).
+    tasks, split, n_bootstrap, seed
+        As of :func:`evaluate`; windows are resampled all together.
+
+    Returns
+    -------
+    DataFrame
+        One row per task, ``SIGNAL_COLUMNS``; a correlation with a constant is NaN.
+
+    Raises
+    ------
+    InputError
+        When shapes differ, a number is not finite, or a task's observations are all the same.
+    """
+    _require_pairs(observed, predicted, tasks, split, n_bootstrap)
+    rows = []
+    for i, task in enumerate(tasks):
+        truth, score = observed[:, i].astype(np.float64), predicted[:, i].astype(np.float64)
+        if np.ptp(truth) == 0:
+            raise InputError(f"split {split}, task {task}: all {len(truth)} observations are {truth[0]:g}")
+        rng = np.random.default_rng([seed, i])
+        picks = (rng.integers(0, len(truth), len(truth)) for _ in range(n_bootstrap))
+        resampled = np.array([_agreement(truth[rows_], score[rows_]) for rows_ in picks])
+        rows.append([task, split, len(truth), *_with_intervals(_agreement(truth, score), resampled)])
+    return pd.DataFrame(rows, columns=SIGNAL_COLUMNS)
 
 
-def _resample(
-    truth: NDArray[np.bool_], score: NDArray[np.float64], rng: np.random.Generator
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+class RankedLabels:
+    """Labels in the order of their scores, so that each bootstrap resample costs no further sorting.
+
+    Parameters
+    ----------
+    truth
+        bool (N,).
+    score
+        float (N,).
+    """
+
+    def __init__(self, truth: NDArray[np.bool_], score: NDArray[np.floating]) -> None:
+        self.order = np.argsort(-score, kind="stable")
+        ranked = score[self.order]
+        #: Last window of each group of equal scores: thresholds lie between groups.
+        self.last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+        self.truth = truth[self.order].astype(np.float64)
+
+    def areas(self, weights: NDArray[np.integer] | None = None) -> tuple[float, float]:
+        """AUROC and average precision where window i counts ``weights[i]`` times, (N,); None: once."""
+        counts = np.ones(len(self.truth)) if weights is None else weights[self.order].astype(np.float64)
+        hits = np.cumsum(counts * self.truth)[self.last]
+        misses = np.cumsum(counts * (1 - self.truth))[self.last]
+        gained = np.diff(hits, prepend=0.0)
+        below = 0.5 * (hits + np.append(0.0, hits[:-1]))
+        auroc = (np.diff(misses, prepend=0.0) * below).sum() / (hits[-1] * misses[-1])
+        auprc = (gained * hits / np.maximum(hits + misses, 1e-300)).sum() / hits[-1]
+        return float(auroc), float(auprc)
+
+
+def _resample(truth: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
+    """How often each window was drawn, int64 (N,); positives and negatives apart."""
     positives, negatives = np.flatnonzero(truth), np.flatnonzero(~truth)
     rows = np.concatenate([rng.choice(positives, len(positives)), rng.choice(negatives, len(negatives))])
-    return truth[rows], score[rows]
+    return np.bincount(rows, minlength=len(truth))
+
+
+def _agreement(observed: NDArray[np.float64], predicted: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Pearson's and Spearman's correlation, and the mean squared error."""
+    return (
+        _pearson(observed, predicted),
+        _pearson(_ranks(observed), _ranks(predicted)),
+        float(np.mean((observed - predicted) ** 2)),
+    )
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(pd.Series(values).rank(), dtype=np.float64)
+
+
+def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    norm = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / norm) if norm > 0 else float("nan")
+
+
+def _with_intervals(found: Sequence[float], resampled: NDArray[np.float64]) -> list[float]:
+    """Each number, then the low and the high end of its 95 % interval."""
+    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+    return [float(v) for triple in zip(found, low, high, strict=True) for v in triple]
+
+
+def _require_pairs(
+    observed: NDArray[np.generic],
+    predicted: NDArray[np.floating],
+    tasks: Sequence[str],
+    split: str,
+    n_bootstrap: int,
+) -> None:
+    if observed.shape != predicted.shape or observed.ndim != 2 or observed.shape[1] != len(tasks):
+        raise InputError(
+            f"labels {observed.shape} and scores {predicted.shape}: expected (N, {len(tasks)}) both"
+        )
+    if not np.isfinite(predicted).all():
+        raise InputError(f"split {split}: {int((~np.isfinite(predicted)).sum())} scores are NaN or infinite")
+    if n_bootstrap < 1:
+        raise ConfigError(f"n_bootstrap is {n_bootstrap}; expected at least 1")

@@ -87,6 +87,16 @@ def import_sequences(
     return len(names)
 
 
+def read_codes(source: str | Path, dataset: str, *, axes: str = "auto") -> NDArray[np.uint8]:
+    """All sequences of an HDF5 dataset of one-hot rows, as codes: uint8 (N, L), 4 for an unknown base.
+
+    The parameters and errors are those of :func:`import_sequences`.
+    """
+    with open_hdf5(source, what="sequences given directly") as handle:
+        data, channels = _find_dataset(handle, source, dataset, axes)
+        return np.concatenate(list(_hdf5_blocks(data, channels, f"{source}, {data.name}")))
+
+
 def _check_length(source: str | Path, found: int, expected: int | None) -> None:
     if expected is not None and found != expected:
         raise InputError(f"{source}: sequences of {found} bp; expected {expected} bp, the model's input")

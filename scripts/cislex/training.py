@@ -1,4 +1,4 @@
-"""Training of a small model that tells peaks of several assays from the rest of the genome."""
+"""Training of a small model on examples of any source, with any head, and its scores on held-out ones."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from torch import Tensor, nn
 
 from cislex import architectures
 from cislex.errors import ConfigError, ModelError
-from cislex.evaluation import evaluate
-from cislex.genome import UNKNOWN, Genome, read_aliases
+from cislex.evaluation import SCORES, SIGNAL_SCORES
+from cislex.genome import UNKNOWN
+from cislex.heads import Head, LossSettings, make_head
+from cislex.held_out import describe_held_out, evaluation_shifts, write_held_out
 from cislex.logs import get_logger, progress
 from cislex.models import resolve_device
 from cislex.storage import atomic_path, write_table
-from cislex.training_data import Windows, WindowSettings, draw_windows
-from cislex.training_inputs import SPLITS, read_blacklist, read_positions, split_chromosomes
+from cislex.training_inputs import SPLITS
+from cislex.training_sources import Source, truth_of
+from cislex.windows import Examples
 
 logger = get_logger(__name__)
 
@@ -37,7 +40,7 @@ EVALUATION_BATCH = 1024
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How the weights are fitted: AdamW, one cycle of the learning rate, binary cross-entropy.
+    """How the weights are fitted: AdamW and one cycle of the learning rate.
 
     Attributes
     ----------
@@ -51,8 +54,6 @@ class Optimisation:
         Of AdamW.
     reverse_complement
         Flip half of the windows, anew at every pass.
-    positive_weight
-        Weight of a positive label in the loss.
     patience
         Stop after this many epochs without a better validation loss; None: never.
     """
@@ -62,11 +63,10 @@ class Optimisation:
     learning_rate: float = 5e-3
     weight_decay: float = 1e-4
     reverse_complement: bool = True
-    positive_weight: float = 1.0
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "positive_weight"):
+        for name in ("epochs", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected more than 0")
         if self.weight_decay < 0:
@@ -78,55 +78,41 @@ class Optimisation:
 
 
 def train_model(
-    fasta: str | Path,
-    tasks: Mapping[str, str | Path],
+    source: Source,
     weights: str | Path,
     training: str | Path,
     evaluation: str | Path,
+    held_out: str | Path,
     *,
-    windows: WindowSettings,
+    loss: LossSettings,
     optimisation: Optimisation,
-    validation_chromosomes: Sequence[str],
-    test_chromosomes: Sequence[str],
-    exclude_chromosomes: Sequence[str] = (),
     architecture: str = "cnn",
     hyperparameters: Mapping[str, Any] | None = None,
-    aliases: str | Path | None = None,
-    blacklist: str | Path | None = None,
-    fai: str | Path | None = None,
-    gzi: str | Path | None = None,
     n_bootstrap: int = 200,
     seed: int = 0,
     threads: int = 1,
     device: str = "cpu",
 ) -> None:
-    """Train a model on whole chromosomes, keep its best epoch, and score it on held-out ones.
+    """Train a model, keep its best epoch, and score it on examples that were held out.
 
     Parameters
     ----------
-    fasta
-        Genome.
-    tasks
-        Peak file of each task, in the order of the model's logits.
+    source
+        Where examples come from, see :mod:`cislex.training_sources`.
     weights
         Written: the checkpoint, see ``save_checkpoint``.
     training
         Written: one row per epoch: ``epoch, train_loss, validation_loss, learning_rate, kept``.
     evaluation
-        Written: one row per task and split, see :func:`cislex.evaluation.evaluate`.
-    windows
-        What makes a window positive or negative.
+        Written: one row per output and split, see :mod:`cislex.evaluation`.
+    held_out
+        Written (gzip): one row per held-out window, see ``cislex.held_out``.
+    loss
+        What the model's output means and how errors are weighed.
     optimisation
         How the weights are fitted.
-    validation_chromosomes, test_chromosomes, exclude_chromosomes
-        Whole chromosomes, named as in the genome: those that choose the epoch, those that are scored only,
-        and those that are not used. The others train.
     architecture, hyperparameters
         See :func:`cislex.architectures.build`; the number of tasks and the input length are added.
-    aliases, blacklist
-        Table of chromosome names; BED of intervals that are not used.
-    fai, gzi
-        Index of the genome, see :class:`cislex.genome.Genome`.
     n_bootstrap
         Resamples of the confidence intervals.
     seed
@@ -143,37 +129,41 @@ def train_model(
         Before training; nothing is written.
     """
     where = resolve_device(device)
-    sizes = {"tasks": len(tasks), "input_length": windows.input_length}
+    tasks = source.outputs
+    sizes = {"tasks": len(tasks), "input_length": source.input_length}
     settings = {**(hyperparameters or {}), **sizes}
     with _reproducible(seed, threads, where):
         model = architectures.build(architecture, **settings)
-        _require_logits(model, sizes)
-        drawn = _draw(fasta, tasks, windows, validation_chromosomes, test_chromosomes, exclude_chromosomes,
-                      aliases=aliases, blacklist=blacklist, fai=fai, gzi=gzi, seed=seed)  # fmt: skip
-        table = fit(model.to(where), drawn["train"], drawn["validation"], optimisation, seed=seed)
-        scores = [
-            evaluate(labels, predicted, tasks=list(tasks), split=split, n_bootstrap=n_bootstrap, seed=seed)
-            for split in ("validation", "test")
-            for predicted, labels in [predict_windows(model, drawn[split], seed=seed)]
-        ]
+        _require_output(model, sizes, loss.head)
+        drawn = source.draw(seed)
+        head = make_head(loss, truth_of(drawn["train"]), tasks)
+        table = fit(model.to(where), drawn["train"], drawn["validation"], optimisation, head=head, seed=seed)
+        options: dict[str, Any] = {"tasks": list(tasks), "n_bootstrap": n_bootstrap, "seed": seed}
+        scores, rows = [], []
+        for split in SPLITS[1:]:
+            output, truth = predict_windows(model, drawn[split], seed=seed)
+            scores.append(head.evaluate(output, truth, split=split, **options))
+            rows.append(describe_held_out(drawn[split], *head.values(output, truth), split=split, seed=seed))
     scored = pd.concat(scores, ignore_index=True)
-    for row in scored.itertuples():
-        logger.info(
-            "%s, %s: AUROC %.3f, AUPRC %.3f (%d of %d)",
-            row.task,
-            row.split,
-            row.auroc,
-            row.auprc,
-            row.positives,
-            row.n,
-        )
+    for row in scored.to_dict("records"):
+        told = [f"{name} {row[name]:.3f}" for name in (*SCORES[:2], *SIGNAL_SCORES[:2]) if name in row]
+        logger.info("%s, %s (%d windows): %s", row["task"], row["split"], row["n"], ", ".join(told))
     write_table(table, training)
     write_table(scored, evaluation)
-    save_checkpoint(model, weights, architecture=architecture, hyperparameters=settings, tasks=list(tasks))
+    write_held_out(pd.concat(rows, ignore_index=True), held_out)
+    save_checkpoint(
+        model, weights, architecture=architecture, hyperparameters=settings, tasks=tasks, head=loss.head
+    )
 
 
 def fit(
-    model: nn.Module, train: Windows, validation: Windows, optimisation: Optimisation, *, seed: int = 0
+    model: nn.Module,
+    train: Examples,
+    validation: Examples,
+    optimisation: Optimisation,
+    *,
+    head: Head,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Fit the model in place and leave it at the epoch with the lowest validation loss, in evaluation mode.
 
@@ -202,15 +192,14 @@ def fit(
     for epoch in progress(epochs, total=optimisation.epochs, label="train", unit="epochs"):
         model.train()
         losses = []
-        for codes, labels in _batches(train, optimisation, steps, rng):
+        for codes, truth in _batches(train, optimisation, steps, rng):
             optimiser.zero_grad(set_to_none=True)
-            loss = _loss(model(to_onehot(codes, _device_of(model))), labels, optimisation)
+            loss = head.loss(model(to_onehot(codes, _device_of(model))), truth)
             loss.backward()
             optimiser.step()
             schedule.step()
             losses.append(loss.item())
-        logits, truth = predict_windows(model, validation, seed=seed)
-        validation_loss = _loss(torch.from_numpy(logits), truth, optimisation).item()
+        validation_loss = head.loss(*predict_windows(model, validation, seed=seed)).item()
         if not np.isfinite([*losses, validation_loss]).all():
             raise ModelError(
                 f"the loss is not finite in epoch {epoch}; lower learning_rate ({optimisation.learning_rate})"
@@ -229,30 +218,33 @@ def fit(
     return table.assign(kept=(table["epoch"] == best_epoch).astype(int))
 
 
-def predict_windows(
-    model: nn.Module, windows: Windows, *, seed: int = 0
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Logits of every window of a split, each at one fixed random shift, and the labels there.
+def predict_windows(model: nn.Module, windows: Examples, *, seed: int = 0) -> tuple[Any, NDArray[Any]]:
+    """Output for every window of a split, each at one fixed random shift, and the truth there.
 
     Returns
     -------
-    logits
-        float32 (N, tasks).
-    labels
-        uint8 (N, tasks).
+    output
+        As the model returns it for all windows at once, float32 on the CPU.
+    truth
+        (N, tasks, …).
     """
-    rng = np.random.default_rng([seed, 2])
-    shifts = rng.integers(-windows.jitter, windows.jitter + 1, size=len(windows))
+    shifts = evaluation_shifts(windows, seed)
     device = _device_of(model)
     model.eval()
-    logits, labels = [], []
+    outputs, truths = [], []
     with torch.inference_mode():
         for start in range(0, len(windows), EVALUATION_BATCH):
             rows = np.arange(start, min(start + EVALUATION_BATCH, len(windows)))
             codes, truth = windows.crop(rows, shifts[rows], np.zeros(len(rows), dtype=bool))
-            logits.append(model(to_onehot(codes, device)).float().cpu().numpy())
-            labels.append(truth)
-    return np.concatenate(logits), np.concatenate(labels)
+            outputs.append(model(to_onehot(codes, device)))
+            truths.append(truth)
+    return _concatenate(outputs), np.concatenate(truths)
+
+
+def _concatenate(outputs: list[Any]) -> Any:
+    if isinstance(outputs[0], Mapping):
+        return {key: _concatenate([output[key] for output in outputs]) for key in outputs[0]}
+    return torch.cat([output.float().cpu() for output in outputs])
 
 
 def to_onehot(codes: NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -268,8 +260,11 @@ def save_checkpoint(
     architecture: str,
     hyperparameters: Mapping[str, Any],
     tasks: Sequence[str],
+    head: str = "sigmoid",
 ) -> None:
-    """Write ``{architecture, hyperparameters, tasks, input_length, state_dict}``, readable with weights_only.
+    """Write ``{architecture, hyperparameters, tasks, head, input_length, state_dict}``.
+
+    It is readable with ``weights_only``; ``head`` says how the output was fitted, see :mod:`cislex.heads`.
 
     The same weights give the same bytes, whatever the file's name.
     """
@@ -277,6 +272,7 @@ def save_checkpoint(
         "architecture": architecture,
         "hyperparameters": dict(hyperparameters),
         "tasks": list(tasks),
+        "head": head,
         "input_length": int(hyperparameters["input_length"]),
         "state_dict": {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()},
     }
@@ -286,59 +282,14 @@ def save_checkpoint(
         temporary.write_bytes(buffer.getvalue())
 
 
-def _draw(
-    fasta: str | Path,
-    tasks: Mapping[str, str | Path],
-    settings: WindowSettings,
-    validation: Sequence[str],
-    test: Sequence[str],
-    exclude: Sequence[str],
-    *,
-    aliases: str | Path | None,
-    blacklist: str | Path | None,
-    fai: str | Path | None,
-    gzi: str | Path | None,
-    seed: int,
-) -> dict[str, Windows]:
-    """Windows of every split."""
-    if not tasks:
-        raise ConfigError("tasks is empty; name at least one peak file")
-    names = read_aliases(aliases)
-    drawn = {}
-    with Genome(fasta, fai=fai, gzi=gzi) as genome:
-        splits = split_chromosomes(genome.lengths, validation=validation, test=test, exclude=exclude)
-        positions = {
-            task: read_positions(path, genome, task=task, aliases=names) for task, path in tasks.items()
-        }
-        avoid = read_blacklist(blacklist, aliases=names)
-        for i, split in enumerate(SPLITS):
-            rng = np.random.default_rng([seed, 0, i])
-            drawn[split] = draw_windows(
-                genome, positions, splits[split], settings, split=split, blacklist=avoid, rng=rng
-            )
-            counts = drawn[split].labels[:, settings.jitter].sum(axis=0)
-            logger.info(
-                "%s: %d windows, positive: %s", split, len(drawn[split]),
-                ", ".join(f"{task} {count}" for task, count in zip(tasks, counts, strict=True)),
-            )  # fmt: skip
-    return drawn
-
-
-def _loss(logits: Tensor, labels: NDArray[np.uint8], optimisation: Optimisation) -> Tensor:
-    """Mean binary cross-entropy over windows and tasks."""
-    truth = torch.from_numpy(labels).to(logits)
-    weight = torch.tensor(optimisation.positive_weight).to(logits)
-    return nn.functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=weight)
-
-
 def _device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
 def _batches(
-    windows: Windows, optimisation: Optimisation, steps: int, rng: np.random.Generator
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """One pass over the windows in random order, shifted and flipped anew: codes and labels."""
+    windows: Examples, optimisation: Optimisation, steps: int, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[Any]]]:
+    """One pass over the windows in random order, shifted and flipped anew: codes and truth."""
     order = rng.permutation(len(windows))
     shifts = rng.integers(-windows.jitter, windows.jitter + 1, size=len(windows))
     flipped = (
@@ -351,16 +302,21 @@ def _batches(
         yield windows.crop(rows, shifts[rows], flipped[rows])
 
 
-def _require_logits(model: nn.Module, sizes: Mapping[str, int]) -> None:
-    """Refuse an architecture that returns something else than logits (N, tasks)."""
+def _require_output(model: nn.Module, sizes: Mapping[str, int], head: str) -> None:
+    """Refuse an architecture that returns something else than the head reads."""
     with torch.inference_mode():
         output = model.eval()(torch.zeros(2, 4, sizes["input_length"]))
-    if not isinstance(output, Tensor) or output.shape != (2, sizes["tasks"]):
+    n = sizes["tasks"]
+    if head == "profile":
+        fits = isinstance(output, Mapping) and {"profile", "counts"} <= set(output)
+        fits = fits and output["counts"].shape == (2, n) and output["profile"].shape[:2] == (2, n)
+        expected, advice = f"a profile (N, {n}, positions) and counts (N, {n})", "profile must be on"
+    else:
+        fits = isinstance(output, Tensor) and output.shape == (2, n)
+        expected, advice = f"(N, {n})", "profile must be off"
+    if not fits:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ConfigError(
-            f"training needs logits (N, {sizes['tasks']}); the architecture returns {found}: "
-            "profile must be off"
-        )
+        raise ConfigError(f"head {head} needs {expected}; the architecture returns {found}: {advice}")
 
 
 @contextmanager

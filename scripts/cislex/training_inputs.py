@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def read_positions(
         When no peak lies on a chromosome of the genome.
     """
     peaks = read_peaks(path)
-    chroms = peaks["chrom"].map(lambda name: (aliases or {}).get(name, name))
+    chroms = peaks["chrom"].map(lambda name: genome_name(name, genome.lengths, aliases))
     middle = (peaks["start"] + peaks["end"]) // 2
     centre = peaks["summit"].where(peaks["summit"] >= 0, middle).to_numpy(np.int64)
     known = chroms.isin(genome.lengths).to_numpy()
@@ -72,14 +72,19 @@ def read_positions(
     }
 
 
+def genome_name(name: str, known: Collection[str], aliases: Mapping[str, str] | None) -> str:
+    """Name of a chromosome in the genome; a name that the genome has is itself, whatever the aliases say."""
+    return name if name in known else (aliases or {}).get(name, name)
+
+
 def read_blacklist(
-    path: str | Path | None, *, aliases: Mapping[str, str] | None = None
+    path: str | Path | None, genome: Genome, *, aliases: Mapping[str, str] | None = None
 ) -> dict[str, Intervals]:
-    """Read a BED file of intervals to keep negatives away from; merged, by chromosome of the genome."""
+    """Read a BED file of intervals to keep windows away from; merged, by chromosome of the genome."""
     if path is None:
         return {}
     frame = read_peaks(path, file_format="bed")
-    frame["chrom"] = frame["chrom"].map(lambda name: (aliases or {}).get(name, name))
+    frame["chrom"] = frame["chrom"].map(lambda name: genome_name(name, genome.lengths, aliases))
     merged = {}
     for chrom, rows in frame.sort_values("start").groupby("chrom"):
         starts, ends = rows["start"].to_numpy(np.int64), np.maximum.accumulate(rows["end"].to_numpy(np.int64))

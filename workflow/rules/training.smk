@@ -1,22 +1,20 @@
-"""Training: a small model that tells peaks of several assays from the rest of the genome.
+"""Training: a small model on peaks or signal of the genome, on labelled sequences, or on arrays.
 
 Purpose: weights of each fold of the models whose loader is ``trained`` and whose fold names no weights file.
-Inputs: the genome, a peak file per task. Outputs: models/{model}/{fold}.pt, .training.tsv, .evaluation.tsv.
+Inputs: the genome and a peak file per task (or bigWig, FASTA, HDF5 files, as the config says).
+Outputs: models/{model}/{fold}.pt, .training.tsv, .evaluation.tsv, .held_out.tsv.gz.
 """
 
 
 rule train_model:
     input:
-        **genome_extra(),
-        fasta=fasta_path(),
-        fai=rules.index_genome.output.fai,
-        gzi=rules.index_genome.output.gzi,
-        peaks=lambda wildcards: list(_training(wildcards)["tasks"].values()),
+        examples=training_inputs,
         code=code("training"),
     output:
         weights=f"{RESULTS}/models/{{model}}/{{fold}}.pt",
         training=f"{RESULTS}/models/{{model}}/{{fold}}.training.tsv",
         evaluation=f"{RESULTS}/models/{{model}}/{{fold}}.evaluation.tsv",
+        held_out=f"{RESULTS}/models/{{model}}/{{fold}}.held_out.tsv.gz",
     log:
         f"{RESULTS}/logs/train_model/{{model}}/{{fold}}.log",
     benchmark:
@@ -28,9 +26,8 @@ rule train_model:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        tasks=lambda wildcards: list(_training(wildcards)["tasks"]),
-        options=_training_options,
+        options=training_options,
     message:
-        "Train {wildcards.model}, {wildcards.fold}: learn to tell peaks from the rest of the genome"
+        "Train {wildcards.model}, {wildcards.fold}"
     script:
         "../../scripts/train_model.py"
