@@ -187,6 +187,8 @@ class Replayer(_Mode):
         """Run the call by its rule where an activation reaches it."""
         if self._severed and kind is not Kind.BRANCH:
             self._refuse_severed(call)
+        if call.in_place:
+            self.phase.protect(call.tensors[0])
         if kind is Kind.LINEAR and call.name not in self.followed:
             return call.func(*call.args, **call.kwargs)
         record = self._next(call)
