@@ -25,6 +25,7 @@ from cislex.attribution.references import (
 )
 from cislex.attribution.result import Attribution
 from cislex.attribution.saved import SavedReferences, load_references, save_references
+from cislex.attribution.sufficiency import Sufficiency, reference_sufficiency
 
 __all__ = [
     "ISM",
@@ -39,6 +40,7 @@ __all__ = [
     "Saliency",
     "SavedReferences",
     "Shuffle",
+    "Sufficiency",
     "Uniform",
     "Zeros",
     "attribute",
@@ -46,5 +48,6 @@ __all__ = [
     "attribute_targets",
     "load_references",
     "make_references",
+    "reference_sufficiency",
     "save_references",
 ]
