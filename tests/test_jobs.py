@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cislex.jobs import local_caches
+from cislex import jobs
+from cislex.jobs import deadline, local_caches
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,3 +58,22 @@ def test_begin_needs_the_standard_library_only() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == "[]", "importing jobs must not load anything heavy before the log is open"
+
+
+def test_deadline_only_where_a_batch_system_would_stop_the_job() -> None:
+    assert deadline(60, {}) is None
+
+
+def test_deadline_leaves_time_to_write() -> None:
+    found = deadline(60, {"SLURM_JOB_ID": "7"})
+    assert found is not None
+    assert found - jobs._BEGAN == pytest.approx(60 * 60 * 0.95)
+    short = deadline(2, {"SLURM_JOB_ID": "7"})
+    assert short is not None
+    assert short - jobs._BEGAN == pytest.approx(120 - 45)
+
+
+def test_deadline_of_the_batch_system_wins() -> None:
+    end = jobs._BEGAN + 600
+    found = deadline(60, {"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": str(end)})
+    assert found == pytest.approx(end - 45, abs=1)

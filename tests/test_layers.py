@@ -12,13 +12,13 @@ PACKAGE = ROOT / "scripts" / "cislex"
 
 #: A module may import from its own layer and from those before it.
 LAYERS = [
-    {"errors", "logs", "provenance", "storage", "cislex", "jobs"},
+    {"errors", "logs", "provenance", "storage", "cislex", "jobs", "partial", "devices"},
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
         "simulation", "weights", "shuffles", "training_inputs",
         "architectures", "formats", "adapters", "loaders", "models",
-        "windows", "negatives", "training_data", "signal_data", "training_fasta", "training_arrays", "training_sources",
-        "evaluation", "heads", "held_out", "training", "motif_io", "pwm_baseline",
+        "windows", "negatives", "training_data", "signal_data", "training_fasta", "training_arrays",
+        "training_sources", "evaluation", "heads", "held_out", "training", "motif_io", "pwm_baseline",
     },
     {"attribution", "settings"},
     {

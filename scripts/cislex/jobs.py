@@ -7,9 +7,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from cislex.logs import redirect
+
+#: When this job began, in seconds since 1970; its process began a little earlier.
+_BEGAN = time.time()
+#: Seconds before a job's limit at which it stops by itself, and the share of the limit, whichever is more.
+MARGIN_SECONDS, MARGIN_SHARE = 45.0, 0.05
 
 
 def begin(log: str | Path, *, threads: int = 1) -> None:
@@ -53,3 +60,25 @@ def local_caches(threads: int = 1) -> dict[str, str]:
         "NUMBA_NUM_THREADS": str(threads),
         "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", str(folder / "matplotlib")),
     }
+
+
+def deadline(runtime: float, environment: Mapping[str, str] | None = None) -> float | None:
+    """When a job must have stopped by itself, or None where no batch system would stop it.
+
+    Parameters
+    ----------
+    runtime
+        Minutes that the rule asks for; the limit where the batch system does not tell its own.
+    environment
+        Environment variables; by default those of this process.
+
+    Returns
+    -------
+    float or None
+        Seconds since 1970, with a margin to write what is finished.
+    """
+    environment = os.environ if environment is None else environment
+    if "SLURM_JOB_ID" not in environment:
+        return None
+    end = float(environment.get("SLURM_JOB_END_TIME") or _BEGAN + 60 * runtime)
+    return end - max(MARGIN_SECONDS, MARGIN_SHARE * (end - _BEGAN))

@@ -1,0 +1,135 @@
+"""Finished batches survive a killed job; anything doubtful is computed again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cislex.partial import MAGIC, PartialLog, partial_path
+
+ROOT = Path(__file__).resolve().parents[1]
+IDENTITY = {"model": "abc", "seed": 1}
+
+
+def batch(start: int, stop: int) -> dict[str, np.ndarray]:
+    rows = np.arange(start, stop, dtype=np.float32)
+    return {"a": rows[:, None] * np.ones((1, 3), np.float32), "b": rows.astype(np.float64)}
+
+
+def fill(path: Path, stops: tuple[int, ...] = (4, 8, 10)) -> None:
+    with PartialLog(path, IDENTITY) as log:
+        for stop in stops:
+            log.append(stop, batch(log.rows, stop), {"n": f"to {stop}"})
+
+
+def contents(log: PartialLog) -> list[tuple[int, int]]:
+    found = []
+    for start, stop, arrays, notes in log.records():
+        np.testing.assert_array_equal(arrays["a"], batch(start, stop)["a"])
+        np.testing.assert_array_equal(arrays["b"], batch(start, stop)["b"])
+        assert notes == {"n": f"to {stop}"}
+        found.append((start, stop))
+    return found
+
+
+def test_continues_where_it_ended(tmp_path: Path) -> None:
+    path = partial_path(tmp_path / "chunk.h5")
+    assert path.name == "chunk.h5.partial"
+    fill(path)
+    with PartialLog(path, IDENTITY) as log:
+        assert log.rows == 10
+        log.append(12, batch(10, 12), {"n": "to 12"})
+        assert contents(log) == [(0, 4), (4, 8), (8, 10), (10, 12)]
+        log.append(13, batch(12, 13), {"n": "to 13"})  # reading leaves the end where it was
+    with PartialLog(path, IDENTITY) as log:
+        assert log.rows == 13
+        log.remove()
+    assert not path.exists()
+
+
+def test_other_settings_begin_anew(tmp_path: Path) -> None:
+    fill(tmp_path / "p")
+    with PartialLog(tmp_path / "p", {**IDENTITY, "seed": 2}) as log:
+        assert log.rows == 0
+        assert contents(log) == []
+
+
+@pytest.mark.parametrize("lost", [1, 10, 16, 17, 60, 100])
+def test_an_incomplete_record_is_cut_off(tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "p"
+    fill(path)
+    path.write_bytes(path.read_bytes()[:-lost])
+    with PartialLog(path, IDENTITY) as log:
+        assert log.rows == 8
+        log.append(10, batch(8, 10), {"n": "to 10"})
+        assert contents(log) == [(0, 4), (4, 8), (8, 10)]
+
+
+def test_a_damaged_record_and_all_after_it_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    fill(path)
+    raw = bytearray(path.read_bytes())
+    place = raw.index(b'"to 8"') + 40
+    raw[place] ^= 1
+    path.write_bytes(bytes(raw))
+    with PartialLog(path, IDENTITY) as log:
+        assert log.rows == 4
+        assert contents(log) == [(0, 4)]
+
+
+@pytest.mark.parametrize("text", [b"", b"something else", MAGIC, MAGIC + b"{}\n" + b"\xff" * 40])
+def test_any_other_file_is_begun_anew(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "p").write_bytes(text)
+    with PartialLog(tmp_path / "p", IDENTITY) as log:
+        assert log.rows == 0
+
+
+def test_a_killed_process_loses_nothing_that_was_synced(tmp_path: Path) -> None:
+    text = f"""
+import os, signal, numpy as np
+from cislex.partial import PartialLog
+log = PartialLog({str(tmp_path / "p")!r}, {IDENTITY!r})
+for stop in (4, 8):
+    rows = np.arange(log.rows, stop, dtype=np.float32)
+    arrays = {{"a": rows[:, None] * np.ones((1, 3), np.float32), "b": rows.astype(np.float64)}}
+    log.append(stop, arrays, {{"n": f"to {{stop}}"}})
+log.sync()
+log._file.write(b"half a record"); log._file.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", text], env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")}, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    with PartialLog(tmp_path / "p", IDENTITY) as log:
+        assert log.rows == 8
+        assert contents(log) == [(0, 4), (4, 8)]
+
+
+def test_a_full_disk_is_a_named_error_and_the_rest_stays(tmp_path: Path) -> None:
+    text = f"""
+import resource, numpy as np
+from cislex.errors import StorageError
+from cislex.partial import PartialLog
+log = PartialLog({str(tmp_path / "p")!r}, {IDENTITY!r})
+rows = np.arange(4, dtype=np.float32)
+log.append(4, {{"a": rows[:, None] * np.ones((1, 3), np.float32), "b": rows.astype(float)}}, {{"n": "to 4"}})
+log.sync()
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    log.append(8, {{"a": np.zeros(50_000)}}, {{}})
+except StorageError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", text], env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "cannot write partial results" in done.stdout
+    with PartialLog(tmp_path / "p", IDENTITY) as log:
+        assert contents(log) == [(0, 4)]
