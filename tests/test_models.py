@@ -194,7 +194,7 @@ def test_missing_and_damaged_files_are_named(loader: str, factory: Path, tmp_pat
 
 def test_unknown_loaders_and_devices_are_named(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "w.pt")
-    with pytest.raises(ConfigError, match="expected one of factory, pickled, trained"):
+    with pytest.raises(ConfigError, match="expected one of trained, factory, architecture"):
         load_model("keras", weights=tmp_path / "w.pt")
     with pytest.raises(ConfigError, match="needs module"):
         load_model("factory", weights=tmp_path / "w.pt")

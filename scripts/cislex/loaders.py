@@ -5,17 +5,24 @@ Weights are read with ``weights_only=True``; arbitrary pickles only with ``trust
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import h5py
 import torch
 from torch import nn
 
 from cislex import architectures
 from cislex.errors import ConfigError, ModelError, offenders
+from cislex.formats import Network
+from cislex.formats.bpnet_lite import read_bpnet_lite
+from cislex.formats.cherimoya import read_cherimoya
+from cislex.formats.chrombpnet import read_chrombpnet
+from cislex.formats.keras_files import read_keras
 from cislex.weights import (
     find_state,
     function_of,
@@ -26,14 +33,15 @@ from cislex.weights import (
     read_checkpoint,
     reading,
     split_module,
+    strip_prefixes,
 )
 
 
 class Loader(Protocol):
-    """What every loader has: ``load`` gives the model on the CPU and the input length it names."""
+    """What every loader has: ``load`` gives the network on the CPU and what its file says about it."""
 
-    def load(self, weights: Path) -> tuple[nn.Module, int | None]:
-        """Return the model and the sequence length in bp that its file names, if it names one."""
+    def load(self, weights: Path) -> Network:
+        """Return the network that the file holds."""
         ...
 
 
@@ -41,7 +49,7 @@ class Loader(Protocol):
 class TrainedLoader:
     """A checkpoint of ``train_model``: the architecture's name, its hyperparameters and the weights."""
 
-    def load(self, weights: Path) -> tuple[nn.Module, int | None]:
+    def load(self, weights: Path) -> Network:
         """Build the architecture that the checkpoint names and load its weights."""
         checkpoint = read_checkpoint(weights)
         missing = {"architecture", "hyperparameters", "state_dict"} - set(keys_of(checkpoint))
@@ -53,7 +61,38 @@ class TrainedLoader:
         model = architectures.build(checkpoint["architecture"], **checkpoint["hyperparameters"])
         load_state(model, checkpoint["state_dict"], source=weights)
         length = checkpoint.get("input_length")
-        return model, None if length is None else int(length)
+        return Network(model, None if length is None else int(length))
+
+
+@dataclass(frozen=True)
+class ArchitectureLoader:
+    """A network of the zoo by name, and weights in this project's or in the published layout.
+
+    Parameters
+    ----------
+    architecture
+        See :func:`cislex.architectures.build`.
+    hyperparameters
+        Its arguments.
+    """
+
+    architecture: str
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self, weights: Path) -> Network:
+        """Build the network and load the weights, translated where they are in the published layout."""
+        model = architectures.build(self.architecture, **self.hyperparameters)
+        if h5py.is_hdf5(weights):
+            if not isinstance(model, architectures.DeepSTARR):
+                raise ModelError(f"{weights}: a Keras file; of the zoo only deepstarr is published as one")
+            state = model.from_keras(read_keras(weights).layers)
+        else:
+            state = strip_prefixes(find_state(read_checkpoint(weights), weights))
+            if isinstance(model, architectures.Beluga | architectures.Basset):
+                state = model.translate(state)
+        load_state(model, state, source=weights)
+        known = inspect.signature(type(model)).parameters["input_length"].default
+        return Network(model, self.hyperparameters.get("input_length", known))
 
 
 @dataclass(frozen=True)
@@ -68,7 +107,7 @@ class FactoryLoader:
 
     module: str
 
-    def load(self, weights: Path) -> tuple[nn.Module, int | None]:
+    def load(self, weights: Path) -> Network:
         """Call the factory and load the weights into what it returns."""
         state = find_state(read_checkpoint(weights), weights)
         path, name = split_module(self.module)
@@ -81,7 +120,7 @@ class FactoryLoader:
         if not isinstance(model, nn.Module):
             raise ModelError(f"{self.module}() returned {type(model).__name__}; expected a torch.nn.Module")
         load_state(model, state, source=weights)
-        return model, None
+        return Network(model)
 
 
 @dataclass(frozen=True)
@@ -99,7 +138,7 @@ class PickledLoader:
     module: str | None = None
     trust_pickle: bool = False
 
-    def load(self, weights: Path) -> tuple[nn.Module, int | None]:
+    def load(self, weights: Path) -> Network:
         """Unpickle the model."""
         if not self.trust_pickle:
             raise ModelError(
@@ -113,52 +152,116 @@ class PickledLoader:
                 f"{weights}: holds {type(model).__name__}, expected a torch.nn.Module; "
                 "for a state dict use loader: factory"
             )
-        return model, None
+        return Network(model)
 
 
 @dataclass(frozen=True)
 class ExportedLoader:
     """A program saved by ``torch.export.save`` (.pt2), exported in evaluation mode."""
 
-    def load(self, weights: Path) -> tuple[nn.Module, int | None]:
+    def load(self, weights: Path) -> Network:
         """Read the program as a module."""
         with reading(weights):
             program = torch.export.load(weights)
-        return program.module(), None
+        return Network(program.module())
 
 
 @dataclass(frozen=True)
 class TorchscriptLoader:
     """A TorchScript program; it can predict, but shows no operations to DeepLIFT."""
 
-    def load(self, weights: Path) -> tuple[nn.Module, int | None]:
+    def load(self, weights: Path) -> Network:
         """Read the program as a module."""
         with reading(weights), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit itself, for torch.export
-            return torch.jit.load(str(weights), map_location="cpu"), None
+            return Network(torch.jit.load(str(weights), map_location="cpu"))
 
 
-def make_loader(loader: str, *, module: str | None = None, trust_pickle: bool = False) -> Loader:
-    """Return the loader of that name.
+@dataclass(frozen=True)
+class ChromBPNetLoader:
+    """Keras ``.h5`` files of chrombpnet; see :func:`cislex.formats.chrombpnet.read_chrombpnet`."""
+
+    part: str | None = None
+    bias: Path | None = None
+
+    def load(self, weights: Path) -> Network:
+        """Read the parts that are asked for."""
+        return read_chrombpnet(weights, part=self.part, bias=self.bias)
+
+
+@dataclass(frozen=True)
+class CherimoyaLoader:
+    """Checkpoints of cherimoya; see :func:`cislex.formats.cherimoya.read_cherimoya`."""
+
+    def load(self, weights: Path) -> Network:
+        """Read the checkpoint."""
+        return read_cherimoya(weights)
+
+
+@dataclass(frozen=True)
+class BPNetLiteLoader:
+    """Models saved by bpnet-lite; see :func:`cislex.formats.bpnet_lite.read_bpnet_lite`."""
+
+    trust_pickle: bool = False
+
+    def load(self, weights: Path) -> Network:
+        """Read a state dict, or with ``trust_pickle`` a module saved whole."""
+        return read_bpnet_lite(weights, trust_pickle=self.trust_pickle)
+
+
+LOADERS = (
+    "trained",
+    "factory",
+    "architecture",
+    "exported",
+    "torchscript",
+    "pickled",
+    "chrombpnet",
+    "cherimoya",
+    "bpnet-lite",
+)
+
+
+def make_loader(
+    loader: str,
+    *,
+    module: str | None = None,
+    trust_pickle: bool = False,
+    architecture: str | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    part: str | None = None,
+    bias: Path | None = None,
+) -> Loader:
+    """Return the loader of that name; options that it does not have are left aside.
 
     Raises
     ------
     ConfigError
-        When there is no such loader, or a factory is named without its ``module``.
+        When there is no such loader, a factory is named without its ``module`` or an architecture without its
+        name.
     """
-    if loader == "factory":
-        if not module:
-            raise ConfigError("loader: factory needs module: path/to/model.py:function")
-        return FactoryLoader(module)
-    if loader == "pickled":
-        return PickledLoader(module, trust_pickle)
-    plain: dict[str, Callable[[], Loader]] = {
-        "trained": TrainedLoader,
-        "exported": ExportedLoader,
-        "torchscript": TorchscriptLoader,
-    }
-    if loader not in plain:
-        raise ConfigError(
-            f"loader is {loader!r}; expected one of {', '.join(['factory', 'pickled', *plain])}"
-        )
-    return plain[loader]()
+    match loader:
+        case "trained":
+            return TrainedLoader()
+        case "factory":
+            if not module:
+                raise ConfigError("loader: factory needs module: path/to/model.py:function")
+            return FactoryLoader(module)
+        case "architecture":
+            if not architecture:
+                names = ", ".join((*architectures.ARCHITECTURES, *architectures.PUBLISHED))
+                raise ConfigError(f"loader: architecture needs architecture: one of {names}")
+            return ArchitectureLoader(architecture, hyperparameters or {})
+        case "exported":
+            return ExportedLoader()
+        case "torchscript":
+            return TorchscriptLoader()
+        case "pickled":
+            return PickledLoader(module, trust_pickle)
+        case "chrombpnet":
+            return ChromBPNetLoader(part, bias)
+        case "cherimoya":
+            return CherimoyaLoader()
+        case "bpnet-lite":
+            return BPNetLiteLoader(trust_pickle)
+    raise ConfigError(f"loader is {loader!r}; expected one of {', '.join(LOADERS)}")

@@ -10,9 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cislex.adapters import InputLayout
 from cislex.errors import CislexError, ConfigError, ModelError, offenders
+from cislex.formats import Network
 from cislex.loaders import make_loader
-from cislex.provenance import digest_file, digest_strings
+from cislex.logs import get_logger
+from cislex.provenance import digest_file, digest_json, digest_strings
 from cislex.weights import split_module
 
 
@@ -25,14 +28,50 @@ class LoadedModel:
     model
         In evaluation mode, on its device.
     digest
-        BLAKE2b-128 hex digest of the weights file and, where there is one, of the module's source.
+        BLAKE2b-128 hex digest of the weights file and, where there are any, of the module's source, of
+        further files and of settings that change what the model computes.
     input_length
         Sequence length in bp that the checkpoint names; None where it names none.
+    output_names
+        Names of the tensors that the model returns; empty where it names them itself.
+    extra_inputs
+        Shapes of further inputs without the batch axis, ``L`` for the sequence length; filled with zeros.
     """
 
     model: nn.Module
     digest: str
     input_length: int | None = None
+    output_names: tuple[str, ...] = ()
+    extra_inputs: tuple[tuple[int | str, ...], ...] = ()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class ModelInterface:
+    """What a model takes and returns, the same whatever it was loaded from; see :func:`describe_model`.
+
+    Attributes
+    ----------
+    input_lengths
+        Sequence lengths in bp that were found to work: the one that was tried.
+    outputs
+        Shape of each output without the batch axis, by name.
+    extra_inputs, digest
+        As of :class:`LoadedModel`.
+    device
+        Where the model is.
+    """
+
+    input_lengths: tuple[int, ...]
+    outputs: dict[str, tuple[int, ...]]
+    extra_inputs: tuple[tuple[int | str, ...], ...]
+    device: torch.device
+    digest: str
 
 
 def load_model(
@@ -41,6 +80,11 @@ def load_model(
     weights: str | Path,
     module: str | None = None,
     trust_pickle: bool = False,
+    architecture: str | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    part: str | None = None,
+    bias: str | Path | Mapping[str, str | Path] | None = None,
+    layout: Mapping[str, Any] | None = None,
     device: str | torch.device = "cpu",
 ) -> LoadedModel:
     """Load a model, in evaluation mode, on a device.
@@ -48,34 +92,71 @@ def load_model(
     Parameters
     ----------
     loader
-        ``trained``, ``factory``, ``exported``, ``torchscript`` or ``pickled``.
+        One of :data:`cislex.loaders.LOADERS`.
     weights
         The weights file, in the form that the loader reads.
     module
         ``path/to/model.py:build`` (factory), or the file that defines the class (pickled).
     trust_pickle
-        Allow ``pickled`` to run the code that the file holds.
+        Allow ``pickled`` and ``bpnet-lite`` to run the code that the file holds.
+    architecture, hyperparameters
+        Network of the zoo and its arguments (architecture).
+    part, bias
+        ``nobias``, ``full`` or ``bias``, and the file of the bias model where it is another one, or such a
+        file for each weights file (chrombpnet).
+    layout
+        Settings of :class:`cislex.adapters.InputLayout`, for a model that takes its input in another layout.
     device
         ``cpu``, ``cuda``, ``cuda:1`` or ``auto``.
 
     Raises
     ------
     ConfigError
-        When the loader or the device does not exist.
+        When the loader or the device does not exist, or a setting is out of range.
     ModelError
         When a file is missing or cannot be read, the factory fails, or the weights do not fit.
     """
     path = Path(weights)
-    if not path.is_file():
-        raise ModelError(f"weights: no such file: {path}")
-    model, length = make_loader(loader, module=module, trust_pickle=trust_pickle).load(path)
+    companion = bias.get(str(weights)) if isinstance(bias, Mapping) else bias
+    files = [path, *([Path(companion)] if companion else [])]
+    for file in files:
+        if not file.is_file():
+            raise ModelError(f"weights: no such file: {file}")
+    wanted = InputLayout(**(layout or {}))
+    network = make_loader(
+        loader,
+        module=module,
+        trust_pickle=trust_pickle,
+        architecture=architecture,
+        hyperparameters=hyperparameters,
+        part=part,
+        bias=Path(companion) if companion else None,
+    ).load(path)
     if loader != "exported":  # an exported program has one mode only, and says so by raising
-        model.eval()
-    digests = [digest_file(path)]
+        network.model.eval()
+    for notice in network.notices:
+        get_logger(__name__).info(notice)
+    digests = [digest_file(file) for file in files]
     if module:
         digests.append(digest_file(split_module(module)[0]))
+    changes = {"hyperparameters": dict(hyperparameters or {}), "part": part, "layout": dict(layout or {})}
+    if loader == "architecture" or part is not None or not wanted.is_plain:
+        digests.append(digest_json(changes))
     digest = digests[0] if len(digests) == 1 else digest_strings(digests)
-    return LoadedModel(_to_device(model, resolve_device(device)), digest, length)
+    model = _to_device(wanted.wrap(network.model), resolve_device(device))
+    controls = tuple(tuple(shape) for shape in wanted.controls)
+    return LoadedModel(
+        model, digest, _region_length(network, wanted), network.output_names, controls or network.extra_inputs
+    )
+
+
+def _region_length(network: Network, layout: InputLayout) -> int | None:
+    """Length in bp that regions must have: that of the model, unless they are padded to it."""
+    if layout.pad_to is None:
+        return network.input_length
+    if network.input_length not in (None, layout.pad_to):
+        raise ModelError(f"pad_to is {layout.pad_to} bp, and the model takes {network.input_length} bp")
+    return None
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -141,7 +222,7 @@ def check_model(loaded: LoadedModel, length: int, *, names: Sequence[str] = ()) 
     length
         Length of the regions in bp.
     names
-        Names of the outputs, see ``name_outputs``.
+        Names of the outputs, see ``name_outputs``; by default those that the loader knows.
 
     Returns
     -------
@@ -158,12 +239,12 @@ def check_model(loaded: LoadedModel, length: int, *, names: Sequence[str] = ()) 
             f"the model takes {loaded.input_length} bp and the regions are {length} bp long; set the "
             "regions' length or the model's input_length"
         )
-    device = next((tensor.device for tensor in loaded.model.parameters()), torch.device("cpu"))
+    device = loaded.device
     codes = (torch.arange(length) * 7 // 3 + torch.arange(2)[:, None]) % 4
     onehot = nn.functional.one_hot(codes, 4).transpose(1, 2).to(device, torch.float32).contiguous()
     try:
         with torch.inference_mode():
-            outputs = name_outputs(loaded.model(onehot), names)
+            outputs = name_outputs(loaded.model(onehot), names or loaded.output_names)
     except CislexError:
         raise
     except Exception as error:
@@ -182,6 +263,12 @@ def check_model(loaded: LoadedModel, length: int, *, names: Sequence[str] = ()) 
                 f"output {name} of the model is NaN or infinite on plain sequences: are the weights damaged?"
             )
     return {name: tuple(tensor.shape[1:]) for name, tensor in outputs.items()}
+
+
+def describe_model(loaded: LoadedModel, length: int, *, names: Sequence[str] = ()) -> ModelInterface:
+    """What the model takes and returns, tried on sequences of ``length`` bp; errors as of ``check_model``."""
+    outputs = check_model(loaded, length, names=names)
+    return ModelInterface((length,), outputs, loaded.extra_inputs, loaded.device, loaded.digest)
 
 
 def _to_device(model: nn.Module, device: torch.device) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -33,9 +35,26 @@ def reading(weights: Path) -> Iterator[None]:
 
 
 def read_checkpoint(weights: Path, *, weights_only: bool = True) -> Any:
-    """Read a file of ``torch.save`` onto the CPU; with ``weights_only`` it cannot run code."""
+    """Read a file of ``torch.save`` or safetensors onto the CPU; with ``weights_only`` it cannot run code."""
     with reading(weights):
+        if weights.suffix == ".safetensors":
+            return safetensors.torch.load_file(weights)
         return torch.load(weights, map_location="cpu", weights_only=weights_only)
+
+
+def is_torch_file(weights: Path) -> bool:
+    """Whether a file begins as ``torch.save`` writes it: a zip archive, or a pickle (before PyTorch 1.6)."""
+    with weights.open("rb") as handle:
+        return handle.read(2) in (b"PK", b"\x80\x02")
+
+
+def holds_plain_data(weights: Path) -> bool:
+    """Whether a file of ``torch.save`` can be read without running code that it brings."""
+    try:
+        torch.load(weights, map_location="meta", weights_only=True)
+    except pickle.UnpicklingError:
+        return False
+    return True
 
 
 def keys_of(checkpoint: Any) -> list[str]:
@@ -69,7 +88,10 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str | P
     """
     expected = model.state_dict()
     if set(state) != set(expected):
-        state = {_strip(name): tensor for name, tensor in state.items()}
+        state = strip_prefixes(state)
+    # Files from before PyTorch 0.4.1 do not count batches; no prediction depends on the number.
+    uncounted = {name for name in expected if name.endswith(".num_batches_tracked") and name not in state}
+    state = {**state, **{name: expected[name] for name in uncounted}}
     missing = sorted(set(expected) - set(state))
     unexpected = sorted(set(state) - set(expected))
     if missing or unexpected:
@@ -87,8 +109,9 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str | P
     model.load_state_dict(state)
 
 
-def _strip(name: str) -> str:
-    return name.replace("_orig_mod.", "").removeprefix("module.")
+def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drop what ``torch.compile`` and DataParallel put before the names of weights."""
+    return {name.replace("_orig_mod.", "").removeprefix("module."): v for name, v in state.items()}
 
 
 def split_module(module: str) -> tuple[Path, str]:

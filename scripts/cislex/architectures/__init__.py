@@ -1,4 +1,7 @@
-"""Networks by name: those that ``train_model`` trains, built from a name and plain numbers."""
+"""Networks by name, built from plain numbers: those that ``train_model`` trains, and published ones.
+
+Every one takes one-hot sequences (N, 4, L) float32 in the channel order A C G T.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,20 @@ from collections.abc import Callable
 
 from torch import nn
 
+from cislex.architectures.basset import Basset
+from cislex.architectures.beluga import Beluga
+from cislex.architectures.deepstarr import DeepSTARR
 from cislex.architectures.trainable import CNN, CNNLSTM, BPNet
 from cislex.errors import ConfigError
 
+#: Those that ``train_model`` trains: they return logits (N, tasks), no sigmoid.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"cnn": CNN, "cnn_lstm": CNNLSTM, "bpnet": BPNet}
+#: Published networks, of which weights in the published layout can be read.
+PUBLISHED: dict[str, Callable[..., nn.Module]] = {
+    "deepsea_beluga": Beluga,
+    "basset": Basset,
+    "deepstarr": DeepSTARR,
+}
 
 
 def build(architecture: str, **hyperparameters: int | float | bool) -> nn.Module:
@@ -19,18 +32,20 @@ def build(architecture: str, **hyperparameters: int | float | bool) -> nn.Module
     Parameters
     ----------
     architecture
-        ``cnn``, ``cnn_lstm`` or ``bpnet``.
+        ``cnn``, ``cnn_lstm``, ``bpnet``; ``deepsea_beluga``, ``basset`` or ``deepstarr``.
     **hyperparameters
-        ``tasks`` and ``input_length`` always; the rest has defaults, see the classes of this module.
+        ``tasks`` and ``input_length`` always for those that are trained here; the rest has defaults, see the
+        classes.
 
     Raises
     ------
     ConfigError
         When the name or a hyperparameter does not exist, or a value is out of range.
     """
-    if architecture not in ARCHITECTURES:
-        raise ConfigError(f"architecture is {architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
-    known = inspect.signature(ARCHITECTURES[architecture]).parameters
+    networks = {**ARCHITECTURES, **PUBLISHED}
+    if architecture not in networks:
+        raise ConfigError(f"architecture is {architecture!r}; expected one of {', '.join(networks)}")
+    known = inspect.signature(networks[architecture]).parameters
     unknown = sorted(set(hyperparameters) - set(known))
     missing = [
         name
@@ -44,11 +59,13 @@ def build(architecture: str, **hyperparameters: int | float | bool) -> nn.Module
         )
     for name, value in hyperparameters.items():
         _require_range(architecture, name, value)
-    return ARCHITECTURES[architecture](**hyperparameters)
+    return networks[architecture](**hyperparameters)
 
 
 def _require_range(architecture: str, name: str, value: int | float | bool) -> None:
-    if name == "profile":
+    if name in ("profile", "sigmoid"):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name} of {architecture} is {value!r}; expected true or false")
         return
     if name == "dropout":
         if not 0 <= value < 1:
