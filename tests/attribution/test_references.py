@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
+import attribution_models as models
 import numpy as np
 import pytest
 import torch
+from cislex.attribution import DeepLiftShap, attribute
 from cislex.attribution.references import (
     DinucleotideShuffle,
     FixedReferences,
@@ -24,6 +27,7 @@ from torch import Tensor
 ersatz = pytest.importorskip("tangermeme.ersatz")
 
 LETTERS = "ACGTN"
+MODEL = models.trap("softmax_attention")
 
 
 def encode(sequence: str) -> Tensor:
@@ -94,6 +98,47 @@ def test_nothing_changes_outside_of_the_window(sequence: str, data: st.DataObjec
     shuffled = decode(made[0, 0])
     assert shuffled[:start] + shuffled[end:] == sequence[:start] + sequence[end:]
     assert pairs(shuffled[start:end]) == pairs(sequence[start:end])
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(LETTERS, min_size=12, max_size=12), st.integers(-5, 2**33)), min_size=1, max_size=6
+    ),
+    st.randoms(use_true_random=False),
+    st.sampled_from([DinucleotideShuffle(n=3), DinucleotideShuffle(n=2, start=2, end=9), Shuffle(n=3)]),
+    st.integers(1, 3),
+)
+@settings(max_examples=60, deadline=None)
+def test_references_depend_on_their_own_sequence_and_seed_only(
+    rows: list[tuple[str, int]], random: Random, kind: DinucleotideShuffle | Shuffle, threads: int
+) -> None:
+    def make(chosen: list[tuple[str, int]]) -> Tensor:
+        x = torch.stack([encode(sequence) for sequence, _ in chosen])
+        return make_references(kind, x, [seed for _, seed in chosen], threads=threads)
+
+    order = [random.randrange(len(rows)) for _ in range(5)]
+    together = make(rows)
+    assert torch.equal(make([rows[i] for i in order]), together[order])
+    x, seeds = encode(rows[0][0])[None], [rows[0][1] + 1]
+    assert torch.equal(make_references(kind, x, seeds)[:, :-1], together[:1, 1:]), "k counts on from the seed"
+
+
+@given(st.text(LETTERS, min_size=24, max_size=24), st.integers(0, 2**31 - 1), st.data())
+@settings(max_examples=25, deadline=None)
+def test_contributions_are_exactly_zero_where_references_equal_the_example(
+    sequence: str, seed: int, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, 20))
+    end = data.draw(st.integers(start + 2, 24))
+    references = DinucleotideShuffle(n=3, seed=seed, start=start, end=end)
+    x = encode(sequence)[None]
+    result = attribute(MODEL, x, DeepLiftShap(references))
+    same = (make_references(references, x) == x[:, None]).all(dim=(0, 1, 2))
+    assert same[:start].all()
+    assert same[end:].all()
+    # (x − r)·m is zero where x = r for every reference; what other bases would contribute is not.
+    assert torch.equal(result.global_[..., same], torch.zeros(1, 4, int(same.sum())))
+    assert torch.equal(result.contributions[..., same], torch.zeros(1, 4, int(same.sum())))
 
 
 @given(st.text(LETTERS, min_size=1, max_size=60), st.integers(0, 2**31 - 1))

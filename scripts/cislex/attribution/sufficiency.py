@@ -97,7 +97,7 @@ class Sufficiency:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(10.5, 3.4), layout="constrained")
+        figure = Figure(figsize=(10.5, 3.5), layout="constrained")
         FigureCanvasAgg(figure)
         table = self.table
         largest = self.counts[-1]
@@ -113,7 +113,7 @@ class Sufficiency:
             ),
             (
                 "Error per base",
-                "standard deviation / contributions' RMS (%)",
+                "SD / RMS of contributions (%)",
                 {"spread": "between disjoint sets", "expected_error": "expected, ∝ 1/√number"},
             ),
             (
@@ -125,10 +125,12 @@ class Sufficiency:
         axes = figure.subplots(1, 3)
         for axis, (title, unit, lines) in zip(axes, panels, strict=True):
             _panel(axis, table, lines, percent="%" in unit)
-            axis.set(title=title, ylabel=unit, xlabel="references")
+            axis.set_title(title, fontsize=10, loc="left")
+            axis.set_ylabel(unit, fontsize=9)
+            axis.set_xlabel("references", fontsize=9)
         axes[1].set_ylim(bottom=0)
-        axes[0].set_ylim(top=1.005)
-        axes[2].set_ylim(top=101)
+        axes[0].set_ylim(top=1.02)
+        axes[2].set_ylim(0, 103)
         regions = len(self.regions) // len(self.counts)
         figure.suptitle(
             f"{self.method}, {regions} region{'s' * (regions != 1)}: median, and range over regions",
@@ -169,6 +171,7 @@ def _panel(axis: Any, table: pd.DataFrame, lines: dict[str, str], *, percent: bo
     axis.set_xscale("log")
     axis.set_xticks(table["references"], labels=table["references"].astype(str))
     axis.minorticks_off()
+    axis.tick_params(labelsize=8)
     axis.grid(alpha=0.25, lw=0.6)
     axis.spines[["top", "right"]].set_visible(False)
     if len(lines) > 1:
