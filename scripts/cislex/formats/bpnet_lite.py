@@ -6,17 +6,16 @@ the weights are taken.
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cislex.errors import ModelError, offenders
+from cislex.formats import foreign_pickles
 from cislex.formats.chrombpnet import OUTPUTS, ChromBPNet
 from cislex.formats.network import Network
 from cislex.weights import (
@@ -121,9 +120,7 @@ def _read_pickle(weights: Path, trust_pickle: bool) -> Network:
             weights,
             map_location="cpu",
             weights_only=False,
-            pickle_module=SimpleNamespace(
-                Unpickler=_Unpickler, load=pickle.load, UnpicklingError=pickle.UnpicklingError
-            ),
+            pickle_module=foreign_pickles,
         )
     kind = getattr(type(found), "foreign", f"{type(found).__module__}.{type(found).__qualname__}")
     name = kind.rpartition(".")[2]
@@ -160,14 +157,3 @@ def _inside(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _network(model: PaddedBPNet) -> Network:
     return Network(model, None, OUTPUTS, extra_inputs=((model.controls, "L"),) if model.controls else ())
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads pickles of bpnet-lite where it is not installed."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The class of that name, or an empty one for those of bpnet-lite."""
-        if module.split(".")[0] not in ("bpnetlite", "bpnet_lite"):
-            return super().find_class(module, name)
-        base = object if name == "Logger" else nn.Module
-        return type(name, (base,), {"foreign": f"{module}.{name}"})
