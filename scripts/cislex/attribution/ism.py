@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cislex.attribution.batching import is_out_of_memory
+from cislex.attribution.batching import CPU_PAIRS, is_out_of_memory
 from cislex.attribution.columns import Tape, substituted
 from cislex.attribution.gradients import checked, chunks, take_rows, with_references
 from cislex.attribution.methods import ISM
@@ -97,13 +97,14 @@ class _Run:
     ) -> dict[str, str]:
         """Write the effects of M mutants into ``multipliers``; returns notes."""
         notes: dict[str, str] = {}
-        # Windows are small: more of them at once. Activations are remembered for a few examples only.
-        together = max(rows, ROWS)
+        # Windows are small: more of them at once, unless so few rows were asked for that memory must be
+        # short. Activations are remembered for a few examples only.
+        together = rows if rows < CPU_PAIRS else max(rows, ROWS)
         for block in chunks(len(self.x), max(1, together // 8)):
             chosen = ((example >= block.start) & (example < block.stop)).nonzero().flatten()
             tape = None if notes else Tape()
             if tape is not None and len(chosen):
-                spread = chosen[torch.linspace(0, len(chosen) - 1, 4).long()]
+                spread = chosen[torch.linspace(0, len(chosen) - 1, min(4, rows)).long()]
                 notes |= self._disagreement(tape, block, example[spread], position[spread], base[spread])
                 tape = None if notes else tape
             for part in chunks(len(chosen), rows if tape is None else together):

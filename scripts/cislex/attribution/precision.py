@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cislex.attribution.fixed_batch import FixedBatch, fixed_rows
 from cislex.errors import ConfigError, ModelError
+from cislex.fixed_batch import FixedBatch, fixed_rows
 from cislex.logs import get_logger
 
 #: Choices of precision and the floating point they compute in.
@@ -163,11 +163,8 @@ def _flags(*, tf32: bool) -> Iterator[None]:
     afterwards they are as before.
     """
     before = [chooser.fp32_precision for chooser in _CHOOSERS]
-    matmul = torch.get_float32_matmul_precision()
-    try:
-        convolutions = torch.backends.cudnn.allow_tf32
-    except RuntimeError:  # the user has mixed the ways
-        convolutions = None
+    matmul = _read(torch.get_float32_matmul_precision) or "highest"
+    convolutions = _read(lambda: torch.backends.cudnn.allow_tf32)
     try:
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = tf32
@@ -180,6 +177,14 @@ def _flags(*, tf32: bool) -> Iterator[None]:
             torch.backends.cudnn.allow_tf32 = convolutions
         for chooser, value in zip(_CHOOSERS, before, strict=True):
             chooser.fp32_precision = value
+
+
+def _read(old_way: Callable[[], Any]) -> Any:
+    """A setting, or None where the user has mixed the ways, so that torch refuses to say."""
+    try:
+        return old_way()
+    except RuntimeError:
+        return None
 
 
 #: Full float32 this many times slower than TF32 is worth a word, and computations of this many rows worth
