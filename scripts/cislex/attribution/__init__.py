@@ -6,7 +6,9 @@
 """
 
 from cislex.attribution.api import attribute, attribute_batches, attribute_targets
+from cislex.attribution.distances import Distances, ism_distances
 from cislex.attribution.genomic import GenomicWindows
+from cislex.attribution.indels import deletions, insertions
 from cislex.attribution.methods import (
     ISM,
     TISM,
@@ -15,6 +17,9 @@ from cislex.attribution.methods import (
     IntegratedGradients,
     Saliency,
 )
+from cislex.attribution.pairwise import BlockEpistasis, Epistasis, block_epistasis, epistasis
+from cislex.attribution.perturbations import Perturbations, scrambles, substitutions
+from cislex.attribution.positions import PositionAttributions, attribute_positions, position_batches
 from cislex.attribution.references import (
     DinucleotideShuffle,
     FixedReferences,
@@ -26,17 +31,23 @@ from cislex.attribution.references import (
 from cislex.attribution.result import Attribution
 from cislex.attribution.saved import SavedReferences, load_references, save_references
 from cislex.attribution.sufficiency import Sufficiency, reference_sufficiency
+from cislex.attribution.windows import tiles
 
 __all__ = [
     "ISM",
     "TISM",
     "Attribution",
+    "BlockEpistasis",
     "DeepLiftShap",
     "DinucleotideShuffle",
+    "Distances",
+    "Epistasis",
     "ExpectedGradients",
     "FixedReferences",
     "GenomicWindows",
     "IntegratedGradients",
+    "Perturbations",
+    "PositionAttributions",
     "Saliency",
     "SavedReferences",
     "Shuffle",
@@ -45,9 +56,19 @@ __all__ = [
     "Zeros",
     "attribute",
     "attribute_batches",
+    "attribute_positions",
     "attribute_targets",
+    "block_epistasis",
+    "deletions",
+    "epistasis",
+    "insertions",
+    "ism_distances",
     "load_references",
     "make_references",
+    "position_batches",
     "reference_sufficiency",
     "save_references",
+    "scrambles",
+    "substitutions",
+    "tiles",
 ]
