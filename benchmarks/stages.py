@@ -99,8 +99,8 @@ def chunk_overhead(folder: Path, *, n: int, repeats: int) -> dict[str, float]:
         bare = time.perf_counter() - began
         began = time.perf_counter()
         attribute_chunk(
-            sequences, folder / "w.pt", folder / "c.h5", job, loader="factory", module=module, device="cpu",
-            threads=torch.get_num_threads(),
+            sequences, folder / "w.pt", folder / "c.h5", job,
+            model={"loader": "factory", "module": module}, device="cpu", threads=torch.get_num_threads(),
         )  # fmt: skip
         ratios.append(bare / (time.perf_counter() - began))
     return {"chunk_throughput_of_bare": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}

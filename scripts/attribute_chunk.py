@@ -4,7 +4,7 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.jobs import begin, deadline
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.chunks import ChunkJob, attribute_chunk
@@ -12,7 +12,7 @@ from cislex.chunks import ChunkJob, attribute_chunk
 
 def main(sequences: str, weights: str, out: str, job: dict, model: dict, threads: int, **options) -> None:
     """Run the stage with plain arguments."""
-    attribute_chunk(sequences, weights, out, ChunkJob(**job), **model, threads=threads, **options)
+    attribute_chunk(sequences, weights, out, ChunkJob(**job), model=model, threads=threads, **options)
 
 
 if "snakemake" in globals():
@@ -26,4 +26,5 @@ if "snakemake" in globals():
         threads=smk.threads,
         batch_size=smk.params.batch_size,
         device=smk.params.device,
+        deadline=deadline(smk.resources.runtime),
     )

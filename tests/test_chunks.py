@@ -13,7 +13,7 @@ import pytest
 from cislex import chunks as chunks_module
 from cislex.aggregation import Gate, aggregate_chunks
 from cislex.chunks import ChunkJob, attribute_chunk
-from cislex.errors import CompletenessError, ConfigError, InputError, ModelError, StorageError
+from cislex.errors import CompletenessError, ConfigError, DeadlineError, InputError, ModelError, StorageError
 from cislex.sequence_import import import_sequences
 
 MODEL = '''
@@ -63,6 +63,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"folder": folder, "weights": weights, "sequences": folder / "sequences.h5"}
 
 
+def model_of(workspace: dict[str, Any]) -> dict[str, Any]:
+    return {"loader": "factory", "module": f"{workspace['folder'] / 'model.py'}:build"}
+
+
 def run(
     workspace: dict[str, Any], out: Path, *, chunks: int, folds: int = 1, **changes: Any
 ) -> dict[str, list[Path]]:
@@ -77,8 +81,7 @@ def run(
                 workspace["weights"][fold],
                 made[fold][-1],
                 job,
-                loader="factory",
-                module=f"{workspace['folder'] / 'model.py'}:build",
+                model=model_of(workspace),
                 device="cpu",
             )
     return made
@@ -201,14 +204,56 @@ def test_a_failing_job_leaves_no_chunk(workspace: dict[str, Any], tmp_path: Path
     job = ChunkJob(chunk=0, chunks=1, fold="f", targets={"t": {"kind": "output", "index": 7}}, method=METHOD)
     with pytest.raises(ModelError, match="7"):
         attribute_chunk(
-            workspace["sequences"], workspace["weights"]["fold_0"], tmp_path / "c.h5", job, loader="factory",
-            module=f"{workspace['folder'] / 'model.py'}:build", device="cpu",
+            workspace["sequences"], workspace["weights"]["fold_0"], tmp_path / "c.h5", job,
+            model=model_of(workspace), device="cpu",
         )  # fmt: skip
     assert not list(tmp_path.iterdir())
     with pytest.raises(ConfigError, match="chunk is 4; expected 0 to 1"):
         ChunkJob(chunk=4, chunks=2, fold="f", targets=TARGETS, method=METHOD).bounds(10)
     with pytest.raises(InputError, match="no such file"):
         attribute_chunk(
-            tmp_path / "no.h5", workspace["weights"]["fold_0"], tmp_path / "c.h5", job, loader="factory",
-            module=f"{workspace['folder'] / 'model.py'}:build",
+            tmp_path / "no.h5", workspace["weights"]["fold_0"], tmp_path / "c.h5", job,
+            model=model_of(workspace),
         )  # fmt: skip
+
+
+def content(path: Path) -> dict[str, Any]:
+    with h5py.File(path) as handle:
+        found = {name: handle[f"targets/first/{name}"][:] for name in handle["targets/first"]}
+        return found | {"attrs": dict(handle.attrs)}
+
+
+def test_a_job_stopped_at_its_deadline_goes_on_where_it_ended(
+    workspace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ChunkJob(chunk=0, chunks=1, fold="fold_0", targets=TARGETS, method=METHOD)
+    sequences, weights, out = workspace["sequences"], workspace["weights"]["fold_0"], tmp_path / "c.h5"
+    options: dict[str, Any] = {"model": model_of(workspace), "device": "cpu", "batch_size": 8}
+    attribute_chunk(sequences, weights, tmp_path / "whole.h5", job, **options)
+    for attempt in range(1, N // 2 + 1):  # a deadline in the past: each stops after one batch of two regions
+        with pytest.raises(DeadlineError, match=f"{2 * attempt} of {N} regions are finished"):
+            attribute_chunk(sequences, weights, out, job, deadline=1.0, **options)
+        assert not out.exists()
+        assert (tmp_path / "c.h5.partial").exists()
+    attribute_chunk(sequences, weights, out, job, deadline=1.0, **options)
+    assert not (tmp_path / "c.h5.partial").exists()
+    whole, pieced = content(tmp_path / "whole.h5"), content(out)
+    for name in ("hypothetical", "baseline", "prediction", "reference_prediction", "delta"):
+        np.testing.assert_array_equal(pieced[name], whole[name])
+    assert pieced["attrs"]["content_digest"] == whole["attrs"]["content_digest"]
+    assert pieced["attrs"]["resumed_at"] == N - 1
+
+
+def test_results_of_other_settings_are_not_continued(workspace: dict[str, Any], tmp_path: Path) -> None:
+    sequences, weights, out = workspace["sequences"], workspace["weights"]["fold_0"], tmp_path / "c.h5"
+    options: dict[str, Any] = {"model": model_of(workspace), "device": "cpu", "batch_size": 8}
+    first = ChunkJob(chunk=0, chunks=1, fold="fold_0", targets=TARGETS, method=METHOD)
+    with pytest.raises(DeadlineError):
+        attribute_chunk(sequences, weights, out, first, deadline=1.0, **options)
+    other = ChunkJob(chunk=0, chunks=1, fold="fold_0", targets=TARGETS, method=METHOD, seed=1)
+    attribute_chunk(sequences, weights, out, other, **options)
+    attribute_chunk(sequences, weights, tmp_path / "whole.h5", other, **options)
+    assert content(out)["attrs"]["resumed_at"] == 0
+    np.testing.assert_array_equal(
+        content(out)["hypothetical"], content(tmp_path / "whole.h5")["hypothetical"]
+    )

@@ -1,4 +1,4 @@
-"""Attribution of one chunk of regions by one fold of a model, streamed to one HDF5 file.
+"""Attribution of one chunk of regions by one fold of a model: streamed, resumable, one HDF5 file at the end.
 
 A chunk file holds, for each target, ``hypothetical`` float32 (n, 4, L), ``baseline`` float32 (n, L),
 ``prediction`` float32 (n,), and for methods that promise completeness ``reference_prediction`` and
@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,13 @@ from numpy.typing import NDArray
 
 from cislex import provenance, settings, targets
 from cislex.attribution import Attribution, attribute_batches
-from cislex.errors import ConfigError, InputError
-from cislex.logs import get_logger
-from cislex.models import check_model, load_model
+from cislex.attribution.notes import merge_notes
+from cislex.devices import claim
+from cislex.errors import ConfigError, DeadlineError, InputError
+from cislex.logs import get_logger, progress
+from cislex.models import LoadedModel, check_model, load_model
+from cislex.partial import PartialLog, partial_path
+from cislex.provenance import code_digest, versions
 from cislex.sequences import SequenceStore
 from cislex.storage import FORMAT_VERSION, atomic_path
 
@@ -32,6 +36,8 @@ from cislex.storage import FORMAT_VERSION, atomic_path
 HDF5_CHUNK_BYTES = 32768
 #: Regions handed to the attribution module at once: bounds memory, not results.
 BLOCK = 4096
+
+logger = get_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,21 +84,23 @@ def attribute_chunk(
     out: str | Path,
     job: ChunkJob,
     *,
-    loader: str,
-    module: str | None = None,
-    trust_pickle: bool = False,
+    model: Mapping[str, Any],
     batch_size: int | None = None,
     device: str = "auto",
     threads: int = 1,
+    deadline: float | None = None,
 ) -> None:
     """Attribute one chunk and write it atomically.
+
+    Finished batches go to ``<out>.partial`` as they come, so that a job that is stopped or killed goes on
+    from there; the final file is made from them at the end.
 
     Parameters
     ----------
     sequences
         ``sequences.h5``.
-    weights, loader, module, trust_pickle
-        The model; see :func:`cislex.models.load_model`.
+    weights, model
+        The weights, and the other settings of :func:`cislex.models.load_model`.
     out
         The chunk file.
     job
@@ -100,64 +108,168 @@ def attribute_chunk(
     batch_size
         Example-reference pairs at once; chosen from free memory when not given.
     device
-        ``auto``, ``cpu`` or ``cuda``.
+        ``auto``, ``cpu``, ``cuda`` (a free one is claimed) or ``cuda:1``.
     threads
         Threads of torch on the CPU.
+    deadline
+        Seconds since 1970 before which the job stops by itself.
 
     Raises
     ------
-    InputError, ModelError, StorageError
+    InputError, ModelError, StorageError, DeadlineError
         Before anything is computed where possible; nothing is left under ``out``.
     """
     torch.set_num_threads(threads)
-    logger = get_logger(__name__)
+    loaded = load_model(weights=weights, **model)
+    with SequenceStore(sequences) as store, claim(device) as where:
+        check_model(loaded, store.length)
+        start, stop = job.bounds(store.n)
+        stage = _stage(job, loaded.digest, store.source_digest)
+        identity = {**stage, "bounds": [start, stop, store.n], "code": code_digest(), "versions": versions()}
+        logger.info("chunk %d of %d: rows %d to %d of %d", job.chunk + 1, job.chunks, start, stop, store.n)
+        with PartialLog(partial_path(out), identity) as log:
+            kept = log.rows
+            if kept:
+                logger.info("%d regions are there from an earlier attempt", kept)
+            began = time.monotonic()
+            work = _results(loaded, store, job, start + kept, stop, batch_size=batch_size, device=where)
+            _fill(log, work, start, stop, deadline)
+            seconds = time.monotonic() - began
+            rate = (stop - start - kept) / max(seconds, 1e-9)
+            attributes = {
+                "format_version": FORMAT_VERSION,
+                "start": start,
+                "stop": stop,
+                "n_regions": store.n,
+                **dataclasses.asdict(job),
+                "model_digest": loaded.digest,
+                "stage_digest": provenance.digest_json({**stage, "fold": None, "model": None}),
+                "versions": versions(),
+                "device": where,
+                "regions_per_second": rate,
+                "resumed_at": kept,
+            }
+            _write(out, log, list(job.targets), stop - start, store.length, attributes)
+            log.remove()
+    logger.info("%d regions in %.1f s (%.1f/s)", stop - start - kept, seconds, rate)
+
+
+def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
+    """What the numbers of every chunk of a fold depend on."""
+    stage = {**dataclasses.asdict(job), "model": model, "sequences": sequences}
+    del stage["chunk"]
+    return stage
+
+
+def _results(
+    loaded: LoadedModel,
+    store: SequenceStore,
+    job: ChunkJob,
+    start: int,
+    stop: int,
+    *,
+    batch_size: int | None,
+    device: str,
+) -> Iterator[tuple[int, list[Attribution]]]:
+    """Rows done so far, and the attributions of each target, batch by batch."""
     method = settings.method_from_settings(job.method)
     wanted = [targets.from_config(dict(entry)) for entry in job.targets.values()]
-    loaded = load_model(loader, weights=weights, module=module, trust_pickle=trust_pickle)
-    with SequenceStore(sequences) as store, atomic_path(out) as temporary:
-        start, stop = job.bounds(store.n)
-        check_model(loaded, store.length)
-        logger.info("chunk %d of %d: rows %d to %d of %d", job.chunk + 1, job.chunks, start, stop, store.n)
-        began = time.monotonic()
-        with h5py.File(temporary, "w") as handle:
-            writer = _ChunkWriter(handle, list(job.targets), n=stop - start, length=store.length)
-            for first in range(start, stop, BLOCK):
-                last = min(first + BLOCK, stop)
-                batches = attribute_batches(
-                    loaded.model,
-                    torch.from_numpy(store.read(first, last)),
-                    method,
-                    targets=wanted,
-                    seeds=region_seeds(store, job, first, last),
-                    batch_size=batch_size,
-                    device=None if device == "auto" else device,
-                    precision=job.precision,
-                )
-                for rows, results in batches:
-                    writer.write(rows.start + first - start, results)
-            seconds = time.monotonic() - began
-            stage = {**dataclasses.asdict(job), "model": loaded.digest, "sequences": store.source_digest}
-            del stage["chunk"]
-            handle.attrs.update(
-                provenance.to_attributes(
-                    {
-                        "format_version": FORMAT_VERSION,
-                        "start": start,
-                        "stop": stop,
-                        "n_regions": store.n,
-                        **{key: value for key, value in dataclasses.asdict(job).items() if key != "seed"},
-                        "seed": job.seed,
-                        "model_digest": loaded.digest,
-                        "stage_digest": provenance.digest_json({**stage, "fold": None, "model": None}),
-                        "content_digest": writer.digest(),
-                        "notes": sorted(writer.notes),
-                        "versions": provenance.versions(),
-                        "device": device,
-                        "regions_per_second": (stop - start) / max(seconds, 1e-9),
-                    }
-                )
+    for first in range(start, stop, BLOCK):
+        last = min(first + BLOCK, stop)
+        batches = attribute_batches(
+            loaded.model,
+            torch.from_numpy(store.read(first, last)),
+            method,
+            targets=wanted,
+            seeds=region_seeds(store, job, first, last),
+            batch_size=batch_size,
+            device=device,
+            precision=job.precision,
+        )
+        for rows, results in batches:
+            yield first + rows.stop, results
+
+
+def _fill(
+    log: PartialLog,
+    work: Iterator[tuple[int, list[Attribution]]],
+    start: int,
+    stop: int,
+    deadline: float | None,
+) -> None:
+    """Put what is computed into the log; stop before the deadline."""
+    slowest, before = 0.0, time.monotonic()
+    first = start + log.rows
+    told = progress(work, total=stop - first, label="attribute", weight=lambda item: len(item[1][0]))
+    for done, results in told:
+        arrays = {
+            f"{t}/{name}": values
+            for t, result in enumerate(results)
+            for name, values in _arrays(result, done - start).items()
+        }
+        notes = {key: value for key, value in results[0].notes.items() if key != "precision"}
+        log.append(done - start, arrays, notes)
+        now = time.monotonic()
+        slowest, before = max(slowest, now - before), now
+        if deadline is not None and done < stop and time.time() + slowest > deadline:
+            raise DeadlineError(
+                f"stopped before the job's time limit: {done - start} of {stop - start} regions are finished "
+                f"and kept in {log.path}; the next attempt goes on from there (ask for more time or more "
+                "chunks if this happens often)"
             )
-    logger.info("%d regions in %.1f s (%.1f/s)", stop - start, seconds, (stop - start) / max(seconds, 1e-9))
+
+
+def _arrays(result: Attribution, row: int) -> dict[str, NDArray[np.float32]]:
+    """What is stored of one target."""
+    found = {
+        "hypothetical": result.hypothetical,
+        "baseline": result.baseline,
+        "prediction": result.prediction,
+        "reference_prediction": result.reference_prediction,
+        "delta": result.delta,
+        "max_relative_delta": result.max_relative_delta,
+    }
+    arrays = {name: tensor.to(torch.float32).numpy() for name, tensor in found.items() if tensor is not None}
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise InputError(f"{name}: found a value that is not finite among the rows before {row}")
+    return arrays
+
+
+def _write(
+    out: str | Path,
+    log: PartialLog,
+    names: Sequence[str],
+    n: int,
+    length: int,
+    attributes: Mapping[str, Any],
+) -> None:
+    """Make the chunk file from the finished batches."""
+    hashers: dict[str, Any] = {}
+    notes: list[tuple[dict[str, str], int]] = []
+    with atomic_path(out) as temporary, h5py.File(temporary, "w") as handle:
+        groups = [handle.create_group(f"targets/{name}") for name in names]
+        rows = rows_per_hdf5_chunk(length)
+        for group in groups:
+            create_array(group, "hypothetical", (n, 4, length), "f4", rows=rows)
+            create_array(group, "baseline", (n, length), "f4", rows=rows)
+            create_array(group, "prediction", (n,), "f4")
+        for first, last, arrays, added in log.records():
+            notes.append((added, last - first))
+            for key, values in arrays.items():
+                t, _, name = key.partition("/")
+                group = groups[int(t)]
+                if name not in group:
+                    create_array(group, name, (n, *values.shape[1:]), "f4")
+                group[name][first:last] = values
+                hashers.setdefault(key, hashlib.blake2b(digest_size=16)).update(values.tobytes())
+        digests = [f"{key}: {hasher.hexdigest()}" for key, hasher in sorted(hashers.items())]
+        found = {
+            **attributes,
+            "content_digest": provenance.digest_strings(digests),
+            "notes": sorted(f"{key}: {value}" for key, value in merge_notes(notes).items()),
+        }
+        handle.attrs.update(provenance.to_attributes(found))
 
 
 def region_seeds(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:
@@ -185,45 +297,3 @@ def create_array(
     return group.create_dataset(
         name, shape, dtype, chunks=(rows, *shape[1:]), compression="gzip", compression_opts=1, shuffle=True
     )
-
-
-class _ChunkWriter:
-    """Writes batches of attributions of each target and keeps a digest of what it wrote."""
-
-    def __init__(self, handle: h5py.File, names: Sequence[str], *, n: int, length: int) -> None:
-        self.groups = [handle.create_group(f"targets/{name}") for name in names]
-        self.n = n
-        self.hasher = hashlib.blake2b(digest_size=16)
-        self.notes: set[str] = set()
-        rows = rows_per_hdf5_chunk(length)
-        for group in self.groups:
-            create_array(group, "hypothetical", (n, 4, length), "f4", rows=rows)
-            create_array(group, "baseline", (n, length), "f4", rows=rows)
-            create_array(group, "prediction", (n,), "f4")
-
-    def write(self, first: int, results: Sequence[Attribution]) -> None:
-        """Write one batch of every target at row ``first`` of the chunk."""
-        for group, result in zip(self.groups, results, strict=True):
-            self.notes.update(f"{key}: {value}" for key, value in result.notes.items() if key != "precision")
-            arrays = {
-                "hypothetical": result.hypothetical,
-                "baseline": result.baseline,
-                "prediction": result.prediction,
-                "reference_prediction": result.reference_prediction,
-                "delta": result.delta,
-                "max_relative_delta": None if result.delta is None else result.max_relative_delta,
-            }
-            for name, tensor in arrays.items():
-                if tensor is None:
-                    continue
-                values = tensor.to(torch.float32).numpy()
-                if not np.isfinite(values).all():
-                    raise InputError(f"{name} of {group.name} has a value that is not finite in row {first}")
-                if name not in group:
-                    create_array(group, name, (self.n, *values.shape[1:]), "f4")
-                group[name][first : first + len(values)] = values
-                self.hasher.update(np.ascontiguousarray(values).tobytes())
-
-    def digest(self) -> str:
-        """Hex digest of every value written, in order."""
-        return self.hasher.hexdigest()

@@ -33,6 +33,10 @@ class CompletenessError(CislexError):
     """Attributions do not sum to the difference of predictions within the tolerance."""
 
 
+class DeadlineError(CislexError):
+    """A job stopped by itself before its time limit; what it had finished is kept."""
+
+
 class StorageError(CislexError):
     """A file that cislex wrote is incomplete, of another version, or cannot be written."""
 

@@ -102,10 +102,14 @@ class PartialLog:
         self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Keep the file for the next attempt."""
-        if not self._file.closed:
-            self.sync()
-            self._file.close()
+        """Keep the file for the next attempt, if anything is finished."""
+        if self._file.closed:
+            return
+        if not self.rows:
+            self.remove()
+            return
+        self.sync()
+        self._file.close()
 
     def remove(self) -> None:
         """The results are under their final name: nothing is needed any more."""

@@ -36,6 +36,13 @@ def digest_file(path: str | Path, *, algorithm: str = "blake2b-128") -> str:
     return hasher.hexdigest()
 
 
+def code_digest() -> str:
+    """BLAKE2b-128 hex digest of the package's own source files."""
+    folder = Path(__file__).resolve().parent
+    files = sorted(folder.rglob("*.py"))
+    return digest_strings(f"{path.relative_to(folder)} {digest_file(path)}" for path in files)
+
+
 def digest_strings(items: Iterable[str]) -> str:
     """BLAKE2b-128 hex digest of a sequence of strings, order included."""
     hasher = hashlib.blake2b(digest_size=16)
