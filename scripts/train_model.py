@@ -4,9 +4,9 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
-    from cislex.logs import redirect
+    from cislex.jobs import begin
 
-    redirect(snakemake.log[0])  # noqa: F821
+    begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.heads import LossSettings
 from cislex.training import Optimisation, train_model
 from cislex.training_sources import make_source

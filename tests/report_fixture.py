@@ -246,6 +246,10 @@ def write_results(root: Path) -> dict[str, object]:
     scores |= {"auroc": [0.91, 0.92], "auroc_low": 0.88, "auroc_high": 0.94}
     scores |= {"auprc": [0.79, 0.85], "auprc_low": 0.74, "auprc_high": np.nan}
     write_table(pd.DataFrame(scores), trained / "fold_0.evaluation.tsv")
+    known = {"task": ["reb1", "abf1"], "split": "test", "pwm_id": ["MA0363.3", "MA0265.3"]}
+    known |= {"pwm_name": ["REB1", "ABF1"], "pwm_auroc": [0.88, 0.9], "pwm_auprc": [0.81, 0.8]}
+    write_table(pd.DataFrame(known), trained / "fold_0.baseline.tsv")
+    write_table(held_out_windows(), trained / "fold_0.held_out.tsv.gz")
     write_full_target(root / "peaks_yeast" / "reb1", regions)
     empty = root / "peaks_yeast" / "rap1"
     write_qc(
@@ -271,10 +275,22 @@ def write_results(root: Path) -> dict[str, object]:
                 fold="fold_0",
                 training=trained / "fold_0.training.tsv",
                 evaluation=trained / "fold_0.evaluation.tsv",
+                held_out=trained / "fold_0.held_out.tsv.gz",
+                baseline=trained / "fold_0.baseline.tsv",
             )
         ],
         "settings": {"genome": "sacCer3.fa", "seed": 0, "blacklist": None},
     }
+
+
+def held_out_windows() -> pd.DataFrame:
+    """Labels and logits of 60 windows of two tasks."""
+    rng = np.random.default_rng(5)
+    table = pd.DataFrame({"split": ["validation", "test"] * 30, "chrom": "chrIV", "sequence": "ACGT"})
+    for task in ("reb1", "abf1"):
+        labels = rng.permutation(np.arange(60) % 2)
+        table[f"{task}.observed"], table[f"{task}.predicted"] = labels, labels + rng.normal(size=60)
+    return table
 
 
 def analyses(root: Path) -> list[AnalysisTarget]:

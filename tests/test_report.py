@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from cislex.errors import InputError, StorageError
-from cislex.report import AnalysisTarget, render_report
+from cislex.report import AnalysisTarget, TrainedModel, render_report
+from cislex.report.performance import describe_training, ranking
 
 sys.path.insert(0, str(Path(__file__).parent))
 import report_fixture as fixture
@@ -137,6 +138,43 @@ def test_scores_have_intervals_where_they_are_known(page: Path) -> None:
     text = plain(page)
     assert "reb1 test 640 210 0.910 (0.880–0.940) 0.790" in text
     assert "lowest validation loss 0.1411 at epoch 30" in text
+
+
+def test_a_model_is_compared_with_the_best_known_motif(page: Path) -> None:
+    text = plain(page)
+    assert "REB1 MA0363.3 0.880 0.810" in text
+    assert "a higher AUPRC than the model for reb1 (compare the intervals)" in text
+    assert "Precision and recall of model yeast, fold_0" in page.read_text(encoding="utf-8")
+
+
+def test_ranking_gives_the_points_of_both_curves() -> None:
+    truth = np.array([True, False, True, False])
+    recall, precision, misses = ranking(truth, np.array([4.0, 3.0, 3.0, 1.0]))
+    np.testing.assert_allclose(recall, [0.5, 1, 1])
+    np.testing.assert_allclose(precision, [1, 2 / 3, 0.5])
+    np.testing.assert_allclose(misses, [0, 0.5, 1])
+
+
+def test_numbers_are_drawn_as_a_scatter_plot(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {"split": "test", "sequence": "A", "x.observed": [0.0, 1, 2.5], "x.predicted": [0, 1, 2]}
+    )
+    table.to_csv(tmp_path / "h.tsv.gz", sep="\t", index=False)
+    scores = {
+        "task": ["x"],
+        "split": "test",
+        "n": 3,
+        "pearson": 0.98,
+        "pearson_low": 0.9,
+        "pearson_high": 0.99,
+    }
+    pd.DataFrame(scores).to_csv(tmp_path / "e.tsv", sep="\t", index=False)
+    model = TrainedModel(name="m", fold="f", evaluation=tmp_path / "e.tsv", held_out=tmp_path / "h.tsv.gz")
+    (view,) = describe_training([model])
+    assert len(view.drawn) == 1
+    assert view.drawn[0].count("<circle") == 3
+    assert view.columns == ["Output", "Split", "n", "Pearson"]
+    assert view.scores == [["x", "test", "3", "0.980 (0.900–0.990)"]]
 
 
 def test_regions_over_the_limit_are_counted_and_named_worst_first(page: Path) -> None:
@@ -293,7 +331,7 @@ from types import SimpleNamespace
 script, given = sys.argv[1], json.loads(open(sys.argv[2]).read())
 snakemake = SimpleNamespace(
     scriptdir=given["scriptdir"], log=[given["log"]], input=SimpleNamespace(template=given["template"]),
-    output=SimpleNamespace(report=given["report"]), params=SimpleNamespace(**given["params"]),
+    output=SimpleNamespace(report=given["report"]), params=SimpleNamespace(**given["params"]), threads=1,
 )
 runpy.run_path(script, init_globals={"snakemake": snakemake})
 """
@@ -360,6 +398,6 @@ def test_browser_shows_every_picture_and_logs_no_error(page: Path, tmp_path: Pat
     seen = json.loads(found[1].replace("&quot;", '"'))
     assert seen["images"] >= 20
     assert seen["empty"] == 0
-    assert seen["drawn"] == 33
+    assert seen["drawn"] == 35
     assert seen["flat"] == 0
     assert seen["wide"] <= 0

@@ -29,6 +29,12 @@ def report_models():
             "fold": fold,
             "training": f"{RESULTS}/models/{name}/{fold}.training.tsv",
             "evaluation": f"{RESULTS}/models/{name}/{fold}.evaluation.tsv",
+            "held_out": f"{RESULTS}/models/{name}/{fold}.held_out.tsv.gz",
+            "baseline": (
+                f"{RESULTS}/models/{name}/{fold}.baseline.tsv"
+                if has_baseline(name)
+                else None
+            ),
         }
         for name in dict.fromkeys(
             analysis["model"] for analysis in config["analyses"].values()
@@ -80,7 +86,15 @@ def report_analyses():
 
 def report_files():
     """Every file that the report reads or links to."""
-    shared = ("regions", "dropped", "sequences", "training", "evaluation")
+    shared = (
+        "regions",
+        "dropped",
+        "sequences",
+        "training",
+        "evaluation",
+        "held_out",
+        "baseline",
+    )
     own = ("attributions", "motifs", "logos", "qc", "hits", "truth")
     found = []
     for entry in report_regions() + report_models() + report_analyses():

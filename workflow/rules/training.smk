@@ -2,7 +2,7 @@
 
 Purpose: weights of each fold of the models whose loader is ``trained`` and whose fold names no weights file.
 Inputs: the genome and a peak file per task (or bigWig, FASTA, HDF5 files, as the config says).
-Outputs: models/{model}/{fold}.pt, .training.tsv, .evaluation.tsv, .held_out.tsv.gz.
+Outputs: models/{model}/{fold}.pt, .training.tsv, .evaluation.tsv, .held_out.tsv.gz; of classifiers .baseline.tsv.
 """
 
 
@@ -31,3 +31,28 @@ rule train_model:
         "Train {wildcards.model}, {wildcards.fold}"
     script:
         "../../scripts/train_model.py"
+
+
+rule score_baseline:
+    input:
+        held_out=rules.train_model.output.held_out,
+        database=baseline_database,
+        code=code("pwm_baseline"),
+    output:
+        baseline=f"{RESULTS}/models/{{model}}/{{fold}}.baseline.tsv",
+    log:
+        f"{RESULTS}/logs/score_baseline/{{model}}/{{fold}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/score_baseline/{{model}}/{{fold}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        seed=lambda wildcards: training_options(wildcards)["seed"],
+    message:
+        "Scan known motifs over the held-out windows of {wildcards.model}, {wildcards.fold}"
+    script:
+        "../../scripts/score_baseline.py"

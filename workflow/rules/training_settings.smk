@@ -130,3 +130,16 @@ def training_options(wildcards):
         "architecture": training["architecture"],
         "hyperparameters": {**training["hyperparameters"], **profile},
     }
+
+
+def has_baseline(model):
+    """Whether a model trained here is a classifier, for which a motif scan is a baseline."""
+    training = config["models"][model]["training"]
+    return _configuration.training_head(training) in ("sigmoid", "softmax")
+
+
+def baseline_database(wildcards):
+    """Known motifs of the first analysis of the model."""
+    analyses = config["analyses"].values()
+    first = next(entry for entry in analyses if entry["model"] == wildcards.model)
+    return f"{RESULTS}/motif_databases/{database_name(first['motifs'])}.meme"

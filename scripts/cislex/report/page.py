@@ -25,8 +25,9 @@ from cislex.report.findings import (
     describe_motifs,
     describe_truth,
 )
-from cislex.report.inputs import describe_regions, describe_training
+from cislex.report.inputs import describe_regions
 from cislex.report.logos import glyph_definitions
+from cislex.report.performance import describe_training
 from cislex.report.quality import QualityView, describe_quality
 from cislex.report.regions_drawn import RegionView, draw_regions, read_top_regions
 from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_all

@@ -44,16 +44,35 @@ class RegionSet:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """One fold of a model that was trained in this run: its training curve and held-out scores."""
+    """One fold of a model that was trained in this run.
+
+    Parameters
+    ----------
+    name, fold
+        Names in the config.
+    training, evaluation, held_out
+        Training curve, held-out scores, and observed and predicted values of the held-out windows, or
+        ``None``.
+    baseline
+        Scores of the best known motif on the same windows, or ``None``.
+    """
 
     name: str
     fold: str
     training: str | Path | None = None
     evaluation: str | Path | None = None
+    held_out: str | Path | None = None
+    baseline: str | Path | None = None
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of this fold that the page links to."""
+        given = (self.training, self.evaluation, self.baseline, self.held_out)
+        return [Path(path) for path in given if path is not None]
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""
-        _require(f"model {self.name}, {self.fold}", self.training, self.evaluation)
+        _require(f"model {self.name}, {self.fold}", *self.links)
 
 
 @dataclass(frozen=True, kw_only=True)
