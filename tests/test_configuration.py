@@ -87,6 +87,12 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
         (["regions", "mine", "chunks"], 0, "regions.mine.chunks"),
         (["models", "net", "module"], None, "loader factory needs module"),
         (["models", "net", "folds"], {"fold_0": None}, "needs a weights file for every fold"),
+        (["models", "net", "architecture"], "basset", "'architecture' goes with loader: architecture"),
+        (["models", "net", "part"], "nobias", "'part' goes with loader: chrombpnet, not factory"),
+        (["models", "net", "channel_order"], "AACG", "AACG is no order of A, C, G and T"),
+        (["models", "net", "pad_to"], 90, "pad_to: 90 bp is less than input_length"),
+        (["models", "net", "dummy_axis"], 4, "models.net.dummy_axis"),
+        (["models", "net", "controls"], [[0]], "models.net.controls.0.0"),
         (["analyses", "logs"], {}, "logs"),
         (["analyses", "a/b"], {}, "a/b"),
         (["results"], "", "results"),
@@ -102,6 +108,49 @@ def test_a_wrong_config_is_refused_with_the_key(
     with pytest.raises(configuration.ConfigurationError) as raised:
         resolve(minimal)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loader": "architecture"}, "needs architecture"),
+        ({"loader": "pickled"}, "set trust_pickle: true"),
+        ({"loader": "torchscript"}, "TorchScript shows no operations to deep_lift_shap"),
+        (
+            {"loader": "chrombpnet", "bias": {"fold_1": "b.h5"}},
+            "folds fold_1; expected a file for each of fold_0",
+        ),
+        ({"loader": "keras"}, "models.net.loader"),
+    ],
+)
+def test_a_loader_without_what_it_needs_is_refused(
+    minimal: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    minimal["models"]["net"] |= {"module": None, **changes}
+    with pytest.raises(configuration.ConfigurationError) as raised:
+        resolve(minimal)
+    assert message in str(raised.value)
+
+
+def test_only_settings_that_are_given_reach_the_loader(minimal: dict[str, Any]) -> None:
+    model = resolve(minimal)["models"]["net"]
+    plain = {"loader": "factory", "trust_pickle": False, "module": "model.py:build"}
+    assert configuration.model_options(model) == plain
+    assert configuration.model_files(model) == ["model.py"]
+    model |= {
+        "loader": "chrombpnet",
+        "module": None,
+        "bias": {"fold_0": "b.h5"},
+        "axes": "NLC",
+        "pad_to": 120,
+    }
+    assert configuration.model_options(model) == {
+        "loader": "chrombpnet",
+        "trust_pickle": False,
+        "bias": {"fold_0": "b.h5"},
+        "layout": {"channel_order": "ACGT", "axes": "NLC", "pad_to": 120},
+    }
+    assert configuration.model_files(model) == ["b.h5"]
 
 
 def test_a_sheet_equals_the_mapping(minimal: dict[str, Any], tmp_path: Path) -> None:

@@ -5,11 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from cislex import models
+from cislex.adapters import InputLayout
 from cislex.architectures import build
+from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
 from cislex.errors import ConfigError, ModelError
-from cislex.models import LoadedModel, check_model, load_model, name_outputs, resolve_device
+from cislex.models import (
+    LoadedModel,
+    check_model,
+    describe_model,
+    load_model,
+    name_outputs,
+    resolve_device,
+)
 from cislex.training import save_checkpoint
 from torch import nn
 
@@ -158,6 +168,32 @@ def test_an_exported_program_comes_back(tmp_path: Path) -> None:
     assert check_model(loaded, LENGTH) == {"output": (2,)}
     with pytest.raises(ModelError, match="regions' length"):
         check_model(loaded, LENGTH + 1)
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_program_of_one_batch_size_takes_any(rows: int, tmp_path: Path) -> None:
+    model = small()
+    example = sequences()[:1].expand(rows, -1, -1).contiguous()
+    torch.export.save(torch.export.export(model, (example,)), tmp_path / "w.pt2")
+    loaded = load_model("exported", weights=tmp_path / "w.pt2")
+    torch.testing.assert_close(loaded.model(sequences()), model(sequences()))
+    assert describe_model(loaded, LENGTH).outputs == {"output": (2,)}
+    reverse = {"channel_order": "TGCA"}
+    adapted = load_model("exported", weights=tmp_path / "w.pt2", layout=reverse).model
+    method = DeepLiftShap(references=DinucleotideShuffle(n=3))
+    found = attribute(adapted, sequences().to(torch.uint8), method, target=1)
+    wanted = attribute(InputLayout(**reverse).wrap(model), sequences().to(torch.uint8), method, target=1)
+    torch.testing.assert_close(found.hypothetical, wanted.hypothetical, atol=1e-5, rtol=1e-4)
+
+
+def test_safetensors_are_read(factory: Path, tmp_path: Path) -> None:
+    safetensors.torch.save_file(factory_state("module."), tmp_path / "w.safetensors")
+    loaded = load_model("factory", module=f"{factory}:build", weights=tmp_path / "w.safetensors")
+    for name, tensor in factory_state().items():
+        torch.testing.assert_close(loaded.model.state_dict()[name], tensor)
+    (tmp_path / "w.safetensors").write_bytes(b"not a model")
+    with pytest.raises(ModelError, match=r"w\.safetensors: cannot be read"):
+        load_model("factory", module=f"{factory}:build", weights=tmp_path / "w.safetensors")
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

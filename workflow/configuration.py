@@ -179,6 +179,12 @@ def _cross_checks(config: dict[str, Any]) -> Iterator[str]:
                 known = ", ".join(config[section])
                 yield f"analyses.{name}.{key}: no '{analysis[key]}' in {section}: {known}"
         if analysis["model"] in config["models"]:
+            loader = config["models"][analysis["model"]]["loader"]
+            if loader == "torchscript" and analysis["method"]["name"] == "deep_lift_shap":
+                yield (
+                    f"analyses.{name}: TorchScript shows no operations to deep_lift_shap; export the model "
+                    "with torch.export (loader: exported), or use a gradient method or ism"
+                )
             length = config["models"][analysis["model"]]["input_length"]
             lengths.setdefault(analysis["regions"], {})[length] = name
     for name, regions in config["regions"].items():
@@ -194,9 +200,102 @@ def _cross_checks(config: dict[str, Any]) -> Iterator[str]:
             yield f"regions.{name}: hdf5 needs the name of the dataset"
     for name, model in config["models"].items():
         yield from _model_checks(name, model)
+    yield from _fold_checks(config)
+
+
+#: Keys of a model that say how it is loaded, and those of its input layout.
+_LOADING = ("module", "architecture", "hyperparameters", "part", "bias")
+_LAYOUT = ("channel_order", "axes", "dummy_axis", "pad_to", "controls")
+
+
+def model_options(model: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a model for ``load_model``: those that are given, so that the others rerun nothing."""
+    options: dict[str, Any] = {"loader": model["loader"], "trust_pickle": model["trust_pickle"]}
+    options |= {key: model[key] for key in _LOADING if model[key]}
+    layout = {key: model[key] for key in _LAYOUT if model[key]}
+    if layout != {"channel_order": "ACGT", "axes": "NCL"}:
+        options["layout"] = layout
+    return options
+
+
+def model_files(model: dict[str, Any]) -> list[str]:
+    """Files of a model besides its weights: the source that builds it, the bias models."""
+    source = [model["module"].rsplit(":", 1)[0]] if model["module"] else []
+    bias = model["bias"] or []
+    return source + (list(bias.values()) if isinstance(bias, dict) else [bias] if bias else [])
+
+
+def _fold_checks(config: dict[str, Any]) -> Iterator[str]:
+    """Held-out chromosomes: of existing folds, each of one fold, and there where an analysis needs them."""
+    for name, model in config["models"].items():
+        held_out = model["held_out"] or {}
+        strange = [fold for fold in held_out if fold not in model["folds"]]
+        if strange:
+            yield f"models.{name}.held_out: no fold '{strange[0]}'; folds are {', '.join(model['folds'])}"
+        owner: dict[str, str] = {}
+        for fold, chromosomes in held_out.items():
+            for chromosome in chromosomes:
+                if chromosome in owner:
+                    yield (
+                        f"models.{name}.held_out: {chromosome} is held out by {owner[chromosome]} and "
+                        f"{fold}; expected one fold for each chromosome"
+                    )
+                owner[chromosome] = fold
+        seen = sorted(set(owner) & set((model["training"] or {}).get("validation_chromosomes", ())))
+        if seen:
+            yield f"models.{name}.held_out: {', '.join(seen)} also chooses the epoch (validation_chromosomes)"
+    for name, analysis in config["analyses"].items():
+        model = config["models"].get(analysis["model"])
+        if analysis["fold_use"] != "held_out" or model is None:
+            continue
+        if model["held_out"] is None:
+            yield f"analyses.{name}: fold_use: held_out needs models.{analysis['model']}.held_out"
+        elif config["regions"].get(analysis["regions"], {}).get("peaks") is None:
+            yield (
+                f"analyses.{name}: fold_use: held_out needs regions with chromosomes, and "
+                f"{analysis['regions']} are sequences given directly"
+            )
+
+
+def _layout_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
+    if sorted(model["channel_order"]) != sorted("ACGT"):
+        yield f"models.{name}.channel_order: {model['channel_order']} is no order of A, C, G and T"
+    if model["pad_to"] is not None and model["pad_to"] < model["input_length"]:
+        yield (
+            f"models.{name}.pad_to: {model['pad_to']} bp is less than input_length, the regions' length of "
+            f"{model['input_length']} bp"
+        )
+
+
+def _loader_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
+    loader = model["loader"]
+    owners = {
+        "module": ("factory", "pickled"),
+        "architecture": ("architecture",),
+        "hyperparameters": ("architecture",),
+        "part": ("chrombpnet",),
+        "bias": ("chrombpnet",),
+    }
+    for key, loaders in owners.items():
+        if model[key] and loader not in loaders:
+            yield f"models.{name}: '{key}' goes with loader: {' or '.join(loaders)}, not {loader}"
+    if loader == "architecture" and model["architecture"] is None:
+        yield f"models.{name}: loader architecture needs architecture: the name of a network"
+    if loader == "pickled" and not model["trust_pickle"]:
+        yield (
+            f"models.{name}: loader pickled runs whatever code the file holds; set trust_pickle: true if you "
+            "trust its origin, or save its state dict and use loader: factory"
+        )
+    if isinstance(model["bias"], dict) and set(model["bias"]) != set(model["folds"]):
+        yield (
+            f"models.{name}.bias: folds {', '.join(model['bias'])}; expected a file for each of "
+            f"{', '.join(model['folds'])}"
+        )
 
 
 def _model_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
+    yield from _loader_checks(name, model)
+    yield from _layout_checks(name, model)
     trained = model["loader"] == "trained"
     if trained and model["training"] is None and None in model["folds"].values():
         yield f"models.{name}: a trained model needs 'training', or a weights file for every fold"

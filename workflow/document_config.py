@@ -47,7 +47,7 @@ def _default(entry: dict[str, Any]) -> str:
 
 def _kind(entry: dict[str, Any], root: dict[str, Any]) -> str:
     if "enum" in entry:
-        return ", ".join(str(value) for value in entry["enum"])
+        return ", ".join("null" if value is None else str(value) for value in entry["enum"])
     if "oneOf" in entry and "type" not in entry:
         return "mapping or null"
     kind = entry.get("type", "mapping")

@@ -132,7 +132,7 @@ def _describe(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], length: i
     rows += [Row("layer", name, f"{count} times") for name, count in sorted(kinds.items())]
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     with torch.inference_mode():
-        outputs = name_outputs(model(random_sequences(length).to(device, torch.float32)))
+        outputs = name_outputs(model(random_sequences(length).to(device, torch.float32)), tuple(shapes))
     for name, values in outputs.items():
         shape = " × ".join(map(str, ("N", *shapes[name])))
         detail = f"{values.min():.3g} to {values.max():.3g} on random sequences"

@@ -18,6 +18,7 @@ from torch import nn
 
 from cislex import architectures
 from cislex.errors import ConfigError, ModelError, offenders
+from cislex.fixed_batch import FixedBatch, fixed_rows
 from cislex.formats import Network
 from cislex.formats.bpnet_lite import read_bpnet_lite
 from cislex.formats.cherimoya import read_cherimoya
@@ -157,13 +158,23 @@ class PickledLoader:
 
 @dataclass(frozen=True)
 class ExportedLoader:
-    """A program saved by ``torch.export.save`` (.pt2), exported in evaluation mode."""
+    """A program saved by ``torch.export.save`` (.pt2), exported in evaluation mode.
+
+    One that was exported for a single batch size is called as often as it takes.
+    """
 
     def load(self, weights: Path) -> Network:
         """Read the program as a module."""
         with reading(weights):
             program = torch.export.load(weights)
-        return Network(program.module())
+        model = program.module()
+        rows = fixed_rows(model)
+        if rows is None:
+            return Network(model)
+        notice = (
+            f"{weights}: exported for batches of {rows}, so called in a loop; export it with dynamic_shapes"
+        )
+        return Network(FixedBatch(model, rows), notices=(notice,))
 
 
 @dataclass(frozen=True)

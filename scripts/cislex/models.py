@@ -135,7 +135,7 @@ def load_model(
     if loader != "exported":  # an exported program has one mode only, and says so by raising
         network.model.eval()
     for notice in network.notices:
-        get_logger(__name__).info(notice)
+        get_logger(__name__).warning(notice)
     digests = [digest_file(file) for file in files]
     if module:
         digests.append(digest_file(split_module(module)[0]))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cislex import provenance, targets
-from cislex.errors import ConfigError, ModelError, offenders
+from cislex.errors import ConfigError, InputError, ModelError, offenders
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model, name_outputs
 from cislex.sequences import SequenceStore
@@ -40,12 +40,12 @@ def predict_regions(
     *,
     wanted: Mapping[str, Mapping[str, Any]],
     loader: str,
-    module: str | None = None,
-    trust_pickle: bool = False,
     outputs: Sequence[str] = (),
     batch_size: int | None = None,
     device: str = "auto",
     threads: int = 1,
+    held_out: Mapping[str, Sequence[str]] | None = None,
+    **model: Any,
 ) -> None:
     """Predict every region with every fold; keep all outputs, and the mean of each target over the folds.
 
@@ -61,16 +61,18 @@ def predict_regions(
         Written: ``chrom, start, end, name, strand`` and a column per target.
     wanted
         Settings of each target, for example ``{"counts": {"kind": "output", "index": 0}}``.
-    loader, module, trust_pickle
-        The model; see :func:`cislex.models.load_model`.
+    loader, **model
+        The model: settings of :func:`cislex.models.load_model`.
     outputs
-        Names for the tensors that the model returns, where it does not name them itself.
+        Names for the tensors that the model returns, where neither it nor the loader names them.
     batch_size
         Regions at once; results do not depend on it beyond float32 rounding. Halved where memory is short.
     device
         ``auto``, ``cpu`` or ``cuda``. TensorFloat-32 is off.
     threads
         Threads of torch on the CPU.
+    held_out
+        Chromosomes that each fold held out: a target is then that of the region's own fold, not the mean.
 
     Raises
     ------
@@ -83,19 +85,18 @@ def predict_regions(
     scalars: dict[str, Target] = {name: targets.from_config(dict(entry)) for name, entry in wanted.items()}
     with SequenceStore(sequences) as store, atomic_path(predictions) as temporary, _exact_float32():
         size = batch_size or max(1, min(1024, BATCH_BASES // max(1, store.length)))
+        regions = store.regions(0, store.n)
         sums = np.zeros((len(scalars), store.n))
         digests = {}
         with h5py.File(temporary, "w") as handle:
             for fold, path in weights.items():
-                loaded = load_model(
-                    loader, weights=path, module=module, trust_pickle=trust_pickle, device=device
-                )
+                loaded = load_model(loader, weights=path, device=device, **model)
                 digests[fold] = loaded.digest
                 group = handle.create_group(f"predictions/{fold}")
-                sums += _predict_fold(
+                found = _predict_fold(
                     loaded, store, group, scalars, fold=fold, names=outputs, batch_size=size
                 )
-            regions = store.regions(0, store.n)
+                sums += found * _weight(regions["chrom"], fold, len(weights), held_out)
             write_regions(handle, regions)
             handle.attrs.update(
                 provenance.to_attributes(
@@ -105,13 +106,26 @@ def predict_regions(
                         "model_digests": digests,
                         "folds": list(weights),
                         "targets": {name: dict(entry) for name, entry in wanted.items()},
-                        "trust_pickle": trust_pickle,
+                        "trust_pickle": bool(model.get("trust_pickle")),
                         "versions": provenance.versions(),
                     }
                 )
             )
-        means = pd.DataFrame(dict(zip(scalars, sums / len(weights), strict=True)), index=regions.index)
+        means = pd.DataFrame(dict(zip(scalars, sums, strict=True)), index=regions.index)
         write_table(pd.concat([regions, means], axis=1), table)
+
+
+def _weight(
+    chroms: pd.Series, fold: str, folds: int, held_out: Mapping[str, Sequence[str]] | None
+) -> NDArray[np.float64]:
+    """Weight of a fold in each region's targets."""
+    if held_out is None:
+        return np.full(len(chroms), 1 / folds)
+    owned = {chrom for names in held_out.values() for chrom in names}
+    lost = sorted(set(chroms) - owned)
+    if lost:
+        raise InputError(f"regions lie on chromosomes that no fold held out: {offenders(lost)}")
+    return chroms.isin(set(held_out.get(fold, ()))).to_numpy(float)
 
 
 def _predict_fold(
@@ -125,6 +139,7 @@ def _predict_fold(
     batch_size: int,
 ) -> NDArray[np.float64]:
     """Predict all regions by one fold into ``group``; return the targets, float64 (targets, N)."""
+    names = names or loaded.output_names
     shapes = check_model(loaded, store.length, names=names)
     for name, shape in shapes.items():
         _create(group, name, (store.n, *shape))

@@ -138,6 +138,17 @@ def folds_of(wildcards):
     return list(config["models"][model_of(wildcards)]["folds"])
 
 
+def held_out_of(wildcards):
+    """Chromosomes that each fold held out, where each region goes to its own fold; else nothing."""
+    analysis = analysis_of(wildcards)
+    held_out = analysis["fold_use"] == "held_out"
+    return (
+        {"held_out": config["models"][analysis["model"]]["held_out"]}
+        if held_out
+        else {}
+    )
+
+
 def chunks_of(wildcards):
     """Chunk numbers of an analysis."""
     return range(config["regions"][regions_of(wildcards)]["chunks"])
@@ -145,14 +156,17 @@ def chunks_of(wildcards):
 
 def model_options(model):
     """How a model is loaded: the settings that load_model takes."""
-    keys = ("loader", "module", "trust_pickle")
-    return {key: config["models"][model][key] for key in keys}
+    options = _configuration.model_options(config["models"][model])
+    if isinstance(options.get("bias"), dict):
+        options["bias"] = {
+            weights_of(model, fold): path for fold, path in options["bias"].items()
+        }
+    return options
 
 
 def model_code(model):
-    """The user's Python file that builds the model, as an input that triggers reruns."""
-    source = config["models"][model]["module"]
-    return [source.rsplit(":", 1)[0]] if source else []
+    """Files that the model needs besides its weights, as inputs that trigger reruns."""
+    return _configuration.model_files(config["models"][model])
 
 
 def has_coordinates(regions):

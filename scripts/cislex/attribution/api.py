@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from cislex.attribution.batching import BatchSize
-from cislex.attribution.fixed_batch import FixedBatch
 from cislex.attribution.methods import DeepLiftShap, Method
 from cislex.attribution.pipeline import EXECUTORS, Inputs, Run, advise
 from cislex.attribution.precision import Loan, has_script, lend, unwrap
@@ -18,6 +17,7 @@ from cislex.attribution.result import Attribution, collect
 from cislex.attribution.transfers import Courier
 from cislex.attribution.validation import check_extra, check_seeds, check_sequences, probe
 from cislex.errors import ConfigError, UnsupportedOperationError
+from cislex.fixed_batch import has_fixed_batch
 from cislex.logs import progress as show_progress
 from cislex.targets import Output, Target, as_target
 
@@ -186,7 +186,7 @@ def attribute_batches(
         reverse_complement,
         BatchSize(loan.device, batch_size),
         Courier(loan.device),
-        repeat=isinstance(plain, FixedBatch),
+        repeat=has_fixed_batch(plain),
     )
     return _batches(run, inputs, progress)
 

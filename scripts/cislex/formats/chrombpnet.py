@@ -122,11 +122,10 @@ def read_chrombpnet(weights: Path, *, part: str | None = None, bias: Path | None
     if len(lengths - {None}) > 1:
         raise ModelError(f"{weights} and {bias} take sequences of different lengths: {offenders(lengths)}")
     model = ChromBPNet(models["nobias"], models["bias"]) if len(models) == 2 else models[wanted[0]]
-    names = {"nobias": "bias-corrected", "bias": "bias alone"}
-    notice = names[wanted[0]] if len(wanted) == 1 else "full (bias included)"
-    return Network(
-        model, next(iter(lengths - {None}), None), OUTPUTS, notices=(f"ChromBPNet, {notice}: {weights}",)
-    )
+    notices: tuple[str, ...] = ()
+    if part is None and len(wanted) == 2 and bias is None:
+        notices = (f"{weights} holds both parts: the enzyme's bias is included; part: nobias leaves it out",)
+    return Network(model, next(iter(lengths - {None}), None), OUTPUTS, notices=notices)
 
 
 def _build(file: KerasFile, prefix: str, heads: str) -> ValidBPNet:

@@ -55,3 +55,8 @@ def fixed_rows(model: Any) -> int | None:
             rows = value.shape[0]
             return rows if isinstance(rows, int) else None
     return None
+
+
+def has_fixed_batch(model: nn.Module) -> bool:
+    """Whether a model is, or has inside, a program that is called in a loop."""
+    return any(isinstance(module, FixedBatch) for module in model.modules())
