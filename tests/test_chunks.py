@@ -257,3 +257,44 @@ def test_results_of_other_settings_are_not_continued(workspace: dict[str, Any], 
     np.testing.assert_array_equal(
         content(out)["hypothetical"], content(tmp_path / "whole.h5")["hypothetical"]
     )
+
+
+def with_chromosomes(workspace: dict[str, Any], path: Path, names: list[str]) -> Path:
+    """The same sequences, on chromosomes in turn."""
+    path.write_bytes(Path(workspace["sequences"]).read_bytes())
+    with h5py.File(path, "r+") as handle:
+        handle["regions/chrom"][:] = [names[i % len(names)] for i in range(N)]
+    return path
+
+
+def test_each_region_by_the_fold_that_held_it_out(workspace: dict[str, Any], tmp_path: Path) -> None:
+    there = {
+        **workspace,
+        "sequences": with_chromosomes(workspace, tmp_path / "s.h5", ["chr1", "chr2", "chr3"]),
+    }
+    both = run(there, tmp_path / "all", chunks=3, folds=2)
+    every = {fold: aggregate(there, {fold: both[fold]}, tmp_path / "all" / fold) for fold in both}
+    held_out = {"fold_0": ["chr1", "chr3"], "fold_1": ["chr2"]}
+    own = run(there, tmp_path / "own", chunks=3, folds=2, held_out=held_out)
+    found = aggregate(there, own, tmp_path / "own")
+    owner = np.array([1 if i % 3 == 1 else 0 for i in range(N)])
+    np.testing.assert_array_equal(found["fold"], owner)
+    assert "fold_spread" not in found
+    assert found["delta"].shape == (N, 1, 4)
+    for name in ("hypothetical", "baseline", "prediction", "reference_prediction"):
+        expected = np.stack([every["fold_0"][name], every["fold_1"][name]])[owner, np.arange(N)]
+        np.testing.assert_allclose(found[name], expected, rtol=0, atol=1e-6, err_msg=name)
+
+
+def test_a_chromosome_that_no_fold_held_out_stops_the_job(workspace: dict[str, Any], tmp_path: Path) -> None:
+    there = {**workspace, "sequences": with_chromosomes(workspace, tmp_path / "s.h5", ["chr1", "chrM"])}
+    with pytest.raises(InputError, match=r"11 regions lie on chromosomes that no fold held out: chrM"):
+        run(there, tmp_path, chunks=1, held_out={"fold_0": ["chr1"], "fold_1": ["chr2"]})
+    assert not (tmp_path / "fold_0" / "0.h5").exists()
+
+
+def test_folds_that_overlap_or_leave_gaps_are_not_joined(workspace: dict[str, Any], tmp_path: Path) -> None:
+    there = {**workspace, "sequences": with_chromosomes(workspace, tmp_path / "s.h5", ["chr1", "chr2"])}
+    one = run(there, tmp_path, chunks=1, held_out={"fold_0": ["chr1"], "fold_1": ["chr2"]})
+    with pytest.raises(StorageError, match="11 regions were attributed by no fold or by several"):
+        aggregate(there, one, tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,24 @@ def test_a_broken_sheet_is_refused_with_its_line(
     with pytest.raises(configuration.ConfigurationError, match=r"column|:[23]") as raised:
         resolve(minimal)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "fold_use", "message"),
+    [
+        ({"fold_9": ["chrI"]}, "mean", "no fold 'fold_9'"),
+        ({"a": ["chrI"], "b": ["chrI"]}, "held_out", "chrI is held out by a and b"),
+        (None, "held_out", "needs models.net.held_out"),
+    ],
+)
+def test_held_out_chromosomes_are_checked(
+    minimal: dict[str, Any], held_out: Any, fold_use: str, message: str
+) -> None:
+    minimal["models"]["net"]["folds"] = {"a": "a.pt", "b": "b.pt"}
+    minimal["models"]["net"]["held_out"] = held_out
+    next(iter(minimal["analyses"].values()))["fold_use"] = fold_use
+    with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
+        resolve(minimal)
 
 
 def test_a_missing_sheet_is_named(minimal: dict[str, Any]) -> None:

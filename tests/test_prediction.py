@@ -13,7 +13,7 @@ import pytest
 import torch
 from cislex import prediction
 from cislex.architectures import build
-from cislex.errors import ConfigError, ModelError
+from cislex.errors import ConfigError, InputError, ModelError
 from cislex.models import load_model
 from cislex.prediction import predict_regions
 from cislex.storage import FORMAT_VERSION, read_regions, write_regions
@@ -103,6 +103,19 @@ def test_predictions_are_the_models_and_the_table_their_mean(folder: Path) -> No
     np.testing.assert_allclose(table[["first", "second"]], np.mean(expected, axis=0), rtol=1e-4, atol=1e-5)
     assert list(table.columns) == ["chrom", "start", "end", "name", "strand", "first", "second"]
     assert table["start"].tolist() == [100 * i for i in range(N)]
+
+
+def test_a_region_may_be_predicted_by_the_fold_that_held_it_out(folder: Path) -> None:
+    with h5py.File(folder / "sequences.h5", "r+") as store:
+        store["regions/chrom"][:] = ["chrI" if i % 3 else "chrII" for i in range(N)]
+    whole = {f"fold_{i}": predict(folder, weights={f"fold_{i}": folder / f"{i}.pt"})[0] for i in range(2)}
+    table, file = predict(folder, held_out={"fold_0": ["chrI"], "fold_1": ["chrII"]})
+    file.close()
+    for i, chrom in enumerate(table["chrom"]):
+        owner = "fold_0" if chrom == "chrI" else "fold_1"
+        assert table["first"][i] == pytest.approx(whole[owner]["first"][i], rel=1e-4, abs=1e-5)
+    with pytest.raises(InputError, match="no fold held out: chrII"):
+        predict(folder, held_out={"fold_0": ["chrI"], "fold_1": ["chrV"]})
 
 
 def test_the_batch_size_does_not_matter(folder: Path) -> None:

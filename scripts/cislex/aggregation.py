@@ -86,6 +86,7 @@ def aggregate_chunks(
             for name, paths in chunks.items()
         }
         shared = _shared_attributes(folds)
+        owners = _owners(folds, store.n)
         errors = _relative_deltas(folds)
         failed = np.zeros(store.n, bool) if errors is None else ~(errors <= gate.max_relative_delta)
         regions = store.regions(0, store.n)
@@ -94,7 +95,7 @@ def aggregate_chunks(
         kept = np.flatnonzero(~failed) if gate.on_fail == "drop" else np.arange(store.n)
         temporary = stack.enter_context(atomic_path(out))
         with h5py.File(temporary, "w") as handle:
-            _write_rows(handle, store, list(folds.values()), kept, target)
+            _write_rows(handle, store, list(folds.values()), owners, kept, target)
             write_regions(handle, regions.iloc[kept])
             create_array(handle, "rows", (len(kept),), "i8")[...] = kept
             handle.attrs.update(_attributes(shared, folds, store, gate, target, failed))
@@ -141,6 +142,14 @@ class _Fold:
             if low < high:
                 yield path, first, low, high
 
+    def computed(self) -> NDArray[np.bool_]:
+        """Which regions this fold attributed (N,)."""
+        parts = []
+        for path, first, low, high in self.spans():
+            with h5py.File(path, "r") as handle:
+                parts.append(handle["computed"][low - first : high - first])
+        return np.concatenate(parts) if parts else np.zeros(0, bool)
+
     def column(self, name: str) -> NDArray[np.float32]:
         """A whole small dataset, (N,) or (N, references)."""
         parts = []
@@ -174,6 +183,20 @@ def _shared_attributes(folds: Mapping[str, _Fold]) -> dict[str, Any]:
     return first
 
 
+def _owners(folds: Mapping[str, _Fold], n: int) -> NDArray[np.int64] | None:
+    """Index of the fold that attributed each region (N,), or None where every fold attributed all."""
+    computed = np.stack([fold.computed() for fold in folds.values()]).reshape(len(folds), n)
+    if computed.all():
+        return None
+    wrong = np.flatnonzero(computed.sum(axis=0) != 1)
+    if len(wrong):
+        raise StorageError(
+            f"{len(wrong)} regions were attributed by no fold or by several, rows {offenders(wrong)}; "
+            "expected each by the fold that held out its chromosome; delete the chunks and rerun"
+        )
+    return computed.argmax(axis=0)
+
+
 def _relative_deltas(folds: Mapping[str, _Fold]) -> NDArray[np.float32] | None:
     """Largest relative delta of each region over folds (N,), or None for methods that promise none."""
     if not all(fold.has("max_relative_delta") for fold in folds.values()):
@@ -199,24 +222,35 @@ def _report_failures(
 
 
 def _write_rows(
-    handle: h5py.File, store: SequenceStore, folds: list[_Fold], kept: NDArray[np.int64], target: str
+    handle: h5py.File,
+    store: SequenceStore,
+    folds: list[_Fold],
+    owners: NDArray[np.int64] | None,
+    kept: NDArray[np.int64],
+    target: str,
 ) -> None:
     n, length = len(kept), store.length
     rows = rows_per_hdf5_chunk(length)
     create_array(handle, "sequences", (n, 4, length), "u1")
     create_array(handle, "hypothetical", (n, 4, length), "f4", rows=rows)
     create_array(handle, "baseline", (n, length), "f4", rows=rows)
-    create_array(handle, "prediction", (n,), "f4")[...] = np.mean(
-        [fold.column("prediction")[kept] for fold in folds], axis=0
-    )
+    own = None if owners is None else owners[kept]
+
+    def columns(name: str) -> NDArray[np.float32]:
+        return _by_owner(np.stack([fold.column(name)[kept] for fold in folds]), own)
+
+    create_array(handle, "prediction", (n,), "f4")[...] = columns("prediction").mean(axis=0)
     if all(fold.has("reference_prediction") for fold in folds):
-        values = np.mean([fold.column("reference_prediction").mean(axis=1)[kept] for fold in folds], axis=0)
+        values = columns("reference_prediction").mean(axis=(0, 2))
         create_array(handle, "reference_prediction", (n,), "f4")[...] = values
     if all(fold.has("delta") for fold in folds):
-        delta = np.stack([fold.column("delta")[kept] for fold in folds], axis=1)
+        delta = columns("delta").swapaxes(0, 1)
         create_array(handle, "delta", delta.shape, "f4")[...] = delta
-        errors = np.max([fold.column("max_relative_delta")[kept] for fold in folds], axis=0)
-        create_array(handle, "max_relative_delta", (n,), "f4")[...] = errors
+        create_array(handle, "max_relative_delta", (n,), "f4")[...] = columns("max_relative_delta").max(
+            axis=0
+        )
+    if own is not None:
+        create_array(handle, "fold", (n,), "i4")[...] = own
     for first in progress(range(0, n, BLOCK), total=n, label=f"sequences of {target}", weight=BLOCK):
         block = kept[first : first + BLOCK]
         low, high = int(block[0]), int(block[-1]) + 1
@@ -224,7 +258,12 @@ def _write_rows(
     if len(folds) == 1 and n == store.n:
         _copy(handle, folds[0])
     else:
-        _average(handle, store, folds, kept)
+        _average(handle, store, folds, owners, kept)
+
+
+def _by_owner(values: NDArray[Any], owners: NDArray[np.int64] | None) -> NDArray[Any]:
+    """Values (folds, n, …) of all folds, or of the fold that each region belongs to (1, n, …)."""
+    return values if owners is None else values[owners, np.arange(values.shape[1])][None]
 
 
 def _copy(handle: h5py.File, fold: _Fold) -> None:
@@ -250,18 +289,26 @@ def _copy_dataset(source: h5py.Dataset, sink: h5py.Dataset, first: int, low: int
         sink.id.write_direct_chunk((first + row, *tail), data, mask)
 
 
-def _average(handle: h5py.File, store: SequenceStore, folds: list[_Fold], kept: NDArray[np.int64]) -> None:
+def _average(
+    handle: h5py.File,
+    store: SequenceStore,
+    folds: list[_Fold],
+    owners: NDArray[np.int64] | None,
+    kept: NDArray[np.int64],
+) -> None:
     """Average the folds block by block and keep their spread (standard deviation of contributions)."""
     n, length = len(kept), store.length
-    several = len(folds) > 1
+    several = len(folds) > 1 and owners is None
     if several:
         create_array(handle, "fold_spread", (n, length), "f4", rows=rows_per_hdf5_chunk(length))
     for first in progress(range(0, n, BLOCK), total=n, label="average over folds", weight=BLOCK):
         block = kept[first : first + BLOCK]
         here = slice(first, first + len(block))
-        hypothetical = np.stack([_rows(fold, "hypothetical", block) for fold in folds])
+        own = None if owners is None else owners[block]
+        hypothetical = _by_owner(np.stack([_rows(fold, "hypothetical", block) for fold in folds]), own)
+        baseline = _by_owner(np.stack([_rows(fold, "baseline", block) for fold in folds]), own)
         handle["hypothetical"][here] = hypothetical.mean(axis=0)
-        handle["baseline"][here] = np.mean([_rows(fold, "baseline", block) for fold in folds], axis=0)
+        handle["baseline"][here] = baseline.mean(axis=0)
         if several:
             contributions = (hypothetical * handle["sequences"][here]).sum(axis=2)
             handle["fold_spread"][here] = contributions.std(axis=0)

@@ -2,8 +2,9 @@
 
 A chunk file holds, for each target, ``hypothetical`` float32 (n, 4, L), ``baseline`` float32 (n, L),
 ``prediction`` float32 (n,), and for methods that promise completeness ``reference_prediction`` and
-``delta`` float32 (n, references) and ``max_relative_delta`` float32 (n,). It holds every row of its slice
-and no copy of the sequences; quality gates are applied when chunks are aggregated.
+``delta`` float32 (n, references) and ``max_relative_delta`` float32 (n,). It has every row of its slice and
+no copy of the sequences; ``computed`` bool (n,) tells rows that were left to other folds, which are zero.
+Quality gates are applied when chunks are aggregated.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cislex import provenance, settings, targets
 from cislex.attribution import Attribution, attribute_batches
 from cislex.attribution.notes import merge_notes
 from cislex.devices import claim
-from cislex.errors import ConfigError, DeadlineError, InputError
+from cislex.errors import ConfigError, DeadlineError, InputError, offenders
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model
 from cislex.partial import PartialLog, partial_path
@@ -60,6 +61,9 @@ class ChunkJob:
         Give every fold the same references.
     precision
         ``float32``, ``tf32``, ``bfloat16`` or ``float64``.
+    held_out
+        Chromosomes that each fold did not see in training, where each region is to be attributed by the
+        fold that held it out alone; None for every fold on every region.
     """
 
     chunk: int
@@ -70,6 +74,7 @@ class ChunkJob:
     seed: int = 0
     same_references: bool = False
     precision: str = "float32"
+    held_out: Mapping[str, Sequence[str]] | None = None
 
     def bounds(self, n: int) -> tuple[int, int]:
         """First and one-past-last row of this chunk among ``n`` rows; empty chunks are valid."""
@@ -124,6 +129,7 @@ def attribute_chunk(
     with SequenceStore(sequences) as store, claim(device) as where:
         check_model(loaded, store.length)
         start, stop = job.bounds(store.n)
+        rows = own_rows(store, job, start, stop)
         stage = _stage(job, loaded.digest, store.source_digest)
         identity = {**stage, "bounds": [start, stop, store.n], "code": code_digest(), "versions": versions()}
         logger.info("chunk %d of %d: rows %d to %d of %d", job.chunk + 1, job.chunks, start, stop, store.n)
@@ -132,10 +138,10 @@ def attribute_chunk(
             if kept:
                 logger.info("%d regions are there from an earlier attempt", kept)
             began = time.monotonic()
-            work = _results(loaded, store, job, start + kept, stop, batch_size=batch_size, device=where)
-            _fill(log, work, start, stop, deadline)
+            work = _results(loaded, store, job, rows[kept:], batch_size=batch_size, device=where)
+            _fill(log, work, len(rows), deadline)
             seconds = time.monotonic() - began
-            rate = (stop - start - kept) / max(seconds, 1e-9)
+            rate = (len(rows) - kept) / max(seconds, 1e-9)
             attributes = {
                 "format_version": FORMAT_VERSION,
                 "start": start,
@@ -149,9 +155,32 @@ def attribute_chunk(
                 "regions_per_second": rate,
                 "resumed_at": kept,
             }
-            _write(out, log, list(job.targets), stop - start, store.length, attributes)
+            _write(out, log, list(job.targets), rows - start, (stop - start, store.length), attributes)
             log.remove()
-    logger.info("%d regions in %.1f s (%.1f/s)", stop - start - kept, seconds, rate)
+    logger.info("%d regions in %.1f s (%.1f/s)", len(rows) - kept, seconds, rate)
+
+
+def own_rows(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:
+    """Rows of the chunk that this fold attributes: all, or those on the chromosomes that it held out.
+
+    Raises
+    ------
+    InputError
+        When a region lies on a chromosome that no fold held out.
+    """
+    rows = np.arange(start, stop)
+    if job.held_out is None:
+        return rows
+    chroms = store.regions(start, stop)["chrom"]
+    owned = {chrom for names in job.held_out.values() for chrom in names}
+    lost = sorted(set(chroms) - owned)
+    if lost:
+        count = int(chroms.isin(lost).sum())
+        raise InputError(
+            f"{count} regions lie on chromosomes that no fold held out: {offenders(lost)}; add them to the "
+            "model's held_out, exclude them from the regions, or set fold_use: mean"
+        )
+    return rows[chroms.isin(set(job.held_out[job.fold])).to_numpy()]
 
 
 def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
@@ -165,57 +194,50 @@ def _results(
     loaded: LoadedModel,
     store: SequenceStore,
     job: ChunkJob,
-    start: int,
-    stop: int,
+    rows: NDArray[np.int64],
     *,
     batch_size: int | None,
     device: str,
-) -> Iterator[tuple[int, list[Attribution]]]:
-    """Rows done so far, and the attributions of each target, batch by batch."""
+) -> Iterator[list[Attribution]]:
+    """Attributions of each target, batch by batch."""
     method = settings.method_from_settings(job.method)
     wanted = [targets.from_config(dict(entry)) for entry in job.targets.values()]
-    for first in range(start, stop, BLOCK):
-        last = min(first + BLOCK, stop)
+    for place in range(0, len(rows), BLOCK):
+        block = rows[place : place + BLOCK]
+        low, high = int(block[0]), int(block[-1]) + 1
         batches = attribute_batches(
             loaded.model,
-            torch.from_numpy(store.read(first, last)),
+            torch.from_numpy(store.read(low, high)[block - low]),
             method,
             targets=wanted,
-            seeds=region_seeds(store, job, first, last),
+            seeds=region_seeds(store, job, low, high)[block - low],
             batch_size=batch_size,
             device=device,
             precision=job.precision,
         )
-        for rows, results in batches:
-            yield first + rows.stop, results
+        for _, results in batches:
+            yield results
 
 
-def _fill(
-    log: PartialLog,
-    work: Iterator[tuple[int, list[Attribution]]],
-    start: int,
-    stop: int,
-    deadline: float | None,
-) -> None:
+def _fill(log: PartialLog, work: Iterator[list[Attribution]], n: int, deadline: float | None) -> None:
     """Put what is computed into the log; stop before the deadline."""
     slowest, before = 0.0, time.monotonic()
-    first = start + log.rows
-    told = progress(work, total=stop - first, label="attribute", weight=lambda item: len(item[1][0]))
-    for done, results in told:
+    told = progress(work, total=n - log.rows, label="attribute", weight=lambda results: len(results[0]))
+    for results in told:
+        done = log.rows + len(results[0])
         arrays = {
             f"{t}/{name}": values
             for t, result in enumerate(results)
-            for name, values in _arrays(result, done - start).items()
+            for name, values in _arrays(result, done).items()
         }
-        notes = {key: value for key, value in results[0].notes.items() if key != "precision"}
-        log.append(done - start, arrays, notes)
+        log.append(done, arrays, {key: note for key, note in results[0].notes.items() if key != "precision"})
         now = time.monotonic()
         slowest, before = max(slowest, now - before), now
-        if deadline is not None and done < stop and time.time() + slowest > deadline:
+        if deadline is not None and done < n and time.time() + slowest > deadline:
             raise DeadlineError(
-                f"stopped before the job's time limit: {done - start} of {stop - start} regions are finished "
-                f"and kept in {log.path}; the next attempt goes on from there (ask for more time or more "
-                "chunks if this happens often)"
+                f"stopped before the job's time limit: {done} of {n} regions are finished and kept in "
+                f"{log.path}; the next attempt goes on from there (ask for more time or more chunks if this "
+                "happens often)"
             )
 
 
@@ -240,14 +262,18 @@ def _write(
     out: str | Path,
     log: PartialLog,
     names: Sequence[str],
-    n: int,
-    length: int,
+    places: NDArray[np.int64],
+    shape: tuple[int, int],
     attributes: Mapping[str, Any],
 ) -> None:
-    """Make the chunk file from the finished batches."""
+    """Make the chunk file of ``shape`` (rows, length); the rows of the finished batches go to ``places``."""
+    n, length = shape
     hashers: dict[str, Any] = {}
     notes: list[tuple[dict[str, str], int]] = []
     with atomic_path(out) as temporary, h5py.File(temporary, "w") as handle:
+        computed = np.zeros(n, bool)
+        computed[places] = True
+        create_array(handle, "computed", (n,), "?")[...] = computed
         groups = [handle.create_group(f"targets/{name}") for name in names]
         rows = rows_per_hdf5_chunk(length)
         for group in groups:
@@ -261,7 +287,7 @@ def _write(
                 group = groups[int(t)]
                 if name not in group:
                     create_array(group, name, (n, *values.shape[1:]), "f4")
-                group[name][first:last] = values
+                group[name][_rows(places[first:last])] = values
                 hashers.setdefault(key, hashlib.blake2b(digest_size=16)).update(values.tobytes())
         digests = [f"{key}: {hasher.hexdigest()}" for key, hasher in sorted(hashers.items())]
         found = {
@@ -270,6 +296,12 @@ def _write(
             "notes": sorted(f"{key}: {value}" for key, value in merge_notes(notes).items()),
         }
         handle.attrs.update(provenance.to_attributes(found))
+
+
+def _rows(places: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Neighbouring places as a slice, which HDF5 writes much faster."""
+    whole = len(places) and places[-1] - places[0] + 1 == len(places)
+    return slice(int(places[0]), int(places[-1]) + 1) if whole else places
 
 
 def region_seeds(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:

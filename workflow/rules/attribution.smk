@@ -33,6 +33,7 @@ rule attribute_chunk:
             "seed": config["seed"],
             "same_references": analysis_of(wildcards)["same_references"],
             "precision": analysis_of(wildcards)["precision"],
+            **held_out_of(wildcards),
         },
         model=lambda wildcards: model_options(model_of(wildcards)),
         batch_size=lambda wildcards: analysis_of(wildcards)["batch_size"],

@@ -31,6 +31,7 @@ rule predict_regions:
         options=lambda wildcards: {
             "wanted": analysis_of(wildcards)["targets"],
             "device": analysis_of(wildcards)["device"],
+            **held_out_of(wildcards),
             **model_options(model_of(wildcards)),
         },
     message:

@@ -6,12 +6,15 @@ Inputs: the config. Outputs: the functions below; no rule.
 
 
 def _training(wildcards):
-    """Training settings of a model; only models that are trained here have them."""
+    """Training settings of a fold, tested on what it holds out; only models trained here have them."""
     if not is_trained_here(wildcards.model, wildcards.fold):
         raise WorkflowError(
             f"models.{wildcards.model}: {wildcards.fold} is given, not trained here"
         )
-    return config["models"][wildcards.model]["training"]
+    model = config["models"][wildcards.model]
+    held_out = (model["held_out"] or {}).get(wildcards.fold)
+    own = {"test_chromosomes": held_out} if held_out else {}
+    return {**model["training"], **own}
 
 
 def _chosen(settings, *keys):
