@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from cislex.attribution import DinucleotideShuffle, make_references, save_references
 from cislex.errors import UnsupportedOperationError
 from cislex.inspection import Row, as_text, inspect_model, random_sequences
 
@@ -132,3 +133,11 @@ def test_text_is_aligned_and_marks_what_is_bad() -> None:
     assert lines[0] == "fold_0"
     assert lines[1].startswith("   operation  relu")
     assert lines[2].startswith("!! delta")
+
+
+def test_saved_references_belong_to_the_regions_and_are_not_asked_for(tmp_path: Path) -> None:
+    x = torch.eye(4, dtype=torch.uint8)[torch.randint(4, (3, 60))].transpose(1, 2)
+    save_references(tmp_path / "references.h5", make_references(DinucleotideShuffle(n=2), x), x)
+    references = {"kind": "saved", "path": str(tmp_path / "references.h5")}
+    table = pd.read_csv(inspect(tmp_path, method={**METHOD, "references": references}), sep="\t")
+    assert "delta" in set(table["section"])

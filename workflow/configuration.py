@@ -246,6 +246,15 @@ def _fold_checks(config: dict[str, Any]) -> Iterator[str]:
             yield f"models.{name}.held_out: {', '.join(seen)} also chooses the epoch (validation_chromosomes)"
     for name, analysis in config["analyses"].items():
         model = config["models"].get(analysis["model"])
+        direct = config["regions"].get(analysis["regions"], {}).get("peaks") is None
+        references = analysis["method"]["references"]
+        if (references["kind"] == "saved") != (references["path"] is not None):
+            yield f"analyses.{name}: references.path goes with kind: saved, which needs it"
+        if references["kind"] == "genomic" and direct:
+            yield (
+                f"analyses.{name}: references of kind genomic keep away from the regions, which need peaks: "
+                f"{analysis['regions']} are sequences given directly"
+            )
         if analysis["fold_use"] != "held_out" or model is None:
             continue
         if model["held_out"] is None:

@@ -5,6 +5,7 @@ Writes one table of facts (section, name, value, detail) and the same as text fo
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import time
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from cislex import settings, targets
-from cislex.attribution import Attribution, DeepLiftShap, attribute_batches
+from cislex.attribution import Attribution, DeepLiftShap, DinucleotideShuffle, attribute_batches
 from cislex.attribution.batching import BatchSize
 from cislex.attribution.methods import Method
 from cislex.attribution.precision import choose_device, has_script
 from cislex.attribution.residuals import operation_residuals
+from cislex.attribution.saved import SavedReferences
 from cislex.attribution.survey import OperationUse, survey_operations
 from cislex.errors import UnsupportedOperationError, offenders
 from cislex.logs import get_logger
@@ -95,7 +97,7 @@ def inspect_model(
         When a model cannot be loaded or attributed; everything found is printed first.
     """
     torch.set_num_threads(threads)
-    chosen = settings.method_from_settings(method)
+    chosen = _of_any_sequence(settings.method_from_settings(method))
     named = {name: targets.from_config(dict(entry)) for name, entry in wanted.items()}
     rows: list[tuple[str, Row]] = []
     for fold, path in weights.items():
@@ -119,6 +121,14 @@ def inspect_model(
     )
     write_table(frame, table)
     write_text(page, text)
+
+
+def _of_any_sequence(method: Method) -> Method:
+    """The method with references that random sequences can have: saved ones belong to the regions."""
+    references = method.references
+    if isinstance(references, SavedReferences):
+        return dataclasses.replace(method, references=DinucleotideShuffle(n=references.n))
+    return method
 
 
 def _describe(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], length: int) -> list[Row]:

@@ -10,57 +10,101 @@ from cislex.attribution import (
     TISM,
     DeepLiftShap,
     DinucleotideShuffle,
+    ExpectedGradients,
+    GenomicWindows,
     IntegratedGradients,
     Saliency,
     Shuffle,
     Uniform,
     Zeros,
+    load_references,
 )
 from cislex.attribution.methods import Method
+from cislex.attribution.references import References
 from cislex.errors import ConfigError
 
+#: Settings that each kind of references takes, by the name of its own argument.
+_REFERENCES: dict[str, tuple[Any, dict[str, str]]] = {
+    "dinucleotide_shuffle": (
+        DinucleotideShuffle,
+        {"n": "n", "seed": "seed", "start": "start", "end": "end"},
+    ),
+    "shuffle": (Shuffle, {"n": "n", "seed": "seed"}),
+    "zeros": (Zeros, {}),
+    "uniform": (Uniform, {"frequencies": "frequencies"}),
+    "saved": (load_references, {"path": "path"}),
+    "genomic": (
+        GenomicWindows,
+        {
+            "n": "n", "seed": "seed", "tolerance": "gc_tolerance", "fasta": "fasta", "fai": "fai",
+            "gzi": "gzi", "exclude": "exclude",
+        },
+    ),
+}  # fmt: skip
 
-def references_from_settings(settings: Mapping[str, Any]) -> Any:
-    """References named by ``kind``: dinucleotide_shuffle, shuffle, zeros or uniform."""
-    kind = settings["kind"]
-    if kind == "dinucleotide_shuffle":
-        return DinucleotideShuffle(n=settings["n"], seed=settings["seed"])
-    if kind == "shuffle":
-        return Shuffle(n=settings["n"], seed=settings["seed"])
-    if kind == "zeros":
-        return Zeros()
-    if kind == "uniform":
-        return Uniform()
-    raise ConfigError(
-        f"references.kind is {kind!r}; expected dinucleotide_shuffle, shuffle, zeros or uniform"
-    )
+
+def _chosen(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that are there, by the argument's name."""
+    return {argument: settings[key] for argument, key in names.items() if key in settings}
 
 
-def method_from_settings(settings: Mapping[str, Any]) -> Method:
-    """Attribution method named by ``name``, with its options.
+def references_from_settings(settings: Mapping[str, Any]) -> References:
+    """References named by ``kind``, with those of their settings that are given.
 
     Parameters
     ----------
     settings
-        ``name, rule, references, steps, unknown_ops`` as in the config's ``method``.
+        ``kind`` (dinucleotide_shuffle, shuffle, zeros, uniform, genomic or saved), ``n``, ``seed``, ``start``,
+        ``end``, ``frequencies``, ``path``, ``gc_tolerance``; for genomic also ``fasta``, ``fai``, ``gzi`` and
+        ``exclude``, a BED file.
 
     Raises
     ------
     ConfigError
-        When the name is not one of deep_lift_shap, saliency, tism, integrated_gradients, ism.
+        When the kind does not exist or a value is out of range.
+    """
+    kind = settings["kind"]
+    if kind not in _REFERENCES:
+        raise ConfigError(f"references.kind is {kind!r}; expected one of {', '.join(_REFERENCES)}")
+    made, names = _REFERENCES[kind]
+    references: References = made(**_chosen(settings, names))
+    return references
+
+
+def method_from_settings(settings: Mapping[str, Any]) -> Method:
+    """Attribution method named by ``name``, with those of its options that are given.
+
+    Parameters
+    ----------
+    settings
+        As in the config's ``method``: ``name``, ``rule``, ``references``, ``quadrature``, ``steps``,
+        ``tolerance``, ``start``, ``end``, ``unknown_ops``, ``rules``.
+
+    Raises
+    ------
+    ConfigError
+        When the name is not one of deep_lift_shap, saliency, tism, integrated_gradients,
+        expected_gradients, ism, or a value is out of range.
     """
     name = settings["name"]
+    if name == "ism":
+        return ISM(**_chosen(settings, {"start": "start", "end": "end"}))
+    if name in ("saliency", "tism"):
+        return Saliency() if name == "saliency" else TISM()
+    given = settings.get("references")
+    references: dict[str, Any] = {}
+    if given is not None:
+        references["references"] = references_from_settings(given)
     if name == "deep_lift_shap":
-        return DeepLiftShap(
-            references=references_from_settings(settings["references"]),
-            rule=settings["rule"],
-            unknown_ops=settings["unknown_ops"],
-        )
+        names = {"rule": "rule", "unknown_ops": "unknown_ops"}
+        rules = {"rules": settings["rules"]} if settings.get("rules") else {}
+        return DeepLiftShap(**references, **rules, **_chosen(settings, names))
     if name == "integrated_gradients":
-        return IntegratedGradients(
-            steps=settings["steps"], references=references_from_settings(settings["references"])
-        )
-    simple: dict[str, Any] = {"saliency": Saliency, "tism": TISM, "ism": ISM}
-    if name not in simple:
-        raise ConfigError(f"method.name is {name!r}; expected deep_lift_shap, {', '.join(simple)}")
-    return simple[name]()
+        names = {"steps": "steps", "rule": "quadrature", "tolerance": "tolerance"}
+        return IntegratedGradients(**references, **_chosen(settings, names))
+    if name == "expected_gradients":
+        return ExpectedGradients(**references, **_chosen(given or {}, {"seed": "seed"}))
+    raise ConfigError(
+        f"method.name is {name!r}; expected deep_lift_shap, saliency, tism, integrated_gradients, "
+        "expected_gradients or ism"
+    )

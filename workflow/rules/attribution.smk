@@ -10,6 +10,7 @@ rule attribute_chunk:
         sequences=lambda wildcards: f"{RESULTS}/regions/{regions_of(wildcards)}/sequences.h5",
         weights=lambda wildcards: weights_of(model_of(wildcards), wildcards.fold),
         module=lambda wildcards: model_code(model_of(wildcards)),
+        references=lambda wildcards: list(reference_files(wildcards).values()),
         # The model passed its inspection; the timings in it must never make this job run again.
         inspection=ancient(f"{RESULTS}/{{analysis}}/inspection.tsv"),
         code=code("chunks"),
@@ -29,7 +30,7 @@ rule attribute_chunk:
         job=lambda wildcards: {
             "chunks": len(chunks_of(wildcards)),
             "targets": analysis_of(wildcards)["targets"],
-            "method": analysis_of(wildcards)["method"],
+            "method": method_of(wildcards),
             "seed": config["seed"],
             "same_references": analysis_of(wildcards)["same_references"],
             "precision": analysis_of(wildcards)["precision"],

@@ -138,6 +138,28 @@ def folds_of(wildcards):
     return list(config["models"][model_of(wildcards)]["folds"])
 
 
+def method_of(wildcards):
+    """Settings of the method; references from the genome come from outside of the analysis's regions."""
+    method = analysis_of(wildcards)["method"]
+    files = dict(reference_files(wildcards))
+    return {**method, "references": {**method["references"], **files}}
+
+
+def reference_files(wildcards):
+    """Files that references are made from."""
+    references = analysis_of(wildcards)["method"]["references"]
+    if references["kind"] == "saved":
+        return {"path": references["path"]}
+    if references["kind"] != "genomic":
+        return {}
+    return {
+        "fasta": fasta_path(),
+        "fai": f"{RESULTS}/genome/index.fai",
+        "gzi": f"{RESULTS}/genome/index.gzi",
+        "exclude": f"{RESULTS}/regions/{regions_of(wildcards)}/regions.bed",
+    }
+
+
 def held_out_of(wildcards):
     """Chromosomes that each fold held out, where each region goes to its own fold; else nothing."""
     analysis = analysis_of(wildcards)

@@ -15,6 +15,7 @@ rule inspect_model:
             weights_of(model_of(wildcards), fold) for fold in folds_of(wildcards)
         ],
         module=lambda wildcards: model_code(model_of(wildcards)),
+        references=lambda wildcards: list(reference_files(wildcards).values()),
         code=code("inspection"),
     output:
         table=f"{RESULTS}/{{analysis}}/inspection.tsv",
@@ -34,7 +35,7 @@ rule inspect_model:
         options=lambda wildcards: {
             "length": region_length(regions_of(wildcards)),
             "wanted": analysis_of(wildcards)["targets"],
-            "method": analysis_of(wildcards)["method"],
+            "method": method_of(wildcards),
             "model": model_options(model_of(wildcards)),
             "precision": analysis_of(wildcards)["precision"],
             "batch_size": analysis_of(wildcards)["batch_size"],
