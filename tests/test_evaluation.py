@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cislex.errors import ConfigError, InputError
-from cislex.evaluation import COLUMNS, evaluate
+from cislex.evaluation import COLUMNS, SIGNAL_COLUMNS, RankedLabels, evaluate, evaluate_signal
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 
 def test_a_perfect_ranking_scores_one_with_certainty() -> None:
@@ -54,3 +55,53 @@ def test_what_cannot_be_scored_is_named() -> None:
         evaluate(ones, np.zeros((4, 1)), tasks=["a", "b"], split="test")
     with pytest.raises(ConfigError, match="n_bootstrap"):
         evaluate(ones, np.zeros((4, 1)), tasks=["a"], split="test", n_bootstrap=0)
+
+
+def test_areas_of_a_resample_equal_those_of_the_repeated_windows() -> None:
+    rng = np.random.default_rng(0)
+    truth, score = rng.random(50) < 0.4, np.round(rng.normal(size=50), 1)  # rounding makes ties
+    curves = RankedLabels(truth, score)
+    assert curves.areas() == pytest.approx(
+        (roc_auc_score(truth, score), average_precision_score(truth, score))
+    )
+    for _ in range(20):
+        counts = np.bincount(rng.integers(0, 50, 50), minlength=50)
+        rows = np.repeat(np.arange(50), counts)
+        expected = roc_auc_score(truth[rows], score[rows]), average_precision_score(truth[rows], score[rows])
+        assert curves.areas(counts) == pytest.approx(expected)
+
+
+def test_accuracy_is_the_share_of_right_signs_unless_told_otherwise() -> None:
+    labels = np.array([[0], [0], [1], [1]], dtype=np.uint8)
+    scores = np.array([[-1.0], [2.0], [3.0], [4.0]])
+    options = {"tasks": ["a"], "split": "test", "n_bootstrap": 50}
+    table = evaluate(labels, scores, **options)
+    assert table.loc[0, "accuracy"] == 0.75
+    assert table.loc[0, "accuracy_low"] <= 0.75 <= table.loc[0, "accuracy_high"]
+    told = evaluate(labels, scores, correct=np.ones((4, 1), dtype=bool), **options)
+    assert told.loc[0, ["accuracy", "accuracy_low", "accuracy_high"]].tolist() == [1, 1, 1]
+
+
+def test_correlations_equal_their_definitions_and_lie_in_their_intervals() -> None:
+    rng = np.random.default_rng(0)
+    observed = rng.normal(size=(100, 2))
+    predicted = np.stack([observed[:, 0] ** 3, rng.normal(size=100)], axis=1)
+    table = evaluate_signal(observed, predicted, tasks=["a", "b"], split="test", n_bootstrap=100)
+    assert list(table.columns) == SIGNAL_COLUMNS
+    assert table.loc[0, "spearman"] == pytest.approx(1)
+    for i in range(2):
+        expected = np.corrcoef(observed[:, i], predicted[:, i])[0, 1]
+        assert table.loc[i, "pearson"] == pytest.approx(expected)
+        assert table.loc[i, "mse"] == pytest.approx(((observed - predicted)[:, i] ** 2).mean())
+    assert (table["pearson_low"] < table["pearson"]).all()
+    assert (table["pearson"] < table["pearson_high"]).all()
+    assert table.loc[1, "pearson_low"] < 0 < table.loc[1, "pearson_high"], "noise is not distinguished from 0"
+
+
+def test_a_signal_without_variation_is_named_and_a_constant_prediction_is_not_a_correlation() -> None:
+    rng = np.random.default_rng(0)
+    observed = rng.normal(size=(10, 1))
+    with pytest.raises(InputError, match="all 10 observations are 2"):
+        evaluate_signal(np.full((10, 1), 2.0), observed, tasks=["a"], split="test", n_bootstrap=5)
+    table = evaluate_signal(observed, np.zeros((10, 1)), tasks=["a"], split="test", n_bootstrap=5)
+    assert np.isnan(table.loc[0, "pearson"])
