@@ -19,6 +19,8 @@ from cislex.heads import LossSettings, Sigmoid
 from cislex.held_out import read_held_out
 from cislex.models import load_model
 from cislex.negatives import Negatives
+from cislex.peaks import read_peaks
+from cislex.selection import RegionOptions, select_regions
 from cislex.training import Optimisation, fit, to_onehot, train_model
 from cislex.training_data import draw_windows
 from cislex.training_inputs import nearest_distance, read_blacklist, read_positions, split_chromosomes
@@ -113,10 +115,33 @@ def test_windows_keep_their_promises(genome: Genome, tasks: dict, genome_files: 
         blocked = chrom == "chrI" and start < 8000 and start + SETTINGS.wide > 5000
         if is_positive:
             assert centre in peaks[chrom]
-            assert not (chrom == "chrI" and 5000 <= centre < 8000)
+            assert not (chrom == "chrI" and centre - 40 < 8000 and centre + 40 > 5000)
         else:
             assert np.abs(peaks[chrom] - centre).min() >= SETTINGS.min_negative_distance
             assert not blocked
+
+
+def test_positives_are_the_regions_that_extraction_keeps(genome: Genome, tasks: dict, tmp_path: Path) -> None:
+    """One peak every 500 bp; windows of 80 bp touch the interval, end at it, or begin at its end."""
+    (tmp_path / "avoid.bed").write_text(
+        "chrI\t559\t600\nchrI\t1061\t1100\nchrI\t1400\t1480\nchrI\t1900\t1981\n"
+    )
+    rows = [(chrom, c, c + 1) for task in tasks.values() for chrom, found in task.items() for c in found]
+    (tmp_path / "peaks.bed").write_text("".join(f"{chrom}\t{s}\t{e}\n" for chrom, s, e in rows))
+    kept, dropped = select_regions(
+        read_peaks(tmp_path / "peaks.bed"),
+        genome,
+        RegionOptions(length=SETTINGS.input_length),
+        blacklist=read_peaks(tmp_path / "avoid.bed", file_format="bed"),
+    )
+    avoid = read_blacklist(tmp_path / "avoid.bed", genome)
+    chromosomes = ["chrI", "chrII", "chrIII"]
+    rng = np.random.default_rng(0)
+    found = draw_windows(genome, tasks, chromosomes, SETTINGS, split="train", blacklist=avoid, rng=rng)
+    peaks = found.places(np.zeros(len(found), dtype=np.int64)).query("origin == 'peak'")
+    inside = {(row.chrom, row.start) for row in kept.itertuples() if row.start >= SETTINGS.jitter}
+    assert set(zip(peaks["chrom"], peaks["start"], strict=True)) == inside
+    assert sorted(dropped["start"][dropped["reason"] == "blacklisted"]) == [520, 2020]
 
 
 def test_labels_follow_the_shift() -> None:

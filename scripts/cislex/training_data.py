@@ -46,7 +46,8 @@ def draw_windows(
     split
         Its name, for messages.
     blacklist
-        Intervals that no negative overlaps and on which no positive is centred.
+        Intervals that no window touches: positives as ``extract_regions`` drops them, by the window of
+        ``input_length``; negatives at every shift.
     negatives, listed
         Where negatives come from (None: places of matched GC content), and the positions of kind ``bed``.
     background
@@ -107,7 +108,10 @@ def _positives(
 ) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Table of the positive windows (``chrom, centre``) and their GC content."""
     centres = {c: usable(found, genome.lengths[c], settings) for c, found in peaks.items()}
-    centres = {c: v[~blacklist[c].overlap(v, v + 1)] if c in blacklist else v for c, v in centres.items()}
+    for chrom in set(centres) & set(blacklist):  # the same windows as extract_regions drops
+        starts = centres[chrom] - settings.input_length // 2
+        barred = blacklist[chrom].overlap(starts, starts + settings.input_length)
+        centres[chrom] = centres[chrom][~barred]
     table = table_of(centres)
     gc, unknown = composition(genome, table, settings)
     known = unknown <= settings.max_unknown
