@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -194,10 +195,15 @@ def attribute_batches(
 def _check_options(method: Method, targets: Sequence[Any], batch_size: int | None) -> None:
     if type(method) not in EXECUTORS:
         names = ", ".join(kind.__name__ for kind in EXECUTORS)
-        raise ConfigError(f"method: found {type(method).__name__}, expected one of {names}")
+        hint = f"; write {method.__name__}()" if isinstance(method, type) else ""
+        raise ConfigError(f"method: found {type(method).__name__}, expected one of {names}{hint}")
     if not targets:
         raise ConfigError("targets: found none, expected at least one")
-    if batch_size is not None and batch_size < 1:
+    if batch_size is None:
+        return
+    if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool):
+        raise ConfigError(f"batch_size: found {batch_size!r}, expected a whole number of pairs")
+    if batch_size < 1:
         raise ConfigError(f"batch_size: found {batch_size}, expected at least 1 pair")
 
 

@@ -99,7 +99,10 @@ def choose_device(model: nn.Module, device: str | torch.device | None) -> torch.
         if device is None:
             return torch.device("cpu") if first is None else first.device
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(device)
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(f"device: found {device!r}, expected auto, cpu, cuda or cuda:0, …") from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             f"device: {device!r} was asked for, but torch sees no CUDA device; use device='cpu'"

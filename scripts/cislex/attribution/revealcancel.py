@@ -71,14 +71,23 @@ _CONVOLUTIONS = frozenset(
 )
 _DENSE = frozenset(("linear", "addmm", "matmul", "mm", "bmm"))
 
+#: A difference below this many units of rounding of its two values has no sign.
+_ROUNDING = 16
+
 
 class _Signs(torch.autograd.Function):
-    """Δ = x − r as its positive and negative part, each element in one of them."""
+    """Δ = x − r as its positive and negative part, each element in one of them.
+
+    A difference that is rounding belongs to neither: its sign would depend on how rows are batched.
+    """
 
     @staticmethod
     def forward(ctx: Any, reference: Tensor, example: Tensor) -> Parts:
         difference = example - reference
-        ctx.save_for_backward(difference)
+        eps = torch.finfo(difference.dtype).eps
+        units = _ROUNDING if eps < 1e-6 else 1  # in half precision more would be a difference
+        rounding = (example.abs() + reference.abs()).mul_(units * eps)
+        ctx.save_for_backward(difference.masked_fill(difference.abs() <= rounding, 0.0))
         return difference.clamp_min(0), difference.clamp_max(0)
 
     @staticmethod

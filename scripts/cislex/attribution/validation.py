@@ -94,14 +94,22 @@ def check_seeds(seeds: Any, n: int) -> NDArray[np.int64] | None:
 def check_extra(extra: Any, n: int) -> tuple[Tensor, ...]:
     """Further inputs of the model, (N, …) each."""
     items = (extra,) if isinstance(extra, Tensor | np.ndarray) else tuple(extra)
-    found = tuple(torch.as_tensor(item) for item in items)
-    for i, item in enumerate(found):
-        if item.dim() == 0 or item.shape[0] != n:
+    return tuple(_check_input(item, n, f"extra_inputs[{i}]") for i, item in enumerate(items))
+
+
+def _check_input(item: Any, n: int, name: str) -> Tensor:
+    try:
+        found = item.detach() if isinstance(item, Tensor) else torch.as_tensor(np.asarray(item))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: found {type(item).__name__}, expected an array ({n}, …)") from error
+    if found.dim() == 0 or found.shape[0] != n:
+        raise InputError(f"{name}: found shape {tuple(found.shape)}, expected ({n}, …), one row per sequence")
+    if found.is_floating_point():
+        bad = (~torch.isfinite(found.reshape(n, -1))).any(1).nonzero().flatten().tolist() if n else []
+        if bad:
             raise InputError(
-                f"extra_inputs[{i}]: found shape {tuple(item.shape)}, expected ({n}, …), one row per sequence"
+                f"{name}: found values that are not finite, examples {offenders(bad)}; expected numbers only"
             )
-        if item.is_floating_point() and not torch.isfinite(item).all():
-            raise InputError(f"extra_inputs[{i}]: found values that are not finite")
     return found
 
 
