@@ -19,11 +19,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex import provenance
-from cislex.chunks import create_array, rows_per_hdf5_chunk
+from cislex.chunks import rows_per_hdf5_chunk
 from cislex.errors import CompletenessError, StorageError, offenders
 from cislex.logs import get_logger, progress
 from cislex.sequences import SequenceStore
-from cislex.storage import FORMAT_VERSION, atomic_path, open_hdf5, write_regions, write_table
+from cislex.storage import FORMAT_VERSION, atomic_path, create_array, open_hdf5, write_regions, write_table
 
 #: Rows averaged at once.
 BLOCK = 512

@@ -31,7 +31,7 @@ from cislex.models import LoadedModel, check_model, load_model
 from cislex.partial import PartialLog, partial_path
 from cislex.provenance import code_digest, versions
 from cislex.sequences import SequenceStore
-from cislex.storage import FORMAT_VERSION, atomic_path
+from cislex.storage import FORMAT_VERSION, atomic_path, create_array
 
 #: Uncompressed bytes of one HDF5 chunk of ``hypothetical``, about.
 HDF5_CHUNK_BYTES = 32768
@@ -61,6 +61,8 @@ class ChunkJob:
         Give every fold the same references.
     precision
         ``float32``, ``tf32``, ``bfloat16`` or ``float64``.
+    reverse_complement
+        Attribute the average of both strands' predictions.
     held_out
         Chromosomes that each fold did not see in training, where each region is to be attributed by the
         fold that held it out alone; None for every fold on every region.
@@ -74,6 +76,7 @@ class ChunkJob:
     seed: int = 0
     same_references: bool = False
     precision: str = "float32"
+    reverse_complement: bool = False
     held_out: Mapping[str, Sequence[str]] | None = None
 
     def bounds(self, n: int) -> tuple[int, int]:
@@ -214,6 +217,7 @@ def _results(
             batch_size=batch_size,
             device=device,
             precision=job.precision,
+            reverse_complement=job.reverse_complement,
         )
         for _, results in batches:
             yield results
@@ -317,15 +321,3 @@ def region_seeds(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> 
 def rows_per_hdf5_chunk(length: int) -> int:
     """Rows of one compressed HDF5 chunk: one for long windows, so that chunks can be copied directly."""
     return max(1, HDF5_CHUNK_BYTES // (16 * length))
-
-
-def create_array(
-    group: h5py.Group, name: str, shape: tuple[int, ...], dtype: str, *, rows: int | None = None
-) -> h5py.Dataset:
-    """Create a compressed dataset chunked by rows, with filters that every HDF5 reader has."""
-    if shape[0] == 0:
-        return group.create_dataset(name, shape, dtype)
-    rows = min(shape[0], rows or max(1, 65536 // max(1, 4 * int(np.prod(shape[1:])))))
-    return group.create_dataset(
-        name, shape, dtype, chunks=(rows, *shape[1:]), compression="gzip", compression_opts=1, shuffle=True
-    )

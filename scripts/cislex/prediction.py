@@ -20,14 +20,12 @@ from cislex.errors import ConfigError, InputError, ModelError, offenders
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model, name_outputs
 from cislex.sequences import SequenceStore
-from cislex.storage import FORMAT_VERSION, atomic_path, write_regions, write_table
+from cislex.storage import FORMAT_VERSION, atomic_path, create_array, write_regions, write_table
 
 logger = get_logger(__name__)
 
 #: Bases in one batch when no batch size is given; at most 1,024 regions.
 BATCH_BASES = 1 << 18
-#: Bytes of one HDF5 chunk of an output, about.
-HDF5_CHUNK_BYTES = 1 << 16
 
 Target = Callable[[Any], Tensor]
 
@@ -125,7 +123,7 @@ def _weight(
     lost = sorted(set(chroms) - owned)
     if lost:
         raise InputError(f"regions lie on chromosomes that no fold held out: {offenders(lost)}")
-    return chroms.isin(set(held_out.get(fold, ()))).to_numpy(float)
+    return chroms.isin(set(held_out.get(fold, ()))).to_numpy().astype(np.float64)
 
 
 def _predict_fold(
@@ -142,7 +140,7 @@ def _predict_fold(
     names = names or loaded.output_names
     shapes = check_model(loaded, store.length, names=names)
     for name, shape in shapes.items():
-        _create(group, name, (store.n, *shape))
+        create_array(group, name, (store.n, *shape), "f4")
     values = np.zeros((len(scalars), store.n))
     began = time.monotonic()
     starts = range(0, store.n, batch_size)
@@ -186,16 +184,6 @@ def _forward(
     )
     return {name: np.concatenate([first[name], second[name]]) for name in first}, np.concatenate(
         [a, b], axis=1
-    )
-
-
-def _create(group: h5py.Group, name: str, shape: tuple[int, ...]) -> None:
-    if shape[0] == 0:
-        group.create_dataset(name, shape, "f4")
-        return
-    rows = min(shape[0], max(1, HDF5_CHUNK_BYTES // (4 * max(1, int(np.prod(shape[1:]))))))
-    group.create_dataset(
-        name, shape, "f4", chunks=(rows, *shape[1:]), compression="gzip", compression_opts=1, shuffle=True
     )
 
 

@@ -21,6 +21,8 @@ from cislex.errors import InputError, StorageError
 #: Columns of ``regions/`` in every HDF5 file, with their dtypes.
 REGION_COLUMNS = {"chrom": "str", "start": "int64", "end": "int64", "name": "str", "strand": "str"}
 FORMAT_VERSION = 1
+#: Uncompressed bytes of one HDF5 chunk, about, where values have four.
+ARRAY_CHUNK_BYTES = 1 << 16
 
 
 @contextmanager
@@ -99,6 +101,24 @@ def open_hdf5(path: str | Path, *, what: str, datasets: Sequence[str] = ()) -> I
                 f"{what}: {path} lacks {', '.join(missing)}; it has {', '.join(sorted(handle))}"
             )
         yield handle
+
+
+def create_array(
+    group: h5py.Group, name: str, shape: tuple[int, ...], dtype: str, *, rows: int | None = None
+) -> h5py.Dataset:
+    """Create a dataset compressed in chunks of whole rows, with filters that every HDF5 reader has.
+
+    Parameters
+    ----------
+    rows
+        Rows of one HDF5 chunk; by default as many as make about 64 kB.
+    """
+    if shape[0] == 0:
+        return group.create_dataset(name, shape, dtype)
+    rows = min(shape[0], rows or max(1, ARRAY_CHUNK_BYTES // max(1, 4 * int(np.prod(shape[1:])))))
+    return group.create_dataset(
+        name, shape, dtype, chunks=(rows, *shape[1:]), compression="gzip", compression_opts=1, shuffle=True
+    )
 
 
 def write_regions(group: h5py.Group, regions: pd.DataFrame) -> None:
