@@ -19,6 +19,10 @@ from pathlib import Path
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")
 #: Seconds that a client call or a start may take.
 PATIENCE = 60
+#: The node claims at least so many cores: two GPU jobs and two sleeping ones run side by side.
+CPUS = 4
+#: And so many MB, so that no request waits for ever on a small machine; the tests use far less.
+MEMORY = 16000
 
 CONFIGURATION = """
 ClusterName=cislex
@@ -53,6 +57,7 @@ KillWait=5
 ReturnToService=2
 SchedulerParameters=sched_min_interval=50000,bf_interval=5
 GresTypes=gpu
+SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:fake:2
 PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes={host} Default=NO MaxTime=INFINITE State=UP
@@ -114,9 +119,9 @@ class Cluster:
             (self.folder / name).mkdir()
         self.folder.chmod(0o755)
         with open("/proc/meminfo", encoding="ascii") as handle:
-            memory = int(handle.readline().split()[1]) // 1024 - 1024
+            memory = max(MEMORY, int(handle.readline().split()[1]) // 1024 - 1024)
         text = CONFIGURATION.format(
-            host=self.host, folder=self.folder, cpus=os.cpu_count(), memory=memory,
+            host=self.host, folder=self.folder, cpus=max(CPUS, os.cpu_count() or 1), memory=memory,
             controller=_free_port(), daemon=_free_port(),
         )  # fmt: skip
         (self.folder / "slurm.conf").write_text(text.lstrip())
@@ -138,7 +143,8 @@ class Cluster:
             "setpriv", "--reuid", "munge", "--regid", "munge", "--clear-groups",
             "munged", "--force", "--foreground", "--num-threads", "2",
             "--key-file", str(key), "--socket", str(place / "socket"),
-            "--pid-file", str(place / "pid"), "--log-file", str(place / "log"), "--seed-file", str(place / "seed"),
+            "--pid-file", str(place / "pid"), "--log-file", str(place / "log"),
+            "--seed-file", str(place / "seed"),
         ])  # fmt: skip
         deadline = time.monotonic() + PATIENCE
         while not (place / "socket").exists():
