@@ -10,10 +10,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from cislex import chunks as chunks_module
 from cislex.aggregation import Gate, aggregate_chunks
 from cislex.chunks import ChunkJob, attribute_chunk
 from cislex.errors import CompletenessError, ConfigError, DeadlineError, InputError, ModelError, StorageError
+from cislex.models import load_model
 from cislex.sequence_import import import_sequences
 
 MODEL = '''
@@ -298,3 +300,19 @@ def test_folds_that_overlap_or_leave_gaps_are_not_joined(workspace: dict[str, An
     one = run(there, tmp_path, chunks=1, held_out={"fold_0": ["chr1"], "fold_1": ["chr2"]})
     with pytest.raises(StorageError, match="11 regions were attributed by no fold or by several"):
         aggregate(there, one, tmp_path)
+
+
+def test_both_strands_are_averaged_where_asked(workspace: dict[str, Any], tmp_path: Path) -> None:
+    both = aggregate(workspace, run(workspace, tmp_path, chunks=3, reverse_complement=True), tmp_path)
+    x = torch.from_numpy(both["sequences"]).float()
+    loaded = load_model(weights=workspace["weights"]["fold_0"], **model_of(workspace))
+    with torch.no_grad():
+        expected = (loaded.model(x)[:, 0] + loaded.model(x.flip(1, 2))[:, 0]) / 2
+    np.testing.assert_allclose(both["prediction"], expected, rtol=1e-5, atol=1e-6)
+    contributions = (both["sequences"] * both["hypothetical"]).sum((1, 2))
+    np.testing.assert_allclose(
+        contributions, both["prediction"] - both["reference_prediction"], rtol=1e-4, atol=1e-5
+    )
+    assert "strands: average of both" in str(both["attrs"]["notes"])
+    one = aggregate(workspace, run(workspace, tmp_path / "one", chunks=1), tmp_path / "one")
+    assert one["attrs"]["stage_digest"] != both["attrs"]["stage_digest"]

@@ -34,6 +34,7 @@ rule attribute_chunk:
             "seed": config["seed"],
             "same_references": analysis_of(wildcards)["same_references"],
             "precision": analysis_of(wildcards)["precision"],
+            "reverse_complement": analysis_of(wildcards)["reverse_complement"],
             **held_out_of(wildcards),
         },
         model=lambda wildcards: model_options(model_of(wildcards)),

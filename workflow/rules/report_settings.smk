@@ -55,7 +55,15 @@ def report_analyses():
                 if has_coordinates(analysis["regions"])
                 else []
             )
-            shown = ("method", "precision", "same_references", "qc", "motifs", "hits")
+            shown = (
+                "method",
+                "precision",
+                "reverse_complement",
+                "same_references",
+                "qc",
+                "motifs",
+                "hits",
+            )
             entries.append(
                 {
                     "analysis": name,
