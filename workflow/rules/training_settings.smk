@@ -54,8 +54,8 @@ def _genomic_settings(training, length):
     """Fields of cislex.training_sources.GenomicSettings."""
     return {
         "fasta": fasta_path(),
-        "fai": rules.index_genome.output.fai,
-        "gzi": rules.index_genome.output.gzi,
+        "fai": str(rules.index_genome.output.fai),
+        "gzi": str(rules.index_genome.output.gzi),
         **genome_extra(),
         "windows": {
             "input_length": length,
