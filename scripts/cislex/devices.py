@@ -123,3 +123,18 @@ def _wait(names: list[str], gpus: Gpus, folder: Path, free_share: float) -> tupl
             get_logger(__name__).info("all %d GPUs are busy: waiting for a free one", len(names))
             told = time.monotonic()
         time.sleep(LOOK_SECONDS)
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Return the device; ``auto`` is CUDA where there is one, else the CPU."""
+    if str(device) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device is {device!r}; expected auto, cpu, cuda or cuda:0, cuda:1, …") from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"device is {device!r}, but torch sees no CUDA device here; use device: auto or cpu"
+        )
+    return found

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from cislex.adapters import InputLayout
-from cislex.errors import CislexError, ConfigError, ModelError, offenders
+from cislex.devices import resolve_device
+from cislex.errors import CislexError, ModelError, offenders
 from cislex.formats import Network
 from cislex.loaders import make_loader
 from cislex.logs import get_logger
@@ -157,21 +158,6 @@ def _region_length(network: Network, layout: InputLayout) -> int | None:
     if network.input_length not in (None, layout.pad_to):
         raise ModelError(f"pad_to is {layout.pad_to} bp, and the model takes {network.input_length} bp")
     return None
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """Return the device; ``auto`` is CUDA where there is one, else the CPU."""
-    if str(device) == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        raise ConfigError(f"device is {device!r}; expected auto, cpu, cuda or cuda:0, cuda:1, …") from error
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            f"device is {device!r}, but torch sees no CUDA device here; use device: auto or cpu"
-        )
-    return found
 
 
 def name_outputs(output: Any, names: Sequence[str] = ()) -> dict[str, Tensor]:

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cislex import architectures
+from cislex.devices import resolve_device
 from cislex.errors import ConfigError, ModelError
 from cislex.evaluation import SCORES, SIGNAL_SCORES
 from cislex.genome import UNKNOWN
 from cislex.heads import Head, LossSettings, make_head
 from cislex.held_out import describe_held_out, evaluation_shifts, write_held_out
 from cislex.logs import get_logger, progress
-from cislex.models import resolve_device
 from cislex.storage import atomic_path, write_table
 from cislex.training_inputs import SPLITS
 from cislex.training_sources import Source, truth_of
