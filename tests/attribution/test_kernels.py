@@ -5,9 +5,18 @@ from __future__ import annotations
 import attribution_models as models
 import pytest
 import torch
-from cislex.attribution import DeepLiftShap, FixedReferences, attribute, kernels, pool_kernels, pooling
+from cislex.attribution import (
+    DeepLiftShap,
+    FixedReferences,
+    attribute,
+    derivatives,
+    kernels,
+    pool_kernels,
+    pooling,
+)
+from cislex.attribution.deeplift import Engine
 from cislex.attribution.elementwise import relu_slope
-from cislex.attribution.operations import Phase
+from cislex.attribution.operations import Call, Phase
 from cislex.attribution.pairing import Pairing
 from torch import Tensor, nn
 from torch.nn import functional
@@ -39,6 +48,47 @@ def test_relu_agrees_with_its_slope(over: bool, dtype: torch.dtype, threads: int
         torch.set_num_threads(before)
     assert (found is r) == over
     torch.testing.assert_close(found, expected)
+
+
+SMOOTH = {
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+    "gelu, tanh": lambda h: functional.gelu(h, approximate="tanh"),
+    "softplus": lambda h: functional.softplus(h, 1.5),
+    "logsigmoid": functional.logsigmoid,
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_slopes_of_smooth_functions_are_exact_in_float32_however_close_the_points(name: str) -> None:
+    """Every distance from rounding to far apart, against the quotient in float64."""
+    a = torch.linspace(-6, 6, 301).repeat_interleave(40).reshape(1, -1)
+    steps = torch.logspace(-9, 1, 40).repeat(301).reshape(1, -1)
+    b = torch.cat([a + steps, a - steps, a])
+    h = b.clone().requires_grad_()
+
+    class Model(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return SMOOTH[name](x)
+
+    engine = Engine(Model(), DeepLiftShap())
+    targets = [lambda output: output.sum(1)]
+    records, _, _ = engine.record(a, targets, ())  # type: ignore[arg-type]
+    _, values, _ = engine.replay(records, Pairing(1, 3), h, targets, ())  # type: ignore[arg-type]
+    (found,) = torch.autograd.grad(values[0].sum(), h)
+    points = a.double().expand(3, -1), b.double()
+    middle = (0.5 * (points[0] + points[1])).requires_grad_()
+    (derivative,) = torch.autograd.grad(SMOOTH[name](middle).sum(), middle)
+    difference = points[1] - points[0]
+    quotient = (SMOOTH[name](points[1]) - SMOOTH[name](points[0])) / difference
+    truth = torch.where(difference.abs() < 1e-5, derivative, quotient)
+    assert float((found - truth).abs().max()) < 4e-5
+
+
+def test_slopes_do_not_overflow_where_activations_are_huge() -> None:
+    a = torch.tensor([[1e20, -1e20, 3e5]])
+    call = Call("gelu", False, functional.gelu, (a,), {"approximate": "tanh"})
+    assert torch.equal(derivatives.series_of(call, a)[0], torch.tensor([[1.0, 0.0, 1.0]]))
 
 
 @pytest.mark.parametrize(

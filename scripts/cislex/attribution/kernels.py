@@ -157,3 +157,45 @@ def relu(
     output = torch.empty_like(reference)
     workers.run(_relu, arrays[0].shape[1], reference.numel(), *arrays, rows(output), *constants)
     return output
+
+
+@compiled
+def _series(first, last, x, fx, c0, c1, c2, r, fr, output, near):  # type: ignore[no-untyped-def]
+    """The quotient where two points are apart, a series around the example where they are close."""
+    references = r.shape[0] // x.shape[0]
+    for start in range(first, last, _BLOCK):
+        stop = min(start + _BLOCK, last)
+        for row in range(r.shape[0]):
+            i = row // references
+            a, fa = x[i, start:stop], fx[i, start:stop]
+            k0, k1, k2 = c0[i, start:stop], c1[i, start:stop], c2[i, start:stop]
+            b, fb, out = r[row, start:stop], fr[row, start:stop], output[row, start:stop]
+            for p in range(stop - start):
+                d = b[p] - a[p]
+                close = abs(d) < near
+                quotient = (fb[p] - fa[p]) / (near if close else d)
+                out[p] = k0[p] + d * (k1[p] + d * k2[p]) if close else quotient
+
+
+def series(
+    workers: Workers,
+    example: tuple[Tensor, Tensor],
+    coefficients: tuple[Tensor, Tensor, Tensor],
+    reference: tuple[Tensor, Tensor],
+    near: float,
+) -> Tensor:
+    """Slopes (n·R, …) of a smooth function between examples and references.
+
+    Parameters
+    ----------
+    example, reference
+        Points and values there, (n, …) and (n·R, …), for which ``fits``.
+    coefficients
+        Of the slope's expansion 1, d, d² in d = reference − example.
+    near
+        Up to which |d| the expansion is used.
+    """
+    output = torch.empty_like(reference[0])
+    arrays = [rows(item) for item in (*example, *coefficients, *reference, output)]
+    workers.run(_series, arrays[0].shape[1], output.numel(), *arrays, arrays[0].dtype.type(near))
+    return output

@@ -29,13 +29,15 @@ _GUARDED = frozenset(
 class Record:
     """What one operation received and returned when the example went through."""
 
-    __slots__ = ("call", "name", "output", "tensors")
+    __slots__ = ("call", "name", "output", "series", "tensors")
 
     def __init__(self, call: Call, tensors: list[Tensor]) -> None:
         self.name = call.name
         self.call = call
         self.tensors = tensors
         self.output: Any = None
+        #: What a rule makes of the example once for all its references.
+        self.series: Any = None
 
 
 #: A rule: (call on the references, record of the example, pairing, indices of activations) -> output.
