@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from cislex.attribution.preactivation import PreActivation
+from cislex.attribution.opened import open_model
 from cislex.errors import ConfigError, ModelError
 from cislex.targets import (
     Difference,
     LogCounts,
     Output,
+    PreActivation,
     Profile,
     Slice,
     Sum,
@@ -152,6 +153,10 @@ def test_sums_and_differences_carry_the_pair() -> None:
         ({"kind": "output", "index": [1, 7], "head": "x"}, Output((1, 7), head="x")),
         ({"kind": "slice", "start": 2, "stop": 5, "reduction": "mean"}, Slice(2, 5, reduction="mean")),
         ({"kind": "log_counts"}, LogCounts()),
+        ({"kind": "slice", "start": 2, "axis": 1}, Slice(2, axis=1)),
+        ({"kind": "output", "index": 3, "pre_activation": True}, PreActivation(Output(3))),
+        ({"kind": "output", "index": 3, "pre_activation": False}, Output(3)),
+        ({"kind": "profile", "pre_activation": "head.act"}, PreActivation(Profile(), "head.act")),
         ({"kind": "profile", "weights": "secant"}, Profile("secant")),
         (
             {"kind": "difference", "a": {"kind": "output", "index": 1}, "b": {"kind": "output"}},
@@ -176,6 +181,8 @@ def test_settings_make_targets(settings: dict[str, Any], expected: Any) -> None:
         ({"kind": "profile", "weights": "no"}, "midpoint"),
         ({"kind": "slice", "reduction": "max"}, "sum or mean"),
         ({"kind": "sum", "parts": []}, "one per part"),
+        ({"kind": "output", "pre_activation": 3}, "found pre_activation 3"),
+        ({"kind": "sum", "parts": [{"kind": "output"}], "pre_activation": True}, "to its parts"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -188,10 +195,121 @@ def test_only_targets_indices_and_functions_are_targets() -> None:
         as_target("0")  # type: ignore[arg-type]
 
 
-def test_pre_activation_is_what_goes_into_the_module() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2), nn.Sigmoid())
-    x = torch.rand(3, 4, 3)
-    torch.testing.assert_close(PreActivation(model, "2")(x), model[:2](x))
-    assert not model[2]._forward_pre_hooks
-    with pytest.raises(ModelError, match="no module 'sigmoid'"):
-        PreActivation(model, "sigmoid")
+class Heads(nn.Module):
+    """Activations as modules, functions, in place and followed by a squeeze; one output without any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.dense = nn.Linear(12, 4)
+        self.gate = nn.Sigmoid()
+        self.rectify = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        logits = self.dense(x.flatten(1))
+        return {
+            "gate": self.gate(logits),
+            "softmax": torch.softmax(logits, 1),
+            "in_place": torch.sigmoid_(logits * 1.0),
+            "rectified": self.rectify(logits * 1.0),
+            "squeezed": torch.sigmoid(logits[:, :1]).squeeze(1),
+            "plain": logits,
+        }
+
+
+SEQUENCE = torch.rand(3, 4, 3, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("head", ["gate", "softmax", "in_place", "rectified"])
+def test_before_the_last_activation_are_the_logits(head: str) -> None:
+    model, target = Heads(), PreActivation(Output(2, head=head))
+    found = target(open_model(model, [target])(SEQUENCE))
+    torch.testing.assert_close(found, model.dense(SEQUENCE.flatten(1))[:, 2])
+    assert target.module is None
+
+
+@pytest.mark.parametrize("module", ["gate", "rectify"])
+def test_before_a_module_is_what_goes_into_it(module: str) -> None:
+    """Also of a module that writes into its argument."""
+    model, target = Heads(), PreActivation(Output(1), module)
+    found = target(open_model(model, [target])(SEQUENCE))
+    torch.testing.assert_close(found, model.dense(SEQUENCE.flatten(1))[:, 1])
+    assert not model.gate._forward_pre_hooks
+    assert not model.rectify._forward_pre_hooks
+
+
+def test_what_only_moves_values_may_follow_the_activation() -> None:
+    model, target = Heads(), PreActivation(Output(head="squeezed"))
+    torch.testing.assert_close(
+        target(open_model(model, [target])(SEQUENCE)), model.dense(SEQUENCE.flatten(1))[:, 0]
+    )
+
+
+def test_an_opened_model_says_the_same_to_all_other_targets() -> None:
+    model = Heads()
+    before = PreActivation(Output(0, head="gate"))
+    others: list[Any] = [
+        Output(0, head="gate"),
+        Slice(0, 2, head="softmax"),
+        as_target(lambda output: output["plain"][:, 1]),
+        Difference(Output(0, head="gate"), Output(1, head="plain")),
+    ]
+    opened = open_model(model, [before, *others])
+    for target in others:
+        torch.testing.assert_close(target(opened(SEQUENCE)), target(model(SEQUENCE)))
+    assert open_model(model, others) is model
+
+
+def test_sums_and_differences_open_the_model_for_their_parts() -> None:
+    model = Heads()
+    target = Difference(PreActivation(Output(0), "gate"), Sum((PreActivation(Output(1, head="softmax")),)))
+    logits = model.dense(SEQUENCE.flatten(1))
+    torch.testing.assert_close(target(open_model(model, [target])(SEQUENCE)), logits[:, 0] - logits[:, 1])
+
+
+def test_pairs_before_an_activation_are_pairs_of_what_is_there() -> None:
+    inner = Profile()
+    target = PreActivation(inner, "gate")
+    model = open_model(Heads(), [target])
+    x, r = model(SEQUENCE), model(SEQUENCE.flip(2))
+    found = target.pair(x, r)
+    expected = inner.pair(*(model.model.dense(values.flatten(1)) for values in (SEQUENCE, SEQUENCE.flip(2))))
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert getattr(PreActivation(Output(0)), "pair", None) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (PreActivation(Output(0), "sigmoid"), r"no module 'sigmoid' in the model.*gate"),
+        (PreActivation(Output(0, head="plain")), "head 'plain' is NoneType"),
+        (PreActivation(Output(9, head="gate")), "index 9 is out of range"),
+    ],
+)
+def test_what_cannot_be_opened_is_named(target: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        target(open_model(Heads(), [target])(SEQUENCE))
+
+
+def test_a_model_without_an_activation_and_one_that_was_not_opened_are_named() -> None:
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
+    with pytest.raises(ModelError, match=r"not made by an activation.*name the module"):
+        open_model(plain, [PreActivation()])(SEQUENCE)
+    with pytest.raises(ModelError, match="open the model first"):
+        PreActivation()(plain(SEQUENCE))
+    unused = Heads()
+    unused.extra = nn.Linear(1, 1)
+    with pytest.raises(ModelError, match="module 'extra' was not called"):
+        open_model(unused, [PreActivation(Output(0), "extra")])(SEQUENCE)
+
+
+@pytest.mark.parametrize("target", [Slice(10, 20, index=1, axis=1), Profile(index=1, axis=1)])
+def test_an_axis_may_be_any_but_the_first(target: Any) -> None:
+    """Outputs (N, positions, tracks) instead of (N, tracks, positions)."""
+    usual = type(target)(**{**vars(target), "axis": -1})
+    torch.testing.assert_close(target(TRACKS.transpose(1, 2)), usual(TRACKS))
+    with pytest.raises(ModelError, match=r"axis 3 is out of range"):
+        type(target)(**{**vars(target), "axis": 3})(TRACKS)
+    with pytest.raises(ModelError, match="the first axis holds the examples"):
+        type(target)(**{**vars(target), "axis": 0})(TRACKS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,22 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from cislex import provenance, targets
+from cislex.attribution.opened import open_model
 from cislex.errors import ConfigError, InputError, ModelError, offenders
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model, name_outputs
+from cislex.outputs import plain_output
 from cislex.sequences import SequenceStore
 from cislex.storage import FORMAT_VERSION, atomic_path, create_array, write_regions, write_table
+from cislex.targets import Target
 
 logger = get_logger(__name__)
 
 #: Bases in one batch when no batch size is given; at most 1,024 regions.
 BATCH_BASES = 1 << 18
-
-Target = Callable[[Any], Tensor]
 
 
 def predict_regions(
@@ -143,10 +144,11 @@ def _predict_fold(
         create_array(group, name, (store.n, *shape), "f4")
     values = np.zeros((len(scalars), store.n))
     began = time.monotonic()
+    model = open_model(loaded.model, scalars.values())
     starts = range(0, store.n, batch_size)
     for start in progress(starts, total=store.n, label=f"predict {fold}", weight=batch_size):
         stop = min(start + batch_size, store.n)
-        found, scalar = _forward(loaded.model, store.read(start, stop), scalars, names)
+        found, scalar = _forward(model, store.read(start, stop), scalars, names)
         for name, array in found.items():
             bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
             if bad.any():
@@ -168,7 +170,8 @@ def _forward(
     try:
         with torch.inference_mode():
             raw = model(torch.from_numpy(sequences).to(device).to(torch.float32))
-            found = {name: tensor.float().cpu().numpy() for name, tensor in name_outputs(raw, names).items()}
+            outputs = name_outputs(plain_output(raw), names)
+            found = {name: tensor.float().cpu().numpy() for name, tensor in outputs.items()}
             scalar = [target(raw).double().cpu().numpy() for target in scalars.values()]
     except torch.OutOfMemoryError:
         if len(sequences) == 1:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from cislex.errors import ConfigError, ModelError
+from cislex.outputs import axis_last, caught, describe, entry, plain_output, select_head
 
 Bound = Callable[[Any], Tensor]
 
@@ -61,63 +62,6 @@ class _PairTarget(Target):
         return both
 
 
-def select_head(output: Any, head: int | str | None) -> Tensor:
-    """Choose one tensor of a model's output.
-
-    Parameters
-    ----------
-    output
-        A tensor, or a tuple, list or dict of tensors.
-    head
-        Position or key; None for an output that is one tensor (or one tensor in a container).
-
-    Raises
-    ------
-    ModelError
-        When there is no such head, or none was chosen among several.
-    """
-    chosen = output
-    if isinstance(output, Mapping):
-        keys = list(output)
-        if head is None and len(keys) == 1:
-            head = keys[0]
-        if head not in output:
-            raise ModelError(
-                f"target: found head {head!r}; the model returns a dict: set head to one of {keys}"
-            )
-        chosen = output[head]
-    elif isinstance(output, tuple | list):
-        if head is None and len(output) == 1:
-            head = 0
-        if not isinstance(head, int) or not -len(output) <= head < len(output):
-            raise ModelError(
-                f"target: found head {head!r}; the model returns {len(output)} outputs: "
-                f"set head to one of 0 to {len(output) - 1}"
-            )
-        chosen = output[head]
-    elif head not in (None, 0):
-        raise ModelError(f"target: found head {head!r}, but the model returns one {type(output).__name__}")
-    if not isinstance(chosen, Tensor) or not chosen.is_floating_point() or chosen.ndim == 0:
-        raise ModelError(f"target: head {head!r} is {_found(chosen)}; expected floating point (N, …)")
-    return chosen
-
-
-def _found(value: Any) -> str:
-    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-
-
-def _at(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
-    """``values[:, i, j, …]``, with a named error where the index is out of range."""
-    wanted = index if isinstance(index, tuple) else (index,)
-    sizes = tuple(values.shape[1:])
-    if len(wanted) > len(sizes) or not all(-n <= i < n for i, n in zip(wanted, sizes, strict=False)):
-        shape = ", ".join(map(str, ("N", *sizes)))
-        raise ModelError(f"target: index {index} is out of range; the output has shape ({shape})")
-    for i in wanted:
-        values = values.select(1, i)
-    return values
-
-
 @dataclass(frozen=True)
 class Output(Target):
     """One entry of the output.
@@ -138,7 +82,7 @@ class Output(Target):
         values = select_head(output, self.head)
         if values.ndim == 1 and self.index == 0:
             return values
-        chosen = _at(values, self.index)
+        chosen = entry(values, self.index)
         if chosen.ndim != 1:
             raise ModelError(
                 f"target: Output({self.index}) of shape {tuple(values.shape)} leaves {tuple(chosen.shape)}; "
@@ -149,18 +93,20 @@ class Output(Target):
 
 @dataclass(frozen=True)
 class Slice(Target):
-    """Sum or mean of a stretch of the output's last axis.
+    """Sum or mean of a stretch of one axis of the output, such as positions.
 
     Parameters
     ----------
     start, stop, step
-        Entries of the last axis, half-open, as of a Python slice.
+        Entries of that axis, half-open, as of a Python slice.
     index
-        Entries of the axes before, such as the track; None reduces over them as well.
+        Entries of the other axes, such as the track; None reduces over them as well.
     head
         Which output, of a model that returns several.
     reduction
         ``sum`` or ``mean``.
+    axis
+        The axis that is cut; 1 for outputs (N, positions, tracks). The first axis holds the examples.
     """
 
     start: int | None = None
@@ -169,6 +115,7 @@ class Slice(Target):
     index: int | tuple[int, ...] | None = None
     head: int | str | None = None
     reduction: str = "sum"
+    axis: int = -1
 
     def __post_init__(self) -> None:
         if self.reduction not in ("sum", "mean"):
@@ -176,15 +123,16 @@ class Slice(Target):
 
     def __call__(self, output: Any) -> Tensor:
         """Return (B,) sums or means."""
-        values = select_head(output, self.head)
+        values = axis_last(select_head(output, self.head), self.axis)
         if self.index is not None:
-            values = _at(values, self.index)
+            values = entry(values, self.index)
         size = values.shape[-1] if values.ndim > 1 else 0
         entries = range(*slice(self.start, self.stop, self.step).indices(size))
         if not len(entries) or (self.stop is not None and self.stop > size):
             raise ModelError(
                 f"target: Slice({self.start}, {self.stop}, {self.step}) is out of range; "
                 f"the last axis of shape {tuple(values.shape)} has {size} entries"
+                + ("" if self.axis == -1 else f" (axis {self.axis} moved there)")
             )
         chosen = values[..., self.start : self.stop : self.step].flatten(1)
         return chosen.sum(1) if self.reduction == "sum" else chosen.mean(1)
@@ -207,6 +155,7 @@ class LogCounts(Target):
 
     def __call__(self, output: Any) -> Tensor:
         """Return (B,) log counts."""
+        output = plain_output(output)
         pair = isinstance(output, tuple | list) and len(output) == 2
         values = select_head(output, 1 if self.head is None and pair else self.head)
         if self.index is not None:
@@ -236,11 +185,14 @@ class Profile(_PairTarget):
         Track; None takes all.
     head
         Which output; by default the first of several.
+    axis
+        The axis of positions; 1 for outputs (N, positions, tracks).
     """
 
     weights: str = "midpoint"
     index: int | tuple[int, ...] | None = None
     head: int | str | None = None
+    axis: int = -1
 
     def __post_init__(self) -> None:
         if self.weights not in ("midpoint", "example", "secant"):
@@ -248,10 +200,10 @@ class Profile(_PairTarget):
 
     def centred(self, output: Any) -> Tensor:
         """z̄, (B, positions): logits minus their mean."""
-        several = isinstance(output, tuple | list)
-        values = select_head(output, 0 if self.head is None and several else self.head)
+        several = isinstance(plain_output(output), tuple | list)
+        values = axis_last(select_head(output, 0 if self.head is None and several else self.head), self.axis)
         if self.index is not None:
-            values = _at(values, self.index)
+            values = entry(values, self.index)
         if values.ndim < 2:
             raise ModelError(
                 f"target: Profile of shape {tuple(values.shape)}, expected (N, positions) or (N, tracks, …)"
@@ -327,6 +279,45 @@ class Difference(_PairTarget):
 
 
 @dataclass(frozen=True)
+class PreActivation(_PairTarget):
+    """A target of what goes into the final activation, such as the logits before a sigmoid.
+
+    A saturated output has no gradient, its logit has. Attribution opens the model for it.
+
+    Parameters
+    ----------
+    target
+        What is read there.
+    module
+        Name of the module whose input is meant, as in ``model.named_modules()`` (of several calls the last);
+        None for the activation function that made the output, be it a module or not.
+    """
+
+    target: Target = Output()
+    module: str | None = None
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return the target's (B,) values before the activation."""
+        return self.target(caught(output, self.module or ""))
+
+    def _pair_dependent(self) -> bool:
+        return hasattr(self.target, "bind")
+
+    def _bind(self, output_x: Any, output_r: Any) -> Bound:
+        ends = [caught(output, self.module or "") for output in (output_x, output_r)]
+        bound = bind_target(self.target, *ends)
+        return lambda output: bound(caught(output, self.module or ""))
+
+
+def opened_at(target: Target) -> frozenset[str]:
+    """Where a model must be opened for a target: names of modules, ``""`` for the last activation."""
+    if isinstance(target, PreActivation):
+        return frozenset((target.module or "",))
+    parts = (target.a, target.b) if isinstance(target, Difference) else getattr(target, "parts", ())
+    return frozenset().union(*(opened_at(part) for part in parts))
+
+
+@dataclass(frozen=True)
 class Custom(Target):
     """A function of the user's, output → (N,), checked at every call."""
 
@@ -334,12 +325,12 @@ class Custom(Target):
 
     def __call__(self, output: Any) -> Tensor:
         """Return the function's (B,) values; (B, 1) is accepted."""
-        values = self.function(output)
+        values = self.function(plain_output(output))
         if isinstance(values, Tensor) and values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
         if not isinstance(values, Tensor) or values.ndim != 1 or not values.is_floating_point():
             raise ModelError(
-                f"target: the function returned {_found(values)}; expected one number per example"
+                f"target: the function returned {describe(values)}; expected one number per example"
             )
         return values
 
@@ -375,14 +366,23 @@ def from_config(settings: Mapping[str, Any]) -> Target:
     """Make a target of plain settings such as ``{"kind": "output", "index": 0}``.
 
     ``difference`` has ``a`` and ``b``, ``sum`` has ``parts`` (settings again) and ``weights``; the other keys
-    are the parameters of the class.
+    are the parameters of the class. ``pre_activation`` (true, or the name of a module) reads any other kind
+    before the final activation.
 
     Raises ConfigError when the kind or a key is not known.
     """
-    kind = settings.get("kind")
+    kind, before = settings.get("kind"), settings.get("pre_activation", False)
+    if before and kind in ("difference", "sum"):
+        raise ConfigError(f"target of kind {kind}: give pre_activation to its parts")
+    if not isinstance(before, bool | str):
+        raise ConfigError(f"target: found pre_activation {before!r}, expected true, false or a module's name")
+    if before:
+        rest = {key: value for key, value in settings.items() if key != "pre_activation"}
+        return PreActivation(from_config(rest), None if before is True else before)
     if kind not in _KINDS:
         raise ConfigError(f"target: found kind {kind!r}, expected one of {', '.join(_KINDS)}")
-    given = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items() if key != "kind"}
+    own = {key: value for key, value in settings.items() if key not in ("kind", "pre_activation")}
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in own.items()}
     allowed = list(_KINDS[kind].__dataclass_fields__)  # type: ignore[attr-defined]
     unknown = sorted(set(given) - set(allowed))
     if unknown:

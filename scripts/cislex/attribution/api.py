@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cislex.attribution.batching import BatchSize
 from cislex.attribution.methods import DeepLiftShap, Method
+from cislex.attribution.opened import open_model
 from cislex.attribution.pipeline import EXECUTORS, Inputs, Run, advise
 from cislex.attribution.precision import Loan, has_script, lend, unwrap
 from cislex.attribution.references import FixedReferences, make_references, number_of
@@ -178,7 +179,7 @@ def attribute_batches(
             f"module {scripted} is TorchScript, whose operations cannot be seen; what to do: give the eager "
             "model or a torch.export program, or use a gradient method or ISM"
         )
-    loan = lend(plain, device, precision)
+    loan = lend(open_model(plain, wanted), device, precision)
     run = Run(
         loan,
         method,

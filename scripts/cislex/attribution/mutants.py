@@ -19,6 +19,7 @@ from cislex.attribution.batching import BatchSize, is_out_of_memory
 from cislex.attribution.columns import Columns, Lazy, Tape
 from cislex.attribution.gradients import checked, take_rows
 from cislex.attribution.ism import ROWS, TOLERANCE, differences
+from cislex.attribution.opened import open_model
 from cislex.attribution.precision import Loan, lend, unwrap
 from cislex.attribution.validation import check_extra, check_sequences, probe
 from cislex.errors import ConfigError, ModelError, offenders
@@ -141,7 +142,7 @@ def prepare(
         raise ConfigError("target: found an empty list, expected at least one")
     x = check_sequences(sequences)
     extra = check_extra(extra_inputs, len(x))
-    loan = lend(unwrap(model), device, precision)
+    loan = lend(open_model(unwrap(model), targets), device, precision)
     study = Study(
         loan,
         to_codes(x),

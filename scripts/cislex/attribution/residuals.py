@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cislex.attribution.deeplift import Engine
 from cislex.attribution.methods import DeepLiftShap
+from cislex.attribution.opened import open_model
 from cislex.attribution.operations import Call, tensors_of, whereabouts
 from cislex.attribution.pairing import Pairing
 from cislex.attribution.precision import lend, unwrap
@@ -133,7 +134,7 @@ def operation_residuals(
     chosen = as_target(target)
     extra = check_extra(extra_inputs, len(x))
     refs = make_references(method.references, x, check_seeds(seeds, len(x)))
-    loan = lend(unwrap(model), device, precision)
+    loan = lend(open_model(unwrap(model), [chosen]), device, precision)
     n, r = refs.shape[:2]
     with loan.active():
         engine = Engine(loan.model, method)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cislex.attribution.composites import DECOMPOSITIONS
 from cislex.attribution.methods import DeepLiftShap
+from cislex.attribution.opened import open_model
 from cislex.attribution.operations import Call, Kind, canonical, whereabouts
 from cislex.attribution.precision import lend, unwrap
 from cislex.attribution.recording import _Mode
@@ -150,7 +151,7 @@ def survey_operations(
     x = check_sequences(sequences)[:2]
     extra = check_extra(extra_inputs, len(check_sequences(sequences)))
     chosen = as_target(target)
-    loan = lend(unwrap(model), device, "float32")
+    loan = lend(open_model(unwrap(model), [chosen]), device, "float32")
     given, linear = user_rules(method.rules)
     decompositions = {name: rule for name, rule in DECOMPOSITIONS.items() if name not in linear}
     surveyor = _Surveyor(

@@ -1,0 +1,109 @@
+"""What a model returns: one tensor, or tensors in a tuple, list or dict, of which one is chosen.
+
+For targets before an activation (``targets.PreActivation``) a model is opened, and returns a dict with what
+it returned and what was caught on the way: ``OUTPUT`` and ``CAUGHT``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from cislex.errors import ModelError
+
+#: Keys of what an opened model returns.
+OUTPUT, CAUGHT = "__output__", "__caught__"
+
+
+def plain_output(output: Any) -> Any:
+    """What the model itself returned."""
+    return output[OUTPUT] if isinstance(output, Mapping) and OUTPUT in output else output
+
+
+def caught(output: Any, key: str) -> Any:
+    """What an opened model caught: the input of the module of that name; of ``""``, of the last activation.
+
+    Raises
+    ------
+    ModelError
+        When the model was not opened.
+    """
+    if not isinstance(output, Mapping) or CAUGHT not in output:
+        raise ModelError(
+            "target: the value before an activation is not in the model's output; "
+            "what to do: open the model first (cislex.attribution.opened.open_model), as attribute() does"
+        )
+    return output[CAUGHT][key]
+
+
+def select_head(output: Any, head: int | str | None) -> Tensor:
+    """Choose one tensor of a model's output.
+
+    Parameters
+    ----------
+    output
+        A tensor, or a tuple, list or dict of tensors.
+    head
+        Position or key; None for an output that is one tensor (or one tensor in a container).
+
+    Raises
+    ------
+    ModelError
+        When there is no such head, or none was chosen among several.
+    """
+    output = plain_output(output)
+    chosen = output
+    if isinstance(output, Mapping):
+        keys = list(output)
+        if head is None and len(keys) == 1:
+            head = keys[0]
+        if head not in output:
+            raise ModelError(
+                f"target: found head {head!r}; the model returns a dict: set head to one of {keys}"
+            )
+        chosen = output[head]
+    elif isinstance(output, tuple | list):
+        if head is None and len(output) == 1:
+            head = 0
+        if not isinstance(head, int) or not -len(output) <= head < len(output):
+            raise ModelError(
+                f"target: found head {head!r}; the model returns {len(output)} outputs: "
+                f"set head to one of 0 to {len(output) - 1}"
+            )
+        chosen = output[head]
+    elif head not in (None, 0):
+        raise ModelError(f"target: found head {head!r}, but the model returns one {type(output).__name__}")
+    if not isinstance(chosen, Tensor) or not chosen.is_floating_point() or chosen.ndim == 0:
+        raise ModelError(f"target: head {head!r} is {describe(chosen)}; expected floating point (N, …)")
+    return chosen
+
+
+def describe(value: Any) -> str:
+    """What a value is, for messages: dtype and shape of a tensor, the type of anything else."""
+    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def entry(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
+    """``values[:, i, j, …]``, with a named error where the index is out of range."""
+    wanted = index if isinstance(index, tuple) else (index,)
+    sizes = tuple(values.shape[1:])
+    if len(wanted) > len(sizes) or not all(-n <= i < n for i, n in zip(wanted, sizes, strict=False)):
+        shape = ", ".join(map(str, ("N", *sizes)))
+        raise ModelError(f"target: index {index} is out of range; the output has shape ({shape})")
+    for i in wanted:
+        values = values.select(1, i)
+    return values
+
+
+def axis_last(values: Tensor, axis: int) -> Tensor:
+    """The values with one axis moved to the end."""
+    if axis == -1:
+        return values
+    if not (1 <= axis < values.ndim or -values.ndim < axis < 0):
+        raise ModelError(
+            f"target: axis {axis} is out of range for shape {tuple(values.shape)}; the first axis holds the "
+            f"examples: choose 1 to {values.ndim - 1}"
+        )
+    return values.movedim(axis, -1)
