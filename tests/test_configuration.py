@@ -237,3 +237,77 @@ def test_every_key_of_the_schema_has_a_description() -> None:
     assert missing == [".analysis.properties.targets.additionalProperties.kind"] or not [
         name for name in missing if not name.endswith(".kind")
     ]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"kind": "output", "index": [0, 3], "head": "counts", "pre_activation": True},
+        {
+            "kind": "slice",
+            "start": -4,
+            "step": 2,
+            "axis": 1,
+            "reduction": "mean",
+            "pre_activation": "head.act",
+        },
+        {"kind": "log_counts", "index": 1, "head": 1},
+        {"kind": "profile", "weights": "secant", "index": 0},
+        {"kind": "difference", "a": {"kind": "output"}, "b": {"kind": "slice", "stop": 3}},
+        {"kind": "sum", "parts": [{"kind": "output"}, {"kind": "log_counts"}], "weights": [1, -0.5]},
+    ],
+)
+def test_every_target_can_be_configured(minimal: dict[str, Any], target: dict[str, Any]) -> None:
+    from cislex.targets import from_config
+
+    minimal["analyses"]["first"]["targets"] = {"t": target}
+    assert from_config(resolve(minimal)["analyses"]["first"]["targets"]["t"])
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ({"kind": "output", "idx": 1}, "unknown key 'idx'; did you mean 'index'?"),
+        ({"kind": "outputs"}, "'outputs' is not one of"),
+        ({"index": 0}, "'kind' is a required property"),
+        (
+            {"kind": "output", "reduction": "sum"},
+            "'reduction' is not one of ['kind', 'pre_activation', 'index'",
+        ),
+        ({"kind": "output", "index": 0.5}, "0.5 is not of type"),
+        ({"kind": "log_counts", "index": [0, 1]}, "[0, 1] is not of type 'integer'"),
+        ({"kind": "profile", "weights": "flat"}, "'flat' is not one of ['midpoint', 'example', 'secant']"),
+        ({"kind": "difference", "a": {"kind": "output"}}, "'b' is a required property"),
+        (
+            {"kind": "difference", "a": {"kind": "output", "indx": 1}, "b": {"kind": "output"}},
+            "unknown key 'indx'",
+        ),
+        ({"kind": "sum", "parts": []}, "should be non-empty"),
+        ({"kind": "sum", "parts": [{"kind": "no"}]}, "'no' is not one of"),
+        (
+            {"kind": "sum", "parts": [{"kind": "output"}], "pre_activation": True},
+            "'pre_activation' is not one of",
+        ),
+        ({"kind": "slice", "reduction": "max"}, "'max' is not one of ['sum', 'mean']"),
+    ],
+)
+def test_a_target_that_is_wrong_is_named_before_anything_runs(
+    minimal: dict[str, Any], target: dict[str, Any], message: str
+) -> None:
+    minimal["analyses"]["first"]["targets"] = {"t": target}
+    with pytest.raises(configuration.ConfigurationError) as caught:
+        resolve(minimal)
+    assert message in str(caught.value)
+    assert "analyses.first.targets.t" in str(caught.value)
+
+
+def test_the_schema_has_the_keys_of_every_kind_of_target() -> None:
+    from cislex.targets import _KINDS
+
+    target = yaml.safe_load(SCHEMA.read_text())["$defs"]["target"]
+    assert target["properties"]["kind"]["enum"] == list(_KINDS)
+    for rule in target["allOf"]:
+        kind = rule["if"]["properties"]["kind"]["const"]
+        given = set(rule["then"]["propertyNames"]["enum"]) - {"kind", "pre_activation"}
+        assert given == set(_KINDS[kind].__dataclass_fields__), kind
+        assert given <= set(target["properties"])

@@ -231,3 +231,19 @@ runpy.run_path({str(ROOT / "scripts" / "predict_regions.py")!r}, init_globals={{
     log = folder / "log.txt"
     assert done.returncode == 0, done.stderr + (log.read_text() if log.exists() else "")
     assert len(pd.read_csv(folder / "p.tsv", sep="\t")) == N
+
+
+def test_targets_before_an_activation_are_what_attribution_explains(folder: Path) -> None:
+    """The file keeps the model's output; the table has the logit of the target."""
+    options = factory(folder, "torch.sigmoid(self.w * x[:, 0].sum(1, keepdim=True) - 20)")
+    options["wanted"] = {
+        "logit": {"kind": "output", "pre_activation": True},
+        "probability": {"kind": "output"},
+    }
+    table, file = predict(folder, **options)
+    with file, h5py.File(folder / "sequences.h5") as store:
+        logits = store["sequences"][:, 0].sum(1, dtype=np.float64) - 20
+        probability = 1 / (1 + np.exp(-logits))
+        np.testing.assert_allclose(file["predictions/only/output"][:, 0], probability, rtol=1e-5)
+    np.testing.assert_allclose(table["logit"], logits, rtol=1e-6)
+    np.testing.assert_allclose(table["probability"], probability, rtol=1e-5)
