@@ -50,6 +50,17 @@ def test_relu_agrees_with_its_slope(over: bool, dtype: torch.dtype, threads: int
     torch.testing.assert_close(found, expected)
 
 
+def test_revealcancel_of_relu_agrees_with_its_slopes() -> None:
+    x, r = activations(40, 700)
+    wide = x.repeat_interleave(REFERENCES, 0)
+    size = torch.rand(r.shape, generator=torch.Generator().manual_seed(2)) + (wide - r).abs()
+    up, down = 0.5 * (wide - r + size), 0.5 * (wide - r - size)
+    found = kernels.reveal_relu(kernels.Workers(), x, r, up, down)
+    for slope, mine, other in ((found[0], up, down), (found[1], down, up)):
+        expected = 0.5 * (relu_slope(r + mine, r) + relu_slope(wide, r + other))
+        torch.testing.assert_close(slope, expected)
+
+
 SMOOTH = {
     "silu": functional.silu,
     "gelu": functional.gelu,

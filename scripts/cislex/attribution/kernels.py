@@ -113,6 +113,12 @@ def rows(tensor: Tensor) -> NDArray[Any]:
     return tensor.detach().numpy().reshape(len(tensor), -1)
 
 
+@numba.njit(inline="always", error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"})
+def _slope(a, b, tiny, zero, one):  # type: ignore[no-untyped-def]
+    """Slope of max(·, 0) between a and b: max(a, b) / |a − b| within [0, 1], and 0 at a = b = 0."""
+    return min(max(max(a, b) / max(abs(a - b), tiny), zero), one)
+
+
 @compiled
 def _relu(first, last, example, reference, gradient, output, tiny, zero, one):  # type: ignore[no-untyped-def]
     """Gradient times the slope of max(·, 0) between example and reference."""
@@ -123,8 +129,7 @@ def _relu(first, last, example, reference, gradient, output, tiny, zero, one):  
             x, r = example[row // references, start:stop], reference[row, start:stop]
             g, out = gradient[row, start:stop], output[row, start:stop]
             for p in range(stop - start):
-                a, b = x[p], r[p]
-                out[p] = g[p] * min(max(max(a, b) / max(abs(a - b), tiny), zero), one)
+                out[p] = g[p] * _slope(x[p], r[p], tiny, zero, one)
 
 
 @compiled
@@ -137,8 +142,7 @@ def _relu_over(first, last, example, reference, gradient, tiny, zero, one):  # t
             x, r = example[row // references, start:stop], reference[row, start:stop]
             g = gradient[row, start:stop]
             for p in range(stop - start):
-                a, b = x[p], r[p]
-                r[p] = g[p] * min(max(max(a, b) / max(abs(a - b), tiny), zero), one)
+                r[p] = g[p] * _slope(x[p], r[p], tiny, zero, one)
 
 
 def relu(
@@ -149,14 +153,50 @@ def relu(
     ``fits`` has to hold for the tensors. With ``over`` the reference is written over.
     """
     arrays = [rows(item) for item in (example, reference, gradient)]
-    kind = arrays[0].dtype.type
-    constants = kind(np.finfo(kind).tiny), kind(0), kind(1)
+    constants = _constants(arrays[0])
     if over:
         workers.run(_relu_over, arrays[0].shape[1], reference.numel(), *arrays, *constants)
         return reference
     output = torch.empty_like(reference)
     workers.run(_relu, arrays[0].shape[1], reference.numel(), *arrays, rows(output), *constants)
     return output
+
+
+def _constants(array: NDArray[Any]) -> tuple[Any, Any, Any]:
+    """The smallest normal number, zero and one, of an array's type."""
+    kind = array.dtype.type
+    return kind(np.finfo(kind).tiny), kind(0), kind(1)
+
+
+@compiled
+def _reveal_relu(first, last, x, r, plus, minus, up, down, half, tiny, zero, one):  # type: ignore[no-untyped-def]
+    """Slopes of max(·, 0) for the positive and the negative part, each over both orders of arrival."""
+    references = r.shape[0] // x.shape[0]
+    for start in range(first, last, _BLOCK):
+        stop = min(start + _BLOCK, last)
+        for row in range(r.shape[0]):
+            a, b = x[row // references, start:stop], r[row, start:stop]
+            positive, negative = plus[row, start:stop], minus[row, start:stop]
+            out_up, out_down = up[row, start:stop], down[row, start:stop]
+            for p in range(stop - start):
+                high, low = b[p] + positive[p], b[p] + negative[p]
+                after_plus, after_minus = (
+                    _slope(a[p], high, tiny, zero, one),
+                    _slope(a[p], low, tiny, zero, one),
+                )
+                out_up[p] = half * (_slope(high, b[p], tiny, zero, one) + after_minus)
+                out_down[p] = half * (_slope(low, b[p], tiny, zero, one) + after_plus)
+
+
+def reveal_relu(
+    workers: Workers, example: Tensor, reference: Tensor, positive: Tensor, negative: Tensor
+) -> tuple[Tensor, Tensor]:
+    """RevealCancel's slopes of ReLU for both parts (n·R, …), of tensors for which ``fits``."""
+    outputs = torch.empty_like(reference), torch.empty_like(reference)
+    arrays = [rows(item) for item in (example, reference, positive, negative, *outputs)]
+    constants = arrays[0].dtype.type(0.5), *_constants(arrays[0])
+    workers.run(_reveal_relu, arrays[0].shape[1], reference.numel(), *arrays, *constants)
+    return outputs
 
 
 @compiled

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from cislex.attribution import kernels
 from cislex.attribution.elementwise import Elementwise
 from cislex.attribution.normalisation import statistics_of
 from cislex.attribution.operations import Call
@@ -98,17 +99,34 @@ class _Signs(torch.autograd.Function):
         return torch.where(difference > 0, up, torch.where(difference < 0, down, even)), None
 
 
-class _Rest(torch.autograd.Function):
-    """The negative part as what the positive part leaves of the whole: one layer's work instead of two."""
+class _Size(torch.autograd.Function):
+    """|Δ|, whose multiplier counts with the sign of Δ."""
 
     @staticmethod
-    def forward(ctx: Any, positive: Tensor, reference: Tensor, example: Tensor) -> Tensor:
-        return (example - reference).sub_(positive)
+    def forward(ctx: Any, reference: Tensor, example: Tensor) -> Tensor:
+        difference = example - reference
+        ctx.save_for_backward(difference.sign())
+        return difference.abs_()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        return -gradient, gradient, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (sign,) = ctx.saved_tensors
+        return gradient * sign, None
+
+
+class _Halves(torch.autograd.Function):
+    """Parts ½(Δy ± |w|·|Δx|) of a layer's output."""
+
+    @staticmethod
+    def forward(ctx: Any, reference: Tensor, size: Tensor, example: Tensor) -> Parts:
+        half = (example - reference).mul_(0.5)
+        return torch.add(half, size, alpha=0.5), torch.sub(half, size, alpha=0.5)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, up: Tensor, down: Tensor) -> tuple[Tensor, Tensor, None]:
+        return (up + down).mul_(0.5), (up - down).mul_(0.5), None
 
 
 class _Reveal(torch.autograd.Function):
@@ -173,20 +191,28 @@ class RevealReplayer(Replayer):
         return self._reveal
 
     def _reveal(self, call: Call, record: Record, pairing: Pairing, active: list[int]) -> Tensor:
-        reference = call.tensors[0].detach()
         positive, negative = self._parts[id(call.tensors[0])].get()
-        slope = SLOPES[call.name]
         with torch.no_grad():
-            points = reference, reference + positive, reference + negative
-            example = pairing.expand(record.tensors[0], reference)
-
-            def between(a: Tensor, b: Tensor) -> Tensor:
-                return slope(Elementwise(call, 0, a, b)).reshape(b.shape)
-
-            up = 0.5 * (between(points[1], points[0]) + between(example, points[2]))
-            down = 0.5 * (between(points[2], points[0]) + between(example, points[1]))
             output = call.run(call.tensors)
-        return _Reveal.apply([output], (up, down), positive, negative)
+            slopes = self._slopes(call, record, positive.detach(), negative.detach())
+        return _Reveal.apply([output], slopes, positive, negative)
+
+    def _slopes(self, call: Call, record: Record, positive: Tensor, negative: Tensor) -> Parts:
+        """Slopes of both parts, each the mean of both orders of arrival."""
+        example, reference = record.tensors[0], call.tensors[0].detach()
+        fits = len(example) == self.pairing.examples and kernels.fits(example, reference, positive, negative)
+        if call.name == "relu" and fits:
+            return kernels.reveal_relu(call.phase.workers, example, reference, positive, negative)
+        slope = SLOPES[call.name]
+        example = self.pairing.expand(example, reference)
+        points = reference, reference + positive, reference + negative
+
+        def between(a: Tensor, b: Tensor) -> Tensor:
+            return slope(Elementwise(call, 0, a, b)).reshape(b.shape)
+
+        up = between(points[1], points[0]).add_(between(example, points[2])).mul_(0.5)
+        down = between(points[2], points[0]).add_(between(example, points[1])).mul_(0.5)
+        return up, down
 
     def follow(self, call: Call, record: Record, active: list[int], output: Any) -> None:
         """Note how the parts of a linear operation's output would be made."""
@@ -228,24 +254,19 @@ class RevealReplayer(Replayer):
         return _Signs.apply(tensor, self.pairing.expand(record.tensors[index], tensor.detach()))
 
     def _layer(self, call: Call, record: Record, index: int, output: Tensor) -> Parts:
-        """Parts of a linear layer, by the sign of weight × Δx."""
-        tensor = call.tensors[index]
-        example = self.pairing.expand(record.tensors[index], tensor.detach())
-        up, down = _Signs.apply(tensor, example)
+        """Parts of a linear layer, by the sign of weight × Δx.
+
+        y⁺ + y⁻ = w·Δx, which is known, and y⁺ − y⁻ = |w|·|Δx|: one more layer's work each way.
+        """
+        tensors = list(call.tensors)
+        example = self.pairing.expand(record.tensors[index], tensors[index].detach())
         bias, weight = _roles(call, index)
-
-        def through(part: Tensor, sign: float) -> Tensor:
-            tensors = list(call.tensors)
-            tensors[index] = part
-            clamped = tensors[weight].clamp_min(0) if sign > 0 else tensors[weight].clamp_max(0)
-            tensors[weight] = clamped
-            if bias is not None:
-                tensors[bias] = torch.zeros_like(tensors[bias])
-            return call.run(tensors)
-
-        positive = through(up, 1) + through(down, -1)
+        tensors[index] = _Size.apply(tensors[index], example)
+        tensors[weight] = tensors[weight].abs()
+        if bias is not None:
+            tensors[bias] = torch.zeros_like(tensors[bias])
         whole = self.pairing.expand(record.output, output.detach())
-        return positive, _Rest.apply(positive, output, whole)
+        return _Halves.apply(output, call.run(tensors), whole)
 
     def _scaled(self, call: Call, record: Record) -> Parts:
         """Parts after multiplication by constants: where the factor is negative they change places."""
