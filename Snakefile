@@ -14,6 +14,7 @@ if "analyses" not in config:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/allocation_settings.smk"
 include: "workflow/rules/cluster.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/simulation.smk"

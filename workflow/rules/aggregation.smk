@@ -25,8 +25,8 @@ rule aggregate_chunks:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=memory_of("aggregate_chunks"),
+        runtime=runtime_of("aggregate_chunks"),
     params:
         folds=folds_of,
         gate=lambda wildcards: analysis_of(wildcards)["qc"],

@@ -27,8 +27,8 @@ rule fetch_motif_database:
         "../../envs/motifs.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=memory_of("fetch_motif_database"),
+        runtime=runtime_of("fetch_motif_database"),
     params:
         database=lambda wildcards: DATABASES[wildcards.database]["database"],
         release=lambda wildcards: DATABASES[wildcards.database]["release"],
@@ -55,8 +55,8 @@ rule annotate_motifs:
         "../../envs/motifs.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory_of("annotate_motifs"),
+        runtime=runtime_of("annotate_motifs"),
     params:
         trimming=trimming_of,
     message:

@@ -24,8 +24,8 @@ rule attribute_chunk:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=memory_of("attribute_chunk"),
+        runtime=runtime_of("attribute_chunk"),
     params:
         job=lambda wildcards: {
             "chunks": len(chunks_of(wildcards)),

@@ -20,8 +20,8 @@ rule call_hits:
         "../../envs/motifs.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=memory_of("call_hits"),
+        runtime=runtime_of("call_hits"),
     params:
         settings=lambda wildcards: {
             "sparsity": analysis_of(wildcards)["hits"]["alpha"],

@@ -28,8 +28,8 @@ rule inspect_model:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory_of("inspect_model"),
+        runtime=runtime_of("inspect_model"),
     params:
         folds=lambda wildcards: folds_of(wildcards),
         options=lambda wildcards: {

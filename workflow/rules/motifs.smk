@@ -19,8 +19,8 @@ rule find_motifs:
         "../../envs/motifs.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=memory_of("find_motifs"),
+        runtime=runtime_of("find_motifs"),
     params:
         settings=lambda wildcards: {
             "max_seqlets": analysis_of(wildcards)["motifs"]["max_seqlets"],

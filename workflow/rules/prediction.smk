@@ -24,8 +24,8 @@ rule predict_regions:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=memory_of("predict_regions"),
+        runtime=runtime_of("predict_regions"),
     params:
         folds=lambda wildcards: folds_of(wildcards),
         options=lambda wildcards: {

@@ -22,8 +22,8 @@ rule index_genome:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory_of("index_genome"),
+        runtime=runtime_of("index_genome"),
     message:
         "Index the genome and take a digest of each chromosome"
     script:
@@ -51,8 +51,8 @@ rule extract_regions:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory_of("extract_regions"),
+        runtime=runtime_of("extract_regions"),
     params:
         options=region_options,
     message:

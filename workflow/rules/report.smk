@@ -20,8 +20,8 @@ rule render_report:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory_of("render_report"),
+        runtime=runtime_of("render_report"),
     params:
         analyses=report_analyses(),
         regions=report_regions(),

@@ -32,8 +32,8 @@ if config["fetch"]:
             "../../envs/data.yaml"
         threads: 1
         resources:
-            mem_mb=lambda wildcards, attempt: 1000 * attempt,
-            runtime=lambda wildcards, attempt: 60 * attempt,
+            mem_mb=memory_of("fetch_resources"),
+            runtime=runtime_of("fetch_resources"),
         params:
             source=lambda wildcards: {
                 "url": config["fetch"][wildcards.file]["url"],

@@ -26,8 +26,8 @@ rule encode_sequences:
         "../../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=memory_of("encode_sequences"),
+        runtime=runtime_of("encode_sequences"),
     message:
         "Read the DNA of the regions {wildcards.regions}"
     script:
@@ -53,8 +53,8 @@ rule import_sequences:
         "../../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=memory_of("import_sequences"),
+        runtime=runtime_of("import_sequences"),
     params:
         options=import_options,
     message:

@@ -23,8 +23,8 @@ if config["simulate"]:
             "../../envs/motifs.yaml"
         threads: 1
         resources:
-            mem_mb=lambda wildcards, attempt: 1000 * attempt,
-            runtime=lambda wildcards, attempt: 10 * attempt,
+            mem_mb=memory_of("simulate_genome"),
+            runtime=runtime_of("simulate_genome"),
         params:
             seed=config["simulate"]["seed"],
             options={

@@ -18,8 +18,8 @@ rule snapshot_config:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=memory_of("snapshot_config"),
+        runtime=runtime_of("snapshot_config"),
     params:
         config=PORTABLE_CONFIG,
     message:

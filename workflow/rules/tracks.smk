@@ -20,8 +20,8 @@ rule export_tracks:
         "../../envs/motifs.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=memory_of("export_tracks"),
+        runtime=runtime_of("export_tracks"),
     message:
         "Draw the contributions to {wildcards.target} in {wildcards.analysis} along the genome"
     script:

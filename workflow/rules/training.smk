@@ -23,8 +23,8 @@ rule train_model:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=memory_of("train_model"),
+        runtime=runtime_of("train_model"),
     params:
         options=training_options,
     message:
@@ -48,8 +48,8 @@ rule score_baseline:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory_of("score_baseline"),
+        runtime=runtime_of("score_baseline"),
     params:
         seed=lambda wildcards: training_options(wildcards)["seed"],
     message:

@@ -35,8 +35,8 @@ if config["simulate"]:
             "../../envs/motifs.yaml"
         threads: 1
         resources:
-            mem_mb=lambda wildcards, attempt: 3000 * attempt,
-            runtime=lambda wildcards, attempt: 30 * attempt,
+            mem_mb=memory_of("compare_with_truth"),
+            runtime=runtime_of("compare_with_truth"),
         message:
             "Compare what was found for {wildcards.target} in {wildcards.analysis} with what was planted"
         script:
