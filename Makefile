@@ -4,6 +4,7 @@ CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config/config.yaml
+PROFILE ?= profiles/slurm
 RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
 # glibc returns freed memory to the system at once by default; page faults then dominate small batches.
@@ -17,7 +18,8 @@ help:
 	@echo "make yeast   real yeast genome and ChIP-exo peaks (downloads, or CISLEX_MIRROR=<folder>)"
 	@echo "make run CONFIG=my.yaml    your own config"
 	@echo "make inspect CONFIG=my.yaml  what the models are and whether they can be attributed, before the run"
-	@echo "make test    lint, types, unit and integration tests"
+	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   the same on a cluster (docs/cluster.md)"
+	@echo "make test    lint, types, unit, integration and cluster tests"
 
 $(VENV)/.installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -42,7 +44,10 @@ yeast: environment
 	$(RUN) --configfile config/yeast.yaml
 	@echo "open results/yeast/report.html"
 
-.PHONY: run inspect
+.PHONY: run cluster inspect
+cluster: environment
+	$(BIN)/snakemake --workflow-profile $(PROFILE) --configfile $(CONFIG)
+
 run: environment
 	$(RUN) --configfile $(CONFIG)
 
@@ -57,12 +62,17 @@ lint: environment
 	$(BIN)/snakemake --lint
 
 unit: environment
-	$(BIN)/python -m pytest -m "not workflow" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -m "not workflow and not slurm" --cov --cov-report=term:skip-covered
 
 integration: environment
 	$(BIN)/python -m pytest tests/integration -m workflow
 
-test: lint unit integration
+# A SLURM of its own for the time of the tests; skipped with the reason without root, slurm-wlm or munge.
+.PHONY: test-slurm
+test-slurm: environment
+	$(BIN)/python -m pytest tests/slurm -m slurm
+
+test: lint unit integration test-slurm
 
 clean:
 	rm -rf results .snakemake

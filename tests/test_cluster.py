@@ -76,49 +76,52 @@ def job(rule: str, *, local: bool = False, **resources: Any) -> SimpleNamespace:
 
 def test_what_each_rule_asks_for_is_read_from_the_jobs(cluster: ModuleType) -> None:
     jobs = [
-        job("attribute_chunk", slurm_partition="gpu", gpu=1),
-        job("attribute_chunk", slurm_partition="gpu", gpu=1),
+        job("attribute_chunk", slurm_partition="gpu", gpu=1, runtime=120),
+        job("attribute_chunk", slurm_partition="gpu", gpu=1, runtime=120),
         job("fetch_resources", local=True, slurm_partition="cpu"),
-        job("find_motifs", slurm_partition="far", slurm_cluster="other"),
+        job("find_motifs", slurm_partition="far", slurm_cluster="other", runtime="<TBD>"),
     ]
     found = cluster.requests(jobs)
-    assert [(r.rule, r.partition, r.gpus) for r in found] == [
-        ("attribute_chunk", "gpu", 1),
-        ("find_motifs", None, 0),
+    assert [(r.rule, r.partition, r.gpus, r.minutes) for r in found] == [
+        ("attribute_chunk", "gpu", 1, 120),
+        ("find_motifs", None, 0, None),
     ]
 
 
 def test_partitions_are_joined_over_their_kinds_of_nodes(cluster: ModuleType) -> None:
-    assert cluster.read_partitions("cpu|(null)\nmixed|(null)\nmixed|gpu:a100:4(S:0-1)\n") == {
-        "cpu": False,
-        "mixed": True,
+    text = "cpu|(null)|2-12:00:00\nmixed|gpu:a100:4(S:0-1)|30:00\nmixed|(null)|30:00\nlong|(null)|infinite\n"
+    assert cluster.read_partitions(text) == {
+        "cpu": cluster.Partition(gpus=False, minutes=60 * 60),
+        "mixed": cluster.Partition(gpus=True, minutes=30),
+        "long": cluster.Partition(gpus=False, minutes=None),
     }
 
 
 @pytest.mark.parametrize(
-    ("partition", "gpus", "message"),
+    ("partition", "gpus", "minutes", "message"),
     [
-        ("cpu", 0, None),
-        ("mixed", 1, None),
-        ("cpu,mixed", 0, None),
-        ("gpu", 1, "no partition 'gpu' here (asked by find); there are: cpu, mixed"),
-        ("cpu", 1, "partition 'cpu' has no GPU (asked by find); with GPUs: mixed"),
-        (None, 1, None),
+        ("cpu", 0, 100, None),
+        ("mixed", 1, 60, None),
+        ("mixed", 1, None, None),
+        ("cpu,mixed", 0, 60, None),
+        (None, 1, 9999, None),
+        ("gpu", 1, 1, "no partition 'gpu' here (asked by find); there are: cpu, mixed"),
+        ("cpu", 1, 1, "partition 'cpu' has no GPU (asked by find); with GPUs: mixed"),
+        ("mixed", 0, 61, "partition 'mixed' allows 60 minutes"),
     ],
 )
-def test_an_unknown_partition_and_a_gpu_where_there_is_none_are_refused(
-    cluster: ModuleType, partition: str | None, gpus: int, message: str | None
+def test_a_partition_that_cannot_run_a_rule_is_refused(
+    cluster: ModuleType, partition: str | None, gpus: int, minutes: int | None, message: str | None
 ) -> None:
-    problems = cluster.partition_problems(
-        [cluster.Request("find", partition, gpus)], {"cpu": False, "mixed": True}
-    )
+    partitions = {"cpu": cluster.Partition(False, None), "mixed": cluster.Partition(True, 60)}
+    problems = cluster.partition_problems([cluster.Request("find", partition, gpus, minutes)], partitions)
     assert len(problems) == (message is not None)
     assert message is None or problems[0].startswith(message)
 
 
 def test_the_first_rules_are_named_and_all_counted(cluster: ModuleType) -> None:
     wanted = [cluster.Request(f"r{i}", "nowhere", 0) for i in range(5)]
-    (problem,) = cluster.partition_problems(wanted, {"cpu": False})
+    (problem,) = cluster.partition_problems(wanted, {"cpu": cluster.Partition(False, None)})
     assert "asked by r0, r1, r2 and 2 more" in problem
 
 

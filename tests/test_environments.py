@@ -37,3 +37,17 @@ def test_every_rule_names_an_environment_that_exists() -> None:
 def test_the_lock_has_no_rival_of_modisco_lite_and_the_cpu_wheel_can_be_found() -> None:
     assert "modisco" not in locked()
     assert locked()["torch"] == "2.13.0"
+
+
+def test_the_container_installs_the_lock_and_carries_all_that_the_workflow_reads() -> None:
+    lines = (ROOT / "Containerfile").read_text().replace("\\\n", " ").splitlines()
+    (base,) = [line for line in lines if line.startswith("FROM ")]
+    python = yaml.safe_load((ROOT / "envs" / "data.yaml").read_text())["dependencies"][0]
+    assert f"/{python.replace('=', ':')}-" in base
+    (pip,) = [line for line in lines if "pip install" in line]
+    assert pip.split("--requirement")[1].split() == ["/opt/cislex/requirements.lock"]
+    assert "==" not in " ".join(lines), "versions belong to requirements.lock"
+    copied = {source for line in lines if line.startswith("COPY ") for source in line.split()[1:-1]}
+    assert all((ROOT / source).exists() for source in copied)
+    assert {"Snakefile", "config", "envs", "profiles", "requirements.lock", "scripts", "workflow"} <= copied
+    assert any("apt-get install" in line and "bedtools" in line for line in lines)

@@ -25,10 +25,19 @@ class Request:
     rule: str
     partition: str | None
     gpus: int
+    minutes: int | None = None
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What a partition offers: GPUs on some of its nodes, and so many minutes (None: no limit)."""
+
+    gpus: bool
+    minutes: int | None
 
 
 def requests(jobs: Iterable[Any]) -> list[Request]:
-    """Partition and GPUs of each rule, from its first job that does not run beside Snakemake."""
+    """Partition, GPUs and time of each rule, from its first job that does not run beside Snakemake."""
     found: dict[str, Request] = {}
     for job in jobs:
         if job.is_local or job.rule.name in found:
@@ -37,7 +46,11 @@ def requests(jobs: Iterable[Any]) -> list[Request]:
         elsewhere = any(job.resources.get(key) for key in ("cluster", "clusters", "slurm_cluster"))
         partition = None if elsewhere else job.resources.get("slurm_partition")
         gpus = int(job.resources.get("gpu") or 0)
-        found[job.rule.name] = Request(job.rule.name, None if partition is None else str(partition), gpus)
+        runtime = job.resources.get("runtime")
+        # A function of a file that does not exist yet has no value now.
+        minutes = runtime if isinstance(runtime, int) else None
+        place = None if partition is None else str(partition)
+        found[job.rule.name] = Request(job.rule.name, place, gpus, minutes)
     return list(found.values())
 
 
@@ -50,7 +63,7 @@ def check(wanted: Iterable[Request], status_command: str | None) -> list[str]:
             "cluster (or load its SLURM module); on a single machine leave --workflow-profile out"
         ]
     try:
-        partitions = read_partitions(_ask("sinfo", "--all", "--noheader", "--format=%R|%G"))
+        partitions = read_partitions(_ask("sinfo", "--all", "--noheader", "--format=%R|%G|%l"))
         memory = read_job_memory(_ask("scontrol", "show", "config"))
     except (subprocess.SubprocessError, OSError) as error:
         reason = (getattr(error, "stderr", None) or str(error)).strip()
@@ -74,13 +87,23 @@ def _ask(*command: str) -> str:
     return done.stdout
 
 
-def read_partitions(text: str) -> dict[str, bool]:
-    """Each partition, and whether one of its nodes has a GPU, from ``sinfo --format=%R|%G``."""
-    partitions: dict[str, bool] = {}
+def read_partitions(text: str) -> dict[str, Partition]:
+    """Each partition, from ``sinfo --format=%R|%G|%l``; its nodes may be of several kinds, a line each."""
+    partitions: dict[str, Partition] = {}
     for line in text.splitlines():
-        name, _, devices = line.partition("|")
-        partitions[name] = partitions.get(name, False) or "gpu" in devices
+        name, devices, limit = line.split("|")
+        known = partitions.get(name, Partition(False, None)).gpus
+        partitions[name] = Partition(known or "gpu" in devices, _minutes(limit))
     return partitions
+
+
+def _minutes(limit: str) -> int | None:
+    """Minutes of a limit as SLURM prints it: ``2-00:00:00``, ``12:00:00``, ``30:00``, ``infinite``."""
+    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit.strip())
+    if not found:
+        return None
+    days, hours, minutes, _ = (int(part or 0) for part in found.groups())
+    return (days * 24 + hours) * 60 + minutes
 
 
 def read_job_memory(text: str) -> int | None:
@@ -89,27 +112,40 @@ def read_job_memory(text: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def partition_problems(wanted: Iterable[Request], partitions: Mapping[str, bool]) -> list[str]:
-    """Partitions that do not exist, and GPUs asked of partitions that have none."""
+def partition_problems(wanted: Iterable[Request], partitions: Mapping[str, Partition]) -> list[str]:
+    """Partitions that do not exist, have no GPU for those who ask for one, or allow too little time."""
     unknown: dict[str, list[str]] = {}
     without: dict[str, list[str]] = {}
+    short: dict[str, list[str]] = {}
     for request in wanted:
         # SLURM takes a list, too, and chooses the one that starts first.
-        for name in (request.partition or "").split(","):
-            if name and name not in partitions:
+        for name in filter(None, (request.partition or "").split(",")):
+            if name not in partitions:
                 unknown.setdefault(name, []).append(request.rule)
-            elif name and request.gpus and not partitions[name]:
+                continue
+            if request.gpus and not partitions[name].gpus:
                 without.setdefault(name, []).append(request.rule)
-    with_gpus = [name for name, has in partitions.items() if has]
+            limit = partitions[name].minutes
+            if limit is not None and request.minutes is not None and request.minutes > limit:
+                short.setdefault(name, []).append(f"{request.rule}: {request.minutes} min")
+    with_gpus = [name for name, partition in partitions.items() if partition.gpus]
     return [
-        f"no partition '{name}' here (asked by {_first(rules)}); there are: {', '.join(partitions)}. "
-        "Write the right name into the lines marked SITE of your copy of profiles/slurm"
-        for name, rules in unknown.items()
-    ] + [
-        f"partition '{name}' has no GPU (asked by {_first(rules)}); "
-        + (f"with GPUs: {', '.join(with_gpus)}" if with_gpus else "no partition here has one")
-        + ". Change set-resources in your copy of profiles/slurm; without GPUs remove its gpu: lines"
-        for name, rules in without.items()
+        *(
+            f"no partition '{name}' here (asked by {_first(rules)}); there are: {', '.join(partitions)}. "
+            "Write the right name into the lines marked SITE of your copy of profiles/slurm"
+            for name, rules in unknown.items()
+        ),
+        *(
+            f"partition '{name}' has no GPU (asked by {_first(rules)}); "
+            + (f"with GPUs: {', '.join(with_gpus)}" if with_gpus else "no partition here has one")
+            + ". Change set-resources in your copy of profiles/slurm; without GPUs remove its gpu: lines"
+            for name, rules in without.items()
+        ),
+        *(
+            f"partition '{name}' allows {partitions[name].minutes} minutes; such a job would wait for ever "
+            f"({_first(rules)}): name a longer partition in your copy of profiles/slurm, or set runtime there"
+            for name, rules in short.items()
+        ),
     ]
 
 

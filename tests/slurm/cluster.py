@@ -60,7 +60,7 @@ GresTypes=gpu
 SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:fake:2
 PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
-PartitionName=gpu Nodes={host} Default=NO MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes={host} Default=NO MaxTime=1-00:00:00 State=UP
 """
 
 GRES = """
@@ -178,10 +178,11 @@ class Cluster:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout
 
-    def jobs(self) -> list[dict[str, str]]:
-        """Every job known, finished ones included: id, state, comment."""
-        text = self.call("squeue", "--all", "--noheader", "--states=all", "--format=%i|%T|%k|%b")
-        names = ("id", "state", "comment", "gres")
+    def jobs(self, run: str | None = None) -> list[dict[str, str]]:
+        """Every job known, or those of one run, finished ones included: id, state, comment, partition."""
+        command = ["squeue", "--all", "--noheader", "--states=all", "--sort=i", "--format=%i|%T|%k|%P"]
+        text = self.call(*command, *([f"--name={run}"] if run else []))
+        names = ("id", "state", "comment", "partition")
         return [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
 
     def stop(self) -> None:
