@@ -4,15 +4,15 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
-    from cislex.jobs import begin
+    from cislex.jobs import begin, started_at
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.inspection import inspect_model
 
 
-def main(weights: dict, table: str, text: str, **options: object) -> None:
+def main(weights: dict, table: str, text: str, passed: str, **options: object) -> None:
     """Inspect, with plain arguments (see cislex.inspection)."""
-    inspect_model(weights, table, text, **options)
+    inspect_model(weights, table, text, passed, **options)
 
 
 if "snakemake" in globals():
@@ -21,6 +21,8 @@ if "snakemake" in globals():
         weights=dict(zip(smk.params.folds, smk.input.weights, strict=True)),
         table=smk.output.table,
         text=smk.output.text,
+        passed=smk.output.passed,
         threads=smk.threads,
+        started=started_at(),
         **smk.params.options,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,12 @@ def test_saved_references_belong_to_the_regions_and_are_not_asked_for(tmp_path: 
     references = {"kind": "saved", "path": str(tmp_path / "references.h5")}
     table = pd.read_csv(inspect(tmp_path, method={**METHOD, "references": references}), sep="\t")
     assert "delta" in set(table["section"])
+
+
+def test_what_a_run_would_cost(tmp_path: Path) -> None:
+    table = pd.read_csv(inspect(tmp_path, started=time.time() - 100), sep="\t", keep_default_na=False)
+    cost = table[table["section"] == "cost"].set_index("name")["value"].astype(float)
+    convolution, dense = 2 * (60 - 6) * 6 * 4 * 7, 2 * 6 * 2
+    assert cost["flops_per_sequence"] == pytest.approx(convolution + dense, rel=1e-3)
+    assert 100 < cost["startup_seconds"] < 200  # with what the job did before
+    assert cost["host_memory_mb"] > 50

@@ -6,7 +6,6 @@ Writes one table of facts (section, name, value, detail) and the same as text fo
 from __future__ import annotations
 
 import dataclasses
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from cislex.attribution.saved import SavedReferences
 from cislex.attribution.survey import OperationUse, survey_operations
 from cislex.errors import UnsupportedOperationError, offenders
 from cislex.logs import get_logger
+from cislex.measurement import count_flops, peak_memory_mb
 from cislex.models import check_model, load_model, name_outputs
 from cislex.storage import write_table, write_text
 from cislex.targets import Target
@@ -71,6 +71,7 @@ def inspect_model(
     device: str = "auto",
     gate: Mapping[str, Any] | None = None,
     threads: int = 1,
+    started: float | None = None,
 ) -> None:
     """Inspect every fold of a model and write what was found.
 
@@ -90,6 +91,9 @@ def inspect_model(
         ``max_relative_delta`` and ``on_fail`` of the analysis's quality gate.
     threads
         Threads of torch on the CPU.
+    started
+        When this job began, in seconds since 1970; by default now. What a job takes before its first region
+        is counted from it.
 
     Raises
     ------
@@ -97,14 +101,17 @@ def inspect_model(
         When a model cannot be loaded or attributed; everything found is printed first.
     """
     torch.set_num_threads(threads)
+    imports = 0.0 if started is None else time.time() - started
     chosen = _of_any_sequence(settings.method_from_settings(method))
     named = {name: targets.from_config(dict(entry)) for name, entry in wanted.items()}
     rows: list[tuple[str, Row]] = []
     for fold, path in weights.items():
+        began = time.perf_counter()
         loaded = load_model(weights=path, **model)
+        startup = imports + time.perf_counter() - began
         shapes = check_model(loaded, length)
         found = _describe(loaded.model, shapes, length)
-        found += _examine(loaded.model, named, chosen, length, precision, batch_size, device, gate)
+        found += _examine(loaded.model, named, chosen, length, precision, batch_size, device, gate, startup)
         rows += [(fold, row) for row in found]
     page = as_text(rows)
     bad = [f"{row.name} ({row.value})" for _, row in rows if row.bad]
@@ -169,6 +176,7 @@ def _examine(
     batch_size: int | None,
     device: str,
     gate: Mapping[str, Any] | None,
+    startup: float,
 ) -> list[Row]:
     """Operations and their rules, the delta test, and the time it takes."""
     x = random_sequences(length)
@@ -186,14 +194,14 @@ def _examine(
         if any(row.bad for row in rows):
             return rows
     options = {"batch_size": batch_size, "device": None if device == "auto" else device}
-    results, seconds = _timed(model, x, method, list(named.values()), precision, options)
+    results, first, seconds = _timed(model, x, method, list(named.values()), precision, options)
     for (name, target), result in zip(named.items(), results, strict=True):
         values = result.prediction
         detail = f"{values.min():.4g} to {values.max():.4g} on random sequences"
         rows.append(Row("target", name, repr(target), detail))
         if result.max_relative_delta is not None:
             rows.append(_delta(model, x, method, target, name, float(result.max_relative_delta.max()), gate))
-    return rows + _cost(model, seconds, batch_size, device)
+    return rows + _cost(model, x, seconds, startup + first, batch_size, device)
 
 
 def _survey(
@@ -218,15 +226,15 @@ def _timed(
     wanted: Sequence[Target],
     precision: str,
     options: Mapping[str, Any],
-) -> tuple[list[Attribution], float]:
-    """Attribute the sequences of a first run that warms up, and the seconds per region of a second."""
-    seconds = 0.0
+) -> tuple[list[Attribution], float, float]:
+    """Attribute one sequence, which warms up, then all: results, seconds of the first, and per region."""
+    took = []
     for part in (x[:1], x):
         began = time.perf_counter()
         batches = list(attribute_batches(model, part, method, wanted, precision=precision, **options))
-        seconds = (time.perf_counter() - began) / len(part)
+        took.append((time.perf_counter() - began) / len(part))
     joined = [_joined([results[t] for _, results in batches]) for t in range(len(wanted))]
-    return joined, seconds
+    return joined, took[0], took[1]
 
 
 def _joined(parts: Sequence[Attribution]) -> Attribution:
@@ -259,19 +267,27 @@ def _delta(
     return Row("delta", name, f"{delta:.1e}", detail, bad=strict)
 
 
-def _cost(model: nn.Module, seconds: float, batch_size: int | None, device: str) -> list[Row]:
+def _cost(
+    model: nn.Module, x: Tensor, seconds: float, startup: float, batch_size: int | None, device: str
+) -> list[Row]:
     """Time and memory on this device."""
     on = choose_device(model, device)
+    own = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    flops = count_flops(model, x.to(own, torch.float32))
+    host = peak_memory_mb()
     if on.type == "cuda":
         memory = torch.cuda.max_memory_allocated(on) / 2**20
         where = torch.cuda.get_device_name(on)
     else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        memory = host
         where = f"CPU, {torch.get_num_threads()} threads"
     pairs = BatchSize(on, batch_size).pairs
     return [
         Row("cost", "seconds_per_region", f"{seconds:.4g}", where),
+        Row("cost", "startup_seconds", f"{startup:.1f}", "imports, loading, the first region"),
         Row("cost", "peak_memory_mb", f"{memory:.0f}", where),
+        Row("cost", "host_memory_mb", f"{host:.0f}", "of the process"),
+        Row("cost", "flops_per_sequence", f"{flops:.4g}", "convolutions and matrix products of one forward"),
         Row("cost", "batch_size", str(pairs), "example-reference pairs at once, to start with"),
     ]
 

@@ -33,6 +33,11 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
     os.environ.update(local_caches(threads))
 
 
+def started_at() -> float:
+    """When this job began, in seconds since 1970."""
+    return _BEGAN
+
+
 def local_caches(threads: int = 1) -> dict[str, str]:
     """Environment variables for what numba and matplotlib compile and keep; they read them on import.
 
