@@ -149,5 +149,5 @@ def test_what_a_run_would_cost(tmp_path: Path) -> None:
     cost = table[table["section"] == "cost"].set_index("name")["value"].astype(float)
     convolution, dense = 2 * (60 - 6) * 6 * 4 * 7, 2 * 6 * 2
     assert cost["flops_per_sequence"] == pytest.approx(convolution + dense, rel=1e-3)
-    assert 100 < cost["startup_seconds"] < 200  # with what the job did before
+    assert 100 <= cost["startup_seconds"] < 200  # with what the job did before
     assert cost["host_memory_mb"] > 50
