@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def inspect(folder: Path, *, build: str = "build", folds: int = 1, **options: An
         weights,
         folder / "inspection.tsv",
         folder / "inspection.txt",
+        folder / "passed.json",
         **{
             "length": 60,
             "wanted": {"first": {"kind": "output", "index": 0}},
@@ -85,6 +87,20 @@ def test_everything_a_user_wants_to_know(tmp_path: Path) -> None:
     assert "!!" not in text
 
 
+def test_what_says_that_a_model_passed_holds_no_measurement(tmp_path: Path) -> None:
+    inspect(tmp_path, folds=2)
+    first = (tmp_path / "passed.json").read_bytes()
+    digests = json.loads(first)
+    assert list(digests) == ["fold_0", "fold_1"]
+    assert digests["fold_0"] != digests["fold_1"]
+    model = {"loader": "factory", "module": f"{tmp_path / 'net.py'}:build"}
+    files = [tmp_path / name for name in ("t.tsv", "t.txt", "again.json")]
+    weights = {fold: tmp_path / f"{fold}.pt" for fold in digests}
+    wanted = {"first": {"kind": "output", "index": 0}}
+    inspect_model(weights, *files, length=60, wanted=wanted, method=METHOD, model=model, device="cpu")
+    assert files[2].read_bytes() == first
+
+
 def test_unknown_operation_stops_and_is_shown_in_red(tmp_path: Path, capsys: Any) -> None:
     with pytest.raises(UnsupportedOperationError, match="special_i0"):
         inspect(tmp_path, build="build_strange")
@@ -92,6 +108,7 @@ def test_unknown_operation_stops_and_is_shown_in_red(tmp_path: Path, capsys: Any
     assert line.startswith("\033[31m!!")
     assert "net.py:" in line
     assert not (tmp_path / "inspection.tsv").exists()
+    assert not (tmp_path / "passed.json").exists()
 
 
 def test_unknown_operation_that_is_integrated_passes(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ Writes one table of facts (section, name, value, detail) and the same as text fo
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +63,7 @@ def inspect_model(
     weights: Mapping[str, str | Path],
     table: str | Path,
     text: str | Path,
+    passed: str | Path,
     *,
     length: int,
     wanted: Mapping[str, Mapping[str, Any]],
@@ -81,6 +84,9 @@ def inspect_model(
         Weights file of each fold by name.
     table, text
         Outputs: TSV of ``fold, section, name, value, detail``, and the same aligned for reading.
+    passed
+        Output: digests of the models that passed. It holds no measurement, so a new inspection of the same
+        models makes the same file and nothing that depends on it runs again.
     length
         Length of the regions in bp.
     wanted, method, precision, batch_size, device
@@ -105,10 +111,12 @@ def inspect_model(
     chosen = _of_any_sequence(settings.method_from_settings(method))
     named = {name: targets.from_config(dict(entry)) for name, entry in wanted.items()}
     rows: list[tuple[str, Row]] = []
+    digests = {}
     for fold, path in weights.items():
         began = time.perf_counter()
         loaded = load_model(weights=path, **model)
         startup = imports + time.perf_counter() - began
+        digests[fold] = loaded.digest
         shapes = check_model(loaded, length)
         found = _describe(loaded.model, shapes, length)
         found += _examine(loaded.model, named, chosen, length, precision, batch_size, device, gate, startup)
@@ -128,6 +136,7 @@ def inspect_model(
     )
     write_table(frame, table)
     write_text(page, text)
+    write_text(json.dumps(digests, indent=1) + "\n", passed)
 
 
 def _of_any_sequence(method: Method) -> Method:
@@ -146,7 +155,7 @@ def _describe(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], length: i
         if not list(module.children()):
             kinds[type(module).__name__] = kinds.get(type(module).__name__, 0) + 1
     rows = [Row("model", "class", type(model).__name__, f"{parameters:,} parameters")]
-    rows += [Row("layer", name, f"{count} times") for name, count in sorted(kinds.items())]
+    rows += [Row("layer", name, f"{count}×") for name, count in sorted(kinds.items())]
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     with torch.inference_mode():
         outputs = name_outputs(model(random_sequences(length).to(device, torch.float32)), tuple(shapes))
@@ -188,7 +197,7 @@ def _examine(
             return [Row("operation", scripted, value, remedy, bad=True)]
         uses = _survey(model, x, method, named.values(), device)
         rows += [
-            Row("operation", use.operation, use.rule, f"{use.calls}×, {use.where}", bad=not use.known)
+            Row("operation", use.operation, use.rule, f"{use.calls}×, {_place(use)}", bad=not use.known)
             for use in uses
         ]
         if any(row.bad for row in rows):
@@ -213,6 +222,11 @@ def _survey(
         for use in survey_operations(model, x, method, target=target, device=_device(device)):
             found.setdefault((use.operation, use.rule), use)
     return sorted(found.values(), key=lambda use: use.known)
+
+
+def _place(use: OperationUse) -> str:
+    """Module and source line; the name of the file is enough to find it."""
+    return re.sub(r"\S*/", "", use.where.removeprefix("in module "))
 
 
 def _device(device: str) -> str | None:

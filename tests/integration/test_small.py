@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 import yaml
 from small_project import write_project
 
@@ -68,6 +69,66 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snak
     plan = planned(snakemake("--configfile", "changed.yaml", "--dry-run", folder=finished).stdout)
     assert plan.pop("find_motifs") == 2
     assert set(plan) <= {"annotate_motifs", "call_hits", "render_report", "snapshot_config", "all"}
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"method": {"references": {"n": 5}}}, {"attribute_chunk": 8, "aggregate_chunks": 2}),
+        ({"reverse_complement": True}, {"attribute_chunk": 8, "aggregate_chunks": 2}),
+        ({"qc": {"max_relative_delta": 0.02}}, {"attribute_chunk": 8, "aggregate_chunks": 2}),
+        ({"motifs": {"max_seqlets": 400}}, {"attribute_chunk": 0, "aggregate_chunks": 0}),
+    ],
+)  # fmt: skip
+def test_a_changed_attribution_runs_again_although_its_chunks_are_gone(
+    finished: Path, snakemake: Run, change: dict[str, Any], again: dict[str, int]
+) -> None:
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    analysis = config["analyses"]["shap"]
+    analysis |= {
+        key: {**analysis[key], **value} if isinstance(value, dict) else value for key, value in change.items()
+    }
+    (finished / "changed.yaml").write_text(yaml.safe_dump(config))
+    plan = planned(snakemake("--configfile", "changed.yaml", "--dry-run", folder=finished).stdout)
+    assert {rule: plan.get(rule, 0) for rule in again} == again
+    assert plan["find_motifs"] == 2, "of the other analysis nothing changed"
+
+
+def test_changed_weights_run_everything_again_and_new_timings_nothing(finished: Path, snakemake: Run) -> None:
+    weights = finished / "fold_0.pt"
+    before = weights.read_bytes()
+    state = torch.load(weights)
+    state["4.bias"] += 1
+    torch.save(state, weights)
+    plan = planned(snakemake("--configfile", "config.yaml", "--dry-run", folder=finished).stdout)
+    weights.write_bytes(before)
+    assert plan["attribute_chunk"] == 16
+    for name in ("shap", "gradient"):
+        table = finished / "results" / name / "inspection.tsv"
+        table.write_text(table.read_text() + "fold_0\tcost\tother\t1\t\n")
+    plan = planned(snakemake("--configfile", "config.yaml", "--dry-run", folder=finished).stdout)
+    assert "attribute_chunk" not in plan
+    snakemake("--configfile", "config.yaml", "--touch", folder=finished)
+
+
+@pytest.mark.parametrize(
+    ("edited", "chunks"), [(None, 0), ("report/page.py", 0), ("attribution/pooling.py", 16)]
+)
+def test_edited_code_runs_again_what_depends_on_it(
+    finished: Path, tmp_path: Path, edited: str | None, chunks: int
+) -> None:
+    for name in ("Snakefile", "workflow", "scripts", "config", "profiles", "envs", "resources"):
+        copied = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copied(ROOT / name, tmp_path / name)
+    if edited:
+        source = tmp_path / "scripts" / "cislex" / edited
+        source.write_text(source.read_text() + "# edited\n")
+    arguments = command("--configfile", "config.yaml", "--dry-run", folder=finished)
+    arguments[arguments.index("--snakefile") + 1] = str(tmp_path / "Snakefile")
+    done = subprocess.run(arguments, cwd=finished, capture_output=True, text=True, check=True)
+    plan = planned(done.stdout + done.stderr)
+    assert plan.get("attribute_chunk", 0) == chunks
+    assert (edited is None) == ("render_report" not in plan)
 
 
 def test_the_snapshot_reruns_the_analysis(finished: Path, snakemake: Run) -> None:

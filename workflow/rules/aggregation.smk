@@ -13,7 +13,9 @@ rule aggregate_chunks:
             for fold in folds_of(wildcards)
             for chunk in chunks_of(wildcards)
         ],
-        code=code("aggregation"),
+        # Chunk files are temporary, and Snakemake looks for changes only at what is there: so everything
+        # that attributions depend on is named here once more, as inputs and as parameters.
+        made_from=attribution_files,
     output:
         attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
         qc=f"{RESULTS}/{{analysis}}/{{target}}/qc.tsv",
@@ -28,6 +30,9 @@ rule aggregate_chunks:
         mem_mb=memory_of("aggregate_chunks"),
         runtime=runtime_of("aggregate_chunks"),
     params:
+        code=code("aggregation", "chunks"),
+        attribution=attribution_job,
+        model=lambda wildcards: model_options(model_of(wildcards)),
         folds=folds_of,
         gate=lambda wildcards: analysis_of(wildcards)["qc"],
     message:

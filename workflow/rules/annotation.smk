@@ -16,7 +16,6 @@ rule fetch_motif_database:
             if is_jaspar(DATABASES[wildcards.database]["database"])
             else DATABASES[wildcards.database]["database"]
         ),
-        code=code("databases"),
     output:
         meme=f"{RESULTS}/motif_databases/{{database}}.meme",
     log:
@@ -30,6 +29,7 @@ rule fetch_motif_database:
         mem_mb=memory_of("fetch_motif_database"),
         runtime=runtime_of("fetch_motif_database"),
     params:
+        code=code("databases"),
         database=lambda wildcards: DATABASES[wildcards.database]["database"],
         release=lambda wildcards: DATABASES[wildcards.database]["release"],
     message:
@@ -42,7 +42,6 @@ rule annotate_motifs:
     input:
         motifs=f"{RESULTS}/{{analysis}}/{{target}}/modisco.h5",
         database=database_of,
-        code=code("annotation"),
     output:
         table=f"{RESULTS}/{{analysis}}/{{target}}/motifs.tsv",
         meme=f"{RESULTS}/{{analysis}}/{{target}}/motifs.meme",
@@ -58,6 +57,7 @@ rule annotate_motifs:
         mem_mb=memory_of("annotate_motifs"),
         runtime=runtime_of("annotate_motifs"),
     params:
+        code=code("annotation"),
         trimming=trimming_of,
     message:
         "Name and draw the motifs of {wildcards.target} in {wildcards.analysis}"

@@ -11,9 +11,9 @@ rule attribute_chunk:
         weights=lambda wildcards: weights_of(model_of(wildcards), wildcards.fold),
         module=lambda wildcards: model_code(model_of(wildcards)),
         references=lambda wildcards: list(reference_files(wildcards).values()),
-        # The model passed its inspection; the timings in it must never make this job run again.
-        inspection=ancient(f"{RESULTS}/{{analysis}}/inspection.tsv"),
-        code=code("chunks"),
+        # The model passed its inspection. This file holds no timings, which must never make a job run again.
+        # (`ancient` would hide changes: Snakemake skips what lies behind a job that reruns.)
+        inspected=f"{RESULTS}/{{analysis}}/inspected.json",
     output:
         chunk=chunk_output(f"{RESULTS}/{{analysis}}/chunks/{{fold}}/{{chunk}}.h5"),
     log:
@@ -27,16 +27,8 @@ rule attribute_chunk:
         mem_mb=memory_of("attribute_chunk"),
         runtime=runtime_of("attribute_chunk"),
     params:
-        job=lambda wildcards: {
-            "chunks": len(chunks_of(wildcards)),
-            "targets": analysis_of(wildcards)["targets"],
-            "method": method_of(wildcards),
-            "seed": config["seed"],
-            "same_references": analysis_of(wildcards)["same_references"],
-            "precision": analysis_of(wildcards)["precision"],
-            "reverse_complement": analysis_of(wildcards)["reverse_complement"],
-            **held_out_of(wildcards),
-        },
+        code=code("chunks"),
+        job=attribution_job,
         model=lambda wildcards: model_options(model_of(wildcards)),
         batch_size=lambda wildcards: analysis_of(wildcards)["batch_size"],
         device=lambda wildcards: analysis_of(wildcards)["device"],

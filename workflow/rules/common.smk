@@ -5,6 +5,7 @@ Inputs: ``config`` as Snakemake read it. Outputs: ``config`` complete and valida
 Nothing here runs a job. The package is never imported (torch would load whenever Snakemake parses).
 """
 
+import hashlib as _hashlib
 import re as _re
 import sys as _sys
 from pathlib import Path as _Path
@@ -44,12 +45,12 @@ wildcard_constraints:
 
 
 def code(*modules):
-    """Source files that a rule's result depends on: the named modules and all that they import.
+    """Digest of the source that a rule's result depends on: the named modules and all that they import.
 
-    An edited import does not trigger a rerun in Snakemake by itself, so rules declare these files as
-    ``code=`` inputs. ``code("chunks")`` follows the ``cislex`` imports of scripts/cislex/chunks.py.
+    An edited import does not trigger a rerun in Snakemake by itself, so rules keep this digest as the
+    parameter ``code``. ``code("chunks")`` follows the ``cislex`` imports of scripts/cislex/chunks.py.
     """
-    found, seen, queue = set(), set(), list(modules)
+    found, seen, queue = {}, set(), list(modules)
     while queue:
         stem = queue.pop()
         if stem in seen:
@@ -61,8 +62,8 @@ def code(*modules):
         if not paths:
             raise WorkflowError(f"code(): no module '{stem}' in {PACKAGE}")
         for path in paths:
-            found.add(path)
             text = path.read_text(encoding="utf-8")
+            found[path.relative_to(PACKAGE).as_posix()] = text
             queue += _re.findall(r"^\s*(?:from|import) cislex\.(\w+)", text, _re.M)
             for names in _re.findall(r"^\s*from cislex import (.+)", text, _re.M):
                 queue += [
@@ -70,7 +71,10 @@ def code(*modules):
                     for name in _re.findall(r"\w+", names)
                     if (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name).is_dir()
                 ]
-    return [str(path) for path in sorted(found)]
+    hasher = _hashlib.blake2b(digest_size=16)
+    for name, text in sorted(found.items()):
+        hasher.update(f"{name}\n{text}\n".encode())
+    return hasher.hexdigest()
 
 
 def analysis_of(wildcards):
@@ -136,39 +140,6 @@ def weights_of(model, fold):
 def folds_of(wildcards):
     """Names of the folds of an analysis's model, in the order of the config."""
     return list(config["models"][model_of(wildcards)]["folds"])
-
-
-def method_of(wildcards):
-    """Settings of the method; references from the genome come from outside of the analysis's regions."""
-    method = analysis_of(wildcards)["method"]
-    files = dict(reference_files(wildcards))
-    return {**method, "references": {**method["references"], **files}}
-
-
-def reference_files(wildcards):
-    """Files that references are made from."""
-    references = analysis_of(wildcards)["method"]["references"]
-    if references["kind"] == "saved":
-        return {"path": references["path"]}
-    if references["kind"] != "genomic":
-        return {}
-    return {
-        "fasta": fasta_path(),
-        "fai": f"{RESULTS}/genome/index.fai",
-        "gzi": f"{RESULTS}/genome/index.gzi",
-        "exclude": f"{RESULTS}/regions/{regions_of(wildcards)}/regions.bed",
-    }
-
-
-def held_out_of(wildcards):
-    """Chromosomes that each fold held out, where each region goes to its own fold; else nothing."""
-    analysis = analysis_of(wildcards)
-    held_out = analysis["fold_use"] == "held_out"
-    return (
-        {"held_out": config["models"][analysis["model"]]["held_out"]}
-        if held_out
-        else {}
-    )
 
 
 def chunks_of(wildcards):

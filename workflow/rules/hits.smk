@@ -9,7 +9,6 @@ rule call_hits:
     input:
         attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
         motifs=f"{RESULTS}/{{analysis}}/{{target}}/modisco.h5",
-        code=code("hits"),
     output:
         hits=f"{RESULTS}/{{analysis}}/{{target}}/hits.bed.gz",
     log:
@@ -23,6 +22,7 @@ rule call_hits:
         mem_mb=memory_of("call_hits"),
         runtime=runtime_of("call_hits"),
     params:
+        code=code("hits"),
         settings=lambda wildcards: {
             "sparsity": analysis_of(wildcards)["hits"]["alpha"],
             "batch_size": analysis_of(wildcards)["hits"]["batch_size"],

@@ -1,7 +1,7 @@
 """Inspection: what the model is, which operations it has, and whether it can be attributed exactly.
 
 Purpose: a misread output or an unknown operation stops the run here, not after a night of computing.
-Inputs: the weights of every fold. Outputs: {analysis}/inspection.tsv and inspection.txt.
+Inputs: the weights of every fold. Outputs: {analysis}/inspection.tsv, inspection.txt, inspected.json.
 """
 
 
@@ -16,10 +16,10 @@ rule inspect_model:
         ],
         module=lambda wildcards: model_code(model_of(wildcards)),
         references=lambda wildcards: list(reference_files(wildcards).values()),
-        code=code("inspection"),
     output:
         table=f"{RESULTS}/{{analysis}}/inspection.tsv",
         text=f"{RESULTS}/{{analysis}}/inspection.txt",
+        passed=f"{RESULTS}/{{analysis}}/inspected.json",
     log:
         f"{RESULTS}/logs/inspect_model/{{analysis}}.log",
     benchmark:
@@ -31,6 +31,7 @@ rule inspect_model:
         mem_mb=memory_of("inspect_model"),
         runtime=runtime_of("inspect_model"),
     params:
+        code=code("inspection"),
         folds=lambda wildcards: folds_of(wildcards),
         options=lambda wildcards: {
             "length": region_length(regions_of(wildcards)),

@@ -8,7 +8,6 @@ Inputs: {analysis}/{target}/attributions.h5. Outputs: {analysis}/{target}/modisc
 rule find_motifs:
     input:
         attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
-        code=code("motifs"),
     output:
         motifs=f"{RESULTS}/{{analysis}}/{{target}}/modisco.h5",
     log:
@@ -22,6 +21,7 @@ rule find_motifs:
         mem_mb=memory_of("find_motifs"),
         runtime=runtime_of("find_motifs"),
     params:
+        code=code("motifs"),
         settings=lambda wildcards: {
             "max_seqlets": analysis_of(wildcards)["motifs"]["max_seqlets"],
             "window": analysis_of(wildcards)["motifs"]["window"],

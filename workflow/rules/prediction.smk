@@ -12,7 +12,6 @@ rule predict_regions:
             weights_of(model_of(wildcards), fold) for fold in folds_of(wildcards)
         ],
         module=lambda wildcards: model_code(model_of(wildcards)),
-        code=code("prediction"),
     output:
         predictions=f"{RESULTS}/{{analysis}}/predictions.h5",
         table=f"{RESULTS}/{{analysis}}/predictions.tsv",
@@ -27,6 +26,7 @@ rule predict_regions:
         mem_mb=memory_of("predict_regions"),
         runtime=runtime_of("predict_regions"),
     params:
+        code=code("prediction"),
         folds=lambda wildcards: folds_of(wildcards),
         options=lambda wildcards: {
             "wanted": analysis_of(wildcards)["targets"],

@@ -9,7 +9,6 @@ regions/{regions}/regions.bed and dropped.tsv.
 rule index_genome:
     input:
         fasta=fasta_path(),
-        code=code("genome"),
     output:
         chromosomes=f"{RESULTS}/genome/chromosomes.tsv",
         fai=f"{RESULTS}/genome/index.fai",
@@ -24,6 +23,8 @@ rule index_genome:
     resources:
         mem_mb=memory_of("index_genome"),
         runtime=runtime_of("index_genome"),
+    params:
+        code=code("genome"),
     message:
         "Index the genome and take a digest of each chromosome"
     script:
@@ -37,7 +38,6 @@ rule extract_regions:
         fasta=fasta_path(),
         fai=rules.index_genome.output.fai,
         gzi=rules.index_genome.output.gzi,
-        code=code("regions"),
     output:
         regions=f"{RESULTS}/regions/{{regions}}/regions.bed",
         dropped=f"{RESULTS}/regions/{{regions}}/dropped.tsv",
@@ -54,6 +54,7 @@ rule extract_regions:
         mem_mb=memory_of("extract_regions"),
         runtime=runtime_of("extract_regions"),
     params:
+        code=code("regions"),
         options=region_options,
     message:
         "Cut windows around the peaks of {wildcards.regions}"

@@ -9,7 +9,6 @@ rule render_report:
     input:
         files=report_files(),
         template=str(ROOT / "resources" / "report.html.j2"),
-        code=code("report"),
     output:
         report=f"{RESULTS}/report.html",
     log:
@@ -23,6 +22,7 @@ rule render_report:
         mem_mb=memory_of("render_report"),
         runtime=runtime_of("render_report"),
     params:
+        code=code("report"),
         analyses=report_analyses(),
         regions=report_regions(),
         models=report_models(),

@@ -19,7 +19,6 @@ if config["fetch"]:
                     if config["fetch"][wildcards.file][key]
                 }
             ),
-            code=code("resources"),
         output:
             file="resources/downloads/{file}",
         log:
@@ -35,6 +34,7 @@ if config["fetch"]:
             mem_mb=memory_of("fetch_resources"),
             runtime=runtime_of("fetch_resources"),
         params:
+            code=code("resources"),
             source=lambda wildcards: {
                 "url": config["fetch"][wildcards.file]["url"],
                 "mirror": config["fetch"][wildcards.file]["mirror"] or wildcards.file,

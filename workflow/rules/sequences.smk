@@ -13,7 +13,6 @@ rule encode_sequences:
         chromosomes=rules.index_genome.output.chromosomes,
         fai=rules.index_genome.output.fai,
         gzi=rules.index_genome.output.gzi,
-        code=code("sequences"),
     output:
         sequences=f"{RESULTS}/regions/{{regions}}/sequences.h5",
     log:
@@ -28,6 +27,8 @@ rule encode_sequences:
     resources:
         mem_mb=memory_of("encode_sequences"),
         runtime=runtime_of("encode_sequences"),
+    params:
+        code=code("sequences"),
     message:
         "Read the DNA of the regions {wildcards.regions}"
     script:
@@ -38,7 +39,6 @@ rule import_sequences:
     input:
         source=lambda wildcards: config["regions"][wildcards.regions]["fasta"]
         or config["regions"][wildcards.regions]["hdf5"],
-        code=code("sequence_import"),
     output:
         regions=f"{RESULTS}/regions/{{regions}}/regions.bed",
         dropped=f"{RESULTS}/regions/{{regions}}/dropped.tsv",
@@ -56,6 +56,7 @@ rule import_sequences:
         mem_mb=memory_of("import_sequences"),
         runtime=runtime_of("import_sequences"),
     params:
+        code=code("sequence_import"),
         options=import_options,
     message:
         "Read the sequences {wildcards.regions}, given without coordinates"

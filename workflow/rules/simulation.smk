@@ -7,8 +7,6 @@ Inputs: none. Outputs: simulated/genome.fa, {assay}.narrowPeak, truth.tsv (plant
 if config["simulate"]:
 
     rule simulate_genome:
-        input:
-            code=code("simulation"),
         output:
             genome=f"{RESULTS}/simulated/genome.fa",
             enhancer=f"{RESULTS}/simulated/enhancer.narrowPeak",
@@ -26,6 +24,7 @@ if config["simulate"]:
             mem_mb=memory_of("simulate_genome"),
             runtime=runtime_of("simulate_genome"),
         params:
+            code=code("simulation"),
             seed=config["simulate"]["seed"],
             options={
                 key: value

@@ -6,8 +6,6 @@ Inputs: the config with every default filled in. Outputs: config.yaml.
 
 
 rule snapshot_config:
-    input:
-        code=code("storage"),
     output:
         config=f"{RESULTS}/config.yaml",
     log:
@@ -21,6 +19,7 @@ rule snapshot_config:
         mem_mb=memory_of("snapshot_config"),
         runtime=runtime_of("snapshot_config"),
     params:
+        code=code("storage"),
         config=PORTABLE_CONFIG,
     message:
         "Keep the complete config beside the results"

@@ -9,7 +9,6 @@ rule export_tracks:
     input:
         attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
         fasta=lambda wildcards: fasta_path(),
-        code=code("tracks"),
     output:
         track=f"{RESULTS}/{{analysis}}/{{target}}/contributions.bw",
     log:
@@ -22,6 +21,8 @@ rule export_tracks:
     resources:
         mem_mb=memory_of("export_tracks"),
         runtime=runtime_of("export_tracks"),
+    params:
+        code=code("tracks"),
     message:
         "Draw the contributions to {wildcards.target} in {wildcards.analysis} along the genome"
     script:

@@ -9,7 +9,6 @@ Outputs: models/{model}/{fold}.pt, .training.tsv, .evaluation.tsv, .held_out.tsv
 rule train_model:
     input:
         examples=training_inputs,
-        code=code("training"),
     output:
         weights=f"{RESULTS}/models/{{model}}/{{fold}}.pt",
         training=f"{RESULTS}/models/{{model}}/{{fold}}.training.tsv",
@@ -26,6 +25,7 @@ rule train_model:
         mem_mb=memory_of("train_model"),
         runtime=runtime_of("train_model"),
     params:
+        code=code("training"),
         options=training_options,
     message:
         "Train {wildcards.model}, {wildcards.fold}"
@@ -37,7 +37,6 @@ rule score_baseline:
     input:
         held_out=rules.train_model.output.held_out,
         database=baseline_database,
-        code=code("pwm_baseline"),
     output:
         baseline=f"{RESULTS}/models/{{model}}/{{fold}}.baseline.tsv",
     log:
@@ -51,6 +50,7 @@ rule score_baseline:
         mem_mb=memory_of("score_baseline"),
         runtime=runtime_of("score_baseline"),
     params:
+        code=code("pwm_baseline"),
         seed=lambda wildcards: training_options(wildcards)["seed"],
     message:
         "Scan known motifs over the held-out windows of {wildcards.model}, {wildcards.fold}"

@@ -24,7 +24,6 @@ if config["simulate"]:
             meme=f"{RESULTS}/{{analysis}}/{{target}}/motifs.meme",
             attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
             database=database_of,
-            code=code("truth"),
         output:
             table=f"{RESULTS}/{{analysis}}/{{target}}/truth.tsv",
         log:
@@ -37,6 +36,8 @@ if config["simulate"]:
         resources:
             mem_mb=memory_of("compare_with_truth"),
             runtime=runtime_of("compare_with_truth"),
+        params:
+            code=code("truth"),
         message:
             "Compare what was found for {wildcards.target} in {wildcards.analysis} with what was planted"
         script:

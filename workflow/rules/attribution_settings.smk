@@ -1,0 +1,60 @@
+"""Settings of attribution, and what its results depend on.
+
+Purpose: arguments of attribute_chunk and inspect_model; what aggregate_chunks must know of them.
+Inputs: the config. Outputs: the functions below; no rule.
+"""
+
+
+def method_of(wildcards):
+    """Settings of the method; references from the genome come from outside of the analysis's regions."""
+    method = analysis_of(wildcards)["method"]
+    files = dict(reference_files(wildcards))
+    return {**method, "references": {**method["references"], **files}}
+
+
+def reference_files(wildcards):
+    """Files that references are made from."""
+    references = analysis_of(wildcards)["method"]["references"]
+    if references["kind"] == "saved":
+        return {"path": references["path"]}
+    if references["kind"] != "genomic":
+        return {}
+    return {
+        "fasta": fasta_path(),
+        "fai": f"{RESULTS}/genome/index.fai",
+        "gzi": f"{RESULTS}/genome/index.gzi",
+        "exclude": f"{RESULTS}/regions/{regions_of(wildcards)}/regions.bed",
+    }
+
+
+def held_out_of(wildcards):
+    """Chromosomes that each fold held out, where each region goes to its own fold; else nothing."""
+    analysis = analysis_of(wildcards)
+    held_out = analysis["fold_use"] == "held_out"
+    return (
+        {"held_out": config["models"][analysis["model"]]["held_out"]}
+        if held_out
+        else {}
+    )
+
+
+def attribution_job(wildcards):
+    """What is attributed: fields of cislex.chunks.ChunkJob but for chunk and fold."""
+    analysis = analysis_of(wildcards)
+    return {
+        "chunks": len(chunks_of(wildcards)),
+        "targets": analysis["targets"],
+        "method": method_of(wildcards),
+        "seed": config["seed"],
+        "same_references": analysis["same_references"],
+        "precision": analysis["precision"],
+        "reverse_complement": analysis["reverse_complement"],
+        **held_out_of(wildcards),
+    }
+
+
+def attribution_files(wildcards):
+    """Files that every fold of an analysis is attributed from, besides the sequences."""
+    model = model_of(wildcards)
+    weights = [weights_of(model, fold) for fold in folds_of(wildcards)]
+    return [*weights, *model_code(model), *reference_files(wildcards).values()]
