@@ -14,7 +14,7 @@ from cislex.errors import ModelError
 from cislex.logs import get_logger
 
 #: Pairs at once on a CPU: activations of a few rows stay in cache, large batches drown in page faults.
-CPU_PAIRS = 8
+CPU_PAIRS = 10
 #: Pairs of the first batch on a GPU, from whose memory the size of the others follows.
 FIRST_GPU_PAIRS = 64
 #: Most pairs at once on a GPU; beyond it nothing is gained.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,7 +157,8 @@ def _attribute(
         x.new_zeros((len(targets), n, total)),
         x.new_zeros((len(targets), n, total), dtype=torch.float64),
     )
-    step = total if rows <= 0 else max(1, rows // n)
+    parts = 1 if rows <= 0 else math.ceil(total / max(1, rows // n))
+    step = math.ceil(total / parts)  # parts of one size
     for start in range(0, total, step):
         part = slice(start, min(start + step, total))
         _add(engine, x, refs[:, part], targets, extra, (records, output, prediction), part, sums)
