@@ -196,10 +196,7 @@ def _examine(
             remedy = "load the eager model or a torch.export program, or use a gradient method or ISM"
             return [Row("operation", scripted, value, remedy, bad=True)]
         uses = _survey(model, x, method, named.values(), device)
-        rows += [
-            Row("operation", use.operation, use.rule, f"{use.calls}×, {_place(use)}", bad=not use.known)
-            for use in uses
-        ]
+        rows += [_operation(use) for use in uses]
         if any(row.bad for row in rows):
             return rows
     options = {"batch_size": batch_size, "device": None if device == "auto" else device}
@@ -222,6 +219,12 @@ def _survey(
         for use in survey_operations(model, x, method, target=target, device=_device(device)):
             found.setdefault((use.operation, use.rule), use)
     return sorted(found.values(), key=lambda use: use.known)
+
+
+def _operation(use: OperationUse) -> Row:
+    rule, _, reason = use.rule.partition(": ") if not use.known else (use.rule, "", "")
+    detail = f"{use.calls}×, {_place(use)}" + (f": {reason}" if reason else "")
+    return Row("operation", use.operation, rule, detail, bad=not use.known)
 
 
 def _place(use: OperationUse) -> str:
