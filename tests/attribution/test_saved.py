@@ -216,3 +216,18 @@ def test_broken_files_are_named(path: Path, tmp_path: Path) -> None:
         del handle["sequence_digests"]
     with pytest.raises(StorageError, match="lacks sequence_digests"):
         load_references(path)
+
+
+def test_any_sequence_without_references_is_named_before_the_model_runs(tmp_path: Path) -> None:
+    x = torch.eye(4, dtype=torch.uint8)[torch.randint(4, (5, 30))].transpose(1, 2).contiguous()
+    save_references(tmp_path / "r.h5", DinucleotideShuffle(n=2), x[:4])
+    calls = []
+
+    def never(module: torch.nn.Module, inputs: object) -> None:
+        calls.append(inputs)
+
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(120, 1))
+    model.register_forward_pre_hook(never)
+    with pytest.raises(InputError, match="saved references"):
+        attribute(model, x, DeepLiftShap(load_references(tmp_path / "r.h5")), batch_size=2)
+    assert not calls

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cislex.attribution.batching import BatchSize
@@ -16,6 +17,7 @@ from cislex.attribution.pipeline import EXECUTORS, Inputs, Run, advise
 from cislex.attribution.precision import Loan, has_script, lend, unwrap
 from cislex.attribution.references import FixedReferences, make_references, number_of
 from cislex.attribution.result import Attribution, collect
+from cislex.attribution.saved import SavedReferences
 from cislex.attribution.transfers import Courier
 from cislex.attribution.validation import check_extra, check_seeds, check_sequences, probe
 from cislex.errors import ConfigError, UnsupportedOperationError
@@ -172,7 +174,7 @@ def attribute_batches(
     x = check_sequences(sequences)
     wanted = [as_target(target) for target in targets]
     inputs = Inputs(x, check_seeds(seeds, len(x)), check_extra(extra_inputs, len(x)))
-    _check_references(method.references, x)
+    _check_references(method.references, x, inputs.seeds)
     plain = unwrap(model)
     if isinstance(method, DeepLiftShap) and (scripted := has_script(plain)):
         raise UnsupportedOperationError(
@@ -208,9 +210,11 @@ def _check_options(method: Method, targets: Sequence[Any], batch_size: int | Non
         raise ConfigError(f"batch_size: found {batch_size}, expected at least 1 pair")
 
 
-def _check_references(references: Any, x: Tensor) -> None:
-    """Make those of the first sequence, so that misfits are found before any work."""
-    if isinstance(references, FixedReferences) and references.sequences.dim() == 4 and len(x):
+def _check_references(references: Any, x: Tensor, seeds: NDArray[np.int64] | None) -> None:
+    """Make those of the first sequence, or find all that are saved: misfits are named before any work."""
+    if isinstance(references, SavedReferences):
+        references.find(x, seeds)
+    elif isinstance(references, FixedReferences) and references.sequences.dim() == 4 and len(x):
         make_references(references, x)
     elif len(x):
         make_references(references, x[:1])

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cislex.attribution.batching import BatchSize, join, pieces
+from cislex.attribution.genomic import GenomicWindows
 from cislex.attribution.methods import (
     ISM,
     TISM,
@@ -39,6 +40,7 @@ from cislex.attribution.references import (
     number_of,
 )
 from cislex.attribution.result import Attribution, BatchResult
+from cislex.attribution.saved import SavedReferences
 from cislex.attribution.strands import average, reverse_complement, turn_extra, turn_method
 from cislex.attribution.transfers import Courier, Parcel
 from cislex.attribution.validation import check_finite, check_shape
@@ -108,8 +110,11 @@ class Run:
     def _batches(self, inputs: Inputs) -> Iterator[_Batch]:
         """Batches of the present size; references of the next ones are made while one is computed."""
         references = number_of(self.method.references, inputs.sequences)
-        plain = isinstance(self.method.references, DinucleotideShuffle | Shuffle)
-        far = self.courier.asynchronous and plain  # functions of the user's may not like threads
+        # Functions of the user's may not like threads; our own are made for them.
+        ours = isinstance(
+            self.method.references, DinucleotideShuffle | Shuffle | GenomicWindows | SavedReferences
+        )
+        far = self.courier.asynchronous and ours
         workers = min(THREADS, len(os.sched_getaffinity(0))) if far else 1
         pool = ThreadPoolExecutor(workers)
         made: deque[Future[_Batch]] = deque()
@@ -136,7 +141,9 @@ class Run:
         chosen = self.method.references
         chosen = chosen.rows(rows) if isinstance(chosen, FixedReferences) else chosen
         x = inputs.sequences[rows]
-        refs = make_references(chosen, x, None if inputs.seeds is None else inputs.seeds[rows])
+        seeds = None if inputs.seeds is None else inputs.seeds[rows]
+        # On a GPU several batches are in the making at once, each with one thread.
+        refs = make_references(chosen, x, seeds, threads=1 if self.courier.asynchronous else None)
         pin = self.courier.pin
         return _Batch(rows, pin(x), pin(refs), [pin(item[rows]) for item in inputs.extra])
 
