@@ -204,6 +204,28 @@ def test_held_out_chromosomes_are_checked(
         resolve(minimal)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"precision": "bfloat16"}, "bfloat16 rounds predictions to three digits"),
+        ({"method": {"references": {"kind": "saved"}}}, "references.path goes with kind: saved"),
+        ({"method": {"references": {"path": "r.h5"}}}, "references.path goes with kind: saved"),
+    ],
+)
+def test_settings_that_cannot_go_together(
+    minimal: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    minimal["analyses"]["first"] |= change
+    with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
+        resolve(minimal)
+
+
+def test_bfloat16_goes_with_a_gate_that_it_can_pass(minimal: dict[str, Any]) -> None:
+    for gate in ({"on_fail": "keep"}, {"max_relative_delta": 0.5}):
+        minimal["analyses"]["first"] |= {"precision": "bfloat16", "qc": gate}
+        assert resolve(minimal)["analyses"]["first"]["precision"] == "bfloat16"
+
+
 def test_a_missing_sheet_is_named(minimal: dict[str, Any]) -> None:
     minimal["models"] = "nowhere.tsv"
     with pytest.raises(configuration.ConfigurationError, match="models: no such sheet: nowhere"):

@@ -18,6 +18,8 @@ import yaml
 
 #: Sections that may be the path of a TSV sheet instead of a mapping.
 SHEETS = ("regions", "models", "analyses")
+#: A limit below this on the relative delta fails nearly every region in bfloat16.
+LEAST_BFLOAT16_DELTA = 0.1
 
 
 class ConfigurationError(Exception):
@@ -200,6 +202,7 @@ def _cross_checks(config: dict[str, Any]) -> Iterator[str]:
             yield f"regions.{name}: hdf5 needs the name of the dataset"
     for name, model in config["models"].items():
         yield from _model_checks(name, model)
+    yield from _method_checks(config)
     yield from _fold_checks(config)
 
 
@@ -225,6 +228,28 @@ def model_files(model: dict[str, Any]) -> list[str]:
     return source + (list(bias.values()) if isinstance(bias, dict) else [bias] if bias else [])
 
 
+def _method_checks(config: dict[str, Any]) -> Iterator[str]:
+    """References that are there, and a gate that the precision can pass."""
+    for name, analysis in config["analyses"].items():
+        references, gate = analysis["method"]["references"], analysis["qc"]
+        if (references["kind"] == "saved") != (references["path"] is not None):
+            yield f"analyses.{name}: references.path goes with kind: saved, which needs it"
+        direct = config["regions"].get(analysis["regions"], {}).get("peaks") is None
+        if references["kind"] == "genomic" and direct:
+            yield (
+                f"analyses.{name}: references of kind genomic keep away from the regions, which need peaks: "
+                f"{analysis['regions']} are sequences given directly"
+            )
+        complete = analysis["method"]["name"] in ("deep_lift_shap", "integrated_gradients")
+        strict = gate["on_fail"] != "keep" and gate["max_relative_delta"] < LEAST_BFLOAT16_DELTA
+        if analysis["precision"] == "bfloat16" and complete and strict:
+            yield (
+                f"analyses.{name}: bfloat16 rounds predictions to three digits, so nearly every region fails "
+                f"a qc.max_relative_delta of {gate['max_relative_delta']:g}; set on_fail: keep, a limit of "
+                f"{LEAST_BFLOAT16_DELTA:g} or more, or another precision"
+            )
+
+
 def _fold_checks(config: dict[str, Any]) -> Iterator[str]:
     """Held-out chromosomes: of existing folds, each of one fold, and there where an analysis needs them."""
     for name, model in config["models"].items():
@@ -246,15 +271,6 @@ def _fold_checks(config: dict[str, Any]) -> Iterator[str]:
             yield f"models.{name}.held_out: {', '.join(seen)} also chooses the epoch (validation_chromosomes)"
     for name, analysis in config["analyses"].items():
         model = config["models"].get(analysis["model"])
-        direct = config["regions"].get(analysis["regions"], {}).get("peaks") is None
-        references = analysis["method"]["references"]
-        if (references["kind"] == "saved") != (references["path"] is not None):
-            yield f"analyses.{name}: references.path goes with kind: saved, which needs it"
-        if references["kind"] == "genomic" and direct:
-            yield (
-                f"analyses.{name}: references of kind genomic keep away from the regions, which need peaks: "
-                f"{analysis['regions']} are sequences given directly"
-            )
         if analysis["fold_use"] != "held_out" or model is None:
             continue
         if model["held_out"] is None:

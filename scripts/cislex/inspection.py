@@ -27,6 +27,7 @@ from cislex.attribution.precision import choose_device, has_script
 from cislex.attribution.residuals import operation_residuals
 from cislex.attribution.saved import SavedReferences
 from cislex.attribution.survey import OperationUse, survey_operations
+from cislex.devices import claim
 from cislex.errors import UnsupportedOperationError, offenders
 from cislex.logs import get_logger
 from cislex.measurement import count_flops, peak_memory_mb
@@ -70,6 +71,7 @@ def inspect_model(
     method: Mapping[str, Any],
     model: Mapping[str, Any],
     precision: str = "float32",
+    reverse_complement: bool = False,
     batch_size: int | None = None,
     device: str = "auto",
     gate: Mapping[str, Any] | None = None,
@@ -89,7 +91,7 @@ def inspect_model(
         models makes the same file and nothing that depends on it runs again.
     length
         Length of the regions in bp.
-    wanted, method, precision, batch_size, device
+    wanted, method, precision, reverse_complement, batch_size, device
         Settings of the analysis: its targets by name, its method, how it computes.
     model
         Options of :func:`cislex.models.load_model`.
@@ -112,15 +114,21 @@ def inspect_model(
     named = {name: targets.from_config(dict(entry)) for name, entry in wanted.items()}
     rows: list[tuple[str, Row]] = []
     digests = {}
-    for fold, path in weights.items():
-        began = time.perf_counter()
-        loaded = load_model(weights=path, **model)
-        startup = imports + time.perf_counter() - began
-        digests[fold] = loaded.digest
-        shapes = check_model(loaded, length)
-        found = _describe(loaded.model, shapes, length)
-        found += _examine(loaded.model, named, chosen, length, precision, batch_size, device, gate, startup)
-        rows += [(fold, row) for row in found]
+    with claim(device) as where:
+        way: dict[str, Any] = {
+            "precision": precision,
+            "reverse_complement": reverse_complement,
+            "batch_size": batch_size,
+            "device": where,
+        }
+        for fold, path in weights.items():
+            began = time.perf_counter()
+            loaded = load_model(weights=path, **model)
+            startup = imports + time.perf_counter() - began
+            digests[fold] = loaded.digest
+            found = _describe(loaded.model, check_model(loaded, length), length)
+            found += _examine(loaded.model, named, chosen, length, way, gate, startup)
+            rows += [(fold, row) for row in found]
     page = as_text(rows)
     bad = [f"{row.name} ({row.value})" for _, row in rows if row.bad]
     if bad:
@@ -181,13 +189,11 @@ def _examine(
     named: Mapping[str, Target],
     method: Method,
     length: int,
-    precision: str,
-    batch_size: int | None,
-    device: str,
+    way: Mapping[str, Any],
     gate: Mapping[str, Any] | None,
     startup: float,
 ) -> list[Row]:
-    """Operations and their rules, the delta test, and the time it takes."""
+    """Operations and their rules, the delta test, and the time it takes; ``way`` is how it is computed."""
     x = random_sequences(length)
     rows: list[Row] = []
     if isinstance(method, DeepLiftShap):
@@ -195,19 +201,18 @@ def _examine(
             value = "TorchScript hides its operations"
             remedy = "load the eager model or a torch.export program, or use a gradient method or ISM"
             return [Row("operation", scripted, value, remedy, bad=True)]
-        uses = _survey(model, x, method, named.values(), device)
+        uses = _survey(model, x, method, named.values(), way["device"])
         rows += [_operation(use) for use in uses]
         if any(row.bad for row in rows):
             return rows
-    options = {"batch_size": batch_size, "device": None if device == "auto" else device}
-    results, first, seconds = _timed(model, x, method, list(named.values()), precision, options)
+    results, first, seconds = _timed(model, x, method, list(named.values()), way)
     for (name, target), result in zip(named.items(), results, strict=True):
         values = result.prediction
         detail = f"{values.min():.4g} to {values.max():.4g} on random sequences"
         rows.append(Row("target", name, repr(target), detail))
         if result.max_relative_delta is not None:
             rows.append(_delta(model, x, method, target, name, float(result.max_relative_delta.max()), gate))
-    return rows + _cost(model, x, seconds, startup + first, batch_size, device)
+    return rows + _cost(model, x, seconds, startup + first, way["batch_size"], way["device"])
 
 
 def _survey(
@@ -216,7 +221,7 @@ def _survey(
     """Operations of all targets, each once."""
     found: dict[tuple[str, str], OperationUse] = {}
     for target in wanted:
-        for use in survey_operations(model, x, method, target=target, device=_device(device)):
+        for use in survey_operations(model, x, method, target=target, device=device):
             found.setdefault((use.operation, use.rule), use)
     return sorted(found.values(), key=lambda use: use.known)
 
@@ -232,23 +237,18 @@ def _place(use: OperationUse) -> str:
     return re.sub(r"\S*/", "", use.where.removeprefix("in module "))
 
 
-def _device(device: str) -> str | None:
-    return None if device == "auto" else device
-
-
 def _timed(
     model: nn.Module,
     x: Tensor,
     method: Method,
     wanted: Sequence[Target],
-    precision: str,
-    options: Mapping[str, Any],
+    way: Mapping[str, Any],
 ) -> tuple[list[Attribution], float, float]:
     """Attribute one sequence, which warms up, then all: results, seconds of the first, and per region."""
     took = []
     for part in (x[:1], x):
         began = time.perf_counter()
-        batches = list(attribute_batches(model, part, method, wanted, precision=precision, **options))
+        batches = list(attribute_batches(model, part, method, wanted, **way))
         took.append((time.perf_counter() - began) / len(part))
     joined = [_joined([results[t] for _, results in batches]) for t in range(len(wanted))]
     return joined, took[0], took[1]

@@ -39,6 +39,7 @@ rule inspect_model:
             "method": method_of(wildcards),
             "model": model_options(model_of(wildcards)),
             "precision": analysis_of(wildcards)["precision"],
+            "reverse_complement": analysis_of(wildcards)["reverse_complement"],
             "batch_size": analysis_of(wildcards)["batch_size"],
             "device": analysis_of(wildcards)["device"],
             "gate": analysis_of(wildcards)["qc"],
