@@ -18,6 +18,8 @@ help:
 	@echo "make yeast   real yeast genome and ChIP-exo peaks (downloads, or CISLEX_MIRROR=<folder>)"
 	@echo "make run CONFIG=my.yaml    your own config"
 	@echo "make inspect CONFIG=my.yaml  what the models are and whether they can be attributed, before the run"
+	@echo "make estimate CONFIG=my.yaml   hours, memory, disk and the right number of chunks, before the run"
+	@echo "make resources CONFIG=my.yaml  what jobs used beside what they asked for"
 	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   the same on a cluster (docs/cluster.md)"
 	@echo "make test    lint, types, unit, integration and cluster tests"
 
@@ -44,7 +46,7 @@ yeast: environment
 	$(RUN) --configfile config/yeast.yaml
 	@echo "open results/yeast/report.html"
 
-.PHONY: run cluster inspect
+.PHONY: run cluster inspect estimate resources
 cluster: environment
 	$(BIN)/snakemake --workflow-profile $(PROFILE) --configfile $(CONFIG)
 
@@ -53,6 +55,13 @@ run: environment
 
 inspect: environment
 	$(RUN) --configfile $(CONFIG) -- inspect
+
+# GPU="H100": at the rates of that GPU, from benchmarks/results, in place of the device at hand.
+estimate: environment
+	$(RUN) --configfile $(CONFIG) $(if $(GPU),--config 'estimate={"gpu": "$(GPU)"}') --forcerun estimate_cost -- estimate
+
+resources: environment
+	$(RUN) --configfile $(CONFIG) --quiet all -- compare_resources
 
 lint: environment
 	$(BIN)/ruff check .

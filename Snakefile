@@ -24,6 +24,7 @@ include: "workflow/rules/sequences.smk"
 include: "workflow/rules/training_settings.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/inspection.smk"
+include: "workflow/rules/cost.smk"
 include: "workflow/rules/prediction.smk"
 include: "workflow/rules/attribution_settings.smk"
 include: "workflow/rules/attribution.smk"
@@ -36,6 +37,7 @@ include: "workflow/rules/truth.smk"
 include: "workflow/rules/report_settings.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/snapshot.smk"
+include: "workflow/rules/start.smk"
 
 
 rule all:

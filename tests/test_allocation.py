@@ -37,6 +37,11 @@ def usage(allocation: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType
     return load("usage", monkeypatch)
 
 
+@pytest.fixture
+def budget(allocation: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load("budget", monkeypatch)
+
+
 def config(folder: Path, *, chunks: int = 4, **regions: Any) -> dict[str, Any]:
     """A resolved config, as far as allocation reads it."""
     peaks = {"peaks": str(folder / "peaks.bed"), "fasta": None, "hdf5": None, "length": None}
@@ -152,9 +157,9 @@ def test_more_chunks_shorten_a_job(allocation: ModuleType, tmp_path: Path) -> No
         allocation.ask(allocation.Work(config(tmp_path, chunks=n)), "attribute_chunk", names).runtime
         for n in (4, 40)
     )
-    # 25,000 regions × 0.5 s (the slower fold) and 22 s to start, with the margin of a measured time.
-    assert few == -(-2 * (25_000 * 0.5 + 22) // 60)
-    assert many == -(-2 * (2_500 * 0.5 + 22) // 60)
+    # 25,000 regions × 0.5 s (the slower fold) and 15 s to start, with the margin of a measured time.
+    assert few == -(-2 * (25_000 * 0.5 + 15) // 60)
+    assert many == -(-2 * (2_500 * 0.5 + 15) // 60)
 
 
 def test_what_an_inspection_measured_replaces_the_guess(allocation: ModuleType, tmp_path: Path) -> None:
@@ -225,3 +230,35 @@ def test_the_table_names_what_asks_for_too_much_or_too_little(
     assert found["render_report"][-1] == ""
     text = usage.as_text(rows)
     assert len(text.splitlines()) == 4
+
+
+CHUNKS = [("attribute_chunk", "first")] * 8
+
+
+def test_a_budget_is_held_against_what_remains(
+    budget: ModuleType, allocation: ModuleType, tmp_path: Path
+) -> None:
+    write_peaks(tmp_path, 10_000)
+    write_inspection(tmp_path, seconds=1.0)
+    work = allocation.Work(config(tmp_path))
+    one = (10_000 / 4 * 1.0 + 12 + 3) / 3600
+    limits = {"gpu_hours": 7.5 * one, "confirmed": False}
+    [problem] = budget.problems(work, CHUNKS, limits)
+    assert f"would take {8 * one:.3g} hours" in problem
+    assert "budget.confirmed: true" in problem
+    assert not budget.problems(work, CHUNKS[:7], limits)
+    assert not budget.problems(work, CHUNKS, {**limits, "confirmed": True})
+    assert not budget.problems(work, CHUNKS, {**limits, "gpu_hours": None})
+
+
+def test_a_budget_needs_a_price(budget: ModuleType, allocation: ModuleType, tmp_path: Path) -> None:
+    write_peaks(tmp_path, 10_000)
+    work, limits = allocation.Work(config(tmp_path)), {"gpu_hours": 1e6, "confirmed": False}
+    [problem] = budget.problems(work, CHUNKS, limits)
+    assert "was not measured yet for first" in problem
+    assert "make estimate" in problem
+    write_inspection(tmp_path)
+    assert not budget.problems(work, CHUNKS, limits)
+    [again] = budget.problems(work, [*CHUNKS, ("inspect_model", "first")], limits)
+    assert "not measured yet" in again, "a model that is inspected anew has a new price"
+    assert not budget.problems(work, [("inspect_model", "first")], limits), "the estimate itself may run"

@@ -18,8 +18,8 @@ LAYERS = [
         "outputs", "simulation", "weights", "shuffles", "training_inputs",
         "architectures", "formats", "adapters", "fixed_batch", "loaders", "models",
         "windows", "negatives", "training_data", "signal_data", "training_fasta", "training_arrays",
-        "measurement", "training_sources", "evaluation", "heads", "held_out", "training", "motif_io",
-        "pwm_baseline",
+        "training_sources", "evaluation", "heads", "held_out", "training", "motif_io", "pwm_baseline",
+        "measurement", "rates", "cost",
     },
     {"attribution", "settings"},
     {

@@ -27,6 +27,8 @@ TIME_MARGIN, MEASURED_TIME_MARGIN, LEAST_MINUTES = 4.0, 2.0, 10
 UNKNOWN_REGIONS = 20_000
 #: Seconds and MB of a job that attributes, before its first region, where they were not measured.
 STARTUP_SECONDS, TORCH_MB = 30.0, 600.0
+#: Seconds that a job of a batch system takes besides what it does itself.
+JOB_SECONDS = 3.0
 #: Memory of a process that holds a CUDA context, beside what it computes.
 CUDA_MB = 3000.0
 #: Bytes read of a file to learn the mean length of its lines.
@@ -220,7 +222,9 @@ def _inspect_model(work: Work, wildcards: Mapping[str, str]) -> Use:
     folds = work.config["models"][analysis["model"]]["folds"]
     weights = max(size(path) for path in folds.values()) / MB
     length = work.length(analysis["regions"])
-    return Use(_model_mb(analysis, weights, length), 60 + len(folds) * (60 + 2 * weights + length / 50))
+    found = work.measured(wildcards["analysis"])
+    memory = _model_mb(analysis, weights, length) if found is None else found.host_mb
+    return Use(memory, 60 + len(folds) * (60 + 2 * weights + length / 50))
 
 
 def _model_mb(analysis: Mapping[str, Any], weights_mb: float, length: int) -> float:
@@ -248,8 +252,8 @@ def _attribute_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows = math.ceil(work.regions(analysis["regions"]) / regions["chunks"])
     # Sequences and results of a block of 4,096 regions wait in memory, with those of every target.
     block = min(rows, 4096) * work.length(analysis["regions"]) * 4e-6
-    seconds = model.startup_seconds + rows * model.seconds_per_region
-    return Use(model.host_mb + 2 * block, 10 + seconds, measured)
+    seconds = JOB_SECONDS + model.startup_seconds + rows * model.seconds_per_region
+    return Use(model.host_mb + 2 * block, seconds, measured)
 
 
 def _predict_regions(work: Work, wildcards: Mapping[str, str]) -> Use:

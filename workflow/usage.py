@@ -14,7 +14,8 @@ from pathlib import Path
 
 from allocation import LEAST_MB, LEAST_MINUTES, RULES, Request, Work, ask
 
-#: Used over asked for: above the first it was close, below the second wasteful (unless it is the least).
+#: Used over asked for: above the first it was close, below the second wasteful (unless it is
+#: near the least that every job asks for).
 CLOSE, WASTEFUL = 0.8, 0.1
 
 
@@ -71,8 +72,8 @@ def _row(rule: str, jobs: list[Job]) -> list[str]:
     shares = [job.mb / job.asked.mem_mb for job in jobs if job.mb is not None]
     times = [job.minutes / job.asked.runtime for job in jobs]
     remarks = [
-        *_remarks("memory", shares, all(job.asked.mem_mb <= LEAST_MB for job in jobs)),
-        *_remarks("time", times, all(job.asked.runtime <= LEAST_MINUTES for job in jobs)),
+        *_remarks("memory", shares, all(job.asked.mem_mb <= 2 * LEAST_MB for job in jobs)),
+        *_remarks("time", times, all(job.asked.runtime <= 2 * LEAST_MINUTES for job in jobs)),
     ]
     return [
         rule,

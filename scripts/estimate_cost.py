@@ -1,0 +1,29 @@
+"""Tell what a run will cost before it begins (rule estimate_cost)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
+    from cislex.jobs import begin
+
+    begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
+from cislex.cost import AnalysisPlan, RegionSource, estimate_cost
+
+
+def main(analyses: dict, regions: dict, inspections: dict, table: str, text: str, **options: object) -> None:
+    """Run the stage with plain arguments."""
+    plans = {name: AnalysisPlan(**plan) for name, plan in analyses.items()}
+    sources = {name: RegionSource(**source) for name, source in regions.items()}
+    estimate_cost(plans, sources, inspections, table, text, **options)
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    main(
+        analyses=smk.params.analyses,
+        regions=smk.params.regions,
+        inspections=dict(zip(smk.params.analyses, smk.input.inspections, strict=True)),
+        table=smk.output.table,
+        text=smk.output.text,
+        **smk.params.options,
+    )

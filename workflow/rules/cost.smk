@@ -1,0 +1,69 @@
+"""Cost: what a run will take before it begins, and what its jobs took beside what they asked for.
+
+Purpose: `make estimate` tells hours, memory and disk of every analysis, and how many chunks suit it;
+`make resources` shows which rule asks for too much or too little.
+Inputs: inspections; benchmark files. Outputs: cost.tsv and cost.txt.
+"""
+
+
+include: "cost_settings.smk"
+
+
+localrules:
+    estimate_cost,
+    estimate,
+    compare_resources,
+
+
+rule estimate_cost:
+    input:
+        inspections=expand(
+            f"{RESULTS}/{{analysis}}/inspection.tsv", analysis=config["analyses"]
+        ),
+        sources=[source["source"] for source in region_sources().values()],
+    output:
+        table=f"{RESULTS}/cost.tsv",
+        text=f"{RESULTS}/cost.txt",
+    log:
+        f"{RESULTS}/logs/estimate_cost.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/estimate_cost.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_of("estimate_cost"),
+        runtime=runtime_of("estimate_cost"),
+    params:
+        code=code("cost"),
+        analyses=analysis_plans(),
+        regions=region_sources(),
+        options={
+            **config["estimate"],
+            "records": str(ROOT / "benchmarks" / "results"),
+        },
+    message:
+        "Work out what attribution will cost"
+    script:
+        "../../scripts/estimate_cost.py"
+
+
+rule estimate:
+    input:
+        rules.estimate_cost.output.text,
+    log:
+        f"{RESULTS}/logs/estimate.log",
+    message:
+        "What attribution will cost"
+    run:
+        with open(input[0], encoding="utf-8") as handle:
+            print(handle.read())
+
+
+rule compare_resources:
+    log:
+        f"{RESULTS}/logs/compare_resources.log",
+    message:
+        "What jobs used, beside what they ask for"
+    run:
+        print(resource_table())
