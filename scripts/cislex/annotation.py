@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import shutil
 import tempfile
@@ -100,6 +101,9 @@ def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, thre
     import numba
     from memelite import tomtom
 
+    from cislex.compilation import compile_module_once
+
+    compile_module_once(importlib.import_module("memelite.tomtom"))
     wrong = [
         f"{what} {number} {matrix.shape}"
         for what, matrices in (("query", queries), ("target", targets))

@@ -14,6 +14,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from cislex.compilation import compile_once
+
 #: Words of the twister's state, and the distance of the two that are combined.
 _STATE, _SHIFT = 624, 397
 #: Bases that are worth a thread of their own (about 2 ms): below, starting it costs more than it saves.
@@ -23,7 +25,7 @@ _BASES_PER_THREAD = 1 << 18
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile with numba; keep the machine code on disk where some folder for it can be written."""
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        return compile_once(numba.njit(nogil=True, cache=True)(function))
     except RuntimeError:  # no writable folder
         return numba.njit(nogil=True)(function)
 

@@ -19,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cislex.compilation import compile_once
+
 #: mallopt parameters of glibc (malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 #: Columns of a block.
@@ -56,7 +58,7 @@ def compiled(function: Callable[..., Any]) -> Any:
         "error_model": "numpy",  # a check for division by zero would keep loops scalar
     }
     try:
-        return numba.njit(cache=True, **options)(function)
+        return compile_once(numba.njit(cache=True, **options)(function))
     except RuntimeError:  # no writable folder
         return numba.njit(**options)(function)
 
