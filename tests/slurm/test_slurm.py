@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import h5py
 import numpy as np
@@ -30,6 +31,9 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 class Head:
     """One Snakemake process that hands its jobs to the cluster."""
+
+    #: All of them, so that none outlives the tests.
+    begun: ClassVar[list[Head]] = []
 
     def __init__(
         self, cluster: Cluster, folder: Path, *goals: str, snakefile: Path = ROOT / "Snakefile",
@@ -52,6 +56,7 @@ class Head:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True
             )
+        Head.begun.append(self)
 
     def text(self) -> str:
         return self.log.read_text()
@@ -104,16 +109,15 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(reason)
     with Cluster() as running:
         yield running
+        for head in Head.begun:
+            if head.process.poll() is None:
+                head.kill()
 
 
 @pytest.fixture(scope="session")
-def trials(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+def trials(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Head:
     """Started first and looked at last: its jobs sleep while the others compute."""
-    folder = tmp_path_factory.mktemp("trials")
-    head = Head(cluster, folder, snakefile=Path(__file__).parent / "trials.smk")
-    yield head
-    if head.process.poll() is None:
-        head.kill()
+    return Head(cluster, tmp_path_factory.mktemp("trials"), snakefile=Path(__file__).parent / "trials.smk")
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +140,7 @@ def started(project: Path, cluster: Cluster) -> Head:
 
 @pytest.fixture(scope="session")
 def local(started: Head, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same project run without a cluster, while the cluster computes."""
+    """The same project run without a cluster, while the cluster computes: started first, looked at last."""
     folder = tmp_path_factory.mktemp("local") / "run"
     shutil.copytree(project, folder, ignore=shutil.ignore_patterns("results", ".snakemake", "head_*"))
     snakemake = Path(sys.executable).parent / "snakemake"
@@ -151,15 +155,15 @@ def local(started: Head, project: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def finished(started: Head, local: Path) -> Head:
+def finished(started: Head) -> Head:
     return started.succeed()
 
 
 @pytest.fixture
-def unattributed(finished: Head, project: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run that lacks the attributions and their chunks."""
+def unattributed(local: Path, tmp_path: Path) -> Path:
+    """A copy of the local run that lacks the attributions and their chunks."""
     folder = tmp_path / "run"
-    shutil.copytree(project, folder, ignore=shutil.ignore_patterns("head_*"))
+    shutil.copytree(local, folder)
     shutil.rmtree(folder / "results" / "shap" / "chunks")
     for name in ("attributions.h5", "qc.tsv"):
         (folder / "results" / "shap" / "a" / name).unlink()
@@ -188,28 +192,7 @@ def assert_whole(folder: Path) -> None:
     assert not list((folder / "results").rglob("*.partial"))
 
 
-def test_the_cluster_gives_what_one_machine_gives(finished: Head, project: Path, local: Path) -> None:
-    assert_same_attributions(project, local)
-    names = ("predictions.tsv", "a/qc.tsv", "a/motifs.tsv", "a/motifs.meme")
-    for name in names:
-        assert (project / "results/shap" / name).read_text() == (local / "results/shap" / name).read_text(), (
-            name
-        )
-    assert (project / "results" / "report.html").is_file()
-
-
-def test_every_job_went_to_its_partition_and_local_rules_to_none(finished: Head) -> None:
-    jobs = finished.jobs()
-    gpu = {re.sub("_wildcards.*", "", job["comment"]) for job in jobs if job["partition"] == "gpu"}
-    assert gpu == {"rule_attribute_chunk", "rule_inspect_model", "rule_predict_regions"}
-    assert {job["partition"] for job in jobs} == {"cpu", "gpu"}
-    assert len(finished.jobs("attribute_chunk", state="COMPLETED")) == 4
-    assert not [job for job in jobs if job["comment"] == "rule_all"]
-
-
-def test_a_cancelled_chunk_is_noticed_and_repeated(
-    unattributed: Path, cluster: Cluster, project: Path
-) -> None:
+def test_a_cancelled_chunk_is_noticed_and_repeated(unattributed: Path, cluster: Cluster, local: Path) -> None:
     head = Head(cluster, unattributed, ATTRIBUTIONS)
     until(lambda: head.jobs("attribute_chunk", state="RUNNING"), "a running chunk", head)
     victim = head.jobs("attribute_chunk", state="RUNNING")[0]
@@ -218,12 +201,12 @@ def test_a_cancelled_chunk_is_noticed_and_repeated(
     states = [job["state"] for job in head.jobs("attribute_chunk") if job["comment"] == victim["comment"]]
     assert sorted(states) == ["CANCELLED", "COMPLETED"]
     assert "Trying to restart job" in head.text()
-    assert_same_attributions(unattributed, project)
+    assert_same_attributions(unattributed, local)
     assert_whole(unattributed)
 
 
 def test_a_killed_head_process_resumes_beside_its_orphans(
-    unattributed: Path, cluster: Cluster, project: Path
+    unattributed: Path, cluster: Cluster, local: Path
 ) -> None:
     first = Head(cluster, unattributed, ATTRIBUTIONS)
     done = re.compile(r"Finished jobid: \d+ \(Rule: attribute_chunk\)")
@@ -233,22 +216,19 @@ def test_a_killed_head_process_resumes_beside_its_orphans(
     complete = {path: path.stat().st_mtime_ns for path in chunks(unattributed)}
     assert not (unattributed / ATTRIBUTIONS).exists()
 
-    locked = Head(cluster, unattributed, ATTRIBUTIONS)
-    assert locked.wait() != 0
-    assert "--unlock" in locked.text()
+    # The orphans are left alone on purpose: two jobs may write the same chunk at the same time, and a chunk
+    # that an orphan finishes before the second run begins is complete.
     Head(cluster, unattributed, ATTRIBUTIONS, "--unlock").succeed()
-
-    # The orphans are left alone on purpose: two jobs may write the same chunk at the same time.
     second = Head(cluster, unattributed, ATTRIBUTIONS).succeed()
     until_quiet(cluster, first.run_id())
-    assert len(second.jobs("attribute_chunk")) == 4 - noticed
+    assert len(second.jobs("attribute_chunk")) <= 4 - noticed
     assert sum(path.stat().st_mtime_ns == written for path, written in complete.items()) >= noticed
-    assert_same_attributions(unattributed, project)
+    assert_same_attributions(unattributed, local)
     assert_whole(unattributed)
 
 
 def test_jobs_wait_for_a_drained_node_and_orphans_are_cancelled_by_the_name_of_the_run(
-    unattributed: Path, cluster: Cluster, project: Path
+    unattributed: Path, cluster: Cluster, local: Path
 ) -> None:
     cluster.call("scontrol", "update", f"NodeName={cluster.host}", "State=DRAIN", "Reason=test")
     try:
@@ -258,6 +238,9 @@ def test_jobs_wait_for_a_drained_node_and_orphans_are_cancelled_by_the_name_of_t
         cluster.call("scancel", "--name", first.run_id())
         until_quiet(cluster, first.run_id())
         assert {job["state"] for job in first.jobs()} == {"CANCELLED"}
+        locked = Head(cluster, unattributed, ATTRIBUTIONS)
+        assert locked.wait() != 0
+        assert "--unlock" in locked.text()
         Head(cluster, unattributed, ATTRIBUTIONS, "--unlock").succeed()
         second = Head(cluster, unattributed, ATTRIBUTIONS)
         until(lambda: second.jobs("attribute_chunk", state="PENDING"), "waiting jobs", second)
@@ -265,7 +248,7 @@ def test_jobs_wait_for_a_drained_node_and_orphans_are_cancelled_by_the_name_of_t
         cluster.call("scontrol", "update", f"NodeName={cluster.host}", "State=RESUME")
     second.succeed()
     assert {job["state"] for job in second.jobs("attribute_chunk")} == {"COMPLETED"}
-    assert_same_attributions(unattributed, project)
+    assert_same_attributions(unattributed, local)
     assert_whole(unattributed)
 
 
@@ -333,6 +316,25 @@ def test_a_profile_that_does_not_exist_runs_nothing(project: Path, cluster: Clus
     )
     text = advice(Head(cluster, tmp_path / "run", profile=tmp_path / "nowhere"))
     assert "cores have to be specified for local execution" in text
+
+
+def test_the_cluster_gives_what_one_machine_gives(finished: Head, project: Path, local: Path) -> None:
+    assert_same_attributions(project, local)
+    names = ("predictions.tsv", "a/qc.tsv", "a/motifs.tsv", "a/motifs.meme")
+    for name in names:
+        assert (project / "results/shap" / name).read_text() == (local / "results/shap" / name).read_text(), (
+            name
+        )
+    assert (project / "results" / "report.html").is_file()
+
+
+def test_every_job_went_to_its_partition_and_local_rules_to_none(finished: Head) -> None:
+    jobs = finished.jobs()
+    gpu = {re.sub("_wildcards.*", "", job["comment"]) for job in jobs if job["partition"] == "gpu"}
+    assert gpu == {"rule_attribute_chunk", "rule_inspect_model", "rule_predict_regions"}
+    assert {job["partition"] for job in jobs} == {"cpu", "gpu"}
+    assert len(finished.jobs("attribute_chunk", state="COMPLETED")) == 4
+    assert not [job for job in jobs if job["comment"] == "rule_all"]
 
 
 def test_two_jobs_on_gpus_see_different_devices(trials: Head) -> None:
