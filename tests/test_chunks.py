@@ -288,6 +288,38 @@ def test_each_region_by_the_fold_that_held_it_out(workspace: dict[str, Any], tmp
         np.testing.assert_allclose(found[name], expected, rtol=0, atol=1e-6, err_msg=name)
 
 
+def test_a_fold_may_have_no_region_of_a_chunk(workspace: dict[str, Any], tmp_path: Path) -> None:
+    by_chromosome = ["chr1"] * 12 + ["chr2"] * (N - 12)
+    there = {**workspace, "sequences": with_chromosomes(workspace, tmp_path / "s.h5", by_chromosome)}
+    made = run(there, tmp_path, chunks=4, folds=2, held_out={"fold_0": ["chr1"], "fold_1": ["chr2"]})
+    with h5py.File(made["fold_1"][0]) as handle:
+        assert not handle["computed"][:].any()
+    found = aggregate(there, made, tmp_path)
+    assert found["fold"].tolist() == [0] * 12 + [1] * (N - 12)
+    assert (np.abs(found["hypothetical"]).max(axis=(1, 2)) > 0).all()
+    assert found["delta"].shape == (N, 1, 4)
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_chunk_file_is_opened_once_to_check_and_once_to_read(
+    workspace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: int
+) -> None:
+    made = run(workspace, tmp_path, chunks=5, folds=folds)
+    opened: list[Path] = []
+    original = h5py.File
+
+    def count(path: Any, *args: Any, **options: Any) -> Any:
+        opened.append(Path(path))
+        return original(path, *args, **options)
+
+    monkeypatch.setattr(h5py, "File", count)
+    aggregate_chunks(
+        workspace["sequences"], made, tmp_path / "a.h5", tmp_path / "q.tsv", target="first", gate=Gate()
+    )
+    for path in (path for paths in made.values() for path in paths):
+        assert opened.count(path) == 2
+
+
 def test_a_chromosome_that_no_fold_held_out_stops_the_job(workspace: dict[str, Any], tmp_path: Path) -> None:
     there = {**workspace, "sequences": with_chromosomes(workspace, tmp_path / "s.h5", ["chr1", "chrM"])}
     with pytest.raises(InputError, match=r"11 regions lie on chromosomes that no fold held out: chrM"):

@@ -23,8 +23,8 @@ LAYERS = [
     },
     {"attribution", "settings"},
     {
-        "chunks", "aggregation", "prediction", "tracks", "motifs", "modisco_repairs", "databases",
-        "logos", "annotation", "hits", "truth", "inspection",
+        "chunks", "chunk_files", "aggregation", "prediction", "tracks", "motifs", "modisco_repairs",
+        "databases", "logos", "annotation", "hits", "truth", "inspection",
     },
     {"report"},
 ]  # fmt: skip

@@ -1,13 +1,14 @@
 """Chunks and folds of one target into one self-contained file, streamed, with the quality gate.
 
-Memory does not depend on the number of regions: rows are read, averaged over folds and written in
-blocks, and where nothing has to be changed compressed HDF5 chunks are copied as they are.
+Memory does not depend on the number of regions, beyond their table, nor on that of chunks: rows are read,
+averaged over folds and written in blocks, and where nothing has to be changed compressed HDF5 chunks are
+copied as they are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +20,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex import provenance
+from cislex.chunk_files import ChunkFiles
 from cislex.chunks import rows_per_hdf5_chunk
 from cislex.errors import CompletenessError, StorageError, offenders
 from cislex.logs import get_logger, progress
 from cislex.sequences import SequenceStore
-from cislex.storage import FORMAT_VERSION, atomic_path, create_array, open_hdf5, write_regions, write_table
+from cislex.storage import FORMAT_VERSION, atomic_path, create_array, write_regions, write_table
 
 #: Rows averaged at once.
 BLOCK = 512
-#: Attributes that every chunk of one target must share.
-SHARED = ("stage_digest", "method", "targets", "precision", "n_regions", "chunks", "versions")
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ def aggregate_chunks(
     with ExitStack() as stack:
         store = stack.enter_context(SequenceStore(sequences))
         folds = {
-            name: _Fold(name, [Path(path) for path in paths], target, store.n, store.length)
-            for name, paths in chunks.items()
+            name: ChunkFiles(name, paths, target, store.n, store.length) for name, paths in chunks.items()
         }
         shared = _shared_attributes(folds)
         owners = _owners(folds, store.n)
@@ -104,88 +103,19 @@ def aggregate_chunks(
     logger.info("%s: %d regions, %d over the limit (%s)", target, len(kept), failed.sum(), gate.on_fail)
 
 
-class _Fold:
-    """The chunk files of one fold, read as one array of N rows; files are opened one at a time."""
-
-    def __init__(self, name: str, paths: list[Path], target: str, n: int, length: int) -> None:
-        self.name = name
-        self.paths = paths
-        self.target = target
-        self.attributes: list[dict[str, Any]] = []
-        self.starts: list[int] = []
-        expected = 0
-        for path in paths:
-            with open_hdf5(path, what="chunk", datasets=[f"targets/{target}/hypothetical"]) as handle:
-                attributes = dict(handle.attrs)
-                shape = handle[f"targets/{target}/hypothetical"].shape
-                has_delta = "max_relative_delta" in handle[f"targets/{target}"]
-            if int(attributes["start"]) != expected or int(attributes["n_regions"]) != n:
-                raise StorageError(
-                    f"{path}: holds rows from {int(attributes['start'])} of {int(attributes['n_regions'])}; "
-                    f"expected rows from {expected} of {n}: it belongs to another run, delete it"
-                )
-            expected = int(attributes["stop"])
-            if shape != (expected - int(attributes["start"]), 4, length):
-                raise StorageError(f"{path}: hypothetical has shape {shape}, which its rows do not explain")
-            self.attributes.append(attributes)
-            self.starts.append(int(attributes["start"]))
-            self.has_delta = has_delta if shape[0] else getattr(self, "has_delta", False)
-        if expected != n:
-            raise StorageError(f"fold {name}: chunks end at row {expected} of {n}; a chunk is missing")
-        self.starts.append(n)
-
-    def spans(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[Path, int, int, int]]:
-        """Path, the chunk's first row, and first and last row of the overlap with ``start:stop``."""
-        stop = self.starts[-1] if stop is None else stop
-        for path, first, last in zip(self.paths, self.starts, self.starts[1:], strict=False):
-            low, high = max(first, start), min(last, stop)
-            if low < high:
-                yield path, first, low, high
-
-    def computed(self) -> NDArray[np.bool_]:
-        """Which regions this fold attributed (N,)."""
-        parts = []
-        for path, first, low, high in self.spans():
-            with h5py.File(path, "r") as handle:
-                parts.append(handle["computed"][low - first : high - first])
-        return np.concatenate(parts) if parts else np.zeros(0, bool)
-
-    def column(self, name: str) -> NDArray[np.float32]:
-        """A whole small dataset, (N,) or (N, references)."""
-        parts = []
-        for path, first, low, high in self.spans():
-            with h5py.File(path, "r") as handle:
-                parts.append(handle[f"targets/{self.target}/{name}"][low - first : high - first])
-        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
-
-    def has(self, name: str) -> bool:
-        """Whether the (non-empty) chunks have a dataset."""
-        for path, *_ in self.spans():
-            with h5py.File(path, "r") as handle:
-                return f"targets/{self.target}/{name}" in handle
-        return False
-
-
-def _shared_attributes(folds: Mapping[str, _Fold]) -> dict[str, Any]:
-    """Attributes that all chunks share; a difference is an error that names the file."""
-    first: dict[str, Any] | None = None
-    for fold in folds.values():
-        for path, attributes in zip(fold.paths, fold.attributes, strict=True):
-            found = {key: attributes[key] for key in SHARED}
-            first = first or found
-            different = [key for key in SHARED if found[key] != first[key]]
-            if different:
-                raise StorageError(
-                    f"{path}: differs from the first chunk in {', '.join(different)}; delete it and rerun"
-                )
+def _shared_attributes(folds: Mapping[str, ChunkFiles]) -> dict[str, Any]:
+    """Attributes that all chunks share; a fold that differs is an error that names its first file."""
+    first = next((fold for fold in folds.values() if fold.shared), None)
     if first is None:
         raise StorageError("no chunk files were given")
-    return first
+    for fold in folds.values():
+        first.compare(fold.paths[0], fold.shared)
+    return first.shared
 
 
-def _owners(folds: Mapping[str, _Fold], n: int) -> NDArray[np.int64] | None:
+def _owners(folds: Mapping[str, ChunkFiles], n: int) -> NDArray[np.int64] | None:
     """Index of the fold that attributed each region (N,), or None where every fold attributed all."""
-    computed = np.stack([fold.computed() for fold in folds.values()]).reshape(len(folds), n)
+    computed = np.stack([fold.computed for fold in folds.values()]).reshape(len(folds), n)
     if computed.all():
         return None
     wrong = np.flatnonzero(computed.sum(axis=0) != 1)
@@ -197,11 +127,16 @@ def _owners(folds: Mapping[str, _Fold], n: int) -> NDArray[np.int64] | None:
     return computed.argmax(axis=0)
 
 
-def _relative_deltas(folds: Mapping[str, _Fold]) -> NDArray[np.float32] | None:
+def _relative_deltas(folds: Mapping[str, ChunkFiles]) -> NDArray[np.float32] | None:
     """Largest relative delta of each region over folds (N,), or None for methods that promise none."""
-    if not all(fold.has("max_relative_delta") for fold in folds.values()):
+    if "max_relative_delta" not in _small(list(folds.values())):
         return None
-    return np.max([fold.column("max_relative_delta") for fold in folds.values()], axis=0)
+    return np.max([fold.errors for fold in folds.values()], axis=0)
+
+
+def _small(folds: list[ChunkFiles]) -> dict[str, tuple[int, ...]]:
+    """The small datasets of the folds that attributed something, with the shape of a region's numbers."""
+    return next((fold.tails for fold in folds if fold.tails), {})
 
 
 def _report_failures(
@@ -224,7 +159,7 @@ def _report_failures(
 def _write_rows(
     handle: h5py.File,
     store: SequenceStore,
-    folds: list[_Fold],
+    folds: list[ChunkFiles],
     owners: NDArray[np.int64] | None,
     kept: NDArray[np.int64],
     target: str,
@@ -234,31 +169,33 @@ def _write_rows(
     create_array(handle, "sequences", (n, 4, length), "u1")
     create_array(handle, "hypothetical", (n, 4, length), "f4", rows=rows)
     create_array(handle, "baseline", (n, length), "f4", rows=rows)
-    own = None if owners is None else owners[kept]
-
-    def columns(name: str) -> NDArray[np.float32]:
-        return _by_owner(np.stack([fold.column(name)[kept] for fold in folds]), own)
-
-    create_array(handle, "prediction", (n,), "f4")[...] = columns("prediction").mean(axis=0)
-    if all(fold.has("reference_prediction") for fold in folds):
-        values = columns("reference_prediction").mean(axis=(0, 2))
-        create_array(handle, "reference_prediction", (n,), "f4")[...] = values
-    if all(fold.has("delta") for fold in folds):
-        delta = columns("delta").swapaxes(0, 1)
-        create_array(handle, "delta", delta.shape, "f4")[...] = delta
-        create_array(handle, "max_relative_delta", (n,), "f4")[...] = columns("max_relative_delta").max(
-            axis=0
-        )
-    if own is not None:
-        create_array(handle, "fold", (n,), "i4")[...] = own
+    small, used = _small(folds), len(folds) if owners is None else 1
+    for name, tail in small.items():
+        whole = (n, used, *tail) if name == "delta" else (n,)
+        create_array(handle, name, whole, "f4")
+    if owners is not None:
+        create_array(handle, "fold", (n,), "i4")[...] = owners[kept]
     for first in progress(range(0, n, BLOCK), total=n, label=f"sequences of {target}", weight=BLOCK):
         block = kept[first : first + BLOCK]
         low, high = int(block[0]), int(block[-1]) + 1
         handle["sequences"][first : first + len(block)] = store.read(low, high)[block - low]
     if len(folds) == 1 and n == store.n:
-        _copy(handle, folds[0])
+        _copy(handle, folds[0], small)
     else:
-        _average(handle, store, folds, owners, kept)
+        _average(handle, store, folds, owners, kept, small)
+
+
+def _write_small(handle: h5py.File, here: slice, values: Mapping[str, NDArray[np.float32]]) -> None:
+    """Write the small datasets of some regions, given as (folds, k, …), as they are joined over folds."""
+    joined = {
+        "prediction": lambda found: found.mean(axis=0),
+        "reference_prediction": lambda found: found.mean(axis=(0, 2)),
+        "delta": lambda found: found.swapaxes(0, 1),
+        "max_relative_delta": lambda found: found.max(axis=0),
+    }
+    for name, found in values.items():
+        if name in joined:
+            handle[name][here] = joined[name](found)
 
 
 def _by_owner(values: NDArray[Any], owners: NDArray[np.int64] | None) -> NDArray[Any]:
@@ -266,12 +203,15 @@ def _by_owner(values: NDArray[Any], owners: NDArray[np.int64] | None) -> NDArray
     return values if owners is None else values[owners, np.arange(values.shape[1])][None]
 
 
-def _copy(handle: h5py.File, fold: _Fold) -> None:
+def _copy(handle: h5py.File, fold: ChunkFiles, small: Mapping[str, tuple[int, ...]]) -> None:
     """Copy the only fold: compressed HDF5 chunks as they are where chunk borders align."""
-    for path, first, low, high in progress(fold.spans(), total=len(fold.paths), label="copy", unit="chunks"):
+    spans = fold.spans(0, fold.starts[-1])
+    for path, first, low, high in progress(spans, total=len(fold.paths), label="copy", unit="chunks"):
         with h5py.File(path, "r") as source:
+            group = source[f"targets/{fold.target}"]
             for name in ("hypothetical", "baseline"):
-                _copy_dataset(source[f"targets/{fold.target}/{name}"], handle[name], first, low, high)
+                _copy_dataset(group[name], handle[name], first, low, high)
+            _write_small(handle, slice(low, high), {name: group[name][:][None] for name in small})
 
 
 def _copy_dataset(source: h5py.Dataset, sink: h5py.Dataset, first: int, low: int, high: int) -> None:
@@ -292,21 +232,25 @@ def _copy_dataset(source: h5py.Dataset, sink: h5py.Dataset, first: int, low: int
 def _average(
     handle: h5py.File,
     store: SequenceStore,
-    folds: list[_Fold],
+    folds: list[ChunkFiles],
     owners: NDArray[np.int64] | None,
     kept: NDArray[np.int64],
+    small: Mapping[str, tuple[int, ...]],
 ) -> None:
     """Average the folds block by block and keep their spread (standard deviation of contributions)."""
     n, length = len(kept), store.length
     several = len(folds) > 1 and owners is None
+    tails = {"hypothetical": (4, length), "baseline": (length,), **small}
     if several:
         create_array(handle, "fold_spread", (n, length), "f4", rows=rows_per_hdf5_chunk(length))
     for first in progress(range(0, n, BLOCK), total=n, label="average over folds", weight=BLOCK):
         block = kept[first : first + BLOCK]
         here = slice(first, first + len(block))
         own = None if owners is None else owners[block]
-        hypothetical = _by_owner(np.stack([_rows(fold, "hypothetical", block) for fold in folds]), own)
-        baseline = _by_owner(np.stack([_rows(fold, "baseline", block) for fold in folds]), own)
+        parts = [fold.read(block, tails) for fold in folds]
+        values = {name: _by_owner(np.stack([part[name] for part in parts]), own) for name in tails}
+        hypothetical, baseline = values["hypothetical"], values["baseline"]
+        _write_small(handle, here, values)
         handle["hypothetical"][here] = hypothetical.mean(axis=0)
         handle["baseline"][here] = baseline.mean(axis=0)
         if several:
@@ -314,28 +258,16 @@ def _average(
             handle["fold_spread"][here] = contributions.std(axis=0)
 
 
-def _rows(fold: _Fold, name: str, block: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The given rows (ascending) of a large dataset."""
-    low, high = int(block[0]), int(block[-1]) + 1
-    parts = []
-    for path, first, start, stop in fold.spans(low, high):
-        with h5py.File(path, "r") as handle:
-            parts.append(handle[f"targets/{fold.target}/{name}"][start - first : stop - first])
-    return np.concatenate(parts)[block - low]
-
-
 def _attributes(
     shared: Mapping[str, Any],
-    folds: Mapping[str, _Fold],
+    folds: Mapping[str, ChunkFiles],
     store: SequenceStore,
     gate: Gate,
     target: str,
     failed: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    chunk_digests = [str(a["content_digest"]) for fold in folds.values() for a in fold.attributes]
-    notes = sorted(
-        {note for fold in folds.values() for a in fold.attributes for note in json.loads(a["notes"])}
-    )
+    chunk_digests = [digest for fold in folds.values() for digest in fold.digests]
+    notes = sorted(set().union(*(fold.notes for fold in folds.values())))
     return provenance.to_attributes(
         {
             **{key: value for key, value in shared.items() if key != "targets"},
@@ -343,8 +275,8 @@ def _attributes(
             "target": target,
             "target_settings": json.loads(shared["targets"])[target],
             "folds": list(folds),
-            "model_digests": {name: str(fold.attributes[0]["model_digest"]) for name, fold in folds.items()},
-            "seed": int(next(iter(folds.values())).attributes[0]["seed"]),
+            "model_digests": {name: fold.model_digest for name, fold in folds.items()},
+            "seed": next(iter(folds.values())).seed,
             "source_digest": store.source_digest,
             "chunks_digest": provenance.digest_strings(chunk_digests),
             "notes": notes,

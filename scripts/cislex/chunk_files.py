@@ -1,0 +1,151 @@
+"""The chunk files of one fold, read as one array: each file is opened once to be checked, once to be read.
+
+With ten thousand chunks opening files is what takes time, and what they say about themselves is what takes
+memory: of attributes that all share, one copy is kept.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from cislex.errors import StorageError
+from cislex.storage import open_hdf5
+
+#: Attributes that every chunk of one target must share.
+SHARED = ("stage_digest", "method", "targets", "precision", "n_regions", "chunks", "versions")
+#: Datasets of a target that have few numbers a region.
+SMALL = ("prediction", "reference_prediction", "delta", "max_relative_delta")
+
+
+class ChunkFiles:
+    """The chunk files of one fold.
+
+    Parameters
+    ----------
+    name
+        The fold's name.
+    paths
+        Its files, in order.
+    target
+        Which target is read.
+    n, length
+        Regions in all, and their length in bp.
+
+    Attributes
+    ----------
+    shared : dict
+        Values of the attributes SHARED.
+    digests : list[str]
+        Digest of the content of each file.
+    notes : set[str]
+        Notes of all files.
+    computed : bool (n,)
+        Regions that this fold attributed.
+    errors : float32 (n,)
+        Largest relative delta of each region; zero where there is none.
+    tails : dict[str, tuple[int, ...]]
+        Shape of one region's numbers in each of the SMALL datasets that there are.
+
+    Raises
+    ------
+    StorageError
+        When a file is missing, incomplete, of another run, or rows do not join up.
+    """
+
+    def __init__(self, name: str, paths: Iterable[str | Path], target: str, n: int, length: int) -> None:
+        self.name, self.target = name, target
+        self.paths = [Path(path) for path in paths]
+        self.starts: list[int] = []
+        self.shared: dict[str, Any] = {}
+        self.model_digest, self.seed = "", 0
+        self.digests: list[str] = []
+        self.notes: set[str] = set()
+        self.computed = np.zeros(n, bool)
+        self.errors = np.zeros(n, np.float32)
+        self.tails: dict[str, tuple[int, ...]] = {}
+        expected = 0
+        for path in self.paths:
+            with open_hdf5(path, what="chunk", datasets=[f"targets/{target}/hypothetical"]) as handle:
+                expected = self._check(path, handle, expected, n, length)
+        if expected != n:
+            raise StorageError(f"fold {name}: chunks end at row {expected} of {n}; a chunk is missing")
+        self.starts.append(n)
+
+    def _check(self, path: Path, handle: h5py.File, expected: int, n: int, length: int) -> int:
+        """Check one file and keep what is small; return the row after its last."""
+        attributes, group = dict(handle.attrs), handle[f"targets/{self.target}"]
+        start, stop = int(attributes["start"]), int(attributes["stop"])
+        if start != expected or int(attributes["n_regions"]) != n:
+            raise StorageError(
+                f"{path}: holds rows from {start} of {int(attributes['n_regions'])}; "
+                f"expected rows from {expected} of {n}: it belongs to another run, delete it"
+            )
+        shape = group["hypothetical"].shape
+        if shape != (stop - start, 4, length):
+            raise StorageError(f"{path}: hypothetical has shape {shape}, which its rows do not explain")
+        if not self.shared:
+            self.shared = {key: attributes[key] for key in SHARED}
+            self.model_digest, self.seed = str(attributes["model_digest"]), int(attributes["seed"])
+        self.compare(path, attributes)
+        self.starts.append(start)
+        self.digests.append(str(attributes["content_digest"]))
+        self.notes.update(json.loads(attributes["notes"]))
+        self.computed[start:stop] = handle["computed"][:]
+        if self.computed[start:stop].any():  # else other folds have its regions, and it has no numbers
+            self.tails = self.tails or {key: group[key].shape[1:] for key in SMALL if key in group}
+            missing = [key for key in self.tails if key not in group]
+            if missing:
+                raise StorageError(f"{path}: lacks {', '.join(missing)}, which other chunks have; delete it")
+            if "max_relative_delta" in group:
+                self.errors[start:stop] = group["max_relative_delta"][:]
+        return stop
+
+    def compare(self, path: Path, attributes: dict[str, Any]) -> None:
+        """Refuse what differs from this fold's first file; the error names the file."""
+        different = [key for key in SHARED if attributes[key] != self.shared[key]]
+        if different:
+            raise StorageError(
+                f"{path}: differs from the first chunk in {', '.join(different)}; delete it and rerun"
+            )
+
+    def spans(self, start: int, stop: int) -> Iterator[tuple[Path, int, int, int]]:
+        """Path, the file's first row, and first and last row of its overlap with ``start:stop``."""
+        place = max(0, bisect.bisect_right(self.starts, start) - 1)
+        while place < len(self.paths) and self.starts[place] < stop:
+            low, high = max(self.starts[place], start), min(self.starts[place + 1], stop)
+            if low < high:
+                yield self.paths[place], self.starts[place], low, high
+            place += 1
+
+    def read(self, rows: NDArray[np.int64], tails: dict[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
+        """The given rows (ascending) of several datasets; zeros where a file has none of them.
+
+        Parameters
+        ----------
+        rows
+            int64 (k,).
+        tails
+            The datasets, and the shape of one row of each.
+        """
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        found = {name: np.zeros((high - low, *tail), np.float32) for name, tail in tails.items()}
+        for path, first, start, stop in self.spans(low, high):
+            with h5py.File(path, "r") as handle:
+                group = handle[f"targets/{self.target}"]
+                for name, values in found.items():
+                    if name in group:
+                        group[name].read_direct(
+                            values, np.s_[start - first : stop - first], np.s_[start - low : stop - low]
+                        )
+        picked = rows - low
+        return {
+            name: values if len(picked) == len(values) else values[picked] for name, values in found.items()
+        }
