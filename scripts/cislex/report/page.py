@@ -25,6 +25,7 @@ from cislex.report.findings import (
     describe_motifs,
     describe_truth,
 )
+from cislex.report.folds import describe_folds
 from cislex.report.inputs import describe_regions
 from cislex.report.logos import glyph_definitions
 from cislex.report.performance import describe_training
@@ -61,6 +62,7 @@ class TargetView:
     settings: list[Fact]
     recorded: list[Fact]
     notes: list[str]
+    folds: str
     quality: QualityView
     motifs: list[MotifView]
     flagged: list[MotifView]
@@ -269,6 +271,7 @@ def _describe(
         settings=facts(spec.settings),
         recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
         notes=[str(note) for note in notes] if isinstance(notes, list) else [str(notes)],
+        folds=describe_folds(spec, [str(name) for name in attributes.get("folds") or []]),
         quality=describe_quality(spec),
         motifs=motifs,
         flagged=flagged[: room.flagged],
