@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cislex import partial
 from cislex.partial import MAGIC, PartialLog, partial_path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,3 +135,47 @@ except StorageError as error:
     assert "cannot write partial results" in done.stdout
     with PartialLog(tmp_path / "p", IDENTITY) as log:
         assert contents(log) == [(0, 4)]
+
+
+def test_a_second_job_waits_for_the_first_and_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partial, "LOOK_SECONDS", 0.02)
+    path, found = tmp_path / "p", []
+    first = PartialLog(path, IDENTITY)
+    first.append(4, batch(0, 4), {"n": "to 4"})
+
+    def second() -> None:
+        with PartialLog(path, IDENTITY) as log:
+            found.append(log.rows)
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive(), "two jobs must not write one file"
+    first.append(8, batch(4, 8), {"n": "to 8"})
+    first.close()
+    thread.join(10)
+    assert found == [8]
+
+
+def test_a_second_job_begins_anew_where_the_first_has_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partial, "LOOK_SECONDS", 0.02)
+    path, found = tmp_path / "p", []
+    first = PartialLog(path, IDENTITY)
+    first.append(4, batch(0, 4), {"n": "to 4"})
+
+    def second() -> None:
+        with PartialLog(path, IDENTITY) as log:
+            found.append(log.rows)
+            log.append(4, batch(0, 4), {"n": "to 4"})
+            found.append(contents(log))
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    thread.join(0.2)
+    first.remove()
+    thread.join(10)
+    assert found == [0, [(0, 4)]]

@@ -25,7 +25,7 @@ from cislex import provenance, settings, targets
 from cislex.attribution import Attribution, attribute_batches
 from cislex.attribution.notes import merge_notes
 from cislex.devices import claim
-from cislex.errors import ConfigError, DeadlineError, InputError, offenders
+from cislex.errors import ConfigError, DeadlineError, InputError, StorageError, offenders
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model
 from cislex.partial import PartialLog, partial_path
@@ -284,7 +284,9 @@ def _write(
             create_array(group, "hypothetical", (n, 4, length), "f4", rows=rows)
             create_array(group, "baseline", (n, length), "f4", rows=rows)
             create_array(group, "prediction", (n,), "f4")
+        covered = 0
         for first, last, arrays, added in log.records():
+            covered = last
             notes.append((added, last - first))
             for key, values in arrays.items():
                 t, _, name = key.partition("/")
@@ -293,6 +295,8 @@ def _write(
                     create_array(group, name, (n, *values.shape[1:]), "f4")
                 group[name][_rows(places[first:last])] = values
                 hashers.setdefault(key, hashlib.blake2b(digest_size=16)).update(values.tobytes())
+        if covered != len(places):
+            raise StorageError(f"{log.path}: holds {covered} of {len(places)} rows; delete it and run again")
         digests = [f"{key}: {hasher.hexdigest()}" for key, hasher in sorted(hashers.items())]
         found = {
             **attributes,

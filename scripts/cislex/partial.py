@@ -7,6 +7,7 @@ attempt cuts off before it goes on. The file never has a final name: ``<output>.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -25,6 +26,8 @@ from cislex.logs import get_logger
 MAGIC = b"cislex partial 1\n"
 #: Seconds after which finished batches are forced to the disk.
 SYNC_SECONDS = 20.0
+#: Seconds between two looks whether another job has ended.
+LOOK_SECONDS = 2.0
 #: Bytes of a record's digest, and of its length.
 DIGEST, LENGTH = 16, 8
 
@@ -40,7 +43,8 @@ class PartialLog:
     Parameters
     ----------
     path
-        The file; continued where it belongs to the same work, else begun anew.
+        The file; continued where it belongs to the same work, else begun anew. It is locked: a second
+        process waits for the first.
     identity
         What the results depend on, plain values; another identity means other results.
 
@@ -58,7 +62,7 @@ class PartialLog:
         self._synced = time.monotonic()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._file: BinaryIO = open(self.path, "r+b" if self.path.exists() else "w+b")  # noqa: SIM115
+            self._file = self._open()
         except OSError as error:
             raise StorageError(f"{self.path}: cannot keep partial results: {error}") from error
         self._start = len(MAGIC) + len(self._identity)
@@ -113,8 +117,31 @@ class PartialLog:
 
     def remove(self) -> None:
         """The results are under their final name: nothing is needed any more."""
-        self._file.close()
         self.path.unlink(missing_ok=True)
+        self._file.close()  # and with it the lock: whoever waits finds that the file is gone
+
+    def _open(self) -> BinaryIO:
+        """The file, for this process alone: a job that was taken for dead may still be writing to it."""
+        told = False
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            file = open(descriptor, "r+b")  # noqa: SIM115  (closed by close)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self.path.exists() and self.path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                    return file
+                file.close()  # the other one finished, and removed it
+            except BlockingIOError:
+                file.close()
+                if not told:
+                    get_logger(__name__).warning(
+                        "%s: another job is writing it; waiting until it ends, to go on from there", self.path
+                    )
+                told = True
+                time.sleep(LOOK_SECONDS)
+            except OSError:
+                file.close()
+                raise
 
     def _resume(self) -> None:
         """Go to the end of the last complete record, or begin anew."""
