@@ -127,6 +127,7 @@ def write_fake_chunks(folder: Path, n: int, length: int, chunks: int) -> list[Pa
         start, stop = i * n // chunks, (i + 1) * n // chunks
         paths.append(folder / f"{i}.h5")
         with h5py.File(paths[-1], "w") as handle:
+            create_array(handle, "computed", (stop - start,), "?")[...] = True
             group = handle.create_group("targets/t")
             rows = rows_per_hdf5_chunk(length)
             shape = (stop - start, 4, length)
