@@ -300,6 +300,19 @@ def test_a_fold_may_have_no_region_of_a_chunk(workspace: dict[str, Any], tmp_pat
     assert found["delta"].shape == (N, 1, 4)
 
 
+@pytest.mark.parametrize("owned", [(["chr1"], ["chr2"]), (["chr1", "chr2"], ["chr9"])])
+def test_the_gate_sees_every_region_although_a_fold_has_none_in_some_chunks(
+    workspace: dict[str, Any], tmp_path: Path, owned: tuple[list[str], list[str]]
+) -> None:
+    by_chromosome = ["chr1"] * 12 + ["chr2"] * (N - 12)  # sorted, as peak files are
+    there = {**workspace, "sequences": with_chromosomes(workspace, tmp_path / "s.h5", by_chromosome)}
+    held_out = dict(zip(("fold_0", "fold_1"), owned, strict=True))
+    made = run(there, tmp_path, chunks=4, folds=2, held_out=held_out)
+    assert (aggregate(there, made, tmp_path)["max_relative_delta"] > 0).all()
+    with pytest.raises(CompletenessError, match=f"{N} of {N} regions"):
+        aggregate(there, made, tmp_path, max_relative_delta=-1.0)
+
+
 @pytest.mark.parametrize("folds", [1, 2])
 def test_a_chunk_file_is_opened_once_to_check_and_once_to_read(
     workspace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: int

@@ -100,6 +100,26 @@ def test_float32_is_within_1e_4_of_the_float64_truth(name: str) -> None:
     assert (single - truth).abs().max() <= 1e-4 * truth.abs().max()
 
 
+SMALL_BESIDE_LARGE: dict[str, Callable[[Tensor], Tensor]] = {
+    "log": lambda h: torch.log(torch.sigmoid(20 * h) + 1e-7),
+    "log10": lambda h: torch.log10(torch.sigmoid(20 * h) + 1e-7),
+    "log1p": lambda h: torch.log1p(torch.sigmoid(20 * h) - 0.999),
+    "logit": lambda h: torch.logit(0.5 * torch.sigmoid(20 * h) + 1e-7),
+    "logit with eps": lambda h: torch.logit(0.5 * torch.sigmoid(20 * h), eps=1e-3),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_BESIDE_LARGE)
+def test_logarithms_of_small_beside_large_values_are_exact_in_float32(name: str) -> None:
+    model = models.OneOperation(lambda h: SMALL_BESIDE_LARGE[name](h[..., :60]))
+    method = DeepLiftShap(FixedReferences(REFERENCES))
+    single, truth = (attribute(model, X, method, precision=p) for p in ("float32", "float64"))
+    assert truth.max_relative_delta is not None
+    assert truth.max_relative_delta.max() <= 1e-9
+    scale = truth.hypothetical.abs().amax((1, 2), keepdim=True)
+    assert ((single.hypothetical - truth.hypothetical).abs() / scale).max() <= 1e-5
+
+
 def test_float32_is_closer_to_the_truth_than_the_peer_on_elu_and_sigmoid() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(

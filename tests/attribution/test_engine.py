@@ -8,6 +8,7 @@ import attribution_models as models
 import pytest
 import torch
 import torch.nn.functional as functional
+import torch.utils.checkpoint
 from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
 from cislex.attribution.operations import Kind, canonical, kind_of
 from cislex.errors import ConfigError, ModelError, UnsupportedOperationError
@@ -176,6 +177,47 @@ def test_no_grad_inside_the_model_is_refused() -> None:
 
     with pytest.raises(UnsupportedOperationError, match="without gradients"):
         run(operation)
+
+
+@pytest.mark.parametrize("activation", [torch.sigmoid, torch.relu])
+def test_a_checkpointed_model_is_refused(activation: Any) -> None:
+    """Its backward runs again without the rules: what it saved there would pass for slopes."""
+
+    def operation(h: Tensor) -> Tensor:
+        return torch.utils.checkpoint.checkpoint(activation, h, use_reentrant=False)
+
+    with pytest.raises(UnsupportedOperationError, match=r"torch\.utils\.checkpoint.*if self\.training"):
+        run(operation)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda h: torch.clamp(h, min=0.5 * h.roll(1, 2)),
+        lambda h: torch.clamp(h, max=h.mean(2, keepdim=True)),
+        lambda h: h.clamp(h[:, :1] - 0.1, h[:, 1:2] + 0.1),
+        lambda h: h.clone().clamp_(max=h[:, 1:2].abs(), min=h[:, :1]),
+        lambda h: torch.clamp(torch.full_like(h, 0.1), min=h),
+        lambda h: h.clamp_min(h.flip(2)),
+    ],
+)
+def test_bounds_of_a_clamp_may_be_activations(operation: Any) -> None:
+    assert run(operation) <= 1e-9
+
+
+def test_logit_is_exact_near_one_where_only_the_distance_to_one_has_a_scale() -> None:
+    assert run(lambda h: torch.logit(1 - 1e-5 * (0.1 + torch.sigmoid(h)))) <= 1e-7
+
+
+def test_a_clamp_between_activations_is_a_maximum_and_a_minimum() -> None:
+    def clamped(h: Tensor) -> Tensor:
+        return h.clamp(h[:, :1] - 0.1, h[:, 1:2] + 0.1)
+
+    def composed(h: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(h, h[:, :1] - 0.1), h[:, 1:2] + 0.1)
+
+    one, other = (attribute(Model(op), X, METHOD, precision="float64") for op in (clamped, composed))
+    torch.testing.assert_close(one.multipliers, other.multipliers, rtol=0, atol=1e-12)
 
 
 def test_torchscript_is_refused_with_its_name() -> None:

@@ -23,6 +23,12 @@ from cislex.attribution.validation import check_shape
 from cislex.errors import ModelError, UnsupportedOperationError
 from cislex.targets import Target
 
+#: Why a model is refused that keeps activations by hooks: the rules know nothing of a second run.
+RUN_AGAIN = (
+    "the model keeps its activations by hooks (torch.utils.checkpoint, save_on_cpu), and what runs again in "
+    "the backward has no attribution rules; what to do: checkpoint in training alone (if self.training)"
+)
+
 
 @dataclass
 class _Sums:
@@ -80,9 +86,14 @@ class Engine:
         if isinstance(replayer, RevealReplayer):
             replayer.convolutions = self.method.rule == "reveal_cancel"
         self.last = replayer
-        with torch.enable_grad(), replayer:
-            output = self.model(leaf.clone(), *extra)
-            values = [None if _pair(target) else target(output) for target in targets]
+        try:
+            with torch.enable_grad(), torch.autograd.graph.disable_saved_tensors_hooks(RUN_AGAIN), replayer:
+                output = self.model(leaf.clone(), *extra)
+                values = [None if _pair(target) else target(output) for target in targets]
+        except RuntimeError as error:
+            if RUN_AGAIN in str(error):
+                raise UnsupportedOperationError(RUN_AGAIN) from error
+            raise
         finish(replayer)
         self.integrated |= replayer.integrated
         return output, values, replayer.phase

@@ -134,3 +134,38 @@ def maximum(sign: float) -> Rule:
         return _Weigh.apply(compute, *(call.tensors[i] for i in active))
 
     return rule
+
+
+def clamp(plain: Rule) -> Rule:
+    """min(max(h, low), high) with bounds that are activations too; ``plain`` where h alone is one."""
+
+    def rule(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
+        if active == [0]:
+            return plain(call, record, pairing, active)
+        low = call.argument(1, "min") if call.name != "clamp_max" else None
+        high = call.argument(1 if call.name == "clamp_max" else 2, "max")
+        places = {id(tensor): i for i, tensor in enumerate(call.tensors)}
+
+        def ends(value: Any) -> tuple[Any, Any]:
+            """A value at example and reference."""
+            if not isinstance(value, Tensor) or places[id(value)] not in active:
+                return value, value
+            return pairing.expand(record.tensors[places[id(value)]], value), value
+
+        def compute() -> tuple[Tensor, list[Tensor]]:
+            h_x, h_r = ends(call.tensors[0])
+            weights = {0: torch.ones_like(call.tensors[0])}
+            for bound, sign in ((low, 1.0), (high, -1.0)):
+                if bound is None:
+                    continue
+                b_x, b_r = ends(bound)
+                above = relu_slope(sign * (h_x - b_x), sign * (h_r - b_r))  # share of what is not the bound
+                weights = {i: weight * above for i, weight in weights.items()}
+                if isinstance(bound, Tensor):
+                    weights[places[id(bound)]] = 1 - above
+                h_x, h_r = (h + sign * torch.relu(sign * (b - h)) for h, b in ((h_x, b_x), (h_r, b_r)))
+            return call.run(call.tensors), [weights[i] for i in active]
+
+        return _Weigh.apply(compute, *(call.tensors[i] for i in active))
+
+    return rule

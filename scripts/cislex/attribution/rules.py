@@ -54,6 +54,7 @@ def builtin() -> dict[str, Rule]:
     rules |= {"fmax": products.maximum(1.0), "fmin": products.maximum(-1.0)}
     rules |= {"max": pooling.extremum(1.0), "amax": pooling.extremum(1.0)}
     rules |= {"min": pooling.extremum(-1.0), "amin": pooling.extremum(-1.0)}
+    rules |= {name: products.clamp(rules[name]) for name in ("clamp", "clamp_min", "clamp_max")}
     rules["relu"] = elementwise.relu
     rules["pow"] = _power(elementwise.elementwise(slopes._pow))
     return rules

@@ -151,13 +151,29 @@ def _exp(pair: Elementwise) -> Tensor:
     return exp_slope(pair.a, pair.b)
 
 
+def log_slope(a: Tensor, b: Tensor) -> Tensor:
+    """(log a − log b)/(a − b) = log1p(|a − b| / low)/|a − b|, low being the smaller: nothing cancels.
+
+    Over the larger one 1 + (a − b)/b would lose a base that is small beside it.
+    """
+    low, distance = torch.minimum(a, b), (a - b).abs()
+    return torch.where(distance == 0, 1 / low, torch.log1p(distance / low).div_(distance))
+
+
 def _log(pair: Elementwise) -> Tensor:
-    """(log a − log b)/(a − b) = log1p((a − b)/b)/(a − b), for log, log2, log10 and log1p."""
     unit = {"log": 1.0, "log1p": 1.0, "log2": 1 / math.log(2), "log10": 1 / math.log(10)}[pair.call.name]
-    base = pair.b + 1 if pair.call.name == "log1p" else pair.b
-    difference = pair.a - pair.b
-    slope = torch.log1p(difference / base).div_(difference)
-    return torch.where(difference == 0, 1 / base, slope).mul_(unit)
+    shift = 1.0 if pair.call.name == "log1p" else 0.0
+    return log_slope(pair.a + shift, pair.b + shift).mul_(unit)
+
+
+def _logit(pair: Elementwise) -> Tensor:
+    """log h − log(1 − h), of h within [eps, 1 − eps] where eps is given."""
+    eps = pair.call.argument(1, "eps")
+    if eps is None:
+        return log_slope(pair.a, pair.b) + log_slope(1 - pair.a, 1 - pair.b)
+    a, b = (h.clamp(eps, 1 - eps) for h in (pair.a, pair.b))
+    inside = clamp_slope(pair.a, pair.b, eps, 1 - eps)
+    return inside * (log_slope(a, b) + log_slope(1 - a, 1 - b))
 
 
 def _sqrt(pair: Elementwise) -> Tensor:
@@ -252,7 +268,7 @@ SLOPES: dict[str, Slope] = {
     "erfc": _smooth(),
     "special_erf": _smooth(),
     "sinc": _smooth(),
-    "logit": relative_midpoint,
+    "logit": _logit,
     "log": _log,
     "log2": _log,
     "log10": _log,
