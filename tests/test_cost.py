@@ -223,7 +223,7 @@ def test_rates_of_a_named_gpu_scale_with_the_operations(tmp_path: Path) -> None:
 
 def test_a_gpu_without_a_record_is_an_error_that_names_those_there_are(tmp_path: Path) -> None:
     write_record(tmp_path)
-    with pytest.raises(ConfigError, match=r"no measured record of 'A100'.*NVIDIA Test 9000"):
+    with pytest.raises(ConfigError, match=r"estimate\.gpu: no measured record of 'A100'.*NVIDIA Test 9000"):
         scale_rate(rate(), "A100", tmp_path, passes=1)
     with pytest.raises(ConfigError, match="could not be counted"):
         scale_rate(Rate(1, 1, 1, 0, "CPU"), "Test", tmp_path, passes=1)

@@ -88,13 +88,13 @@ def scale_rate(rate: Rate, gpu: str, records: str | Path | None, *, passes: floa
     if not there:
         names = sorted({m.gpu for m in everything})
         raise ConfigError(
-            f"budget.gpu: no measured record of {gpu!r} in {records}; there are: {', '.join(names) or 'none'}"
+            f"estimate.gpu: no measured record of {gpu!r} in {records}; there are: {', '.join(names) or 'none'}"
             ". Measure one there by `python benchmarks/attribution.py --device cuda --out "
             "benchmarks/results/<name>.json`, or leave the key out to use the device at hand"
         )
     if rate.flops <= 0:
         raise ConfigError(
-            "budget.gpu: the operations of the model could not be counted, so that rates of another device "
+            "estimate.gpu: the operations of the model could not be counted, so that rates of another device "
             "cannot be scaled; run the inspection on a GPU instead"
         )
     nearest = min(there, key=lambda m: abs(math.log(rate.flops / BENCHMARKED[m.model])))
