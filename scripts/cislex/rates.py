@@ -89,8 +89,8 @@ def scale_rate(rate: Rate, gpu: str, records: str | Path | None, *, passes: floa
         names = sorted({m.gpu for m in everything})
         raise ConfigError(
             f"estimate.gpu: no measured record of {gpu!r} in {records}; there are: "
-            f"{', '.join(names) or 'none'}. Measure one there by `python benchmarks/attribution.py --device cuda --out "
-            "benchmarks/results/<name>.json`, or leave the key out to use the device at hand"
+            f"{', '.join(names) or 'none'}. Measure one there by `python benchmarks/attribution.py "
+            "--device cuda --out benchmarks/results/<name>.json`, or leave the key out to use the device at hand"
         )
     if rate.flops <= 0:
         raise ConfigError(
