@@ -51,6 +51,17 @@ def test_log_odds_are_zero_for_the_background_and_bounded_by_the_pseudocount() -
     np.testing.assert_allclose(log_odds(sure, background)[0, 1], np.log2(1 / 20), rtol=1e-5)
 
 
+def test_the_same_site_scores_the_same_on_either_strand_so_that_ties_stay_ties() -> None:
+    rng = np.random.default_rng(2)
+    codes = rng.integers(0, 4, (400, 60)).astype(np.uint8)
+    ppms = [rng.dirichlet(np.full(4, 0.3), width).T for width in (9, 16, 24)]
+    matrices = [log_odds(MemeMotif("M", "m", ppm, 500), np.array([0.31, 0.19, 0.2, 0.3])) for ppm in ppms]
+    turned = COMPLEMENT[codes[:, ::-1]].astype(np.uint8)
+    np.testing.assert_array_equal(scan(codes, matrices), scan(turned, matrices))
+    exact = [[direct_scan(row, matrix.astype(np.float64)) for matrix in matrices] for row in codes[:5]]
+    np.testing.assert_array_equal(scan(codes[:5], matrices), exact)
+
+
 @pytest.fixture
 def held_out(tmp_path: Path) -> Path:
     """Windows in which one of two motifs is planted, most of them; the third motif is nowhere."""

@@ -24,6 +24,9 @@ CHOICE = 2000
 BATCH = 256
 #: Pseudocount of a matrix, in sites.
 PSEUDOCOUNT = 1.0
+#: Steps of a bit in which log-odds are written: sums of them are exact in float32, so that equal sites tie in
+#: whatever order they are added up (either strand, any batch), as average precision needs.
+GRID = 1 << 14
 COLUMNS = ["task", "split", "pwm_id", "pwm_name", "pwm_auroc", "pwm_auroc_low", "pwm_auroc_high",
            "pwm_auprc", "pwm_auprc_low", "pwm_auprc_high"]  # fmt: skip
 
@@ -146,7 +149,7 @@ def log_odds(motif: MemeMotif, background: NDArray[np.float64]) -> NDArray[np.fl
     """Log-odds in bits of a motif against base frequencies (4,): float32 (4, width)."""
     sites = max(motif.nsites, 1)
     frequencies = (motif.ppm * sites + PSEUDOCOUNT * background[:, None]) / (sites + PSEUDOCOUNT)
-    return np.log2(frequencies / background[:, None]).astype(np.float32)
+    return (np.rint(np.log2(frequencies / background[:, None]) * GRID) / GRID).astype(np.float32)
 
 
 def scan(codes: NDArray[np.uint8], matrices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
