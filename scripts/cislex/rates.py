@@ -90,7 +90,7 @@ def scale_rate(rate: Rate, gpu: str, records: str | Path | None, *, passes: floa
         raise ConfigError(
             f"estimate.gpu: no measured record of {gpu!r} in {records}; there are: "
             f"{', '.join(names) or 'none'}. Measure one there by `python benchmarks/attribution.py "
-            "--device cuda --out benchmarks/results/<name>.json`, or leave the key out to use the device at hand"
+            "--device cuda --out benchmarks/results/<name>.json`, or leave the key out"
         )
     if rate.flops <= 0:
         raise ConfigError(
