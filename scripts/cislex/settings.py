@@ -54,9 +54,9 @@ def references_from_settings(settings: Mapping[str, Any]) -> References:
     Parameters
     ----------
     settings
-        ``kind`` (dinucleotide_shuffle, shuffle, zeros, uniform, genomic or saved), ``n``, ``seed``, ``start``,
-        ``end``, ``frequencies``, ``path``, ``gc_tolerance``; for genomic also ``fasta``, ``fai``, ``gzi`` and
-        ``exclude``, a BED file.
+        ``kind`` (dinucleotide_shuffle, shuffle, zeros, uniform, genomic or saved), ``n``, ``seed``,
+        ``start``, ``end``, ``frequencies``, ``path``, ``gc_tolerance``; for genomic also ``fasta``,
+        ``fai``, ``gzi`` and ``exclude``, a BED file.
 
     Raises
     ------
