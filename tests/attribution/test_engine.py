@@ -285,3 +285,25 @@ def test_a_model_that_differs_under_interception_is_refused() -> None:
 
     with pytest.raises(ModelError, match="random numbers"):
         attribute(Random(), X, METHOD)
+
+
+@pytest.mark.parametrize(
+    ("order", "dim", "known"), [(2, 2, True), (None, (1, 2), True), ("fro", (1, 2), True), (2, (1, 2), False)]
+)
+def test_a_norm_of_matrices_is_not_taken_for_one_of_vectors(order: Any, dim: Any, known: bool) -> None:
+    class Norm(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(4, 3, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.linalg.norm(self.conv(x), order, dim=dim).reshape(len(x), -1).sum(1, keepdim=True)
+
+    x = functional.one_hot(torch.randint(0, 4, (3, 30)), 4).transpose(1, 2)
+    model = Norm().double()
+    if not known:
+        with pytest.raises(UnsupportedOperationError, match="linalg_norm"):
+            attribute(model, x, DeepLiftShap(DinucleotideShuffle(n=3)), precision="float64")
+        return
+    result = attribute(model, x, DeepLiftShap(DinucleotideShuffle(n=3)), precision="float64")
+    assert float(result.max_relative_delta.max()) < 1e-9

@@ -169,6 +169,16 @@ def vector_norm(
     return norm(x, ord, dim, keepdim, None, dtype)
 
 
+def linalg_norm(
+    A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, out: None = None, dtype: Any = None
+) -> Any:
+    """``torch.linalg.norm``, whose number as order over two axes means a norm of matrices (2: spectral)."""
+    axes = 2 if dim is None and A.dim() == 2 else len(dim) if isinstance(dim, list | tuple) else 1
+    if ord not in (None, "fro") and axes == 2:
+        return NotImplemented
+    return norm(A, ord, dim, keepdim, None, dtype)
+
+
 def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: None = None) -> Any:
     """``F.normalize``."""
     length = norm(input, p, dim, True)
@@ -293,6 +303,7 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "var_mean": var_mean,
     "std_mean": std_mean,
     "norm": norm,
+    "linalg_norm": linalg_norm,
     "vector_norm": vector_norm,
     "normalize": normalize,
     "cosine_similarity": cosine_similarity,

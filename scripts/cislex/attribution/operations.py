@@ -117,7 +117,6 @@ _ALIASES = {
     "_scaled_dot_product_attention": "scaled_dot_product_attention",
     "scaled_dot_product_flash_attention_for_cpu": "scaled_dot_product_attention",
     "linalg_vector_norm": "vector_norm",
-    "linalg_norm": "norm",
     "max_pool1d_with_indices": "max_pool1d",
     "max_pool2d_with_indices": "max_pool2d",
     "max_pool3d_with_indices": "max_pool3d",

@@ -183,7 +183,7 @@ def make_references(
     Returns
     -------
     Tensor
-        (n, R, 4, L) on the device of ``sequences``: uint8 where one-hot, float32 otherwise.
+        (n, R, 4, L) on the device of ``sequences``: uint8 where one-hot, else float32 (float64 if given so).
 
     Raises
     ------
@@ -286,4 +286,5 @@ def _takes_seeds(function: ReferenceFunction) -> bool:
 def _masked(made: Tensor, known: Tensor) -> Tensor:
     """Zero at unknown bases; uint8 where every value is 0 or 1."""
     one_hot = not made.is_floating_point() or bool(((made == 0) | (made == 1)).all())
-    return made.to(torch.uint8 if one_hot else torch.float32) * known
+    wide = torch.float64 if made.dtype == torch.float64 else torch.float32
+    return made.to(torch.uint8 if one_hot else wide) * known
