@@ -60,6 +60,36 @@ def test_begin_needs_the_standard_library_only() -> None:
     assert done.stdout.strip() == "[]", "importing jobs must not load anything heavy before the log is open"
 
 
+def _uncaught(raised: str) -> str:
+    """What a job that raises leaves in its log."""
+    text = f"""
+import sys
+from cislex.errors import InputError
+from cislex.jobs import tell
+sys.excepthook = tell
+{raised}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", text], env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_an_error_on_purpose_is_its_message_alone() -> None:
+    assert _uncaught("raise InputError('p.bed:3: no number')") == "InputError: p.bed:3: no number\n"
+
+
+def test_an_unforeseen_error_and_a_cause_keep_their_traceback() -> None:
+    unforeseen = _uncaught("raise ValueError('odd')")
+    assert unforeseen.startswith("Traceback")
+    assert unforeseen.endswith("ValueError: odd\n")
+    caused = _uncaught("raise InputError('the model failed') from ValueError('odd')")
+    assert "ValueError: odd" in caused
+    assert caused.endswith("cislex.errors.InputError: the model failed\n")
+
+
 def test_deadline_only_where_a_batch_system_would_stop_the_job() -> None:
     assert deadline(60, {}) is None
 

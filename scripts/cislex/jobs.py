@@ -6,11 +6,14 @@ Imported before anything heavy, so that an import error ends up in the log too.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 
+from cislex.errors import CislexError
 from cislex.logs import redirect
 
 #: When this job began, in seconds since 1970; its process began a little earlier.
@@ -20,7 +23,7 @@ MARGIN_SECONDS, MARGIN_SHARE = 45.0, 0.05
 
 
 def begin(log: str | Path, *, threads: int = 1) -> None:
-    """Start a job: output goes to its log, caches to this node, numba gets its threads.
+    """Start a job: output and errors go to its log, caches to this node, numba gets its threads.
 
     Parameters
     ----------
@@ -30,7 +33,19 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
         Threads that the rule was given.
     """
     redirect(log)
+    sys.excepthook = tell
     os.environ.update(local_caches(threads))
+
+
+def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an uncaught error: its message alone where cislex raised it on purpose.
+
+    Where it has a cause, such as an error in the user's own model, the traceback says where that is.
+    """
+    if isinstance(error, CislexError) and error.__cause__ is None:
+        print(f"{kind.__name__}: {error}", file=sys.stderr, flush=True)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def started_at() -> float:
