@@ -127,6 +127,19 @@ def test_summary_names_the_best_match_and_the_empty_target(page: Path) -> None:
     assert "No motif in peaks_yeast / rap1." in text
 
 
+def test_a_match_that_chance_would_give_names_nothing(results: tuple[Path, dict], tmp_path: Path) -> None:
+    (target,) = [spec for spec in results[1]["analyses"] if spec.label == "peaks_yeast / reb1"]
+    table = pd.read_csv(target.motifs, sep="\t", dtype=str, keep_default_na=False)
+    table["match_1_q"] = "0.89"
+    table.to_csv(tmp_path / "motifs.tsv", sep="\t", index=False)
+    changed = dataclasses.replace(target, motifs=tmp_path / "motifs.tsv")
+    render_report(tmp_path / "r.html", title="t", results="r", analyses=[changed], template=TEMPLATE)
+    text = plain(tmp_path / "r.html")
+    assert "resembles no known motif of the database (nearest: REB1 (MA0363.3), q = 0.89)" in text
+    assert "no significant match; nearest: REB1" in text
+    assert "pos_0 REB1 (MA0363.3)" not in text, "the table of hits names no match"
+
+
 def test_rows_read_are_rows_kept_plus_dropped(page: Path) -> None:
     text = plain(page)
     assert "303 rows read, 300 kept , 3 dropped." in text

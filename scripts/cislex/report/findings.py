@@ -17,6 +17,9 @@ from cislex.report.tables import numbers, read_hits, read_table
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
 Place = tuple[str, int, int]
 
+#: A match with a larger q-value is likely chance: it is shown, but names nothing on the page.
+WEAK_Q = 0.05
+
 #: Columns of ``hits.bed.gz`` whose mean is told for each motif.
 MEANS = {"hit_similarity": "mean similarity", "contribution": "mean contribution"}
 #: Columns of ``truth.tsv`` that are told in words, or are of little use on the page.
@@ -65,6 +68,7 @@ class Match:
     name: str
     p: str
     q: str
+    weak: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} ({self.matrix})" if self.name and self.name != self.matrix else self.matrix
@@ -87,9 +91,14 @@ class MotifView:
     match_logo: str | None
 
     @property
+    def best(self) -> Match | None:
+        """The best match, if it is one that chance would hardly give."""
+        return self.matches[0] if self.matches and not self.matches[0].weak else None
+
+    @property
     def short(self) -> str:
         """The match's name, else the motif's own: for labels in figures."""
-        return self.matches[0].name or self.matches[0].matrix if self.matches else self.name
+        return self.best.name or self.best.matrix if self.best else self.name
 
 
 @dataclass(frozen=True)
@@ -182,8 +191,16 @@ def _matches(row: pd.Series) -> list[Match]:
         matrix = row.get(f"match_{rank}", "")
         if matrix:
             cells = [row.get(f"match_{rank}_{key}", "") for key in ("name", "p", "q")]
-            matches.append(Match(matrix, cells[0], probability(cells[1]), probability(cells[2])))
+            shown = probability(cells[1]), probability(cells[2])
+            matches.append(Match(matrix, cells[0], *shown, weak=_is_weak(cells[2])))
     return matches
+
+
+def _is_weak(q: str) -> bool:
+    try:
+        return float(q) > WEAK_Q
+    except ValueError:
+        return False
 
 
 def probability(cell: str) -> str:
@@ -243,7 +260,7 @@ def _hits_within(block: pd.DataFrame, place: Place) -> list[tuple[int, int, str]
 
 
 def _hits_row(name: str, row: pd.Series, motif: MotifView | None, means: Sequence[str]) -> dict[str, str]:
-    cells = {"motif": name, "match": str(motif.matches[0]) if motif and motif.matches else "–"}
+    cells = {"motif": name, "match": str(motif.best) if motif and motif.best else "–"}
     counts = {column: f"{int(row[column]):,}" for column in ("hits", "plus", "minus")}
     return {**cells, **counts, **{column: number(row[column] / row["hits"]) for column in means}}
 

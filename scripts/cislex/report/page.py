@@ -188,8 +188,7 @@ def lead(views: Sequence[TargetView]) -> str:
     if not found:
         return f"No motif was found {where}."
     first = f"{_capital(count(sum(len(view.motifs) for view in views), 'motif'))} found {where}."
-    matched = [view for view in found if view.motifs[0].matches]
-    named = [f"{view.motifs[0].matches[0]} in {view.spec.label}" for view in matched]
+    named = [f"{view.motifs[0].best} in {view.spec.label}" for view in found if view.motifs[0].best]
     empty = [view.spec.label for view in views if not view.motifs]
     parts = [f"Best match of the most frequent motif: {_some(named, '; ')}." if named else ""]
     parts.append(f"No motif in {_some(empty, ', ')}." if empty else "")
@@ -216,8 +215,10 @@ def summarise(motifs: Sequence[MotifView], flagged: Sequence[MotifView], total: 
     kinds = ", ".join(said) if len(said) > 1 else f"{'raising' if up else 'lowering'} the prediction"
     best = motifs[0]
     match = "resembles no known motif"
-    if best.matches:
-        match = f"resembles {best.matches[0]}, p = {best.matches[0].p}, q = {best.matches[0].q}"
+    if best.best:
+        match = f"resembles {best.best}, p = {best.best.p}, q = {best.best.q}"
+    elif best.matches:
+        match += f" of the database (nearest: {best.matches[0]}, q = {best.matches[0].q})"
     return (
         f"{_capital(count(len(motifs), 'motif'))} found {over} ({kinds}); the most frequent, {best.name},"
         f" with {count(best.seqlets, 'seqlet')}, {match}.{rest}"
