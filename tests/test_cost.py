@@ -168,6 +168,7 @@ def run(folder: Path, **options: Any) -> tuple[pd.DataFrame, str]:
 
 def test_the_whole_estimate(tmp_path: Path) -> None:
     table, text = run(tmp_path)
+    assert "GPU" not in text, "timed on a CPU"
     assert table.loc["dear", "pairs"] == 10_000 * 20
     assert table.loc["cheap", "pairs"] == 10_000
     assert table.loc["dear", "gpu_hours"] == pytest.approx((20_000 + 100 * 13) / 3600, rel=1e-4)

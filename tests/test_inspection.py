@@ -102,8 +102,9 @@ def test_what_says_that_a_model_passed_holds_no_measurement(tmp_path: Path) -> N
 
 
 def test_unknown_operation_stops_and_is_shown_in_red(tmp_path: Path, capsys: Any) -> None:
-    with pytest.raises(UnsupportedOperationError, match="special_i0"):
+    with pytest.raises(UnsupportedOperationError, match="special_i0") as raised:
         inspect(tmp_path, build="build_strange")
+    assert str(raised.value).count("special_i0") == 1, "named once, however many folds have it"
     line = next(line for line in capsys.readouterr().out.splitlines() if "special_i0" in line)
     assert line.startswith("\033[31m!!")
     assert "net.py:" in line

@@ -324,7 +324,8 @@ def _page(
     minutes: float,
 ) -> str:
     """The estimate for reading."""
-    heads = ("regions", "pairs", "GPU-hours", *(f"at {n} jobs" for n in PARALLEL), "memory", "disk")
+    walls = [f"at {n} jobs" for n in PARALLEL]
+    heads = ("regions", "pairs", _hours_head(estimates), *walls, "memory", "disk")
     lines = [_line("analysis", heads)]
     for e in estimates:
         memory = max(rate.memory_mb for rate in e.rates) / 1000
@@ -339,13 +340,13 @@ def _page(
         lines.append(_line(e.name, cells))
     hours = sum(e.hours for e in estimates)
     dearest = max(estimates, key=lambda e: e.hours)
-    walls = ", ".join(f"{_duration(wall_hours(estimates, n))} at {n}" for n in PARALLEL)
+    times = ", ".join(f"{_duration(wall_hours(estimates, n))} at {n}" for n in PARALLEL)
     kept = sum(e.kept_bytes for e in estimates) + sequences
     temporary = sum(e.temporary_bytes for e in estimates)
     devices = sorted({rate.device for e in estimates for rate in e.rates})
     lines += [
         "",
-        f"attribution: {hours:.3g} hours of {' and '.join(devices)}; jobs at once: {walls}",
+        f"attribution: {hours:.3g} hours of {' and '.join(devices)}; jobs at once: {times}",
         f"most expensive: {dearest.name}, {dearest.hours / hours:.0%}",
         f"disk: {_bytes(kept)} that stay, {_bytes(temporary)} of chunks meanwhile; "
         f"{sum(e.files for e in estimates):,} files, and 3 for each motif",
@@ -355,6 +356,12 @@ def _page(
     for name, count in suggested.items():
         lines.append(_advice(name, count, users[name], minutes))
     return "\n".join(lines) + "\n"
+
+
+def _hours_head(estimates: Sequence[Estimate]) -> str:
+    """Hours are of a GPU only where every model was timed on one."""
+    devices = [rate.device for e in estimates for rate in e.rates]
+    return "hours" if any(device.startswith("CPU") for device in devices) else "GPU-hours"
 
 
 def _line(name: str, cells: Sequence[str]) -> str:

@@ -130,7 +130,7 @@ def inspect_model(
             found += _examine(loaded.model, named, chosen, length, way, gate, startup)
             rows += [(fold, row) for row in found]
     page = as_text(rows)
-    bad = [f"{row.name} ({row.value})" for _, row in rows if row.bad]
+    bad = dict.fromkeys(f"{row.name} ({row.value})" for _, row in rows if row.bad)
     if bad:
         print(as_text(rows, colour=True), flush=True)
         raise UnsupportedOperationError(
