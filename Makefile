@@ -61,7 +61,7 @@ estimate: environment
 	$(RUN) --configfile $(CONFIG) $(if $(GPU),--config 'estimate={"gpu": "$(GPU)"}') --forcerun estimate_cost -- estimate
 
 resources: environment
-	$(RUN) --configfile $(CONFIG) --quiet all -- compare_resources
+	$(RUN) --configfile $(CONFIG) --quiet rules progress reason host -- compare_resources
 
 lint: environment
 	$(BIN)/ruff check .
