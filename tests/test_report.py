@@ -236,7 +236,7 @@ def test_real_data_have_no_truth(results: tuple[Path, dict], tmp_path: Path) -> 
     bare = [dataclasses.replace(spec, truth=None) for spec in arguments["analyses"][1:]]
     render_report(tmp_path / "r.html", title="t", results="r", analyses=bare, template=TEMPLATE)
     text = plain(tmp_path / "r.html")
-    assert "The truth is not known: these are real data." in text
+    assert "Truth" not in text
     assert "No model was trained in this run" in text
 
 

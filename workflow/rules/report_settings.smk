@@ -85,6 +85,7 @@ def report_analyses():
                         f"{folder}/motifs.meme",
                         f"{folder}/modisco.h5",
                         f"{RESULTS}/{name}/inspection.txt",
+                        f"{RESULTS}/{name}/predictions.tsv",
                         *tracks,
                     ],
                 }
@@ -112,10 +113,9 @@ def report_files():
 
 
 def report_settings():
-    """Facts of the run for the head of the page."""
+    """Facts of the run for the head of the page; settings that were not given are left out."""
     genome, models = PORTABLE_CONFIG["genome"], config["models"]
-    return {
-        "results": config["results"],
+    facts = {
         "genome": genome["fasta"],
         "chromosome aliases": genome["aliases"],
         "blacklist": genome["blacklist"],
@@ -126,3 +126,4 @@ def report_settings():
             for name, model in models.items()
         },
     }
+    return {key: value for key, value in facts.items() if value is not None}

@@ -172,6 +172,7 @@ def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) 
     ]
     return {
         "targets": views,
+        "known": any(view.truth is not None for view in views),
         "lead": lead(views),
         "recorded": _in_order(common),
         "logos_left_out": room.motifs.left_out + room.doubtful.left_out,
