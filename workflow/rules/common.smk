@@ -18,6 +18,7 @@ PACKAGE = ROOT / "scripts" / "cislex"
 
 _sys.path.insert(0, str(ROOT / "workflow"))
 import configuration as _configuration
+import inputs as _inputs
 
 _sys.path.pop(0)
 
@@ -32,6 +33,12 @@ except _configuration.ConfigurationError as _error:
 config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 
 RESULTS = config["results"].rstrip("/")
+
+# Another workflow that imports this one may make these files itself.
+if _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile":
+    _missing = _inputs.missing_files(config, _Path.cwd())
+    if _missing:
+        raise WorkflowError(_inputs.message(_missing, _Path.cwd()))
 
 
 wildcard_constraints:

@@ -1,0 +1,60 @@
+"""A file that is not there is named with its key, before anything runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+import configuration  # noqa: E402
+import inputs  # noqa: E402
+
+sys.path.pop(0)
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+
+def resolved(name: str) -> dict[str, Any]:
+    config = configuration.resolve(yaml.safe_load((ROOT / "config" / name).read_text()), SCHEMA)
+    return configuration.replace(config, "{project}", str(ROOT))
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "yeast.yaml"])
+def test_what_rules_make_is_not_missing(name: str, tmp_path: Path) -> None:
+    assert inputs.missing_files(resolved(name), tmp_path) == []
+
+
+def test_every_missing_file_is_named_with_its_key(tmp_path: Path) -> None:
+    config = resolved("yeast.yaml")
+    config["regions"]["reb1"]["peaks"] = "my/peaks.bed"
+    config["models"]["yeast"]["folds"]["fold_0"] = "my/weights.pt"
+    config["analyses"]["abf1"]["motifs"]["database"] = "known.meme"
+    config["genome"]["aliases"] = None
+    missing = inputs.missing_files(config, tmp_path)
+    assert missing == [
+        "regions.reb1.peaks: no such file: my/peaks.bed",
+        "models.yeast.folds.fold_0: no such file: my/weights.pt",
+        "analyses.abf1.motifs.database: no such file: known.meme",
+    ]
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "peaks.bed").touch()
+    (tmp_path / "my" / "weights.pt").touch()
+    assert len(inputs.missing_files(config, tmp_path)) == 1
+    assert f"Relative paths start in {tmp_path}." in inputs.message(missing, tmp_path)
+
+
+def test_files_of_training_are_looked_at_where_a_fold_is_trained(tmp_path: Path) -> None:
+    config = resolved("yeast.yaml")
+    config["models"]["yeast"]["training"]["tasks"]["reb1"] = "gone.bed"
+    assert inputs.missing_files(config, tmp_path) == [
+        "models.yeast.training.tasks.reb1: no such file: gone.bed"
+    ]
+
+
+def test_a_long_list_is_counted() -> None:
+    text = inputs.message([f"key{i}: no such file: x" for i in range(20)], Path("/somewhere"))
+    assert "… and 12 more" in text

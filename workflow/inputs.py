@@ -1,0 +1,84 @@
+"""Are the files that the config names there? Asked when the plan is made, with the key and the folder.
+
+Plain Python without the package, so that Snakemake parses the workflow without loading torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+#: Missing files that are named in full.
+MOST_NAMED = 8
+
+
+def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Key and path of every file that the analyses of a complete config read."""
+    regions = {analysis["regions"] for analysis in config["analyses"].values()}
+    models = {analysis["model"] for analysis in config["analyses"].values()}
+    if any(config["regions"][name]["peaks"] for name in regions):
+        for key in ("fasta", "aliases", "blacklist"):
+            yield f"genome.{key}", config["genome"][key]
+    for name in sorted(regions):
+        for key in ("peaks", "fasta", "hdf5"):
+            yield f"regions.{name}.{key}", config["regions"][name][key]
+    for name in sorted(models):
+        yield from _of_model(f"models.{name}", config["models"][name])
+    for name, analysis in config["analyses"].items():
+        yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
+        database = analysis["motifs"]["database"]
+        if not database.startswith("jaspar-"):
+            yield f"analyses.{name}.motifs.database", database
+
+
+def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for fold, path in model["folds"].items():
+        yield f"{key}.folds.{fold}", path
+    if model["module"]:
+        yield f"{key}.module", model["module"].rsplit(":", 1)[0]
+    bias = model["bias"] or {}
+    for fold, path in (bias if isinstance(bias, dict) else {"": bias}).items():
+        yield f"{key}.bias{'.' if fold else ''}{fold}", path
+    training = model["training"]
+    if training is None or all(model["folds"].values()):
+        return
+    for source in ("tasks", "labels"):
+        for name, path in (training[source] or {}).items():
+            yield f"{key}.training.{source}.{name}", path
+    yield f"{key}.training.negatives.path", training["negatives"]["path"]
+    if training["hdf5"]:
+        yield f"{key}.training.hdf5.path", training["hdf5"]["path"]
+    if training["signal"]:
+        yield f"{key}.training.signal.peaks", training["signal"]["peaks"]
+        for name, track in training["signal"]["tracks"].items():
+            for strand, path in track.items():
+                yield f"{key}.training.signal.tracks.{name}.{strand}", path
+
+
+def missing_files(config: dict[str, Any], folder: Path) -> list[str]:
+    """A line for each file that is not there and that no rule of this workflow makes.
+
+    Parameters
+    ----------
+    config
+        The complete config, paths filled in.
+    folder
+        The folder in which relative paths start.
+    """
+    made = (config["results"].rstrip("/") + "/", "resources/downloads/")
+    found = []
+    for key, path in named_files(config):
+        if path and not path.startswith(made) and not (folder / path).exists():
+            found.append(f"{key}: no such file: {path}")
+    return found
+
+
+def message(missing: list[str], folder: Path) -> str:
+    """What is said about them."""
+    lines = missing[:MOST_NAMED]
+    if len(missing) > MOST_NAMED:
+        lines.append(f"… and {len(missing) - MOST_NAMED} more")
+    return "\n  ".join(["files that the config names are missing:", *lines]) + (
+        f"\nRelative paths start in {folder}."
+    )
