@@ -58,3 +58,14 @@ def test_files_of_training_are_looked_at_where_a_fold_is_trained(tmp_path: Path)
 def test_a_long_list_is_counted() -> None:
     text = inputs.message([f"key{i}: no such file: x" for i in range(20)], Path("/somewhere"))
     assert "… and 12 more" in text
+
+
+def test_a_results_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "taken").touch()
+    assert inputs.results_problem("results/new", tmp_path) is None
+    problem = inputs.results_problem("taken/below", tmp_path)
+    assert problem == (
+        f"results: taken/below cannot be made: {tmp_path / 'taken'} is a file; name another folder"
+    )
+    monkeypatch.setattr(inputs.os, "access", lambda path, mode: False)  # root may write everywhere
+    assert "no permission in" in str(inputs.results_problem("results", tmp_path))

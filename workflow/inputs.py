@@ -1,10 +1,11 @@
-"""Are the files that the config names there? Asked when the plan is made, with the key and the folder.
+"""Are the files that the config names there, and can the results be written? Asked when the plan is made.
 
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,3 +83,15 @@ def message(missing: list[str], folder: Path) -> str:
     return "\n  ".join(["files that the config names are missing:", *lines]) + (
         f"\nRelative paths start in {folder}."
     )
+
+
+def results_problem(results: str, folder: Path) -> str | None:
+    """Why nothing can be written below the results folder, or None."""
+    path = (folder / results).absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    if not path.is_dir():
+        return f"results: {results} cannot be made: {path} is a file; name another folder"
+    if not os.access(path, os.W_OK | os.X_OK):
+        return f"results: {results} cannot be written: no permission in {path}; name another folder"
+    return None

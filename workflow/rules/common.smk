@@ -39,6 +39,8 @@ if _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile":
     _missing = _inputs.missing_files(config, _Path.cwd())
     if _missing:
         raise WorkflowError(_inputs.message(_missing, _Path.cwd()))
+    if _inputs.results_problem(RESULTS, _Path.cwd()):
+        raise WorkflowError(_inputs.results_problem(RESULTS, _Path.cwd()))
 
 
 wildcard_constraints:
