@@ -2,8 +2,7 @@
 
 On a GPU nothing in here waits for the device but the hand-out of finished results: references of the next
 batches are made by threads meanwhile, inputs and results travel by themselves (``transfers``), and the
-finiteness of results is checked on the host, once they are there. On the CPU the same steps run with one
-thread that makes references, and nothing is held back.
+finiteness of results is checked on the host, once they are there. On the CPU the same steps run in turn.
 """
 
 from __future__ import annotations
@@ -109,20 +108,22 @@ class Run:
 
     def _batches(self, inputs: Inputs) -> Iterator[_Batch]:
         """Batches of the present size; references of the next ones are made while one is computed."""
+        if not self.courier.asynchronous:
+            yield from self._in_turn(inputs)
+            return
         references = number_of(self.method.references, inputs.sequences)
         # Functions of the user's may not like threads; our own are made for them.
         ours = isinstance(
             self.method.references, DinucleotideShuffle | Shuffle | GenomicWindows | SavedReferences
         )
-        far = self.courier.asynchronous and ours
-        workers = min(THREADS, len(os.sched_getaffinity(0))) if far else 1
+        workers = min(THREADS, len(os.sched_getaffinity(0))) if ours else 1
         pool = ThreadPoolExecutor(workers)
         made: deque[Future[_Batch]] = deque()
         start = 0
 
         def ahead() -> None:
             nonlocal start
-            while start < len(inputs) and len(made) < (AHEAD if far else 1):
+            while start < len(inputs) and len(made) < (AHEAD if ours else 1):
                 rows = slice(start, min(start + self.size.examples(references), len(inputs)))
                 made.append(pool.submit(self._make, inputs, rows))
                 start = rows.stop
@@ -136,8 +137,17 @@ class Run:
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def _in_turn(self, inputs: Inputs) -> Iterator[_Batch]:
+        """Batches made one by one, on the CPU: a second thread's torch would fight with this one's for cores."""
+        references = number_of(self.method.references, inputs.sequences)
+        start = 0
+        while start < len(inputs):
+            rows = slice(start, min(start + self.size.examples(references), len(inputs)))
+            yield self._make(inputs, rows)
+            start = rows.stop
+
     def _make(self, inputs: Inputs, rows: slice) -> _Batch:
-        """References of some rows; runs in a thread."""
+        """References of some rows; on a GPU in a thread."""
         chosen = self.method.references
         chosen = chosen.rows(rows) if isinstance(chosen, FixedReferences) else chosen
         x = inputs.sequences[rows]
