@@ -138,7 +138,7 @@ class Run:
             pool.shutdown(cancel_futures=True)
 
     def _in_turn(self, inputs: Inputs) -> Iterator[_Batch]:
-        """Batches made one by one, on the CPU: a second thread's torch would fight with this one's for cores."""
+        """Batches made one by one, on the CPU: torch in a second thread would fight for the cores."""
         references = number_of(self.method.references, inputs.sequences)
         start = 0
         while start < len(inputs):
