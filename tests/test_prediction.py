@@ -105,6 +105,20 @@ def test_predictions_are_the_models_and_the_table_their_mean(folder: Path) -> No
     assert table["start"].tolist() == [100 * i for i in range(N)]
 
 
+def test_targets_may_be_the_mean_of_both_strands(folder: Path) -> None:
+    table, file = predict(folder, reverse_complement=True)
+    with file, h5py.File(folder / "sequences.h5") as store:
+        sequences = torch.from_numpy(store["sequences"][:]).float()
+        expected = []
+        for i in range(2):
+            model = load_model("trained", weights=folder / f"{i}.pt").model
+            with torch.no_grad():
+                given, other = model(sequences), model(sequences.flip(1, 2))
+            expected.append(((given + other) / 2).numpy())
+            np.testing.assert_allclose(file[f"predictions/fold_{i}/output"][:], given, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(table[["first", "second"]], np.mean(expected, axis=0), rtol=1e-4, atol=1e-5)
+
+
 def test_a_region_may_be_predicted_by_the_fold_that_held_it_out(folder: Path) -> None:
     with h5py.File(folder / "sequences.h5", "r+") as store:
         store["regions/chrom"][:] = ["chrI" if i % 3 else "chrII" for i in range(N)]

@@ -44,6 +44,7 @@ def predict_regions(
     device: str = "auto",
     threads: int = 1,
     held_out: Mapping[str, Sequence[str]] | None = None,
+    reverse_complement: bool = False,
     **model: Any,
 ) -> None:
     """Predict every region with every fold; keep all outputs, and the mean of each target over the folds.
@@ -72,6 +73,8 @@ def predict_regions(
         Threads of torch on the CPU.
     held_out
         Chromosomes that each fold held out: a target is then that of the region's own fold, not the mean.
+    reverse_complement
+        Targets are the mean of both strands, as attributions are; ``predictions`` keeps the given strand.
 
     Raises
     ------
@@ -93,7 +96,14 @@ def predict_regions(
                 digests[fold] = loaded.digest
                 group = handle.create_group(f"predictions/{fold}")
                 found = _predict_fold(
-                    loaded, store, group, scalars, fold=fold, names=outputs, batch_size=size
+                    loaded,
+                    store,
+                    group,
+                    scalars,
+                    fold=fold,
+                    names=outputs,
+                    batch_size=size,
+                    both_strands=reverse_complement,
                 )
                 sums += found * _weight(regions["chrom"], fold, len(weights), held_out)
             write_regions(handle, regions)
@@ -136,6 +146,7 @@ def _predict_fold(
     fold: str,
     names: Sequence[str],
     batch_size: int,
+    both_strands: bool,
 ) -> NDArray[np.float64]:
     """Predict all regions by one fold into ``group``; return the targets, float64 (targets, N)."""
     names = names or loaded.output_names
@@ -148,7 +159,11 @@ def _predict_fold(
     starts = range(0, store.n, batch_size)
     for start in progress(starts, total=store.n, label=f"predict {fold}", weight=batch_size):
         stop = min(start + batch_size, store.n)
-        found, scalar = _forward(model, store.read(start, stop), scalars, names)
+        batch = store.read(start, stop)
+        found, scalar = _forward(model, batch, scalars, names)
+        if both_strands:
+            other = np.ascontiguousarray(batch[:, ::-1, ::-1])
+            scalar = (scalar + _forward(model, other, scalars, names)[1]) / 2
         for name, array in found.items():
             bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
             if bad.any():

@@ -31,6 +31,7 @@ rule predict_regions:
         options=lambda wildcards: {
             "wanted": analysis_of(wildcards)["targets"],
             "device": analysis_of(wildcards)["device"],
+            "reverse_complement": analysis_of(wildcards)["reverse_complement"],
             **held_out_of(wildcards),
             **model_options(model_of(wildcards)),
         },
