@@ -25,12 +25,12 @@ from cislex import provenance, settings, targets
 from cislex.attribution import Attribution, attribute_batches
 from cislex.attribution.notes import merge_notes
 from cislex.devices import claim
-from cislex.errors import ConfigError, DeadlineError, InputError, StorageError, offenders
+from cislex.errors import ConfigError, DeadlineError, InputError, StorageError
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model
 from cislex.partial import PartialLog, partial_path
 from cislex.provenance import code_digest, versions
-from cislex.sequences import SequenceStore
+from cislex.sequences import SequenceStore, held_out_rows
 from cislex.storage import FORMAT_VERSION, atomic_path, create_array
 
 #: Uncompressed bytes of one HDF5 chunk of ``hypothetical``, about.
@@ -174,16 +174,7 @@ def own_rows(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDAr
     rows = np.arange(start, stop)
     if job.held_out is None:
         return rows
-    chroms = store.regions(start, stop)["chrom"]
-    owned = {chrom for names in job.held_out.values() for chrom in names}
-    lost = sorted(set(chroms) - owned)
-    if lost:
-        count = int(chroms.isin(lost).sum())
-        raise InputError(
-            f"{count} regions lie on chromosomes that no fold held out: {offenders(lost)}; add them to the "
-            "model's held_out, exclude them from the regions, or set fold_use: mean"
-        )
-    return rows[chroms.isin(set(job.held_out[job.fold])).to_numpy()]
+    return rows[held_out_rows(store.regions(start, stop)["chrom"], job.held_out, job.fold)]
 
 
 def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from cislex.attribution.batching import BatchSize
 from cislex.attribution.methods import Method
 from cislex.attribution.precision import choose_device, has_script
 from cislex.attribution.residuals import operation_residuals
+from cislex.attribution.result import collect
 from cislex.attribution.saved import SavedReferences
 from cislex.attribution.survey import OperationUse, survey_operations
 from cislex.devices import claim
@@ -248,21 +249,9 @@ def _timed(
     took = []
     for part in (x[:1], x):
         began = time.perf_counter()
-        batches = list(attribute_batches(model, part, method, wanted, **way))
+        results = collect(attribute_batches(model, part, method, wanted, **way), len(part))
         took.append((time.perf_counter() - began) / len(part))
-    joined = [_joined([results[t] for _, results in batches]) for t in range(len(wanted))]
-    return joined, took[0], took[1]
-
-
-def _joined(parts: Sequence[Attribution]) -> Attribution:
-    """Predictions and deltas of several batches; the rest is not looked at here."""
-
-    def cat(name: str) -> Any:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else torch.cat(values)
-
-    names = ("multipliers", "baseline", "sequences", "prediction", "reference_prediction", "delta")
-    return Attribution(**{name: cat(name) for name in names})
+    return results, took[0], took[1]
 
 
 def _delta(

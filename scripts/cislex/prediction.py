@@ -17,11 +17,11 @@ from torch import nn
 
 from cislex import provenance, targets
 from cislex.attribution.opened import open_model
-from cislex.errors import ConfigError, InputError, ModelError, offenders
+from cislex.errors import ConfigError, ModelError, offenders
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model, name_outputs
 from cislex.outputs import plain_output
-from cislex.sequences import SequenceStore
+from cislex.sequences import SequenceStore, held_out_rows
 from cislex.storage import FORMAT_VERSION, atomic_path, create_array, write_regions, write_table
 from cislex.targets import Target
 
@@ -130,11 +130,7 @@ def _weight(
     """Weight of a fold in each region's targets."""
     if held_out is None:
         return np.full(len(chroms), 1 / folds)
-    owned = {chrom for names in held_out.values() for chrom in names}
-    lost = sorted(set(chroms) - owned)
-    if lost:
-        raise InputError(f"regions lie on chromosomes that no fold held out: {offenders(lost)}")
-    return chroms.isin(set(held_out.get(fold, ()))).to_numpy().astype(np.float64)
+    return held_out_rows(chroms, held_out, fold).astype(np.float64)
 
 
 def _predict_fold(

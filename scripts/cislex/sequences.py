@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cislex.errors import InputError
+from cislex.errors import InputError, offenders
 from cislex.genome import UNKNOWN, Genome, digest_sequences, genome_digest
 from cislex.logs import get_logger, progress
 from cislex.provenance import to_attributes
@@ -304,6 +304,26 @@ class SequenceStore:
         """Sequences ``start:stop``: uint8 (n, 4, L)."""
         result: NDArray[np.uint8] = self._handle["sequences"][start:stop]
         return result
+
+
+def held_out_rows(chroms: pd.Series, held_out: Mapping[str, Sequence[str]], fold: str) -> NDArray[np.bool_]:
+    """Which regions lie on chromosomes that a fold held out, (N,).
+
+    Raises
+    ------
+    InputError
+        When a region lies on a chromosome that no fold held out.
+    """
+    owned = {chrom for names in held_out.values() for chrom in names}
+    lost = sorted(set(chroms) - owned)
+    if lost:
+        count = int(chroms.isin(lost).sum())
+        raise InputError(
+            f"{count} regions lie on chromosomes that no fold held out: {offenders(lost)}; add them to the "
+            "model's held_out, exclude them from the regions, or set fold_use: mean"
+        )
+    mine: NDArray[np.bool_] = chroms.isin(set(held_out.get(fold, ()))).to_numpy()
+    return mine
 
 
 def require_sequences(path: str | Path, *, length: int) -> None:

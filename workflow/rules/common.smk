@@ -5,6 +5,7 @@ Inputs: ``config`` as Snakemake read it. Outputs: ``config`` complete and valida
 Nothing here runs a job. The package is never imported (torch would load whenever Snakemake parses).
 """
 
+import functools as _functools
 import hashlib as _hashlib
 import re as _re
 import sys as _sys
@@ -39,8 +40,9 @@ if _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile":
     _missing = _inputs.missing_files(config, _Path.cwd())
     if _missing:
         raise WorkflowError(_inputs.message(_missing, _Path.cwd()))
-    if _inputs.results_problem(RESULTS, _Path.cwd()):
-        raise WorkflowError(_inputs.results_problem(RESULTS, _Path.cwd()))
+    _problem = _inputs.results_problem(RESULTS, _Path.cwd())
+    if _problem:
+        raise WorkflowError(_problem)
 
 
 wildcard_constraints:
@@ -53,6 +55,28 @@ wildcard_constraints:
     chunk="[0-9]+",
 
 
+@_functools.cache
+def _source(stem):
+    """Files of one module of the package, (name, text) each, and the modules that they import."""
+    as_file = PACKAGE / f"{stem}.py"
+    as_package = PACKAGE / stem
+    paths = [as_file] if as_file.is_file() else sorted(as_package.rglob("*.py"))
+    if not paths:
+        raise WorkflowError(f"code(): no module '{stem}' in {PACKAGE}")
+    files, imported = [], []
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        files.append((path.relative_to(PACKAGE).as_posix(), text))
+        imported += _re.findall(r"^\s*(?:from|import) cislex\.(\w+)", text, _re.M)
+        for names in _re.findall(r"^\s*from cislex import (.+)", text, _re.M):
+            imported += [
+                name
+                for name in _re.findall(r"\w+", names)
+                if (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name).is_dir()
+            ]
+    return files, imported
+
+
 def code(*modules):
     """Digest of the source that a rule's result depends on: the named modules and all that they import.
 
@@ -62,24 +86,11 @@ def code(*modules):
     found, seen, queue = {}, set(), list(modules)
     while queue:
         stem = queue.pop()
-        if stem in seen:
-            continue
-        seen.add(stem)
-        as_file = PACKAGE / f"{stem}.py"
-        as_package = PACKAGE / stem
-        paths = [as_file] if as_file.is_file() else sorted(as_package.rglob("*.py"))
-        if not paths:
-            raise WorkflowError(f"code(): no module '{stem}' in {PACKAGE}")
-        for path in paths:
-            text = path.read_text(encoding="utf-8")
-            found[path.relative_to(PACKAGE).as_posix()] = text
-            queue += _re.findall(r"^\s*(?:from|import) cislex\.(\w+)", text, _re.M)
-            for names in _re.findall(r"^\s*from cislex import (.+)", text, _re.M):
-                queue += [
-                    name
-                    for name in _re.findall(r"\w+", names)
-                    if (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name).is_dir()
-                ]
+        if stem not in seen:
+            seen.add(stem)
+            files, imported = _source(stem)
+            found.update(files)
+            queue += imported
     hasher = _hashlib.blake2b(digest_size=16)
     for name, text in sorted(found.items()):
         hasher.update(f"{name}\n{text}\n".encode())
