@@ -7,9 +7,31 @@ from typing import Any
 
 import torch
 import torch.nn.functional as functional
+from cislex.attribution import (
+    ISM,
+    TISM,
+    DeepLiftShap,
+    DinucleotideShuffle,
+    ExpectedGradients,
+    IntegratedGradients,
+    Saliency,
+)
 from torch import Tensor, nn
 
 WIDTH = 8
+
+
+def methods(references: DinucleotideShuffle, *, steps: int, window: tuple[int, int]) -> dict[str, Any]:
+    """Every method by name: integrated gradients of so many steps, mutagenesis of ``window`` only."""
+    return {
+        "saliency": Saliency(),
+        "tism": TISM(),
+        "integrated_gradients": IntegratedGradients(steps=steps, references=references),
+        "expected_gradients": ExpectedGradients(references),
+        "ism": ISM(start=window[0], end=window[1]),
+        "deep_lift_shap": DeepLiftShap(references),
+        "reveal_cancel": DeepLiftShap(references, rule="reveal_cancel"),
+    }
 
 
 def one_hot(n: int, length: int, *, seed: int = 0, unknown: bool = False) -> Tensor:

@@ -10,13 +10,7 @@ import attribution_models as models
 import pytest
 import torch
 from cislex.attribution import (
-    ISM,
-    TISM,
-    DeepLiftShap,
     DinucleotideShuffle,
-    ExpectedGradients,
-    IntegratedGradients,
-    Saliency,
     attribute,
 )
 from cislex.errors import ModelError, UnsupportedOperationError
@@ -26,15 +20,7 @@ from torch import Tensor, nn
 L = 40
 X = models.one_hot(3, L)
 REFERENCES = DinucleotideShuffle(n=2)
-METHODS: dict[str, Any] = {
-    "saliency": Saliency(),
-    "tism": TISM(),
-    "integrated_gradients": IntegratedGradients(steps=6, references=REFERENCES),
-    "expected_gradients": ExpectedGradients(REFERENCES),
-    "ism": ISM(start=10, end=14),
-    "deep_lift_shap": DeepLiftShap(REFERENCES),
-    "reveal_cancel": DeepLiftShap(REFERENCES, rule="reveal_cancel"),
-}
+METHODS = models.methods(REFERENCES, steps=6, window=(10, 14))
 
 
 class _BPNet(nn.Module):

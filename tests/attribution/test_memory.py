@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import attribution_models as models
 import pytest
 import torch
 from cislex.attribution import (
-    ISM,
-    TISM,
-    DeepLiftShap,
     DinucleotideShuffle,
-    ExpectedGradients,
     IntegratedGradients,
-    Saliency,
     attribute,
     attribute_targets,
 )
@@ -25,17 +19,11 @@ from torch import Tensor, nn
 
 X = models.one_hot(5, 60)
 REFERENCES = DinucleotideShuffle(n=3)
-METHODS: dict[str, Any] = {
-    "saliency": Saliency(),
-    "tism": TISM(),
-    "integrated_gradients": IntegratedGradients(steps=7, references=REFERENCES),
+METHODS = {
+    **models.methods(REFERENCES, steps=7, window=(20, 26)),
     "integrated_gradients_adaptive": IntegratedGradients(
         steps=4, rule="adaptive", references=REFERENCES, tolerance=1e-2
     ),
-    "expected_gradients": ExpectedGradients(REFERENCES),
-    "ism": ISM(start=20, end=26),
-    "deep_lift_shap": DeepLiftShap(REFERENCES),
-    "reveal_cancel": DeepLiftShap(REFERENCES, rule="reveal_cancel"),
 }
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB (simulated)"),

@@ -10,13 +10,8 @@ import attribution_models as models
 import pytest
 import torch
 from cislex.attribution import (
-    ISM,
-    TISM,
-    DeepLiftShap,
     DinucleotideShuffle,
-    ExpectedGradients,
     IntegratedGradients,
-    Saliency,
     attribute,
 )
 from cislex.attribution.precision import TF32_PAIRS, lend, tf32_notice
@@ -24,15 +19,7 @@ from cislex.errors import ConfigError
 
 X = models.one_hot(3, 60)
 REFERENCES = DinucleotideShuffle(n=3)
-METHODS: dict[str, Any] = {
-    "saliency": Saliency(),
-    "tism": TISM(),
-    "integrated_gradients": IntegratedGradients(steps=10, references=REFERENCES),
-    "expected_gradients": ExpectedGradients(REFERENCES),
-    "ism": ISM(start=10, end=40),
-    "deep_lift_shap": DeepLiftShap(REFERENCES),
-    "reveal_cancel": DeepLiftShap(REFERENCES, rule="reveal_cancel"),
-}
+METHODS = models.methods(REFERENCES, steps=10, window=(10, 40))
 #: Largest error, as a fraction of the largest score (in bfloat16 another column may win a max-pool).
 TOLERANCES = {"float32": 1e-4, "tf32": 1e-4, "bfloat16": 0.2}
 

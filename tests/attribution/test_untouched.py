@@ -12,13 +12,7 @@ import numpy as np
 import pytest
 import torch
 from cislex.attribution import (
-    ISM,
-    TISM,
-    DeepLiftShap,
     DinucleotideShuffle,
-    ExpectedGradients,
-    IntegratedGradients,
-    Saliency,
     attribute,
     attribute_batches,
 )
@@ -27,15 +21,7 @@ from torch import Tensor, nn
 
 X = models.one_hot(3, 60)
 REFERENCES = DinucleotideShuffle(n=2)
-METHODS: dict[str, Any] = {
-    "saliency": Saliency(),
-    "tism": TISM(),
-    "integrated_gradients": IntegratedGradients(steps=3, references=REFERENCES),
-    "expected_gradients": ExpectedGradients(REFERENCES),
-    "ism": ISM(start=20, end=23),
-    "deep_lift_shap": DeepLiftShap(REFERENCES),
-    "reveal_cancel": DeepLiftShap(REFERENCES, rule="reveal_cancel"),
-}
+METHODS = models.methods(REFERENCES, steps=3, window=(20, 23))
 
 
 class Bomb(nn.Module):
