@@ -131,8 +131,10 @@ def resolve_device(device: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(device)
-    except RuntimeError as error:
-        raise ConfigError(f"device is {device!r}; expected auto, cpu, cuda or cuda:0, cuda:1, …") from error
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(
+            f"device: found {device!r}, expected auto, cpu, cuda or cuda:0, cuda:1, …"
+        ) from error
     if found.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             f"device is {device!r}, but torch sees no CUDA device here; use device: auto or cpu"

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cislex.devices import resolve_device
 from cislex.errors import ConfigError, ModelError
 from cislex.fixed_batch import FixedBatch, fixed_rows
 from cislex.logs import get_logger
@@ -94,20 +95,10 @@ def has_script(model: nn.Module) -> str | None:
 
 def choose_device(model: nn.Module, device: str | torch.device | None) -> torch.device:
     """The device asked for, by default the model's own."""
-    if device is None or device == "auto":
-        first = next(iter((*model.parameters(), *model.buffers())), None)
-        if device is None:
-            return torch.device("cpu") if first is None else first.device
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ConfigError(f"device: found {device!r}, expected auto, cpu, cuda or cuda:0, …") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            f"device: {device!r} was asked for, but torch sees no CUDA device; use device='cpu'"
-        )
-    return chosen
+    if device is not None:
+        return resolve_device(device)
+    first = next(iter((*model.parameters(), *model.buffers())), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def lend(model: nn.Module, device: str | torch.device | None, precision: str) -> Loan:
