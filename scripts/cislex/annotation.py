@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cislex.abandoned import temporary_folder
 from cislex.errors import InputError, offenders
 from cislex.logos import information_heights, write_logo
 from cislex.logs import get_logger
@@ -207,9 +207,7 @@ def _write_logos(
     motifs: Sequence[Motif], known: Sequence[MemeMotif], similarities: Similarities | None, folder: Path
 ) -> None:
     """Write all logos into a new folder, which then takes the place of the old one."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with temporary_folder(folder) as temporary:
         for number, motif in enumerate(motifs):
             title = f"{motif.name}: contributions, {motif.consensus}"
             write_logo(motif.core_cwm, temporary / f"{motif.name}.svg", title=title, label="contribution")
@@ -225,9 +223,6 @@ def _write_logos(
             title = f"{match.name} ({match.identifier})"
             path = temporary / f"{motif.name}.match.svg"
             write_logo(information_heights(ppm), path, title=title, label="bits", limits=(0.0, 2.0))
-        os.chmod(temporary, 0o755)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import http.client
 import shutil
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
+from cislex.abandoned import temporary_folder
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.genome import digest_sequences, is_gzip
 from cislex.logs import get_logger, progress
@@ -89,9 +89,8 @@ def fetch_resource(
     if urlsplit(url).scheme not in SCHEMES:
         raise ConfigError(f"fetch, {name}: url {url!r}: expected one of {', '.join(SCHEMES)}")
     expected = read_sequence_table(sequence_md5) if sequence_md5 else None
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=Path(out).parent, prefix=".fetch.") as folder:
-        raw = Path(folder) / "raw"
+    with temporary_folder(out) as folder:
+        raw = folder / "raw"
         origin = _obtain(raw, name, url, mirror, mirror_folder, (retries, timeout, pause))
         if sha256:
             _check_sha256(raw, name, origin, sha256)

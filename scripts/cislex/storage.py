@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from cislex.abandoned import remove_abandoned, temporary_path
 from cislex.errors import InputError, StorageError
 
 #: Columns of ``regions/`` in every HDF5 file, with their dtypes.
@@ -23,6 +23,8 @@ REGION_COLUMNS = {"chrom": "str", "start": "int64", "end": "int64", "name": "str
 FORMAT_VERSION = 1
 #: Uncompressed bytes of one HDF5 chunk, about, where values have four.
 ARRAY_CHUNK_BYTES = 1 << 16
+#: What the system says where no more can be written.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -30,20 +32,22 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success sync it and rename it to ``path``.
 
     On any exception, KeyboardInterrupt included, the temporary file is removed and ``path`` is as
-    it was. The temporary name keeps the suffixes of ``path``, since some libraries read them.
+    it was. The temporary name keeps the suffixes of ``path``, since some libraries read them. Temporaries
+    of ``path`` that killed processes left are removed first.
+
+    Raises
+    ------
+    StorageError
+        When the folder cannot be written, or the disk is full.
     """
     target = Path(path)
+    temporary = temporary_path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem[:80]}.", suffix="".join(target.suffixes[-2:])
-        )
+        remove_abandoned(target)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError as error:
-        raise StorageError(
-            f"cannot write {target}: {error.strerror}; choose another results folder"
-        ) from error
-    os.close(descriptor)
-    temporary = Path(name)
+        raise StorageError(f"cannot write {target}: {error.strerror}; {_advice(error)}") from error
     try:
         yield temporary
         with open(temporary, "rb+") as handle:
@@ -51,11 +55,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(f"disk full or quota hit while writing {target}; nothing was left") from error
+        if error.errno in FULL:
+            raise StorageError(
+                f"disk full or quota hit while writing {target}; nothing was left: {_advice(error)}"
+            ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in FULL:
+        return "free some space and run again"
+    return "choose another results folder"
 
 
 def _umask() -> int:
