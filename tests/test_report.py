@@ -122,8 +122,9 @@ def test_hostile_names_are_text(page: Path) -> None:
 
 def test_summary_names_the_best_match_and_the_empty_target(page: Path) -> None:
     text = plain(page)
-    assert "3 motifs found in 3 targets over 330 regions." in text
-    assert "REB1 (MA0363.3) in peaks_yeast / reb1" in text
+    assert "1 distinct known motif in 3 targets over 330 regions: REB1 (MA0363.3)." in text
+    assert "Of 3 patterns, 1 matches a known motif (q ≤ 0.05) and 2 resemble no known motif." in text
+    assert "Best match of the most frequent pattern: REB1 (MA0363.3) in peaks_yeast / reb1" in text
     assert "No motif in peaks_yeast / rap1." in text
 
 
@@ -193,8 +194,8 @@ def test_numbers_are_drawn_as_a_scatter_plot(tmp_path: Path) -> None:
 def test_regions_over_the_limit_are_counted_and_named_worst_first(page: Path) -> None:
     text = plain(page)
     assert "2 regions of 300 over the limit; 2 regions dropped" in text
-    assert text.index("chrIV:3,500–3,700 (−) 0.02 dropped") < text.index(
-        "chrIV:7,500–7,700 (−) 0.005 dropped"
+    assert text.index("chrIV:3,500–3,700 (−) 0.020 dropped") < text.index(
+        "chrIV:7,500–7,700 (−) 0.0050 dropped"
     )
     assert "makes no promise of completeness" in text
 
@@ -208,7 +209,7 @@ def test_flagged_motifs_stand_apart_and_are_cut_with_a_count(page: Path) -> None
 def test_hits_are_counted_by_motif_and_strand(page: Path) -> None:
     text = plain(page)
     assert "301 hits over 300 regions." in text
-    assert "pos_0 REB1 (MA0363.3) 300 150 150 0.93 1.4" in text
+    assert "pos_0 REB1 (MA0363.3) 300 150 150 0.930 1.400" in text
     assert "Hits were not called in this run." in text
 
 

@@ -74,6 +74,11 @@ def report_analyses():
                     "motifs": f"{folder}/motifs.tsv",
                     "logos": f"{folder}/logos",
                     "qc": f"{folder}/qc.tsv",
+                    "modisco": f"{folder}/modisco.h5",
+                    "database": (
+                        f"{RESULTS}/motif_databases/"
+                        f"{database_name(analysis['motifs'])}.meme"
+                    ),
                     "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
                     "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
                     "limit": analysis["qc"]["max_relative_delta"],
@@ -83,7 +88,6 @@ def report_analyses():
                     },
                     "files": [
                         f"{folder}/motifs.meme",
-                        f"{folder}/modisco.h5",
                         f"{RESULTS}/{name}/inspection.txt",
                         f"{RESULTS}/{name}/predictions.tsv",
                         *tracks,
@@ -104,7 +108,16 @@ def report_files():
         "held_out",
         "baseline",
     )
-    own = ("attributions", "motifs", "logos", "qc", "hits", "truth")
+    own = (
+        "attributions",
+        "motifs",
+        "logos",
+        "qc",
+        "modisco",
+        "database",
+        "hits",
+        "truth",
+    )
     found = []
     for entry in report_regions() + report_models() + report_analyses():
         found += [entry[key] for key in shared + own if entry.get(key)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ LABELS = {
 
 Fact = tuple[str, str]
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def count(number: int, one: str, many: str | None = None) -> str:
     """``1 motif``, ``1,078 regions``, ``no motifs``."""
@@ -31,10 +33,52 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Write a number with few digits; a dash where it is unknown."""
+    """Write a measured number with three significant digits, trailing zeros kept; a dash if unknown.
+
+    ``0.886``, ``5.00``, ``12,345``; very small and very large ones as powers of ten.
+    """
     if not math.isfinite(value):
         return "–"
-    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.{digits}g}"
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    if not -3 <= size <= 6:
+        return power_of_ten(value, digits)
+    return decimals(value, max(digits - 1 - size, 0))
+
+
+def power_of_ten(value: float, digits: int = 2) -> str:
+    """``3.3×10⁻⁷``; ``10⁻³`` where the factor is one; a dash if unknown."""
+    if not math.isfinite(value):
+        return "–"
+    factor, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = f"10{str(int(exponent)).translate(_RAISED)}"
+    return power if value == float(f"1e{exponent}") else f"{factor}×{power}".replace("-", "−")
+
+
+def probability(value: float) -> str:
+    """Write a p- or q-value (or any small error) with two digits, below 0.001 as a power of ten."""
+    if not math.isfinite(value):
+        return "–"
+    return number(value, 2) if value >= 1e-3 or value == 0 else power_of_ten(value)
+
+
+def decimals(value: float, places: int) -> str:
+    """Write a number with so many decimals; a dash if unknown."""
+    return f"{value:,.{places}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def cell(text: str, write: Callable[[float], str] | None = None) -> str:
+    """Write a table's cell: whole numbers with thousands separators, others by ``write``; text as it is."""
+    if not text:
+        return "–"
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if write is None and text.lstrip("-").isdigit():
+        return f"{int(text):,}"
+    return (write or number)(value)
 
 
 def interval(value: float, low: float, high: float) -> str:

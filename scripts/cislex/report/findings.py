@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
 
-from cislex.report.facts import label, number
+from cislex.report.facts import cell, decimals, label, probability
 from cislex.report.specs import AnalysisTarget
 from cislex.report.tables import numbers, read_hits, read_table
 
@@ -22,6 +22,11 @@ WEAK_Q = 0.05
 
 #: Columns of ``hits.bed.gz`` whose mean is told for each motif.
 MEANS = {"hit_similarity": "mean similarity", "contribution": "mean contribution"}
+#: How numbers of ``truth.tsv`` are written; others are counts.
+TRUTH_NUMBERS: dict[str, Callable[[float], str]] = {
+    "q": probability,
+    **{name: lambda value: decimals(value, 3) for name in ("pearson", "hits_precision", "hits_recall")},
+}
 #: Columns of ``truth.tsv`` that are told in words, or are of little use on the page.
 TRUTH_IN_WORDS = {"motif", "name", "assay", "functional", "recovered_as", "variants", "p", "n_planted"}
 
@@ -89,6 +94,7 @@ class MotifView:
     logo: str | None
     reverse: str | None
     match_logo: str | None
+    composite: bool = False
 
     @property
     def best(self) -> Match | None:
@@ -98,7 +104,16 @@ class MotifView:
     @property
     def short(self) -> str:
         """The match's name, else the motif's own: for labels in figures."""
-        return self.best.name or self.best.matrix if self.best else self.name
+        if not self.best:
+            return self.name
+        return (self.best.name or self.best.matrix) + (" composite" if self.composite else "")
+
+    @property
+    def known(self) -> str:
+        """The best match, or that the pattern is a composite with it, or a dash."""
+        if not self.best:
+            return "–"
+        return f"composite with {self.best}" if self.composite else str(self.best)
 
 
 @dataclass(frozen=True)
@@ -136,7 +151,12 @@ class TruthView:
 
 
 def describe_motifs(
-    spec: AnalysisTarget, pictures: Pictures, doubtful: Pictures, *, flagged: int = 15
+    spec: AnalysisTarget,
+    pictures: Pictures,
+    doubtful: Pictures,
+    *,
+    flagged: int = 15,
+    composite: Callable[[int, str], bool] = lambda width, matrix: False,
 ) -> list[MotifView]:
     """Read ``motifs.tsv`` and the logos it names; the most frequent motif first, flagged ones last.
 
@@ -148,6 +168,8 @@ def describe_motifs(
         Take the logos of motifs and of flagged ones, which must not use up the room of the others.
     flagged
         How many of the flagged motifs get a logo: noise gives many wide ones, which make a page heavy.
+    composite
+        Says of a pattern's width (bp) and its best match's identifier whether it holds more than that.
     """
     table = read_table(
         spec.motifs,
@@ -159,29 +181,32 @@ def describe_motifs(
     folder = None if spec.logos is None else Path(spec.logos)
     drawn = (table["last"].cumsum() <= flagged).tolist()
     return [
-        _motif(row, folder if draw else None, doubtful if row["flagged"] else pictures)
+        _motif(row, folder if draw else None, doubtful if row["flagged"] else pictures, composite)
         for (_, row), draw in zip(table.iterrows(), drawn, strict=True)
     ]
 
 
-def _motif(row: pd.Series, folder: Path | None, pictures: Pictures) -> MotifView:
+def _motif(
+    row: pd.Series, folder: Path | None, pictures: Pictures, composite: Callable[[int, str], bool]
+) -> MotifView:
     def picture(name: str) -> str | None:
         # Only the last part of a name: a table cannot make the page read files elsewhere.
         return pictures.embed(folder / Path(name).name) if folder is not None and Path(name).name else None
 
-    whole = not row["flagged"]
+    whole, matches = not row["flagged"], _matches(row)
     return MotifView(
         name=row["motif"],
         sign=row["sign"],
         seqlets=int(row["order"]),
         width=row["width"],
         consensus=row["consensus"],
-        information=_cell(row["information"]),
+        information=cell(row["information"], lambda value: decimals(value, 2)),
         flagged=row["flagged"],
-        matches=_matches(row),
+        matches=matches,
         logo=picture(row["logo"]),
         reverse=picture(f"{row['motif']}.rc.svg") if whole else None,
         match_logo=picture(row.get("match_logo") or f"{row['motif']}.match.svg") if whole else None,
+        composite=bool(matches) and composite(int(row["width"] or 0), matches[0].matrix),
     )
 
 
@@ -191,8 +216,8 @@ def _matches(row: pd.Series) -> list[Match]:
         matrix = row.get(f"match_{rank}", "")
         if matrix:
             cells = [row.get(f"match_{rank}_{key}", "") for key in ("name", "p", "q")]
-            shown = probability(cells[1]), probability(cells[2])
-            matches.append(Match(matrix, cells[0], *shown, weak=_is_weak(cells[2])))
+            p, q = (cell(text, probability) if text else "" for text in cells[1:])
+            matches.append(Match(matrix, cells[0], p, q, weak=_is_weak(cells[2])))
     return matches
 
 
@@ -201,15 +226,6 @@ def _is_weak(q: str) -> bool:
         return float(q) > WEAK_Q
     except ValueError:
         return False
-
-
-def probability(cell: str) -> str:
-    """Two digits of a p- or q-value; other text as it is."""
-    try:
-        value = float(cell)
-    except ValueError:
-        return cell
-    return f"{value:.1e}" if value < 1e-3 else f"{value:.2g}"
 
 
 def describe_hits(
@@ -260,9 +276,9 @@ def _hits_within(block: pd.DataFrame, place: Place) -> list[tuple[int, int, str]
 
 
 def _hits_row(name: str, row: pd.Series, motif: MotifView | None, means: Sequence[str]) -> dict[str, str]:
-    cells = {"motif": name, "match": str(motif.best) if motif and motif.best else "–"}
+    cells = {"motif": name, "match": motif.known if motif else "–"}
     counts = {column: f"{int(row[column]):,}" for column in ("hits", "plus", "minus")}
-    return {**cells, **counts, **{column: number(row[column] / row["hits"]) for column in means}}
+    return {**cells, **counts, **{column: decimals(row[column] / row["hits"], 3) for column in means}}
 
 
 def describe_truth(spec: AnalysisTarget) -> TruthView | None:
@@ -294,12 +310,5 @@ def _planted(row: pd.Series, columns: Sequence[str]) -> Planted:
         role = "driving"
     variants = row.get("variants", "")
     found = row["recovered_as"] + (f" (variants {variants.replace(',', ', ')})" if variants else "")
-    cells = [_cell(row[name]) for name in columns]
+    cells = [cell(row[name], TRUTH_NUMBERS.get(name)) for name in columns]
     return Planted(row["motif"], row.get("name", ""), role, elsewhere, found, cells)
-
-
-def _cell(text: str) -> str:
-    try:
-        return number(float(text))
-    except ValueError:
-        return text or "–"

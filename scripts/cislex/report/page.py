@@ -15,7 +15,7 @@ from markupsafe import Markup
 from cislex import __version__
 from cislex.errors import InputError
 from cislex.logs import get_logger
-from cislex.report.facts import Fact, count, facts, recorded, shared
+from cislex.report.facts import Fact, count, facts, probability, recorded, shared
 from cislex.report.findings import (
     HitsView,
     MotifView,
@@ -27,6 +27,14 @@ from cislex.report.findings import (
 )
 from cislex.report.folds import describe_folds
 from cislex.report.inputs import describe_regions
+from cislex.report.lexicon import (
+    Lexicon,
+    composition,
+    is_composite,
+    known_motifs,
+    match_widths,
+    read_lexicon,
+)
 from cislex.report.logos import glyph_definitions
 from cislex.report.performance import describe_training
 from cislex.report.quality import QualityView, describe_quality
@@ -76,11 +84,15 @@ class TargetView:
 
 @dataclass(frozen=True)
 class _Room:
-    """How much a page holds: logos of motifs, of flagged motifs, and how many of these a target shows."""
+    """How much a page holds: logos of motifs, of flagged motifs, and how many of these a target shows.
+
+    ``widths`` are those of the known motifs, by database and identifier.
+    """
 
     motifs: Pictures
     doubtful: Pictures
     flagged: int
+    widths: Mapping[str, Mapping[str, int]]
 
 
 def render_report(
@@ -165,6 +177,7 @@ def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) 
         motifs=Pictures(LOGO_BUDGET),
         doubtful=Pictures(DOUBTFUL_BUDGET),
         flagged=max(3, min(FLAGGED_SHOWN, FLAGGED_IN_ALL // len(analyses))),
+        widths={path: match_widths(path) for path in {str(s.database) for s in analyses if s.database}},
     )
     views = [
         _describe(spec, given, common, room, top=top, window=window)
@@ -180,7 +193,7 @@ def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) 
 
 
 def lead(views: Sequence[TargetView]) -> str:
-    """Say in one or two sentences what was found in all."""
+    """Say in a few sentences what was found in all: known motifs counted once, composites apart."""
     if len(views) == 1:
         return views[0].summary
     sets = {view.spec.region_set: view.total for view in views}
@@ -188,12 +201,17 @@ def lead(views: Sequence[TargetView]) -> str:
     found = [view for view in views if view.motifs]
     if not found:
         return f"No motif was found {where}."
-    first = f"{_capital(count(sum(len(view.motifs) for view in views), 'motif'))} found {where}."
-    named = [f"{view.motifs[0].best} in {view.spec.label}" for view in found if view.motifs[0].best]
+    lexicon = read_lexicon(motif for view in found for motif in view.motifs)
+    parts = [f"{_capital(known_motifs(lexicon))} {where}{_named(lexicon)}.", composition(lexicon)]
+    best = [f"{view.motifs[0].best} in {view.spec.label}" for view in found if view.motifs[0].best]
+    parts.append(f"Best match of the most frequent pattern: {_some(best, '; ')}." if best else "")
     empty = [view.spec.label for view in views if not view.motifs]
-    parts = [f"Best match of the most frequent motif: {_some(named, '; ')}." if named else ""]
     parts.append(f"No motif in {_some(empty, ', ')}." if empty else "")
-    return " ".join([first, *(part for part in parts if part)])
+    return " ".join(part for part in parts if part)
+
+
+def _named(lexicon: Lexicon) -> str:
+    return f": {_some(lexicon.names, ', ')}" if lexicon.names else ""
 
 
 def _some(items: Sequence[str], separator: str, *, first: int = 6) -> str:
@@ -203,26 +221,26 @@ def _some(items: Sequence[str], separator: str, *, first: int = 6) -> str:
 
 
 def summarise(motifs: Sequence[MotifView], flagged: Sequence[MotifView], total: int) -> str:
-    """Say in a sentence or two what one target's motifs are."""
+    """Say in a few sentences what one target's motifs are."""
     over = f"over {count(total, 'region')}"
     rest = f" {_capital(count(len(flagged), 'further pattern'))} flagged as doubtful." if flagged else ""
     if not motifs:
         none = "No convincing motif" if flagged else "No motif"
         return f"{none} was found {over}.{rest}"
+    lexicon, best = read_lexicon(motifs), motifs[0]
     up = sum(motif.sign == "+" for motif in motifs)
-    signs = ((up, "raises"), (len(motifs) - up, "lowers"))
-    # With one sign only, the number has been said.
-    said = [f"{n} {word if n == 1 else word[:-1]} the prediction" for n, word in signs if n]
-    kinds = ", ".join(said) if len(said) > 1 else f"{'raising' if up else 'lowering'} the prediction"
-    best = motifs[0]
+    signs = [f"{n} {word}" for n, word in ((up, "raising"), (len(motifs) - up, "lowering")) if n]
+    said = " and ".join(signs) if len(signs) > 1 else f"all {'raising' if up else 'lowering'}"
     match = "resembles no known motif"
     if best.best:
-        match = f"resembles {best.best}, p = {best.best.p}, q = {best.best.q}"
+        match = f"is a {best.known}" if best.composite else f"resembles {best.best}"
+        match += f", p = {best.best.p}, q = {best.best.q}"
     elif best.matches:
         match += f" of the database (nearest: {best.matches[0]}, q = {best.matches[0].q})"
     return (
-        f"{_capital(count(len(motifs), 'motif'))} found {over} ({kinds}); the most frequent, {best.name},"
-        f" with {count(best.seqlets, 'seqlet')}, {match}.{rest}"
+        f"{_capital(known_motifs(lexicon))} {over}{_named(lexicon)}. {composition(lexicon)} "
+        f"The most frequent, {best.name}, with {count(best.seqlets, 'seqlet')}, {match} "
+        f"(patterns: {said} the prediction).{rest}"
     )
 
 
@@ -260,7 +278,14 @@ def _describe(
     top: int,
     window: int,
 ) -> TargetView:
-    every = describe_motifs(spec, room.motifs, room.doubtful, flagged=room.flagged)
+    widths = room.widths.get(str(spec.database), {})
+    every = describe_motifs(
+        spec,
+        room.motifs,
+        room.doubtful,
+        flagged=room.flagged,
+        composite=lambda width, match: match in widths and is_composite(width, widths[match]),
+    )
     motifs = [motif for motif in every if not motif.flagged]
     flagged = [motif for motif in every if motif.flagged]
     best = read_top_regions(spec, top=top)
@@ -309,4 +334,5 @@ def _template(path: str | Path, folder: Path) -> jinja2.Template:
 
     environment.filters["link"] = link
     environment.filters["count"] = count
+    environment.filters["probability"] = probability
     return environment.get_template(Path(path).name)

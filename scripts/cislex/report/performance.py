@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from cislex.report.facts import interval
+from cislex.report.facts import cell, interval
 from cislex.report.specs import TrainedModel
 from cislex.report.svg import (
     BOTTOM,
@@ -20,7 +20,7 @@ from cislex.report.svg import (
     LEFT,
     MAIN,
     RIGHT,
-    SECOND,
+    SOFT,
     TOP,
     WIDTH,
     Scale,
@@ -39,7 +39,9 @@ SCORES = {
     "auroc": "AUROC", "auprc": "AUPRC", "accuracy": "Accuracy", "pearson": "Pearson", "spearman": "Spearman",
     "profile_jsd": "Divergence of the profile (bits)", "profile_jsd_flat": "– of a flat profile",
 }  # fmt: skip
-COLOURS = (MAIN, SECOND, "#7570b3", "#1b9e77", "#a6761d", "#666666")
+#: Okabe and Ito's colours that are dark enough on white; dashes tell curves apart without colour.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#222222", "#a6761d")
+DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2")
 #: Outputs that are drawn, points of a curve, and points of a scatter plot, at most.
 MOST_TASKS, MOST_STEPS, MOST_POINTS = 6, 200, 1500
 
@@ -72,7 +74,7 @@ def _describe_fold(spec: TrainedModel) -> FoldView:
     what = f"model {spec.name}, {spec.fold}"
     curve, epochs = (None, "") if spec.training is None else _curve(spec.training, what)
     columns, rows, beaten = ([], [], []) if spec.evaluation is None else _scores(spec, what)
-    drawn = [] if spec.held_out is None else _draw(spec.held_out, what)
+    drawn = [] if spec.held_out is None else _draw(spec.held_out, what, _test_scores(spec, what))
     return FoldView(spec, curve, epochs, columns, rows, drawn, beaten)
 
 
@@ -98,8 +100,8 @@ def _scores(spec: TrainedModel, what: str) -> tuple[list[str], list[list[str]], 
     table = read_table(spec.evaluation, what=f"evaluation of {what}", columns=["task", "split", "n"])
     own = [name for name in SCORES if name in table]
     heads = ["Split", "n", *(["Positives"] if "positives" in table else []), *(SCORES[name] for name in own)]
-    cells: list[Sequence[str]] = [table[name].tolist() for name in ("task", "split", "n")]
-    cells += [table["positives"].tolist()] if "positives" in table else []
+    cells: list[Sequence[str]] = [table[name].tolist() for name in ("task", "split")]
+    cells += [[cell(text) for text in table[name]] for name in ("n", "positives") if name in table]
     cells += [_intervals(table, name) for name in own]
     beaten: list[str] = []
     if spec.baseline is not None:
@@ -116,13 +118,27 @@ def _scores(spec: TrainedModel, what: str) -> tuple[list[str], list[list[str]], 
     return ["Output", *heads], rows, beaten
 
 
+def _test_scores(spec: TrainedModel, what: str) -> dict[tuple[str, str], str]:
+    """Score with interval of each output and score's name on the test windows: what the curves sum up to."""
+    if spec.evaluation is None:
+        return {}
+    table = read_table(spec.evaluation, what=f"evaluation of {what}", columns=["task", "split", "n"])
+    table = table[table["split"] == "test"]
+    return {
+        (task, name): told
+        for name in SCORES
+        if name in table
+        for task, told in zip(table["task"], _intervals(table, name), strict=True)
+    }
+
+
 def _intervals(table: pd.DataFrame, name: str) -> list[str]:
     parts = (numbers(table, f"{name}{end}") for end in ("", "_low", "_high"))
     return [interval(*values) for values in zip(*parts, strict=True)]
 
 
-def _draw(path: str | Path, what: str) -> list[Markup]:
-    """Figures of the test windows: curves of classes, or observed against predicted numbers."""
+def _draw(path: str | Path, what: str, scores: Mapping[tuple[str, str], str]) -> list[Markup]:
+    """Figures of the test windows with their scores: curves of classes, or observed against predicted."""
     table = read_table(path, what=f"held-out windows of {what}", columns=["split", "sequence"])
     test = table[table["split"] == "test"]
     tasks = [name.removesuffix(".observed") for name in map(str, table) if name.endswith(".observed")]
@@ -138,16 +154,22 @@ def _draw(path: str | Path, what: str) -> list[Markup]:
         ranked = [(task, *ranking(observed == 1, predicted)) for task, observed, predicted in pairs]
         return [
             lines(
-                [(task, recall, precision) for task, recall, precision, _ in ranked],
+                [(_with(task, "auprc", scores), recall, precision) for task, recall, precision, _ in ranked],
                 x_label="recall", y_label="precision", label=f"Precision and recall of {what}, test windows",
             ),
             lines(
-                [(task, misses, recall) for task, recall, _, misses in ranked],
+                [(_with(task, "auroc", scores), misses, recall) for task, recall, _, misses in ranked],
                 x_label="false positive rate", y_label="recall", label=f"ROC curve of {what}, test windows",
-                diagonal=True,
+                roc=True,
             ),
         ]  # fmt: skip
-    return [scatter(*pair, label=f"Observed and predicted {pair[0]} of {what}") for pair in pairs]
+    drawn = []
+    for task, observed, predicted in pairs:
+        told = [_with("", name, scores).removeprefix(": ") for name in ("pearson", "spearman")]
+        title = ", ".join(part for part in told if part)
+        label = f"Observed and predicted {task} of {what}"
+        drawn.append(scatter(task, observed, predicted, label=label, title=title))
+    return drawn
 
 
 def ranking(truth: NDArray[np.bool_], score: Array) -> tuple[Array, Array, Array]:
@@ -171,25 +193,40 @@ def lines(
     x_label: str,
     y_label: str,
     label: str,
-    diagonal: bool = False,
+    roc: bool = False,
 ) -> Markup:
-    """Curves of both coordinates from 0 to 1, one colour and name each."""
-    x, y = Scale(0, 1, LEFT, WIDTH - RIGHT), Scale(0, 1, HEIGHT - BOTTOM, TOP)
+    """Curves of both coordinates from 0 to 1, with name, colour and dashes of their own.
+
+    Names stand where good curves leave room: below them, at the left, or at the right for ``roc``.
+    """
+    height = HEIGHT + 60
+    x, y = Scale(0, 1, LEFT, WIDTH - RIGHT), Scale(0, 1, height - BOTTOM, TOP)
     ticks = [(t, short(t)) for t in (0, 0.25, 0.5, 0.75, 1)]
     parts = axes(x, y, x_label=x_label, y_label=y_label, x_ticks=ticks)
-    if diagonal:
-        parts.append(line(x(0), y(0), x(1), y(1), stroke=GRID))
-    step = (WIDTH - LEFT - RIGHT) / max(len(series), 1)
+    if roc:
+        parts.append(line(x(0), y(0), x(1), y(1), stroke=SOFT, extra=' stroke-dasharray="1 4"'))
+    end, anchor = (WIDTH - RIGHT - 34, "end") if roc else (LEFT + 42, "start")
     for index, (name, xs, ys) in enumerate(series):
-        colour = COLOURS[index % len(COLOURS)]
+        colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
+        extra = f' stroke-width="2"{f" stroke-dasharray={chr(34)}{dash}{chr(34)}" if dash else ""}'
         points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, ys, strict=True))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(text(LEFT + index * step, 14, name, fill=colour))
-    return figure(parts, width=WIDTH, height=HEIGHT, label=label)
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"{extra}/>')
+        at = y(0) - 14 - 17 * (len(series) - 1 - index)
+        stroke = (end + 6, end + 32) if roc else (LEFT + 8, LEFT + 34)
+        parts.append(line(stroke[0], at - 4, stroke[1], at - 4, stroke=colour, extra=extra))
+        parts.append(text(end, at, name, anchor=anchor))
+    told = "; ".join(name for name, _, _ in series)
+    return figure(parts, width=WIDTH, height=height, label=f"{label}. {told}")
 
 
-def scatter(task: str, observed: Array, predicted: Array, *, label: str) -> Markup:
-    """Observed (x) against predicted (y) numbers; of many windows an even choice."""
+def _with(task: str, name: str, scores: Mapping[tuple[str, str], str]) -> str:
+    """Name an output with its score, where there is one: ``reb1: AUROC 0.870 (0.830–0.905)``."""
+    known = scores.get((task, name))
+    return f"{task}: {SCORES[name]} {known}" if known else task
+
+
+def scatter(task: str, observed: Array, predicted: Array, *, label: str, title: str = "") -> Markup:
+    """Observed (x) against predicted (y) numbers under a title; of many windows an even choice."""
     kept = np.unique(np.linspace(0, len(observed) - 1, min(len(observed), MOST_POINTS)).round().astype(int))
     xs, ys = observed[kept], predicted[kept]
     low, high = float(min(xs.min(), ys.min())), float(max(xs.max(), ys.max()))
@@ -197,8 +234,9 @@ def scatter(task: str, observed: Array, predicted: Array, *, label: str) -> Mark
     ticks = [(t, short(t)) for t in nice_ticks(low, high)]
     parts = axes(x, y, x_label=f"observed {task}", y_label="predicted", x_ticks=ticks)
     parts.append(line(x(low), y(low), x(high), y(high), stroke=GRID))
+    parts.append(text(LEFT, 14, title))
     parts += [
         f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="2" fill="{MAIN}" fill-opacity="0.4"/>'
         for a, b in zip(xs, ys, strict=True)
     ]
-    return figure(parts, width=WIDTH, height=HEIGHT, label=label)
+    return figure(parts, width=WIDTH, height=HEIGHT, label=f"{label}. {title}" if title else label)

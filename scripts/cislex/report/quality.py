@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from cislex.report.facts import probability
 from cislex.report.specs import AnalysisTarget
 from cislex.report.svg import delta_histogram
 from cislex.report.tables import numbers, read_table
@@ -55,13 +56,12 @@ def describe_quality(spec: AnalysisTarget, *, first: int = 5) -> QualityView:
         table[bad].assign(delta=deltas[bad]).sort_values("delta", ascending=False, kind="stable").head(first)
     )
     offenders = [
-        Offender(locus(row), f"{row['delta']:.2g}" if row["delta"] == row["delta"] else "–", row["status"])
-        for _, row in worst.iterrows()
+        Offender(locus(row), probability(row["delta"]), row["status"]) for _, row in worst.iterrows()
     ]
     return QualityView(
         regions=len(table),
-        median=f"{np.median(known):.1e}" if len(known) else "–",
-        largest=f"{known.max():.1e}" if len(known) else "–",
+        median=probability(float(np.median(known))) if len(known) else "–",
+        largest=probability(float(known.max())) if len(known) else "–",
         histogram=delta_histogram(known, limit=spec.limit) if len(known) else None,
         over=int(bad.sum()),
         dropped=int((table["status"] == "dropped").sum()),

@@ -93,6 +93,10 @@ class AnalysisTarget:
         Folder with the files that the column ``logo`` of ``motifs.tsv`` names.
     qc
         ``qc.tsv``; without it the deltas are read from ``attributions.h5``.
+    modisco
+        ``modisco.h5``: TF-MoDISco's settings and version, for the section on methods.
+    database
+        Known motifs as a MEME file: tells composites from motifs, by their width.
     hits
         ``hits.bed.gz``, or ``None`` where hits were not called.
     truth
@@ -113,6 +117,8 @@ class AnalysisTarget:
     motifs: str | Path
     logos: str | Path | None = None
     qc: str | Path | None = None
+    modisco: str | Path | None = None
+    database: str | Path | None = None
     hits: str | Path | None = None
     truth: str | Path | None = None
     limit: float | None = None
@@ -127,7 +133,10 @@ class AnalysisTarget:
     @property
     def links(self) -> list[Path]:
         """Every file of this target that the page links to, in the order of the work flow."""
-        given = (self.attributions, self.qc, self.motifs, self.hits, self.truth, *self.files)
+        given = (
+            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.truth, *self.files,
+            self.database,
+        )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 
     def check(self) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from cislex.report.facts import power_of_ten, probability
+
 INK, SOFT, GRID, MAIN, SECOND, ALARM = "#222", "#666", "#e4e4e4", "#31688e", "#d95f02", "#b2182b"
 WIDTH, HEIGHT = 560, 240
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 26, 46
@@ -123,7 +125,10 @@ def delta_histogram(deltas: NDArray[np.float64], *, limit: float | None) -> Mark
     x = Scale(low, high, LEFT, WIDTH - RIGHT)
     y = Scale(0, float(counts.max()) * 1.08, HEIGHT - BOTTOM, TOP)
     step = max(1, math.ceil((high - low) / 8))
-    ticks = [(e, ("≤" if 10.0**e <= DELTA_FLOOR else "") + f"1e{e}") for e in range(low, high + 1, step)]
+    ticks = [
+        (e, ("≤" if 10.0**e <= DELTA_FLOOR else "") + power_of_ten(10.0**e))
+        for e in range(low, high + 1, step)
+    ]
     parts = axes(x, y, x_label="largest relative delta of a region", y_label="regions", x_ticks=ticks)
     for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
         if count:
@@ -133,7 +138,7 @@ def delta_histogram(deltas: NDArray[np.float64], *, limit: float | None) -> Mark
     if limit:
         at = x(math.log10(limit))
         parts.append(line(at, TOP - 8, at, y.start, stroke=ALARM, extra=' stroke-dasharray="5 3"'))
-        parts.append(text(at - 5, TOP - 8, f"limit {limit:g}", anchor="end", fill=ALARM))
+        parts.append(text(at - 5, TOP - 8, f"limit {probability(limit)}", anchor="end", fill=ALARM))
     return figure(parts, width=WIDTH, height=HEIGHT, label="Histogram of relative deltas")
 
 
