@@ -12,6 +12,7 @@ import torch.utils.checkpoint
 from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
 from cislex.attribution.operations import Kind, canonical, kind_of
 from cislex.errors import ConfigError, ModelError, UnsupportedOperationError
+from cislex.targets import Difference, Output, Profile
 from torch import Tensor, nn
 
 X = models.one_hot(3, 60)
@@ -177,6 +178,126 @@ def test_no_grad_inside_the_model_is_refused() -> None:
 
     with pytest.raises(UnsupportedOperationError, match="without gradients"):
         run(operation)
+
+
+def without_gradient(operation: Any) -> Any:
+    def cut(h: Tensor) -> Tensor:
+        with torch.no_grad():
+            return operation(h)
+
+    return cut
+
+
+halved = without_gradient(lambda h: 0.5 * h)
+convolved = without_gradient(lambda h: functional.conv1d(h, torch.ones(8, 8, 3, dtype=h.dtype)))
+
+
+def rescaled_in_place(h: Tensor) -> Tensor:
+    h = h + 0
+    with torch.no_grad():
+        h *= 3
+    return h
+
+
+def added_to_a_buffer(h: Tensor) -> Tensor:
+    buffer = torch.ones_like(h)
+    with torch.no_grad():
+        buffer += h
+    return h * buffer
+
+
+@pytest.mark.parametrize(
+    ("operation", "named"),
+    [
+        (halved, "mul under torch.no_grad"),
+        (lambda h: h + halved(h), "mul under torch.no_grad"),
+        (lambda h: torch.relu(h) * without_gradient(lambda h: h.mean(2, keepdim=True))(h), "mean under"),
+        (lambda h: torch.relu(convolved(h)), "conv1d under torch.no_grad"),
+        (lambda h: torch.inference_mode()(lambda h: h.flatten(1))(h), "flatten under torch.no_grad"),
+        (lambda h: h / without_gradient(lambda h: h.flatten(1).mean(1).exp())(h)[:, None, None], "flatten"),
+        (rescaled_in_place, "mul under torch.no_grad"),
+        (added_to_a_buffer, "add under torch.no_grad"),
+        (lambda h: h * (8 * h).to(torch.int32), "to "),
+        (lambda h: (8 * h).to(torch.int32).to(h.dtype), "to "),
+        (lambda h: (h.detach() + 1).flatten(1), "detach"),
+        (lambda h: torch.relu(h.detach()), "detach"),
+    ],
+)
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
+def test_a_gradient_that_is_cut_is_a_named_error(operation: Any, named: str, rule: str) -> None:
+    with pytest.raises(UnsupportedOperationError, match=named) as error:
+        run(operation, rule=rule)
+    for part in ("remove detach, torch.no_grad", "test_engine.py:" if "under" in named else named):
+        assert part in str(error.value)
+
+
+def test_a_profile_that_is_cut_is_a_named_error() -> None:
+    class Cut(Model):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x).detach()[:, 0]
+
+    for target in (Profile(), Profile("secant"), Output(3), Difference(Output(0), Output(1))):
+        with pytest.raises(UnsupportedOperationError, match=r"(detach.*what to do|what to do.*detach)"):
+            attribute(Cut(None), X, METHOD, target=target)
+
+
+class Watched(nn.Module):
+    """What may be done without gradients: constants, masks, statistics and outputs that nothing uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv1d(4, 8, 7, padding=3)
+        self.norm = nn.BatchNorm1d(8)
+        self.mean: Tensor | None = None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            scale = (self.conv.weight / self.conv.weight.norm()).sum((1, 2))[:, None]
+            known = (x.sum(1).unsqueeze(1) > 0).to(x.dtype)
+        seen = (x.detach().sum(1, keepdim=True) > 0).float().to(x.dtype)
+        h = torch.relu(self.norm(self.conv(x))) * scale * known * seen * h_like(x)
+        with torch.no_grad():
+            self.mean = h.mean((0, 2)) * 0.1
+        return h.mean(2), h.detach().amax(2)
+
+
+def h_like(x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.ones_like(x[:, :1])
+
+
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
+def test_what_needs_no_gradient_may_run_without(rule: str) -> None:
+    x = models.one_hot(3, 60, unknown=True)
+    method = DeepLiftShap(DinucleotideShuffle(n=3), rule=rule)
+    result = attribute(Watched(), x, method, target=Output(2, head=0), precision="float64")
+    assert result.max_relative_delta is not None
+    assert result.max_relative_delta.max() <= 1e-9
+    with torch.no_grad():  # of the caller
+        again = attribute(Watched(), x, method, target=Output(2, head=0), precision="float64")
+    assert torch.equal(result.multipliers, again.multipliers)
+
+
+def test_a_linear_custom_autograd_function_keeps_its_gradient() -> None:
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, h: Tensor) -> Tensor:
+            return h + h * 1
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:
+            return 2 * gradient
+
+    assert run(lambda h: torch.relu(Twice.apply(h))) <= 1e-9
+
+    class Bent(Twice):
+        @staticmethod
+        def forward(ctx: Any, h: Tensor) -> Tensor:
+            return (h * 2).relu()
+
+    with pytest.raises(UnsupportedOperationError, match=r"mul under torch\.no_grad"):
+        run(Bent.apply)
 
 
 @pytest.mark.parametrize("activation", [torch.sigmoid, torch.relu])

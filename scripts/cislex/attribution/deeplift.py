@@ -95,6 +95,7 @@ class Engine:
                 raise UnsupportedOperationError(RUN_AGAIN) from error
             raise
         finish(replayer)
+        replayer.check_values(values, targets)
         self.integrated |= replayer.integrated
         return output, values, replayer.phase
 
@@ -220,6 +221,7 @@ def _add(
             raise ModelError(
                 f"target: found shape {tuple(f_r.shape)} for {n * r} sequences, expected one number each"
             )
+        _check_reached(target, f_x, f_r.reshape(n, r))
         if f_r.requires_grad:
             phase.last = t + 1 == len(targets)
             (m,) = torch.autograd.grad(f_r.sum(), leaf, retain_graph=not phase.last, allow_unused=True)
@@ -233,6 +235,15 @@ def _add(
         sums.products[t] += product.sum(1)
         sums.reference_prediction[t, :, part] = value.detach().reshape(n, r)
         sums.delta[t, :, part] = full - (f_x.double() - f_r.detach().reshape(n, r).double())
+
+
+def _check_reached(target: Target, f_x: Tensor, f_r: Tensor) -> None:
+    """Values without gradient must be the same for the example and its references."""
+    if not f_r.requires_grad and not torch.allclose(f_x.expand_as(f_r), f_r):
+        raise UnsupportedOperationError(
+            f"target {target} has no gradient with respect to the sequence on which its value depends; "
+            "what to do: remove detach, torch.no_grad or conversions to other types from the model"
+        )
 
 
 def _repeat(output: Any, times: int) -> Any:

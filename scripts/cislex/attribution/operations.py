@@ -77,6 +77,15 @@ _KINDS: dict[str, Kind] = (
     | dict.fromkeys(_BRANCH, Kind.BRANCH)
 )
 
+#: What these return does not depend on the values that they receive.
+SHAPES = frozenset(
+    _words("""
+dim size len stride numel nelement ndimension is_floating_point is_contiguous is_complex get_device
+zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty
+element_size data_ptr is_same_size requires_grad_ sym_size sym_numel sym_stride
+""")
+)
+
 #: Python protocol methods whose stripped name would collide with another operation.
 _PROTOCOL = {
     "__int__": "int_value",

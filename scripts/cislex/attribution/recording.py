@@ -8,15 +8,24 @@ gives the output whose backward multiplies by the pair's multiplier.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from cislex.attribution.normalisation import statistics_of
-from cislex.attribution.operations import Call, Kind, Phase, canonical, kind_of, tensors_of, whereabouts
+from cislex.attribution.operations import (
+    SHAPES,
+    Call,
+    Kind,
+    Phase,
+    canonical,
+    kind_of,
+    tensors_of,
+    whereabouts,
+)
 from cislex.attribution.pairing import Pairing
 from cislex.errors import ModelError, UnsupportedOperationError
 
@@ -24,6 +33,24 @@ from cislex.errors import ModelError, UnsupportedOperationError
 _GUARDED = frozenset(
     ("batch_norm", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 )
+
+#: Linear operations whose result may have no gradient although an activation has reached them.
+_COPIES = frozenset(("tensor", "new_tensor", "detach_copy", "to", "type", "type_as", "to_copy"))
+_SEVERED = "computed from activations, which carries no attribution and differs between example and reference"
+_INSTEAD = (
+    "express it in differentiable operations (such as clamp or maximum in place of a comparison), or remove "
+    "detach, torch.no_grad or inference_mode there"
+)
+
+
+class _Severed(NamedTuple):
+    """A value without gradient that may differ between example and reference."""
+
+    tensor: Tensor
+    #: What made it.
+    source: str
+    #: Else it is good again once it has a gradient, as the result of a linear custom autograd.Function.
+    lasting: bool
 
 
 class Record:
@@ -81,7 +108,7 @@ class _Mode(TorchFunctionMode):
         name, in_place, kind = known
         if name in _GUARDED:
             self._guard(Call(name, in_place, func, args, kwargs))
-        if kind is Kind.LINEAR and not in_place and not self.alert:
+        if kind is Kind.LINEAR and not in_place and not self.alert and not self.cuts(name):
             return func(*args, **kwargs)
         decomposition = self.decompositions.get(name)
         if decomposition is not None and name not in self.given:
@@ -97,6 +124,10 @@ class _Mode(TorchFunctionMode):
     #: Whether linear operations must be looked at too, and which of them are recorded.
     alert: bool = False
     followed: frozenset[str] = frozenset()
+
+    def cuts(self, name: str) -> bool:
+        """Whether the result of this call carries no gradient, whatever its arguments carry."""
+        return False
 
     def _guard(self, call: Call) -> None:
         """Refuse operations that are random, or that mix the rows of a batch."""
@@ -182,24 +213,36 @@ class Replayer(_Mode):
         self.cursor = 0
         self.phase = Phase()
         self.integrated: set[str] = set()
-        #: Values without gradient that differ between example and reference; kept alive, so ids stay unique.
-        self._severed: dict[int, tuple[Tensor, str]] = {}
+        #: By id; they are kept alive, so that ids stay their own.
+        self._severed: dict[int, _Severed] = {}
+
+    def cuts(self, name: str) -> bool:
+        """In a replay everything that is computed without autograd is cut off."""
+        return name in _COPIES or not torch.is_grad_enabled()
 
     def handle(self, call: Call, kind: Kind) -> Any:
         """Run the call by its rule where an activation reaches it."""
-        if self._severed and kind is not Kind.BRANCH:
-            self._refuse_severed(call)
+        if self._severed and kind is not Kind.BRANCH and call.name not in SHAPES:
+            severed = [found for tensor in call.tensors if (found := self._found(tensor)) is not None]
+            if severed:
+                return self._pass_severed(call, kind, severed)
         if call.in_place:
             self.phase.protect(call.tensors[0])
         if kind is Kind.LINEAR and call.name not in self.followed:
-            return call.func(*call.args, **call.kwargs)
+            output = call.func(*call.args, **call.kwargs)
+            if self.cuts(call.name):
+                self._cut(call, output)
+            return output
         record = self._next(call)
         active = [i for i, tensor in enumerate(call.tensors) if tensor.requires_grad]
         if kind is Kind.BRANCH:
             return self._branch(call, record, bool(active))
         if not active or kind is Kind.LINEAR or (kind is Kind.MULTILINEAR and len(active) < 2):
             output = call.func(*call.args, **call.kwargs)
-            self.follow(call, record, active, output)
+            if self.cuts(call.name):
+                self._cut(call, output)
+            else:
+                self.follow(call, record, active, output)
             return output
         if not torch.is_grad_enabled():
             self.fail(
@@ -252,7 +295,7 @@ class Replayer(_Mode):
             self.fail(call, "other arguments than for the example", "remove data-dependent branches")
         return record
 
-    def _branch(self, call: Call, record: Record, active: bool) -> Any:
+    def _branch(self, call: Call, record: Record, active: bool, source: str = "") -> Any:
         """A value without gradient may be used where it is the same for example and reference."""
         if not call.in_place and active:
             output = call.run([tensor.detach() for tensor in call.tensors])
@@ -271,24 +314,60 @@ class Replayer(_Mode):
             return output
         for mine, example in zip(ours, theirs, strict=True):
             if not torch.equal(self.pairing.expand(example, mine.detach()), mine.detach()):
-                self._sever(mine, call.name)
+                self._sever(mine, source or call.name)
         return output
 
-    def _sever(self, tensor: Tensor, name: str) -> None:
-        """Remember a value that must not be used further."""
-        self._severed[id(tensor)] = (tensor, name)
+    def _sever(self, tensor: Tensor, source: str, *, lasting: bool = True) -> None:
+        """Remember a value that must not meet activations, nor be what is attributed."""
+        self._severed[id(tensor)] = _Severed(tensor, source, lasting)
         self.alert = True
 
-    def _refuse_severed(self, call: Call) -> None:
-        for tensor in call.tensors:
-            if id(tensor) in self._severed and call.name not in ("dim", "size", "len"):
-                source = self._severed[id(tensor)][1]
-                self.fail(
-                    call,
-                    f"uses a value that {source} computed from activations, which carries no attribution and "
-                    "differs between example and reference",
-                    "express it in differentiable operations (such as clamp or maximum in place of a "
-                    "comparison), or remove detach",
+    def _found(self, tensor: Tensor) -> _Severed | None:
+        severed = self._severed.get(id(tensor))
+        return severed if severed is not None and (severed.lasting or tensor.grad_fn is None) else None
+
+    def _cut(self, call: Call, output: Any) -> None:
+        """Sever what a linear operation made of activations where autograd did not see it."""
+        if call.name in SHAPES or not any(tensor.requires_grad for tensor in call.tensors):
+            return
+        made = tensors_of(output)
+        # Conversions that keep the gradient. Views under no_grad say that they require one, and cut it.
+        if torch.is_grad_enabled() and all(tensor.grad_fn is not None for tensor in made):
+            return
+        how = "" if torch.is_grad_enabled() else " under torch.no_grad"
+        self._sever_results(call, output, f"{call.name}{how} ({whereabouts(self.model)})")
+
+    def _sever_results(self, call: Call, output: Any, source: str, *, lasting: bool = False) -> None:
+        """Sever the tensors that a call made or wrote into."""
+        given = {id(tensor) for tensor in call.tensors}
+        for tensor in tensors_of(output):
+            if id(tensor) not in given:
+                self._sever(tensor, source, lasting=lasting or tensor.grad_fn is not None)
+        if call.in_place:
+            target = call.tensors[0]
+            self._sever(target, source, lasting=lasting or target.requires_grad)
+
+    def _pass_severed(self, call: Call, kind: Kind, severed: list[_Severed]) -> Any:
+        """Severed values may be worked on among themselves, and compared in the end; activations not."""
+        active = any(tensor.requires_grad and self._found(tensor) is None for tensor in call.tensors)
+        if active and (torch.is_grad_enabled() or kind is not Kind.LINEAR):
+            self.fail(call, f"uses a value that {severed[0].source} {_SEVERED}", _INSTEAD)
+        if kind is Kind.NONLINEAR:
+            return self._branch(call, self._next(call), False, source=severed[0].source)
+        if kind is Kind.MULTILINEAR or call.name in self.followed:
+            self._next(call)
+        output = call.func(*call.args, **call.kwargs)
+        lasting = any(item.lasting for item in severed) or (kind is Kind.MULTILINEAR and len(severed) > 1)
+        self._sever_results(call, output, severed[0].source, lasting=lasting)
+        return output
+
+    def check_values(self, values: Sequence[Tensor | None], targets: Sequence[object]) -> None:
+        """Refuse targets that are severed values."""
+        for value, target in zip(values, targets, strict=True):
+            severed = None if value is None else self._found(value)
+            if severed is not None:
+                raise UnsupportedOperationError(
+                    f"target {target} is a value that {severed.source} {_SEVERED}; what to do: {_INSTEAD}"
                 )
 
 
