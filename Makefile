@@ -7,10 +7,6 @@ CONFIG ?= config/config.yaml
 PROFILE ?= profiles/slurm
 RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
-# glibc returns freed memory to the system at once by default; page faults then dominate small batches.
-export MALLOC_MMAP_THRESHOLD_ = 4294967296
-export MALLOC_TRIM_THRESHOLD_ = 4294967296
-
 .PHONY: help environment bedtools demo yeast test unit lint integration clean
 
 help:

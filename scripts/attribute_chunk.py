@@ -7,6 +7,7 @@ if "snakemake" in globals():
     from cislex.jobs import begin, deadline
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
+from cislex.attribution.kernels import keep_freed_memory
 from cislex.chunks import ChunkJob, attribute_chunk
 
 
@@ -17,6 +18,7 @@ def main(sequences: str, weights: str, out: str, job: dict, model: dict, threads
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
+    keep_freed_memory()
     main(
         sequences=smk.input.sequences,
         weights=smk.input.weights,

@@ -7,6 +7,7 @@ if "snakemake" in globals():
     from cislex.jobs import begin, started_at
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
+from cislex.attribution.kernels import keep_freed_memory
 from cislex.inspection import inspect_model
 
 
@@ -17,6 +18,7 @@ def main(weights: dict, table: str, text: str, passed: str, **options: object) -
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
+    keep_freed_memory()
     main(
         weights=dict(zip(smk.params.folds, smk.input.weights, strict=True)),
         table=smk.output.table,

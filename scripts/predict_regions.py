@@ -7,6 +7,7 @@ if "snakemake" in globals():
     from cislex.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
+from cislex.attribution.kernels import keep_freed_memory
 from cislex.prediction import predict_regions
 
 
@@ -17,6 +18,7 @@ def main(sequences: str, weights: dict, predictions: str, table: str, **options:
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
+    keep_freed_memory()
     main(
         sequences=smk.input.sequences,
         weights=dict(zip(smk.params.folds, smk.input.weights, strict=True)),

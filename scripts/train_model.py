@@ -7,6 +7,7 @@ if "snakemake" in globals():
     from cislex.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
+from cislex.attribution.kernels import keep_freed_memory
 from cislex.heads import LossSettings
 from cislex.training import Optimisation, train_model
 from cislex.training_sources import make_source
@@ -24,6 +25,7 @@ def main(*, kind: str, source: dict, loss: dict, optimisation: dict, **settings:
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
+    keep_freed_memory()
     main(
         weights=smk.output.weights,
         training=smk.output.training,

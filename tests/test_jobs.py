@@ -90,6 +90,86 @@ def test_an_unforeseen_error_and_a_cause_keep_their_traceback() -> None:
     assert caused.endswith("cislex.errors.InputError: the model failed\n")
 
 
+def test_what_is_said_of_a_file_needs_no_traceback() -> None:
+    text = _uncaught(
+        "from cislex.errors import StorageError\n"
+        "raise StorageError('disk full: free some space') from OSError(28, 'No space left on device')"
+    )
+    assert text == "StorageError: disk full: free some space\n"
+
+
+#: Runs a script as Snakemake would, up to the first thing that it does after its imports.
+FIRST_CALL = """
+import runpy, sys
+from types import SimpleNamespace
+from cislex.attribution import kernels
+
+def called():
+    print("called", file=sys.__stdout__, flush=True)
+    raise SystemExit
+
+kernels.keep_freed_memory = called
+job = SimpleNamespace(scriptdir=sys.argv[2], log=[sys.argv[3]], threads=1)
+runpy.run_path(sys.argv[1], init_globals={"snakemake": job})
+"""
+
+
+@pytest.mark.parametrize("name", ["attribute_chunk", "inspect_model", "predict_regions", "train_model"])
+def test_a_job_that_computes_with_torch_keeps_freed_memory(tmp_path: Path, name: str) -> None:
+    log = tmp_path / "log"
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL, str(ROOT / "scripts" / f"{name}.py"), str(ROOT / "scripts"), log],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert log.read_text() == "called\n", done.stderr
+
+
+#: Pages that the system has to hand out while 64 MB are taken and given back 20 times.
+FAULTS = """
+import resource, sys, torch
+from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
+from cislex.attribution.kernels import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(1 << 24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+layers = torch.nn.Conv1d(4, 2, 5), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(92, 1)
+x = torch.nn.functional.one_hot(torch.randint(4, (2, 50)), 4).transpose(1, 2)
+attribute(torch.nn.Sequential(*layers), x, DeepLiftShap(DinucleotideShuffle(n=2)))
+by_default = faults()
+print(keep_freed_memory(), by_default, faults())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
+def test_the_library_leaves_the_memory_of_a_process_as_it_is_and_a_job_does_not() -> None:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS], env={**kept, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    effect, by_default, after = done.stdout.split()
+    assert effect == "True"
+    assert int(by_default) > 5 * int(after), "the pages come from the system each time, and then only once"
+
+
+def test_programs_that_a_job_starts_keep_freed_memory_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    text = (
+        f"from cislex.jobs import begin; begin({str(tmp_path / 'log')!r}); import os; print(dict(os.environ))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "MALLOC_TRIM_THRESHOLD_": "7"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    log = (tmp_path / "log").read_text()
+    assert "'MALLOC_MMAP_THRESHOLD_': '4294967296'" in log
+    assert "'MALLOC_TRIM_THRESHOLD_': '7'" in log
+
+
 def test_deadline_only_where_a_batch_system_would_stop_the_job() -> None:
     assert deadline(60, {}) is None
 

@@ -13,13 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from cislex.errors import CislexError
+from cislex.errors import CislexError, StorageError
 from cislex.logs import redirect
 
 #: When this job began, in seconds since 1970; its process began a little earlier.
 _BEGAN = time.time()
 #: Seconds before a job's limit at which it stops by itself, and the share of the limit, whichever is more.
 MARGIN_SECONDS, MARGIN_SHARE = 45.0, 0.05
+#: glibc returns freed memory to the system at once by default, and page faults then dominate small batches.
+#: Programs that a job starts read this; for itself a job calls ``keep_freed_memory``.
+MEMORY = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(2**32))
 
 
 def begin(log: str | Path, *, threads: int = 1) -> None:
@@ -34,15 +37,17 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
     """
     redirect(log)
     sys.excepthook = tell
-    os.environ.update(local_caches(threads))
+    os.environ.update({**MEMORY, **os.environ, **local_caches(threads)})
 
 
 def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print an uncaught error: its message alone where cislex raised it on purpose.
 
-    Where it has a cause, such as an error in the user's own model, the traceback says where that is.
+    Where it has a cause, such as an error in the user's own model, the traceback says where that is; what
+    the system says of a file is in the message.
     """
-    if isinstance(error, CislexError) and error.__cause__ is None:
+    alone = error.__cause__ is None or isinstance(error, StorageError)
+    if isinstance(error, CislexError) and alone:
         print(f"{kind.__name__}: {error}", file=sys.stderr, flush=True)
     else:
         sys.__excepthook__(kind, error, trace)

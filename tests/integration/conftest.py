@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -24,11 +23,6 @@ def command(*arguments: str, folder: Path, cores: int = 2) -> list[str]:
     ]  # fmt: skip
 
 
-def environment() -> dict[str, str]:
-    limit = str(2**32)
-    return {**os.environ, "MALLOC_MMAP_THRESHOLD_": limit, "MALLOC_TRIM_THRESHOLD_": limit}
-
-
 @pytest.fixture(scope="session")
 def snakemake() -> Run:
     """Run Snakemake in a folder and return the finished process; fails with its output on an error."""
@@ -37,7 +31,7 @@ def snakemake() -> Run:
         done = subprocess.run(
             command(*arguments, folder=folder),
             cwd=folder,
-            env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         if check and done.returncode:
             pytest.fail(f"snakemake {' '.join(arguments)} failed:\n{done.stdout[-6000:]}")

@@ -19,7 +19,7 @@ import yaml
 from small_project import write_project
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import ROOT, Run, command, environment, planned
+from conftest import ROOT, Run, command, planned
 
 pytestmark = pytest.mark.workflow
 
@@ -171,7 +171,7 @@ def test_a_killed_run_resumes_with_the_same_result(finished: Path, tmp_path: Pat
             shutil.copy(path, tmp_path)
     goals = ["results/shap/a/attributions.h5", "--configfile", "config.yaml"]
     process = subprocess.Popen(
-        command(*goals, folder=tmp_path, cores=1), cwd=tmp_path, env=environment(), start_new_session=True,
+        command(*goals, folder=tmp_path, cores=1), cwd=tmp_path, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     chunks = tmp_path / "results" / "shap" / "chunks"
