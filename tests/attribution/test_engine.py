@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as functional
 import torch.utils.checkpoint
-from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
+from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute, make_references
+from cislex.attribution.deeplift import batch_multipliers
 from cislex.attribution.operations import Kind, canonical, kind_of
 from cislex.errors import ConfigError, ModelError, UnsupportedOperationError
 from cislex.targets import Difference, Output, Profile
@@ -397,6 +398,48 @@ def test_rows_that_are_reordered_inside_are_noticed_and_repeated(caplog: pytest.
     assert result.max_relative_delta.max() <= 1e-9
     assert "mixes rows" in caplog.text
     assert result.notes["pairing"]
+
+
+class Counted(nn.Module):
+    """Notes how many rows each call has."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+        self.rows: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.rows.append(len(x))
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("inner", [Interleaved, lambda: models.trap("merged_rows")])
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 100])
+def test_repeated_examples_keep_to_the_batch_size(inner: Any, n: int, rows: int) -> None:
+    x = X[:n].double()
+    refs = make_references(METHOD.references, X[:n]).double()
+    model, target = Counted(inner().double().requires_grad_(False)), Output(0)
+    found = batch_multipliers(model, x, refs, [target], METHOD, rows=rows, repeat=True)
+    assert max(model.rows) <= max(3, min(rows, 3 * n))
+    assert len(model.rows) >= 2 * 3 * n / max(3, rows)
+    expected = batch_multipliers(model, x, refs, [target], METHOD, repeat=True)
+    torch.testing.assert_close(found.multipliers, expected.multipliers)
+    torch.testing.assert_close(found.reference_prediction, expected.reference_prediction)
+    assert found.delta is not None
+    assert found.delta.shape == (1, n, 3)
+    assert found.delta.abs().max() <= 1e-12
+    assert found.notes == expected.notes
+
+
+def test_merged_rows_with_few_pairs_at_once() -> None:
+    model = Counted(models.trap("merged_rows").double())
+    method = DeepLiftShap(DinucleotideShuffle(n=5))
+    found = attribute(model, X, method, precision="float64", batch_size=2)
+    assert max(model.rows) <= 3
+    assert found.notes["pairing"]
+    assert found.max_relative_delta is not None
+    assert found.max_relative_delta.max() <= 1e-9
 
 
 def test_a_model_that_differs_under_interception_is_refused() -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cislex.attribution.batching import join
 from cislex.attribution.composites import DECOMPOSITIONS
+from cislex.attribution.gradients import pick
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Phase
 from cislex.attribution.pairing import Pairing, PairingError
@@ -131,7 +133,8 @@ def batch_multipliers(
     extra
         Further inputs of the model, (n, …) each, the same for example and reference.
     rows
-        Most reference rows at once; 0 for all. Examples go forward once whatever it is.
+        Most reference rows at once; 0 for all. Examples go forward once whatever it is. With ``repeat`` most
+        pairs at once, or two or three where that is less.
     repeat
         Send each example forward once per reference, for models that mix rows with other axes.
 
@@ -145,16 +148,29 @@ def batch_multipliers(
             return _attribute(Engine(model, method), x, refs, targets, extra, rows)
         except PairingError:
             pass
-    # A tensor inside has merged rows with another axis. With the example repeated for each reference
-    # both passes have the same shapes, and row i belongs to row i whatever the model does.
+    return _repeated(Engine(model, method), x, refs, targets, extra, rows)
+
+
+def _repeated(
+    engine: Engine, x: Tensor, refs: Tensor, targets: Sequence[Target], extra: Sequence[Tensor], rows: int
+) -> BatchResult:
+    """The example repeated for each reference, for models that merge rows with another axis.
+
+    Both passes have the same shapes, and row i belongs to row i whatever the model does.
+    """
     n, given = refs.shape[:2]
     if n * given == 1:  # models that squeeze need two rows
         refs = refs.expand(-1, 2, -1, -1)
     r = refs.shape[1]
-    repeated = [item.repeat_interleave(r, 0) for item in (x, *extra)]
     flat = refs.reshape(n * r, 1, *refs.shape[2:])
-    result = _attribute(Engine(model, method), repeated[0], flat, targets, repeated[1:], 0)
-    return _regroup(result, n, r, given)
+    example = torch.arange(n).repeat_interleave(r)
+    parts = max(1, min(math.ceil(n * r / max(2, rows)), n * r // 2)) if rows > 0 else 1
+    results = []
+    for chosen in torch.arange(n * r).tensor_split(parts):  # of one size, two rows at least
+        pairs = slice(int(chosen[0]), int(chosen[-1]) + 1)
+        inputs = [pick(item, example[pairs]) for item in (x, *extra)]
+        results.append(_attribute(engine, inputs[0], flat[pairs], targets, inputs[1:], 0))
+    return _regroup(join(results), n, r, given)
 
 
 def _attribute(

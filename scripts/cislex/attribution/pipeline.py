@@ -219,7 +219,7 @@ class Run:
         if not self.checked:
             self.checked = True
             selfcheck = importlib.import_module("cislex.attribution.selfcheck")
-            self.repeat = selfcheck.check_first(*arguments, result) or self.repeat
+            self.repeat = selfcheck.check_first(*arguments, result, rows=rows) or self.repeat
             if self.repeat:
                 return executor(method)(*arguments, rows=rows, repeat=True)
         return result

@@ -28,6 +28,8 @@ def check_first(
     method: DeepLiftShap,
     extra: Sequence[Tensor],
     result: BatchResult,
+    *,
+    rows: int = 0,
 ) -> bool:
     """Compare the first example of a batch with the plain model.
 
@@ -63,7 +65,7 @@ def check_first(
     if delta <= tolerance or half or refs.shape[1] == 1 or "pairing" in result.notes:
         return False
     repeated = deeplift.batch_multipliers(
-        model, x[:1], refs[:1], targets, method, [item[:1] for item in extra], repeat=True
+        model, x[:1], refs[:1], targets, method, [item[:1] for item in extra], rows=rows, repeat=True
     )
     assert repeated.reference_prediction is not None
     assert repeated.delta is not None
