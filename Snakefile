@@ -26,6 +26,8 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/inspection.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/prediction.smk"
+include: "workflow/rules/evaluation_settings.smk"
+include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/attribution_settings.smk"
 include: "workflow/rules/attribution.smk"
 include: "workflow/rules/aggregation.smk"
@@ -47,6 +49,9 @@ rule all:
         config=f"{RESULTS}/config.yaml",
         predictions=expand(
             f"{RESULTS}/{{analysis}}/predictions.tsv", analysis=config["analyses"]
+        ),
+        evaluations=expand(
+            f"{RESULTS}/{{analysis}}/evaluation.tsv", analysis=labelled()
         ),
         tracks=all_targets(
             "{analysis}/{target}/contributions.bw", coordinates_only=True

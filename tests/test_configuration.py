@@ -323,6 +323,89 @@ def test_a_target_that_is_wrong_is_named_before_anything_runs(
     assert "analyses.first.targets.t" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"u": {"column": "score"}}, "labels.u: no such target; targets are t"),
+        ({"t": {}}, "labels.t: give exactly one of column, bigwig, plus, dataset; found none"),
+        ({"t": {"column": "score", "bigwig": "a.bw"}}, "found column, bigwig"),
+        ({"t": {"column": "score", "window": 50}}, "labels.t: window does not go with column"),
+        ({"t": {"bigwig": "a.bw", "strand": "plus"}}, "labels.t: strand does not go with bigwig"),
+        ({"t": {"plus": "a.bw"}}, "labels.t: give both plus and minus, or bigwig"),
+        (
+            {"t": {"bigwig": "a.bw", "window": 51}},
+            "window is 51; expected 1 to 100 bp, and an even difference",
+        ),
+        ({"t": {"bigwig": "a.bw", "window": 102}}, "window is 102; expected 1 to 100 bp"),
+        ({"t": {"dataset": "y"}}, "dataset goes with sequences given directly, not with the peaks of mine"),
+        ({"t": {"colunm": "score"}}, "unknown key 'colunm'; did you mean 'column'?"),
+        ({"t": {"column": "score", "kind": "class"}}, "'class' is not one of"),
+        ({}, "analyses.first.labels"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_refused(
+    minimal: dict[str, Any], labels: dict[str, Any], message: str
+) -> None:
+    minimal["analyses"]["first"]["labels"] = labels
+    with pytest.raises(configuration.ConfigurationError) as raised:
+        resolve(minimal)
+    assert message in str(raised.value)
+
+
+def test_labels_of_sequences_given_directly(minimal: dict[str, Any]) -> None:
+    minimal["regions"]["mine"] = {"fasta": "mine.fa"}
+    labels = minimal["analyses"]["first"]["labels"] = {"t": {"column": "activity", "table": "a.tsv"}}
+    assert resolve(minimal)["analyses"]["first"]["labels"]["t"]["missing"] == "error"
+    for label, message in (
+        ({"column": "activity"}, "column needs a table"),
+        ({"bigwig": "a.bw"}, "bigwig needs coordinates"),
+        ({"dataset": "y"}, "dataset y of which hdf5? The regions mine have none"),
+    ):
+        labels["t"] = label
+        with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
+            resolve(minimal)
+    minimal["regions"]["mine"] = {"hdf5": "mine.h5", "dataset": "x"}
+    assert resolve(minimal)["analyses"]["first"]["labels"]["t"]["dataset"] == "y"
+
+
+@pytest.mark.parametrize(
+    ("held_out", "folds", "use", "expected"),
+    [
+        (None, ["a"], "mean", None),
+        ({"a": ["chrI", "chrX"]}, ["a"], "mean", ["chrI", "chrX"]),
+        ({"a": ["chrI"]}, ["a", "b"], "mean", None),
+        ({"a": ["chrI"], "b": ["chrII"]}, ["a", "b"], "mean", []),
+        ({"a": ["chrII"], "b": ["chrI"]}, ["a", "b"], "held_out", ["chrI", "chrII"]),
+    ],
+)
+def test_a_chromosome_is_held_out_where_no_fold_behind_the_prediction_saw_it(
+    minimal: dict[str, Any], held_out: Any, folds: list[str], use: str, expected: Any
+) -> None:
+    minimal["models"]["net"] |= {"folds": {fold: f"{fold}.pt" for fold in folds}, "held_out": held_out}
+    minimal["analyses"]["first"]["fold_use"] = use
+    config = resolve(minimal)
+    found = configuration.held_out_chromosomes(config["analyses"]["first"], config["models"]["net"])
+    assert found == expected
+
+
+def test_a_fold_trained_here_holds_out_what_it_is_tested_on() -> None:
+    config = resolve(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
+    found = configuration.held_out_chromosomes(config["analyses"]["enhancer"], config["models"]["demo"])
+    assert found == ["chrS6"]
+
+
+def test_the_schema_has_the_choices_of_labels() -> None:
+    from dataclasses import fields
+
+    from cislex import labels
+
+    properties = yaml.safe_load(SCHEMA.read_text())["$defs"]["label"]["properties"]
+    assert set(properties) == {field.name for field in fields(labels.LabelSource)}
+    choices = {"key": labels.KEYS, "kind": labels.KINDS, "transform": labels.TRANSFORMS}
+    for key, valid in {**choices, "strand": labels.STRANDS, "missing": labels.MISSING}.items():
+        assert properties[key]["enum"] == list(valid)
+
+
 def test_the_schema_has_the_keys_of_every_kind_of_target() -> None:
     from cislex.targets import _KINDS
 

@@ -26,8 +26,8 @@ LAYERS = [
     },
     {"attribution", "settings"},
     {
-        "chunks", "chunk_files", "aggregation", "prediction", "tracks", "motifs", "modisco_repairs",
-        "databases", "logos", "annotation", "hits", "truth", "inspection",
+        "chunks", "chunk_files", "aggregation", "prediction", "labels", "agreement", "tracks", "motifs",
+        "modisco_repairs", "databases", "logos", "annotation", "hits", "truth", "inspection",
     },
     {"report"},
 ]  # fmt: skip

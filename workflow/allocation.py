@@ -266,6 +266,14 @@ def _predict_regions(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(model.host_mb + 0.5e-3 * rows, 10 + seconds, measured)
 
 
+def _evaluate_predictions(work: Work, wildcards: Mapping[str, str]) -> Use:
+    analysis = work.config["analyses"][wildcards["analysis"]]
+    rows = work.regions(analysis["regions"])
+    # 200 resamples are ranked, over all regions and again in parts; signal is read window by window.
+    seconds = 20 + len(analysis["targets"]) * rows * (3e-4 + 1e-7 * work.length(analysis["regions"]))
+    return Use(350 + 1.5e-3 * rows, seconds)
+
+
 def _aggregate_chunks(work: Work, wildcards: Mapping[str, str]) -> Use:
     analysis = work.config["analyses"][wildcards["analysis"]]
     rows, length = work.regions(analysis["regions"]), work.length(analysis["regions"])
@@ -326,6 +334,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "score_baseline": (("model", "fold"), _constant(600, 120)),
     "inspect_model": (("analysis",), _inspect_model),
     "predict_regions": (("analysis",), _predict_regions),
+    "evaluate_predictions": (("analysis",), _evaluate_predictions),
     "attribute_chunk": (("analysis", "fold", "chunk"), _attribute_chunk),
     "aggregate_chunks": (("analysis", "target"), _aggregate_chunks),
     "export_tracks": (("analysis", "target"), _export_tracks),

@@ -204,6 +204,10 @@ def _cross_checks(config: dict[str, Any]) -> Iterator[str]:
         yield from _model_checks(name, model)
     yield from _method_checks(config)
     yield from _fold_checks(config)
+    for name, analysis in config["analyses"].items():
+        for target, label in (analysis["labels"] or {}).items():
+            for problem in _label_checks(config, analysis, target, label):
+                yield f"analyses.{name}.labels.{target}: {problem}"
 
 
 #: Keys of a model that say how it is loaded, and those of its input layout.
@@ -280,6 +284,70 @@ def _fold_checks(config: dict[str, Any]) -> Iterator[str]:
                 f"analyses.{name}: fold_use: held_out needs regions with chromosomes, and "
                 f"{analysis['regions']} are sequences given directly"
             )
+
+
+#: What labels are read from, and the other keys that go with it.
+_LABEL_KEYS = {
+    "column": ("table", "key"),
+    "bigwig": ("window",),
+    "plus": ("minus", "window", "strand"),
+    "dataset": ("hdf5", "index"),
+}
+_LABEL_DEFAULTS = {"key": "auto", "strand": "both", "index": 0}
+
+
+def _label_checks(
+    config: dict[str, Any], analysis: dict[str, Any], target: str, label: dict[str, Any]
+) -> Iterator[str]:
+    """Labels of a target that exists, from one place, which fits the regions."""
+    if target not in analysis["targets"]:
+        yield f"no such target; targets are {', '.join(analysis['targets'])}"
+    given = [key for key in _LABEL_KEYS if label[key] is not None]
+    if len(given) != 1:
+        yield f"give exactly one of {', '.join(_LABEL_KEYS)}; found {', '.join(given) or 'none'}"
+        return
+    source = given[0]
+    others = {key for keys in _LABEL_KEYS.values() for key in keys} - set(_LABEL_KEYS[source])
+    strange = sorted(key for key in others if label[key] != _LABEL_DEFAULTS.get(key))
+    if strange:
+        yield f"{', '.join(strange)} does not go with {source}"
+    if source == "plus" and label["minus"] is None:
+        yield "give both plus and minus, or bigwig"
+    regions = config["regions"].get(analysis["regions"])
+    model = config["models"].get(analysis["model"])
+    if regions is None or model is None:
+        return
+    direct = regions["peaks"] is None
+    if source in ("bigwig", "plus"):
+        length = regions["length"] or model["input_length"]
+        if direct:
+            yield f"{source} needs coordinates, and {analysis['regions']} are sequences given directly"
+        if label["window"] is not None and (label["window"] > length or (length - label["window"]) % 2):
+            yield f"window is {label['window']}; expected 1 to {length} bp, and an even difference"
+    elif source == "dataset":
+        if not direct:
+            yield f"dataset goes with sequences given directly, not with the peaks of {analysis['regions']}"
+        elif not (label["hdf5"] or regions["hdf5"]):
+            yield f"dataset {label['dataset']} of which hdf5? The regions {analysis['regions']} have none"
+    elif direct and label["table"] is None:
+        yield f"column needs a table: the regions {analysis['regions']} have no peak file"
+
+
+def held_out_chromosomes(analysis: dict[str, Any], model: dict[str, Any]) -> list[str] | None:
+    """Chromosomes whose predictions come from folds that were not trained on them; None: not known.
+
+    With ``fold_use: held_out`` each region has its own fold's prediction. A mean over folds has seen what
+    any of them has seen.
+    """
+    held_out = model["held_out"] or {}
+    if analysis["fold_use"] == "held_out":
+        return sorted({chromosome for names in held_out.values() for chromosome in names})
+    training = model["training"] if model["loader"] == "trained" else None
+    unseen = []
+    for fold, weights in model["folds"].items():
+        tested = training["test_chromosomes"] if training and weights is None else []
+        unseen.append(set(held_out.get(fold) or tested))
+    return sorted(set.intersection(*unseen)) if all(unseen) else None
 
 
 def _layout_checks(name: str, model: dict[str, Any]) -> Iterator[str]:

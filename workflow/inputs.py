@@ -28,6 +28,9 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _of_model(f"models.{name}", config["models"][name])
     for name, analysis in config["analyses"].items():
         yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
+        for target, label in (analysis["labels"] or {}).items():
+            for source in ("table", "bigwig", "plus", "minus", "hdf5"):
+                yield f"analyses.{name}.labels.{target}.{source}", label[source]
         database = analysis["motifs"]["database"]
         if not database.startswith("jaspar-"):
             yield f"analyses.{name}.motifs.database", database

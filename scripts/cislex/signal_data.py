@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,26 +183,62 @@ def read_signal(
     aliases: Mapping[str, str] | None = None,
 ) -> NDArray[np.float32]:
     """Signal of one channel at ``[start, start + length)``: float32 (N, length); 0 where it is silent."""
-    what = f"track {channel.name}: {channel.path}"
+    found = np.zeros((len(chroms), length), dtype=np.float32)
+    for row, values in _read_windows(channel, chroms, starts, length, known=known, aliases=aliases):
+        found[row] = values
+    return np.abs(_require_sign(found, channel))
+
+
+def total_signal(
+    channel: Channel,
+    chroms: NDArray[np.object_],
+    starts: NDArray[np.int64],
+    length: int,
+    *,
+    known: Mapping[str, int],
+    aliases: Mapping[str, str] | None = None,
+) -> NDArray[np.float64]:
+    """Sum of what ``read_signal`` returns over each window, float64 (N,), in the memory of one window."""
+    found = np.zeros(len(chroms))
+    least = most = np.float32(0)
+    for row, values in _read_windows(channel, chroms, starts, length, known=known, aliases=aliases):
+        found[row] = values.sum(dtype=np.float64)
+        least, most = min(least, values.min()), max(most, values.max())
+    _require_sign(np.array([least, most], dtype=np.float32), channel)
+    return np.abs(found)
+
+
+def _read_windows(
+    channel: Channel,
+    chroms: NDArray[np.object_],
+    starts: NDArray[np.int64],
+    length: int,
+    *,
+    known: Mapping[str, int],
+    aliases: Mapping[str, str] | None,
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield each row and its signal, 0 for NaN; rows on chromosomes that the file lacks are left out."""
+    what = _name(channel)
     require_file(channel.path, what=f"track {channel.name}")
     try:
         handle = pyBigWig.open(str(channel.path))
     except RuntimeError as error:
         raise InputError(f"{what}: is not a bigWig file") from error
-    found = np.empty((len(chroms), length), dtype=np.float32)
     try:
         if not handle.isBigWig():
             raise InputError(f"{what}: is bigBed; expected bigWig")
         own = _own_names(handle.chroms(), known, aliases, what)
         order = np.lexsort((starts, chroms.astype(str)))  # the file is read in its own order
         for row in order:
-            name = own.get(chroms[row])
-            found[row] = (
-                0 if name is None else handle.values(name, starts[row], starts[row] + length, numpy=True)
-            )
+            if (name := own.get(chroms[row])) is not None:
+                values = handle.values(name, starts[row], starts[row] + length, numpy=True)
+                yield int(row), np.nan_to_num(values, nan=0.0)
     finally:
         handle.close()
-    return _without_sign(np.nan_to_num(found, nan=0.0), channel, what)
+
+
+def _name(channel: Channel) -> str:
+    return f"track {channel.name}: {channel.path}"
 
 
 def _own_names(
@@ -229,11 +265,12 @@ def _own_names(
     return {name: own[name] for name in shared}
 
 
-def _without_sign(signal: NDArray[np.float32], channel: Channel, what: str) -> NDArray[np.float32]:
+def _require_sign(signal: NDArray[np.float32], channel: Channel) -> NDArray[np.float32]:
+    """Return the signal unless it has a sign that counts have not."""
     negative, positive = bool((signal < 0).any()), bool((signal > 0).any())
     if negative and (positive or not channel.is_minus):
         raise InputError(
-            f"{what}: found signal below 0 (least {signal.min():g}); expected counts, or for a minus strand "
-            "negative numbers throughout"
+            f"{_name(channel)}: found signal below 0 (least {signal.min():g}); expected counts, or for a "
+            "minus strand negative numbers throughout"
         )
-    return np.abs(signal)
+    return signal

@@ -121,7 +121,7 @@ class Hdf5Source:
 
     def _width(self, handle: h5py.File) -> int:
         """Number of outputs."""
-        data = _dataset(handle, self.y, self.path)
+        data = named_dataset(handle, self.y, self.path)
         if self.kind == "classes" and (data.ndim == 1 or data.shape[1:] == (1,)):
             return max(2, len(self.names or ()), int(np.max(data[()])) + 1 if data.size else 0)
         return 1 if data.ndim == 1 else int(data.shape[1])
@@ -129,8 +129,8 @@ class Hdf5Source:
     def _read(self, x: str, y: str, outputs: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
         """Codes uint8 (N, L) and labels (N, outputs): uint8, or float32 for numbers."""
         with open_hdf5(self.path, what="training data") as handle:
-            _dataset(handle, x, self.path)
-            values = _dataset(handle, y, self.path)[()]
+            named_dataset(handle, x, self.path)
+            values = named_dataset(handle, y, self.path)[()]
         codes = read_codes(self.path, x, axes=self.axes)
         if codes.shape[1] != self.input_length:
             raise InputError(
@@ -169,7 +169,8 @@ class Hdf5Source:
         return table.astype(np.uint8)
 
 
-def _dataset(handle: h5py.File, name: str, path: str | Path) -> h5py.Dataset:
+def named_dataset(handle: h5py.File, name: str, path: str | Path) -> h5py.Dataset:
+    """Return a dataset that the user named; ``InputError`` with those of the file, if it is not there."""
     if not isinstance(handle.get(name), h5py.Dataset):
         found: list[str] = []
         handle.visititems(lambda key, item: found.append(key) if isinstance(item, h5py.Dataset) else None)
