@@ -64,6 +64,24 @@ class Scaled(nn.Module):
         return 1 - h * self.scale / 2
 
 
+class Residual(nn.Module):
+    """Sums of windows of different widths, either of which may be the wider one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Conv1d(6, 6, 3, padding=6, dilation=6)
+        self.narrow = nn.Conv1d(6, 6, 1)
+        self.grouped = nn.Conv1d(6, 6, 5, padding=2, groups=2)
+        self.norm = nn.BatchNorm1d(6)
+
+    def forward(self, h: Tensor) -> Tensor:
+        wide = self.wide(h).relu()
+        h = h.relu() + wide
+        h = self.narrow(h) - self.wide(h)
+        h = self.norm(self.grouped(h)).relu() - h / 3
+        return (1 - h[:, :, 4:-2])[:, 1:] + torch.cat([wide[:, :3], h[:, 3:5]], 1)[:, :, 6:]
+
+
 def in_place(h: Tensor) -> Tensor:
     before = h * 1
     h += h.sigmoid()
@@ -74,6 +92,11 @@ def in_place(h: Tensor) -> Tensor:
 
 LOCAL: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: Stack(torch.relu),
+    "residual sums": lambda: Stack(torch.relu, Residual()),
+    "padded": lambda: Stack(lambda h: F.pad(h, (3, 1))[:, :, 2:].relu(), nn.Conv1d(6, 6, 9, dilation=2)),
+    "linear along channels": lambda: Stack(
+        lambda h: h.transpose(1, 2), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4)
+    ),
     "in-place": lambda: Stack(in_place),
     "inplace module": lambda: Stack(lambda h: h, nn.ReLU(inplace=True), nn.ELU(inplace=True)),
     "dilated": lambda: Stack(F.gelu, nn.Conv1d(6, 6, 3, padding=4, dilation=4), nn.SiLU()),
@@ -159,6 +182,47 @@ def test_what_no_target_uses_is_not_computed() -> None:
     profile, _ = model(columns.substituted(x, torch.tensor([50, 51]), torch.tensor([0, 1]), tape))
     assert isinstance(profile, columns.Columns)
     assert profile.lazy._value is None
+
+
+def test_windows_stay_differences_from_the_first_convolution_to_the_mean() -> None:
+    torch.manual_seed(0)
+    model, x = BPNet().requires_grad_(False), one_hot(2, 120).float()
+    tape = columns.Tape()
+    tape.begin(torch.tensor([0, 1, 1]))
+    mutants = columns.substituted(x, torch.tensor([0, 51, 119]), torch.tensor([0, 1, 2]), tape)
+    h = model.first(mutants).relu()
+    for layer in model.dilated:
+        h = h + layer(h).relu()
+        assert h.changes is not None
+    assert h.lazy._value is None
+    expected = model.first(columns.whole(mutants)).relu()
+    for layer in model.dilated:
+        expected = expected + layer(expected).relu()
+    torch.testing.assert_close(h.mean(2), expected.mean(2))
+    torch.testing.assert_close(columns.whole(h), expected)
+
+
+@pytest.mark.parametrize("dilation", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_changed_column_is_a_column_of_the_weights(dilation: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Conv1d(4, 6, 5, dilation=dilation).to(dtype).requires_grad_(False), one_hot(1).to(dtype)
+    tape = columns.Tape()
+    tape.begin(torch.zeros(3, dtype=torch.long))
+    # Far from the ends, and at both of them.
+    for position in ([30, 31, 40], [0, 35, 69]):
+        mutants = columns.substituted(x, torch.tensor(position), torch.tensor([0, 1, 2]), tape)
+        tape.begin(torch.zeros(3, dtype=torch.long))
+        torch.testing.assert_close(columns.whole(layer(mutants)), layer(columns.whole(mutants)))
+
+
+def test_what_is_not_a_number_stays_so() -> None:
+    x, layer = one_hot(1), nn.Conv1d(4, 1, 3).double().requires_grad_(False)
+    tape = columns.Tape()
+    tape.begin(torch.zeros(2, dtype=torch.long))
+    mutants = columns.substituted(x, torch.tensor([20, 30]), torch.tensor([0, 0]), tape)
+    layer.weight[0, 0, 1] = torch.nan
+    assert columns.whole(layer(mutants).relu()).isnan().any()
 
 
 def test_extra_inputs_keep_windows_right() -> None:

@@ -10,10 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from cislex.attribution.column_changes import FEW, Convolution, convolve
 from cislex.attribution.columns import Columns, made, window
-
-#: Output channels up to which a convolution is computed as a matrix product on a CPU.
-FEW = 2
 
 
 def single(value: Any) -> int:
@@ -28,7 +26,8 @@ def _sliding(
     padding: tuple[int, int],
     fill: float,
     call: Callable[[Tensor], Tensor],
-) -> Tensor:
+    convolution: Convolution | None = None,
+) -> Columns:
     """A kernel that covers ``size`` columns; ``call`` works on columns that are padded already."""
     left, right = padding
     padded = c.base
@@ -39,6 +38,10 @@ def _sliding(
     low = -((-(c.first + left - size + 1)) // stride)
     width = min(-((1 - size - c.width) // stride), base.shape[2])
     first = np.clip(low, 0, base.shape[2] - width)
+    if convolution is not None:
+        found = convolve(c, base, convolution, padding=left, first=first, width=width)
+        if found is not None:
+            return found
 
     def part() -> Tensor:
         return call(window(c, first * stride, (width - 1) * stride + size, padded, left))
@@ -61,13 +64,15 @@ def conv1d(func: Any, args: Any, kwargs: Any) -> Any:
     else:
         sides = (0, 0) if padding == "valid" else (single(padding),) * 2
 
+    bias, groups = given.get("bias"), given.get("groups", 1)
+
     def call(padded: Tensor) -> Tensor:
-        bias, groups = given.get("bias"), given.get("groups", 1)
         if stride == groups == 1 and weight.shape[0] <= FEW and not padded.is_cuda:
             return _few_channels(padded, weight, bias, dilation)
         return F.conv1d(padded, weight, bias, stride, 0, dilation, groups)
 
-    return _sliding(c, size, stride, sides, 0.0, call)
+    changes = Convolution(weight, dilation, groups) if stride == 1 else None
+    return _sliding(c, size, stride, sides, 0.0, call, changes)
 
 
 def _few_channels(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:

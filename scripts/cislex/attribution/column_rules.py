@@ -10,8 +10,18 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from cislex.attribution import column_changes as changes
 from cislex.attribution.column_kernels import avg_pool1d, conv1d, max_pool1d, single
-from cislex.attribution.columns import Columns, NotTrackedError, gather, made, union, whole, window
+from cislex.attribution.columns import (
+    Columns,
+    NotTrackedError,
+    changed,
+    difference,
+    made,
+    union,
+    whole,
+    window,
+)
 
 _UNARY = frozenset(
     [
@@ -84,6 +94,12 @@ _BINARY = frozenset(
         "minimum",
     ]
 )
+#: Sums, by what the second operand is multiplied with; with constants all of these are affine.
+_SIGNS = {"add": 1, "radd": 1, "sub": -1, "subtract": -1}
+_AFFINE = frozenset([*_SIGNS, "rsub", "mul", "multiply"])
+_QUOTIENTS = frozenset(["div", "divide", "true_divide", "truediv"])
+#: Of one operand.
+_LINEAR = frozenset(["neg", "negative", "positive", "contiguous", "clone"])
 _DROPOUT = frozenset(
     ["dropout", "dropout1d", "dropout2d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"]
 )
@@ -184,18 +200,39 @@ def _pointwise(func: Any, args: Any, kwargs: Any) -> Any:
     if not isinstance(c, Columns) or (others and not (slopes and c.axis == 2)):
         return NotImplemented
     base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
-    return made(c, base, lambda: func(c.part, *args[1:], **kwargs), c.first, c.width)
+    plain = getattr(func, "__name__", "").strip("_")
+    if plain == "relu" and (found := changes.relu(c, base)) is not None:
+        return found
+    return _by_itself(c, base, lambda part: func(part, *args[1:], **kwargs), linear=plain in _LINEAR)
+
+
+def _by_itself(
+    c: Columns,
+    base: Tensor,
+    call: Callable[[Tensor], Tensor],
+    *,
+    affine: bool = False,
+    linear: bool = False,
+    axis: int | None = None,
+) -> Columns:
+    """Columns of a result each of which follows from one column, by a linear or affine function or any."""
+    if c.changes is not None and (affine or linear):
+        return changes.affine(c, base, call, constant=affine, axis=axis)
+    return made(c, base, lambda: call(c.part), c.first, c.width, axis)
 
 
 def _elementwise(func: Any, args: Any, kwargs: Any) -> Any:
     """Two operands: both Columns, or one a constant that is the same in all columns and rows."""
     columns = [item for item in args[:2] if isinstance(item, Columns)]
-    like = columns[0]
+    like, plain = columns[0], getattr(func, "__name__", "").strip("_")
     if len(columns) == 2:
         if like.axis != columns[1].axis or like.length != columns[1].length:
             return NotImplemented
         first, width = union(columns)
         base = like.tape.base(lambda: func(columns[0].base, columns[1].base, *args[2:], **kwargs))
+        sign = _SIGNS.get(plain) if len(args) == 2 and not kwargs else None
+        if sign is not None and (found := changes.combined(columns[0], columns[1], base, sign)) is not None:
+            return found
 
         def both() -> Tensor:
             return func(*(window(item, first, width) for item in columns), *args[2:], **kwargs)
@@ -210,7 +247,8 @@ def _elementwise(func: Any, args: Any, kwargs: Any) -> Any:
         return func(*(part if item is like else item for item in args), **kwargs)
 
     base = like.tape.base(lambda: call(like.base))
-    return made(like, base, lambda: call(like.part), like.first, like.width)
+    divided = plain in _QUOTIENTS and args[0] is like and "rounding_mode" not in kwargs
+    return _by_itself(like, base, call, affine=divided or plain in _AFFINE)
 
 
 def _is_constant(item: Tensor, like: Columns) -> bool:
@@ -232,7 +270,7 @@ def _batch_norm(func: Any, args: Any, kwargs: Any) -> Any:
     if training or not isinstance(c, Columns) or c.axis != 2:
         return NotImplemented
     base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
-    return made(c, base, lambda: func(c.part, *args[1:], **kwargs), c.first, c.width)
+    return _by_itself(c, base, lambda part: func(part, *args[1:], **kwargs), affine=True)
 
 
 def _last_axis(func: Any, args: Any, kwargs: Any) -> Any:
@@ -241,10 +279,11 @@ def _last_axis(func: Any, args: Any, kwargs: Any) -> Any:
     if not isinstance(c, Columns) or c.axis != 1:
         return NotImplemented
     shape = kwargs.get("normalized_shape", args[1] if len(args) > 1 else None)
-    if isinstance(shape, list | tuple | torch.Size) and len(shape) != 1:
+    normalised = isinstance(shape, list | tuple | torch.Size)
+    if normalised and len(shape) != 1:
         return NotImplemented
     base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
-    return made(c, base, lambda: func(c.part, *args[1:], **kwargs), c.first, c.width)
+    return _by_itself(c, base, lambda part: func(part, *args[1:], **kwargs), affine=not normalised)
 
 
 def _transpose(func: Any, args: Any, kwargs: Any) -> Any:
@@ -256,7 +295,7 @@ def _transpose(func: Any, args: Any, kwargs: Any) -> Any:
     if order == [0, 1, 2]:
         return c
     base = c.tape.base(lambda: c.base.transpose(1, 2))
-    return made(c, base, lambda: c.part.transpose(1, 2), c.first, c.width, 3 - c.axis)
+    return _by_itself(c, base, lambda part: part.transpose(1, 2), linear=True, axis=3 - c.axis)
 
 
 def _getitem(func: Any, args: Any, kwargs: Any) -> Any:
@@ -277,6 +316,8 @@ def _getitem(func: Any, args: Any, kwargs: Any) -> Any:
     first = np.clip(c.first - start, 0, stop - start - width)
     part = [slice(None)] * 3
     part[3 - c.axis] = slices[3 - c.axis]
+    if (found := changes.cropped(c, base, first, width, start, tuple(part))) is not None:
+        return found
     return made(c, base, lambda: window(c, first + start, width)[tuple(part)], first, width)
 
 
@@ -291,6 +332,8 @@ def _cat(func: Any, args: Any, kwargs: Any) -> Any:
         return NotImplemented
     first, width = union(items)
     base = like.tape.base(lambda: torch.cat([item.base for item in items], dim))
+    if (found := changes.beside(items, base, first, width)) is not None:
+        return found
     return made(like, base, lambda: torch.cat([window(i, first, width) for i in items], dim), first, width)
 
 
@@ -300,6 +343,8 @@ def _pad(func: Any, args: Any, kwargs: Any) -> Any:
     if c.axis != 2 or len(pad) != 2 or min(pad) < 0 or given.get("mode", "constant") != "constant":
         return NotImplemented
     base = c.tape.base(lambda: F.pad(c.base, pad, value=given.get("value") or 0.0))
+    if c.changes is not None:
+        return changed(c, base, c.changes, c.first + pad[0], c.width)
     return made(c, base, lambda: c.part, c.first + pad[0], c.width)
 
 
@@ -312,8 +357,7 @@ def _total(func: Any, args: Any, kwargs: Any) -> Any:
         return NotImplemented
     keep = bool(given.get("keepdim", False))
     total = c.tape.base(lambda: c.base.sum(c.axis, keepdim=keep))
-    before = gather(c.base, c.tape.example, c.first, c.width, c.axis)
-    result = total[c.tape.example] + (c.part - before).sum(c.axis, keepdim=keep)
+    result = total[c.tape.example] + difference(c).sum(c.axis, keepdim=keep)
     return result / c.length if getattr(func, "__name__", "").startswith("mean") else result
 
 

@@ -18,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cislex.attribution.kernels import Workers
+
 #: Rows up to which a processor copies windows one by one, which is faster than an index.
 LOOP = 256
 
@@ -37,6 +39,7 @@ class Tape:
     example: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
     #: Operations that needed whole tensors.
     whole: set[str] = field(default_factory=set)
+    workers: Workers = field(default_factory=Workers)
 
     def begin(self, example: Tensor) -> None:
         """Start a batch of mutants of the examples ``example`` (B,)."""
@@ -76,6 +79,8 @@ class Columns(Tensor):
     lazy
         Gives ``part``, (B, C, W): the columns ``[first, first + W)`` of each mutant; all others equal its
         example's.
+    changes
+        Gives those columns less the example's, where that is how they were computed; else None.
     first
         (B,) int64, with 0 <= first <= L − W.
     width
@@ -90,10 +95,18 @@ class Columns(Tensor):
     width: int
     axis: int
     tape: Tape
+    changes: Lazy | None
 
     @staticmethod
     def __new__(
-        cls: type[Columns], base: Tensor, lazy: Lazy, first: Offsets, width: int, axis: int, tape: Tape
+        cls: type[Columns],
+        base: Tensor,
+        lazy: Lazy,
+        first: Offsets,
+        width: int,
+        axis: int,
+        tape: Tape,
+        changes: Lazy | None = None,
     ) -> Columns:
         """Make a tensor without storage."""
         made: Columns = torch.Tensor._make_wrapper_subclass(
@@ -107,16 +120,17 @@ class Columns(Tensor):
             axis,
             tape,
         )
+        made.changes = changes
         return made
 
     def become(self, other: Columns) -> None:
         """Take the content of another: what an operation in place does."""
         self.base, self.lazy, self.first = other.base, other.lazy, other.first
-        self.width, self.axis = other.width, other.axis
+        self.width, self.axis, self.changes = other.width, other.axis, other.changes
 
     def snapshot(self) -> Columns:
         """Another with the same content, which an operation in place does not reach."""
-        return Columns(self.base, self.lazy, self.first, self.width, self.axis, self.tape)
+        return Columns(self.base, self.lazy, self.first, self.width, self.axis, self.tape, self.changes)
 
     @property
     def part(self) -> Tensor:
@@ -156,7 +170,11 @@ def substituted(x: Tensor, position: Tensor, base: Tensor, tape: Tape) -> Column
         (B,): where, and which base.
     """
     part = torch.nn.functional.one_hot(base, 4).to(x.dtype).unsqueeze(2)
-    return Columns(x, Lazy(lambda: part), position.cpu().numpy().astype(np.int64), 1, 2, tape)
+    first = position.cpu().numpy().astype(np.int64)
+    like = Columns(x, Lazy(lambda: part), first, 1, 2, tape)
+    if x.is_cuda or x.dtype not in (torch.float32, torch.float64):
+        return like
+    return changed(like, x, Lazy(lambda: part - x[tape.example, :, position].unsqueeze(2)), first, 1)
 
 
 def whole(columns: Columns) -> Tensor:
@@ -226,6 +244,23 @@ def made(
 ) -> Columns:
     """Columns of a result, computed when it is needed."""
     return Columns(base, Lazy(part), first, width, like.axis if axis is None else axis, like.tape)
+
+
+def changed(
+    like: Columns, base: Tensor, changes: Lazy, first: Offsets, width: int, axis: int | None = None
+) -> Columns:
+    """Columns of a result whose difference from the examples is computed when it is needed."""
+    axis = like.axis if axis is None else axis
+    tape = like.tape
+    lazy = Lazy(lambda: gather(base, tape.example, first, width, axis).add_(changes.get()))
+    return Columns(base, lazy, first, width, axis, tape, changes)
+
+
+def difference(c: Columns) -> Tensor:
+    """The mutants' columns less their examples', (B, C, W)."""
+    if c.changes is not None:
+        return c.changes.get()
+    return c.part - gather(c.base, c.tape.example, c.first, c.width, c.axis)
 
 
 def union(items: Sequence[Columns]) -> tuple[Offsets, int]:

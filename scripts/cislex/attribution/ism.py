@@ -22,8 +22,8 @@ from cislex.errors import ConfigError
 from cislex.logs import get_logger
 from cislex.targets import Target
 
-#: Mutants at once when the caller does not say; small batches stay in a processor's cache.
-ROWS = 32
+#: Mutants at once when the caller does not say, and examples whose activations are remembered together.
+ROWS, EXAMPLES = 64, 4
 #: Largest difference of the two paths, in units of the precision's rounding of the prediction.
 TOLERANCE = 200
 
@@ -100,7 +100,7 @@ class _Run:
         # Windows are small: more of them at once, unless so few rows were asked for that memory must be
         # short. Activations are remembered for a few examples only.
         together = rows if rows < CPU_PAIRS else max(rows, ROWS)
-        for block in chunks(len(self.x), max(1, together // 8)):
+        for block in chunks(len(self.x), max(1, min(EXAMPLES, together // 8))):
             chosen = ((example >= block.start) & (example < block.stop)).nonzero().flatten()
             tape = None if notes else Tape()
             if tape is not None and len(chosen):

@@ -50,11 +50,14 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, 2**30) and mallopt(_M_TRIM_THRESHOLD, limit))
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile with numba; keep the machine code on disk where some folder for it can be written."""
+def compiled(function: Callable[..., Any], *, finite: bool = True) -> Any:
+    """Compile with numba; keep the machine code on disk where some folder for it can be written.
+
+    With ``finite`` values that are no numbers may become some number.
+    """
     options: dict[str, Any] = {
         "nogil": True,
-        "fastmath": {"nnan", "ninf", "nsz", "contract"},
+        "fastmath": {"nsz", "contract", *(("nnan", "ninf") if finite else ())},
         "error_model": "numpy",  # a check for division by zero would keep loops scalar
     }
     try:
