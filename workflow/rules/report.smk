@@ -30,6 +30,8 @@ rule render_report:
             "title": config["title"],
             "results": config["results"],
             "settings": report_settings(),
+            "model_settings": report_model_settings(),
+            "engine": "snakemake",
             "trusted": [
                 name
                 for name, model in config["models"].items()

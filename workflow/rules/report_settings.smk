@@ -14,6 +14,7 @@ def report_regions():
             "dropped": f"{RESULTS}/regions/{name}/dropped.tsv",
             "sequences": f"{RESULTS}/regions/{name}/sequences.h5",
             "direct": not has_coordinates(name),
+            "settings": PORTABLE_CONFIG["regions"][name],
         }
         for name in dict.fromkeys(
             analysis["regions"] for analysis in config["analyses"].values()
@@ -57,6 +58,7 @@ def report_analyses():
             )
             shown = (
                 "method",
+                "fold_use",
                 "precision",
                 "reverse_complement",
                 "same_references",
@@ -123,6 +125,21 @@ def report_files():
         found += [entry[key] for key in shared + own if entry.get(key)]
         found += entry.get("files", [])
     return found
+
+
+def report_model_settings():
+    """What the section on methods says of each model."""
+    return {
+        name: {
+            **{
+                key: model[key]
+                for key in ("loader", "architecture", "input_length", "held_out")
+            },
+            "folds": list(model["folds"]),
+            "training": model["training"],
+        }
+        for name, model in PORTABLE_CONFIG["models"].items()
+    }
 
 
 def report_settings():

@@ -63,6 +63,12 @@ def probability(value: float) -> str:
     return number(value, 2) if value >= 1e-3 or value == 0 else power_of_ten(value)
 
 
+def setting(value: float) -> str:
+    """Write a number that was given, not measured: as it was given, without needless digits."""
+    text = f"{value:g}"
+    return power_of_ten(value, 6).replace(".00000", "") if "e" in text else text
+
+
 def decimals(value: float, places: int) -> str:
     """Write a number with so many decimals; a dash if unknown."""
     return f"{value:,.{places}f}".replace("-", "−") if math.isfinite(value) else "–"
@@ -106,7 +112,7 @@ def in_words(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return ", ".join(in_words(entry) for entry in value)
     if isinstance(value, float):
-        return f"{value:g}"
+        return setting(value)
     return str(value)
 
 
@@ -136,7 +142,7 @@ def _decode(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.ndarray):
         return value.tolist()
-    if isinstance(value, str) and value[:1] in ("{", "["):
+    if isinstance(value, str) and value[:1] in ("{", "[", '"'):
         try:
             return json.loads(value)
         except json.JSONDecodeError:

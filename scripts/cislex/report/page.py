@@ -15,7 +15,7 @@ from markupsafe import Markup
 from cislex import __version__
 from cislex.errors import InputError
 from cislex.logs import get_logger
-from cislex.report.facts import Fact, count, facts, probability, recorded, shared
+from cislex.report.facts import Fact, count, facts, recorded, setting, shared
 from cislex.report.findings import (
     HitsView,
     MotifView,
@@ -36,6 +36,7 @@ from cislex.report.lexicon import (
     read_lexicon,
 )
 from cislex.report.logos import glyph_definitions
+from cislex.report.methods import describe_methods
 from cislex.report.performance import describe_training
 from cislex.report.quality import QualityView, describe_quality
 from cislex.report.regions_drawn import RegionView, draw_regions, read_top_regions
@@ -106,6 +107,8 @@ def render_report(
     settings: Mapping[str, Any] | None = None,
     template: str | Path,
     trusted: Sequence[str] = (),
+    model_settings: Mapping[str, Mapping[str, Any]] | None = None,
+    engine: str = "",
     date: str | None = None,
     top: int = 10,
     window: int = 90,
@@ -132,6 +135,10 @@ def render_report(
         The Jinja template.
     trusted
         Models whose weights were unpickled with ``trust_pickle``.
+    model_settings
+        Settings of each model by name, for the section on methods.
+    engine
+        ``snakemake`` where the workflow made the results.
     date
         Date that the page shows; none without it, and the page then depends on its inputs alone.
     top
@@ -150,6 +157,14 @@ def render_report(
         raise InputError("report: no analysis was given; name at least one in the config")
     check_all(analyses, regions, models)
     drawn = min(top, REGIONS_DRAWN // len(analyses))
+    sets = [describe_regions(spec) for spec in regions]
+    methods = describe_methods(
+        analyses,
+        regions=[(view.spec, view.read, view.kept) for view in sets],
+        models=model_settings or {},
+        settings=settings or {},
+        engine=engine,
+    )
     page = _template(template, Path(out).resolve().parent)
     html = page.render(
         title=title,
@@ -158,7 +173,8 @@ def render_report(
         results=str(results),
         settings=facts(settings or {}),
         trusted=list(trusted),
-        regions=[describe_regions(spec) for spec in regions],
+        regions=sets,
+        methods=methods,
         folds=describe_training(models),
         glyphs=glyph_definitions(),
         fewer=drawn < top,
@@ -334,5 +350,5 @@ def _template(path: str | Path, folder: Path) -> jinja2.Template:
 
     environment.filters["link"] = link
     environment.filters["count"] = count
-    environment.filters["probability"] = probability
+    environment.filters["setting"] = setting
     return environment.get_template(Path(path).name)

@@ -29,6 +29,8 @@ class RegionSet:
         ``sequences.h5``: counts the rows where there is no ``regions.bed``.
     direct
         Sequences given directly, without coordinates.
+    settings
+        How its windows were chosen, for the section on methods.
     """
 
     name: str
@@ -36,6 +38,7 @@ class RegionSet:
     dropped: str | Path | None = None
     sequences: str | Path | None = None
     direct: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from cislex.report.facts import power_of_ten, probability
+from cislex.report.facts import power_of_ten, setting
 
 INK, SOFT, GRID, MAIN, SECOND, ALARM = "#222", "#666", "#e4e4e4", "#31688e", "#d95f02", "#b2182b"
 WIDTH, HEIGHT = 560, 240
@@ -138,7 +138,7 @@ def delta_histogram(deltas: NDArray[np.float64], *, limit: float | None) -> Mark
     if limit:
         at = x(math.log10(limit))
         parts.append(line(at, TOP - 8, at, y.start, stroke=ALARM, extra=' stroke-dasharray="5 3"'))
-        parts.append(text(at - 5, TOP - 8, f"limit {probability(limit)}", anchor="end", fill=ALARM))
+        parts.append(text(at - 5, TOP - 8, f"limit {setting(limit)}", anchor="end", fill=ALARM))
     return figure(parts, width=WIDTH, height=HEIGHT, label="Histogram of relative deltas")
 
 
