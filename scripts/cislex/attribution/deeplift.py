@@ -179,9 +179,10 @@ def _attribute(
     n, total = refs.shape[:2]
     records, output, prediction = engine.record(x, targets, extra)
     shape = (len(targets), n, *x.shape[1:])
+    exact = torch.promote_types(x.dtype, torch.float32)  # half precisions lose digits in a sum
     sums = _Sums(
-        x.new_zeros(shape),
-        x.new_zeros(shape),
+        x.new_zeros(shape, dtype=exact),
+        x.new_zeros(shape, dtype=exact),
         x.new_zeros((len(targets), n, total)),
         x.new_zeros((len(targets), n, total), dtype=torch.float64),
     )
@@ -247,8 +248,8 @@ def _add(
         m = m.reshape(n, r, *m.shape[1:])
         product = m * refs
         full = torch.einsum("ncl,nrcl->nr", x.double(), m.double()) - product.sum((2, 3), dtype=torch.float64)
-        sums.multipliers[t] += m.sum(1)
-        sums.products[t] += product.sum(1)
+        sums.multipliers[t] += m.sum(1, dtype=sums.multipliers.dtype)
+        sums.products[t] += product.sum(1, dtype=sums.products.dtype)
         sums.reference_prediction[t, :, part] = value.detach().reshape(n, r)
         sums.delta[t, :, part] = full - (f_x.double() - f_r.detach().reshape(n, r).double())
 
