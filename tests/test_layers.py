@@ -18,7 +18,7 @@ LAYERS = [
     },
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
-        "outputs", "simulation", "weights", "shuffles", "training_inputs",
+        "outputs", "target_base", "simulation", "weights", "shuffles", "training_inputs",
         "architectures", "formats", "adapters", "fixed_batch", "loaders", "models",
         "windows", "negatives", "training_data", "signal_data", "training_fasta", "training_arrays",
         "training_sources", "evaluation", "heads", "held_out", "training", "motif_io", "pwm_baseline",

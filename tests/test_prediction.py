@@ -209,7 +209,7 @@ def test_nan_for_one_region_names_it_and_leaves_nothing(folder: Path) -> None:
 def test_what_cannot_be_predicted_is_named(folder: Path) -> None:
     with pytest.raises(ConfigError, match="no fold"):
         predict(folder, weights={})
-    with pytest.raises(ModelError, match="index 7 is out of range"):
+    with pytest.raises(ModelError, match=r"target 't', .*: index 7 is out of range"):
         predict(folder, wanted={"t": {"kind": "output", "index": 7}})
     write_store(folder / "sequences.h5", length=90)
     with pytest.raises(ModelError, match="takes 70 bp and the regions are 90 bp"):

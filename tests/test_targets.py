@@ -73,6 +73,10 @@ def test_a_target_is_the_number_it_says(target: Any, output: Any, expected: Tens
         (Output((0, 40)), TRACKS, "out of range"),
         (Output((0, 0, 0)), TRACKS, "out of range"),
         (Output(0), TRACKS, "one index per axis"),
+        (Output((2, 0)), TRACKS, "choose 0 to 1, 0 to 39"),
+        (Slice(-41, index=0), TRACKS, r"has 40 entries, 0 to 39"),
+        (Slice(0, -41, index=0), TRACKS, r"Slice\(0, -41, None\) is out of range"),
+        (Slice(41, index=0), TRACKS, r"out of range"),
         (Output(0), (TASKS, TASKS), "returns 2 outputs"),
         (Output(0, head=2), (TASKS, TASKS), "0 to 1"),
         (Output(0, head="c"), {"a": TASKS, "b": TASKS}, r"\['a', 'b'\]"),
@@ -313,3 +317,8 @@ def test_an_axis_may_be_any_but_the_first(target: Any) -> None:
         type(target)(**{**vars(target), "axis": 3})(TRACKS)
     with pytest.raises(ModelError, match="the first axis holds the examples"):
         type(target)(**{**vars(target), "axis": 0})(TRACKS)
+
+
+def test_a_slice_goes_forward() -> None:
+    with pytest.raises(ConfigError, match=r"Slice\.step: found -1, expected 1 or more"):
+        Slice(step=-1)

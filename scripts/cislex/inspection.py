@@ -112,7 +112,7 @@ def inspect_model(
     torch.set_num_threads(threads)
     imports = 0.0 if started is None else time.time() - started
     chosen = _of_any_sequence(settings.method_from_settings(method))
-    named = {name: targets.from_config(dict(entry)) for name, entry in wanted.items()}
+    named = {name: targets.from_config(dict(entry), name=name) for name, entry in wanted.items()}
     rows: list[tuple[str, Row]] = []
     digests = {}
     with claim(device) as where:

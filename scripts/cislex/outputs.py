@@ -91,9 +91,10 @@ def entry(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
     sizes = tuple(values.shape[1:])
     if len(wanted) > len(sizes) or not all(-n <= i < n for i, n in zip(wanted, sizes, strict=False)):
         shape = ", ".join(map(str, ("N", *sizes)))
+        choices = ", ".join(f"0 to {n - 1}" for n in sizes) or "0"
         raise ModelError(
-            f"target: index {index} is out of range; the output has shape ({shape}), "
-            "and each index counts from 0"
+            f"target: index {index} is out of range; the output has shape ({shape}), and each index counts "
+            f"from 0: choose {choices}"
         )
     for i in wanted:
         values = values.select(1, i)

@@ -84,7 +84,9 @@ def predict_regions(
     if not weights:
         raise ConfigError("no fold: name at least one weights file in the model's folds")
     torch.set_num_threads(threads)
-    scalars: dict[str, Target] = {name: targets.from_config(dict(entry)) for name, entry in wanted.items()}
+    scalars: dict[str, Target] = {
+        name: targets.from_config(dict(entry), name=name) for name, entry in wanted.items()
+    }
     with SequenceStore(sequences) as store, atomic_path(predictions) as temporary, _exact_float32():
         size = batch_size or max(1, min(1024, BATCH_BASES // max(1, store.length)))
         regions = store.regions(0, store.n)
@@ -183,7 +185,7 @@ def _forward(
             raw = model(torch.from_numpy(sequences).to(device).to(torch.float32))
             outputs = name_outputs(plain_output(raw), names)
             found = {name: tensor.float().cpu().numpy() for name, tensor in outputs.items()}
-            scalar = [target(raw).double().cpu().numpy() for target in scalars.values()]
+            scalar = [targets.read_target(target, raw).double().cpu().numpy() for target in scalars.values()]
     except torch.OutOfMemoryError:
         if len(sequences) == 1:
             raise ModelError(

@@ -2,13 +2,7 @@
 
 A target is called with the model's output for B rows and returns (B,). Outputs may be a tensor, or a tuple,
 list or dict of tensors of which ``head`` chooses one.
-
-The value of a :class:`Profile` depends on the pair of sequences compared: its weights come from the example,
-or from both. For such targets the methods call ``pair(output_x, output_r) -> (f_x, f_r)``, both (B,). The
-weights are constants there, so both values are the same linear function of the output, and gradients flow
-through ``output_r``. ``bind(output_x, output_r)`` is that function itself, for methods that evaluate it at
-other points (integrated gradients). Targets whose value stands alone have neither:
-``getattr(target, "pair", None)`` is None.
+What holds for all of them is in ``target_base``.
 """
 
 from __future__ import annotations
@@ -22,44 +16,25 @@ from torch import Tensor
 
 from cislex.errors import ConfigError, ModelError
 from cislex.outputs import axis_last, caught, describe, entry, plain_output, select_head
+from cislex.target_base import Bound, PairTarget, Target, bind_target, read_target
 
-Bound = Callable[[Any], Tensor]
-
-
-class Target:
-    """Maps a model's output for B rows to (B,) values."""
-
-    def __call__(self, output: Any) -> Tensor:
-        """Return (B,) values of ``output``; ModelError where it does not have what is asked for."""
-        raise NotImplementedError
-
-
-class _PairTarget(Target):
-    """A target that may have constants which depend on the pair; see the module's docstring."""
-
-    def _pair_dependent(self) -> bool:
-        raise NotImplementedError
-
-    def _bind(self, output_x: Any, output_r: Any) -> Bound:
-        raise NotImplementedError
-
-    @property
-    def bind(self) -> Callable[[Any, Any], Bound]:
-        """``bind(output_x, output_r)``: the function output → (B,) of these pairs, its weights constant."""
-        if not self._pair_dependent():
-            raise AttributeError("bind: this target has no weights that depend on the pair")
-        return self._bind
-
-    @property
-    def pair(self) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
-        """``pair(output_x, output_r)``: the values (B,) of both sides of each pair."""
-        bind = self.bind
-
-        def both(output_x: Any, output_r: Any) -> tuple[Tensor, Tensor]:
-            bound = bind(output_x, output_r)
-            return bound(output_x), bound(output_r)
-
-        return both
+__all__ = [
+    "Bound",
+    "Custom",
+    "Difference",
+    "LogCounts",
+    "Output",
+    "PreActivation",
+    "Profile",
+    "Slice",
+    "Sum",
+    "Target",
+    "as_target",
+    "bind_target",
+    "from_config",
+    "opened_at",
+    "read_target",
+]
 
 
 @dataclass(frozen=True)
@@ -120,6 +95,8 @@ class Slice(Target):
     def __post_init__(self) -> None:
         if self.reduction not in ("sum", "mean"):
             raise ConfigError(f"Slice.reduction: found {self.reduction!r}, expected sum or mean")
+        if self.step is not None and self.step < 1:
+            raise ConfigError(f"Slice.step: found {self.step}, expected 1 or more")
 
     def __call__(self, output: Any) -> Tensor:
         """Return (B,) sums or means."""
@@ -128,10 +105,11 @@ class Slice(Target):
             values = entry(values, self.index)
         size = values.shape[-1] if values.ndim > 1 else 0
         entries = range(*slice(self.start, self.stop, self.step).indices(size))
-        if not len(entries) or (self.stop is not None and self.stop > size):
+        ends = [end for end in (self.start, self.stop) if end is not None]
+        if not len(entries) or not all(-size <= end <= size for end in ends):
             raise ModelError(
                 f"target: Slice({self.start}, {self.stop}, {self.step}) is out of range; "
-                f"the last axis of shape {tuple(values.shape)} has {size} entries"
+                f"the last axis of shape {tuple(values.shape)} has {size} entries, 0 to {size - 1}"
                 + ("" if self.axis == -1 else f" (axis {self.axis} moved there)")
             )
         chosen = values[..., self.start : self.stop : self.step].flatten(1)
@@ -169,7 +147,7 @@ class LogCounts(Target):
 
 
 @dataclass(frozen=True)
-class Profile(_PairTarget):
+class Profile(PairTarget):
     """Weighted sum of mean-subtracted profile logits, Σ w·z̄.
 
     The softmax and the mean run over everything after the first axis that ``index`` leaves (both strands of a
@@ -229,7 +207,7 @@ class Profile(_PairTarget):
 
 
 @dataclass(frozen=True)
-class Sum(_PairTarget):
+class Sum(PairTarget):
     """Weighted sum of targets, also of different outputs; ``weights`` has one per part, None for 1."""
 
     parts: tuple[Target, ...]
@@ -260,7 +238,7 @@ class Sum(_PairTarget):
 
 
 @dataclass(frozen=True)
-class Difference(_PairTarget):
+class Difference(PairTarget):
     """``a`` − ``b``, for example one cell type against another."""
 
     a: Target
@@ -279,7 +257,7 @@ class Difference(_PairTarget):
 
 
 @dataclass(frozen=True)
-class PreActivation(_PairTarget):
+class PreActivation(PairTarget):
     """A target of what goes into the final activation, such as the logits before a sigmoid.
 
     A saturated output has no gradient, its logit has. Attribution opens the model for it.
@@ -335,12 +313,6 @@ class Custom(Target):
         return values
 
 
-def bind_target(target: Target, output_x: Any, output_r: Any) -> Bound:
-    """Return the function output → (B,) that ``target`` is for these pairs: itself, or its bound form."""
-    bind = getattr(target, "bind", None)
-    return target if bind is None else bind(output_x, output_r)
-
-
 def as_target(target: Target | int | Callable[[Any], Tensor]) -> Target:
     """Make a target of a target, an index or a function output → (N,)."""
     if isinstance(target, Target):
@@ -362,8 +334,10 @@ _KINDS: dict[str, type[Target]] = {
 }
 
 
-def from_config(settings: Mapping[str, Any]) -> Target:
+def from_config(settings: Mapping[str, Any], *, name: str | None = None) -> Target:
     """Make a target of plain settings such as ``{"kind": "output", "index": 0}``.
+
+    ``name`` is what messages call it.
 
     ``difference`` has ``a`` and ``b``, ``sum`` has ``parts`` (settings again) and ``weights``; the other keys
     are the parameters of the class. ``pre_activation`` (true, or the name of a module) reads any other kind
@@ -371,6 +345,13 @@ def from_config(settings: Mapping[str, Any]) -> Target:
 
     Raises ConfigError when the kind or a key is not known.
     """
+    target = _from_config(settings)
+    if name is not None:
+        object.__setattr__(target, "name", name)  # the class is frozen; no part of what the target is
+    return target
+
+
+def _from_config(settings: Mapping[str, Any]) -> Target:
     kind, before = settings.get("kind"), settings.get("pre_activation", False)
     if before and kind in ("difference", "sum"):
         raise ConfigError(f"target of kind {kind}: give pre_activation to its parts")

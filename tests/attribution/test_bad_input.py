@@ -25,7 +25,7 @@ from cislex.attribution import (
     attribute_targets,
 )
 from cislex.errors import ConfigError, InputError, ModelError, UnsupportedOperationError
-from cislex.targets import Output, Profile, Slice
+from cislex.targets import Difference, Output, Profile, Slice, from_config
 from torch import Tensor, nn
 
 N, L = 4, 60
@@ -231,11 +231,27 @@ def test_a_window_of_ism_outside_of_the_sequences() -> None:
 
 
 TARGETS: dict[str, tuple[Any, str]] = {
-    "an index": (7, r"index 7 is out of range; the output has shape \(N, 2\)"),
+    "an index": (
+        7,
+        r"target Output\(index=7, head=None\): index 7 is out of range; the output has shape \(N, 2\).*"
+        "choose 0 to 1",
+    ),
+    "an index of a part": (
+        Difference(Output(0), Output(9)),
+        r"target Difference\(a=Output\(index=0.*\): index 9 is out of range",
+    ),
     "a negative index": (Output(-3), "index -3 is out of range"),
     "too many axes": (Output((0, 0)), "out of range"),
-    "a head of a single output": (Output(0, head=1), "head 1, but the model returns one Tensor"),
-    "a slice": (Slice(1, 5), "the last axis of shape .* has 2 entries"),
+    "a head of a single output": (
+        Output(0, head=1),
+        r"target Output\(index=0, head=1\): found head 1, but the model returns one Tensor",
+    ),
+    "a slice": (
+        Slice(1, 5),
+        r"target Slice\(start=1, stop=5.*: Slice\(1, 5, None\) is out of range; the last axis of shape .* "
+        "has 2 entries, 0 to 1",
+    ),
+    "a slice from before the first": (Slice(-5), r"Slice\(-5, None, None\) is out of range"),
     "not a scalar": (lambda output: output, "expected one number per example"),
     "a sum over examples": (lambda output: output.sum(), "expected one number per example"),
     "too few": (lambda output: output[:1, 0], r"expected one number each, shape \(2,\)"),
@@ -253,6 +269,15 @@ def test_targets_fail_on_the_first_sequence(name: str, case: str) -> None:
     with pytest.raises(ModelError, match=message):
         attribute(model, X, METHODS[name], target=target)
     assert model.calls == 1
+
+
+def test_of_several_targets_the_wrong_one_is_named() -> None:
+    with pytest.raises(ModelError, match=r"^target Output\(index=2, head=None\): index 2 is out of range"):
+        attribute_targets(Counting(), X, METHODS["deep_lift_shap"], [Output(0), Output(2), Output(1)])
+    named = from_config({"kind": "output", "index": 2}, name="liver")
+    assert named == Output(2)
+    with pytest.raises(ModelError, match=r"^target 'liver', Output\(index=2, head=None\): index 2 is out"):
+        attribute_targets(Counting(), X, METHODS["deep_lift_shap"], [Output(0), named])
 
 
 class Fixed(nn.Module):

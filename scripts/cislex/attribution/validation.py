@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cislex.errors import InputError, ModelError, offenders
-from cislex.targets import Target
+from cislex.targets import Target, read_target
 
 #: Values looked at together, so that checks of large arrays need little memory.
 _BLOCK = 1 << 24
@@ -169,7 +169,7 @@ def probe(
 
 
 def _probed(target: Target, output: Any, n: int) -> Tensor:
-    values = target(output)
+    values = read_target(target, output)
     check_values(values, n, target)
     return values
 
