@@ -195,7 +195,7 @@ def _results(
 ) -> Iterator[list[Attribution]]:
     """Attributions of each target, batch by batch."""
     method = settings.method_from_settings(job.method)
-    wanted = [targets.from_config(dict(entry)) for entry in job.targets.values()]
+    wanted = [targets.from_config(dict(entry), name=name) for name, entry in job.targets.items()]
     for place in range(0, len(rows), BLOCK):
         block = rows[place : place + BLOCK]
         low, high = int(block[0]), int(block[-1]) + 1
