@@ -83,6 +83,14 @@ def report_analyses():
                     ),
                     "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
                     "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
+                    **(
+                        {
+                            "evaluation": f"{RESULTS}/{name}/evaluation.tsv",
+                            "observed": f"{RESULTS}/{name}/observed.tsv",
+                        }
+                        if target in (analysis["labels"] or {})
+                        else {}
+                    ),
                     "limit": analysis["qc"]["max_relative_delta"],
                     "settings": {
                         "target": scalar,
@@ -119,6 +127,7 @@ def report_files():
         "database",
         "hits",
         "truth",
+        "observed",
     )
     found = []
     for entry in report_regions() + report_models() + report_analyses():

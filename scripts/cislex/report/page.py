@@ -15,6 +15,7 @@ from markupsafe import Markup
 from cislex import __version__
 from cislex.errors import InputError
 from cislex.logs import get_logger
+from cislex.report.agreement import AgreementView, describe_agreement
 from cislex.report.facts import Fact, count, facts, recorded, setting, shared
 from cislex.report.findings import (
     HitsView,
@@ -72,6 +73,7 @@ class TargetView:
     recorded: list[Fact]
     notes: list[str]
     folds: str
+    agreement: AgreementView | None
     quality: QualityView
     motifs: list[MotifView]
     flagged: list[MotifView]
@@ -315,6 +317,7 @@ def _describe(
         recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
         notes=[str(note) for note in notes] if isinstance(notes, list) else [str(notes)],
         folds=describe_folds(spec, [str(name) for name in attributes.get("folds") or []]),
+        agreement=describe_agreement(spec),
         quality=describe_quality(spec),
         motifs=motifs,
         flagged=flagged[: room.flagged],

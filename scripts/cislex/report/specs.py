@@ -104,6 +104,8 @@ class AnalysisTarget:
         ``hits.bed.gz``, or ``None`` where hits were not called.
     truth
         ``truth.tsv``, or ``None`` for real data.
+    evaluation, observed
+        ``evaluation.tsv`` and ``observed.tsv``, or ``None`` where the target has no labels.
     limit
         Largest relative delta that passes; ``None`` where nothing was gated.
     settings
@@ -124,6 +126,8 @@ class AnalysisTarget:
     database: str | Path | None = None
     hits: str | Path | None = None
     truth: str | Path | None = None
+    evaluation: str | Path | None = None
+    observed: str | Path | None = None
     limit: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str | Path, ...] = ()
@@ -138,7 +142,7 @@ class AnalysisTarget:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
             self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.truth, *self.files,
-            self.database,
+            self.evaluation, self.observed, self.database,
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 
