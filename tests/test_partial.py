@@ -113,18 +113,21 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert contents(log) == [(0, 4), (4, 8)]
 
 
-def test_a_full_disk_is_a_named_error_and_the_rest_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("finished", [0, 4])
+def test_a_full_disk_is_a_named_error_and_what_is_finished_stays(tmp_path: Path, finished: int) -> None:
     text = f"""
 import resource, numpy as np
 from cislex.errors import StorageError
 from cislex.partial import PartialLog
-log = PartialLog({str(tmp_path / "p")!r}, {IDENTITY!r})
-rows = np.arange(4, dtype=np.float32)
-log.append(4, {{"a": rows[:, None] * np.ones((1, 3), np.float32), "b": rows.astype(float)}}, {{"n": "to 4"}})
-log.sync()
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    log.append(8, {{"a": np.zeros(50_000)}}, {{}})
+    with PartialLog({str(tmp_path / "p")!r}, {IDENTITY!r}) as log:
+        rows = np.arange({finished}, dtype=np.float32)
+        if {finished}:
+            arrays = {{"a": rows[:, None] * np.ones((1, 3), np.float32), "b": rows.astype(float)}}
+            log.append(4, arrays, {{"n": "to 4"}})
+        log.sync()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        log.append(8, {{"a": np.zeros(50_000)}}, {{}})
 except StorageError as error:
     print(error)
 """
@@ -133,8 +136,32 @@ except StorageError as error:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "cannot write partial results" in done.stdout
-    with PartialLog(tmp_path / "p", IDENTITY) as log:
-        assert contents(log) == [(0, 4)]
+    assert "free some space and run again" in done.stdout
+    assert not done.stderr, "nothing that closing the file says may hide it"
+    assert (tmp_path / "p").exists() == bool(finished)
+    if finished:
+        assert (tmp_path / "p").stat().st_size < 1000, "the log needs the space of the broken record"
+        with PartialLog(tmp_path / "p", IDENTITY) as log:
+            assert contents(log) == [(0, 4)]
+
+
+def test_a_disk_that_is_full_at_the_end_is_a_named_error_too(tmp_path: Path) -> None:
+    text = f"""
+import resource, numpy as np
+from cislex.errors import StorageError
+from cislex.partial import PartialLog
+try:
+    with PartialLog({str(tmp_path / "p")!r}, {IDENTITY!r}) as log:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+        log.append(4, {{"a": np.zeros(100)}}, {{}})  # stays in memory until the file is closed
+except StorageError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", text], env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "cannot write partial results" in done.stdout, done.stderr
 
 
 def test_a_second_job_waits_for_the_first_and_goes_on_from_there(

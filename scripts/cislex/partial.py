@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,19 +61,23 @@ class PartialLog:
         #: Rows that are finished, from the first on.
         self.rows = 0
         self._synced = time.monotonic()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._start = self._end = len(MAGIC) + len(self._identity)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._open()
+            self._resume()
         except OSError as error:
-            raise StorageError(f"{self.path}: cannot keep partial results: {error}") from error
-        self._start = len(MAGIC) + len(self._identity)
-        self._resume()
+            raise self._refused(error) from error
 
     def __enter__(self) -> PartialLog:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.close()
+        except StorageError:
+            if kind is None:  # else what ended the job says more
+                raise
 
     def append(self, stop: int, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> None:
         """Add a batch that ends before row ``stop``; it begins where the last one ended."""
@@ -80,16 +85,16 @@ class PartialLog:
         head = json.dumps({"start": self.rows, "stop": stop, "arrays": described, "notes": notes}).encode()
         body = [np.ascontiguousarray(values).tobytes() for values in arrays.values()]
         record = len(head).to_bytes(LENGTH, "little") + head + b"".join(body)
+        record += hashlib.blake2b(record, digest_size=DIGEST).digest()
         try:
-            self._file.write(record + hashlib.blake2b(record, digest_size=DIGEST).digest())
+            self._file.write(record)
             if time.monotonic() - self._synced > SYNC_SECONDS:
                 self.sync()
         except OSError as error:
-            raise StorageError(
-                f"{self.path}: cannot write partial results: {error}; what is finished stays: free some "
-                "space and run again"
-            ) from error
+            self._cut()
+            raise self._refused(error) from error
         self.rows = stop
+        self._end += len(record)
 
     def records(self) -> Iterator[tuple[int, int, dict[str, NDArray[Any]], dict[str, Any]]]:
         """Every batch from the beginning: start, stop, arrays, notes."""
@@ -112,8 +117,29 @@ class PartialLog:
         if not self.rows:
             self.remove()
             return
-        self.sync()
+        try:
+            self.sync()
+        except OSError as error:
+            self._cut()
+            raise self._refused(error) from error
         self._file.close()
+
+    def _cut(self) -> None:
+        """Close the file without what could not be written: on a full disk the log needs the space."""
+        own = os.dup(self._file.fileno())  # keeps the lock until the end
+        with suppress(OSError):
+            self._file.close()
+        if self.rows:
+            os.ftruncate(own, min(self._end, os.fstat(own).st_size))
+        else:
+            self.path.unlink(missing_ok=True)
+        os.close(own)
+
+    def _refused(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"{self.path}: cannot write partial results: {error.strerror or error}; what is finished stays "
+            "there: free some space and run again"
+        )
 
     def remove(self) -> None:
         """The results are under their final name: nothing is needed any more."""
@@ -159,6 +185,7 @@ class PartialLog:
             end = self._file.tell()
         self._file.seek(end)
         self._file.truncate()
+        self._end = end
 
     def _read(self, *, arrays: bool = True) -> Any:
         """The next record, or None where it is incomplete or damaged."""
