@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import attribution_models as models
@@ -13,6 +14,7 @@ from cislex.attribution import (
     ISM,
     DeepLiftShap,
     DinucleotideShuffle,
+    ExpectedGradients,
     FixedReferences,
     IntegratedGradients,
     Saliency,
@@ -345,3 +347,131 @@ def test_the_model_is_left_as_it_was(model: nn.Module) -> None:
     assert model.training
     assert model.first.weight.requires_grad
     assert torch.equal(torch.get_rng_state(), state)
+
+
+BOTH_METHODS = [METHOD, Saliency(), ISM(), ISM(20, 60), IntegratedGradients(8), ExpectedGradients()]
+
+
+@pytest.mark.parametrize("method", BOTH_METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("same", [True, False])
+def test_both_strands_are_the_average_of_two_calls(method: Any, same: bool) -> None:
+    """Of position p, and on the other strand of the mirrored position of the other track."""
+    torch.manual_seed(3)
+    model = Lopsided(same=same).double()
+    size = model(X.double())[0].shape[2]
+    positions = [0, 3, size // 2, size - 1]
+    options: dict[str, Any] = {"reverse_complement": True, "index": 1, "reverse_index": 0, **EXACT}
+    found = attribute_positions(model, X, method, positions=positions, hypothetical=True, **options)
+    refs = make_references(method.references, X)
+    here, there = (FixedReferences(item) for item in (refs, refs.flip(2, 3)))
+    turned = ISM(30, 70) if method == ISM(20, 60) else method
+    for place, p in enumerate(positions):
+        a = attribute(model, X, replace(method, references=here), target=Output((1, p), 0), **EXACT)
+        b = attribute(
+            model,
+            X.flip(1, 2),
+            replace(turned, references=there),
+            target=Output((0, size - 1 - p), 0),
+            **EXACT,
+        )
+        expected = (a.hypothetical + b.hypothetical.flip(1, 2)) / 2
+        torch.testing.assert_close(found.hypothetical[:, place], expected, rtol=1e-7, atol=1e-10)
+        torch.testing.assert_close(
+            found.contributions[:, place], (X * expected).sum(1), rtol=1e-7, atol=1e-10
+        )
+        torch.testing.assert_close(found.prediction[:, place], (a.prediction + b.prediction) / 2)
+        if a.delta is not None:
+            torch.testing.assert_close(
+                found.reference_prediction[:, place], (a.reference_prediction + b.reference_prediction) / 2
+            )
+    assert found.contributions.abs().max() > 1e-3
+    assert found.notes["strands"] == "average of both"
+
+
+@pytest.mark.parametrize("method", BOTH_METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_both_strands_are_equivariant_whatever_the_model(method: Any, batch_size: int | None) -> None:
+    """attribute_positions of rc x, of the mirrored positions and the other track, is that of x turned."""
+    torch.manual_seed(3)
+    model = Lopsided().double()
+    size = 78
+    positions = torch.tensor([0, 20, 21, 60, size - 1])
+    refs = make_references(method.references, X)
+    options: dict[str, Any] = {"reverse_complement": True, "hypothetical": True, "batch_size": batch_size}
+    here = attribute_positions(
+        model, X, replace(method, references=FixedReferences(refs)),
+        positions=positions, index=1, reverse_index=0, **options, **EXACT,
+    )  # fmt: skip
+    turned = ISM(30, 70) if method == ISM(20, 60) else method
+    there = attribute_positions(
+        model, X.flip(1, 2), replace(turned, references=FixedReferences(refs.flip(2, 3))),
+        positions=size - 1 - positions, index=0, reverse_index=1, **options, **EXACT,
+    )  # fmt: skip
+    torch.testing.assert_close(here.hypothetical, there.hypothetical.flip(2, 3))
+    torch.testing.assert_close(here.contributions, there.contributions.flip(2))
+    torch.testing.assert_close(here.prediction, there.prediction)
+    plain = attribute_positions(model, X, method, positions=positions, index=1, **EXACT)
+    assert (here.contributions - plain.contributions).abs().max() > 1e-3
+
+
+class Lopsided(Profile):
+    """What position p sees reaches further to one side than to the other."""
+
+    def __init__(self, *, same: bool = True) -> None:
+        super().__init__(same=same)
+        self.shifted = nn.Conv1d(4, 2, 9)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        profile, counts = super().forward(x)
+        beyond = torch.relu(self.shifted(functional.pad(x, (0, 8))))
+        lost = (beyond.shape[2] - profile.shape[2]) // 2
+        return profile + beyond[:, :, lost : lost + profile.shape[2]], counts
+
+
+def test_both_strands_of_a_symmetric_model_are_one() -> None:
+    class Symmetric(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(3)
+            self.inner = Profile()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return 0.5 * (self.inner(x)[0] + self.inner(x.flip(1, 2))[0].flip(1, 2))
+
+    model = Symmetric().double()
+    fixed = DeepLiftShap(FixedReferences(make_references(METHOD.references, X)))
+    options: dict[str, Any] = {"positions": [0, 30, 77], "index": 1, **EXACT}
+    plain = attribute_positions(model, X, fixed, **options)
+    both = attribute_positions(model, X, fixed, reverse_complement=True, reverse_index=0, **options)
+    torch.testing.assert_close(both.contributions, plain.contributions)
+    torch.testing.assert_close(both.delta, plain.delta, rtol=0, atol=1e-12)
+
+
+def test_both_strands_with_extra_inputs_and_in_batches() -> None:
+    class Controlled(Profile):
+        def forward(self, x: Tensor, control: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+            profile, counts = super().forward(x)
+            return profile + torch.relu(profile * control[:, :, 6:-6]), counts
+
+    torch.manual_seed(3)
+    model = Controlled().double()
+    control = torch.rand(2, 2, 90, dtype=torch.float64)
+    refs = make_references(METHOD.references, X)
+    options: dict[str, Any] = {"positions": [4, 70], "index": 0, **EXACT}
+    found = attribute_positions(
+        model, X, METHOD, extra_inputs=[control], reverse_complement=True, reverse_index=1, **options
+    )
+    turned = {"positions": [73, 7], "index": 1, **EXACT}
+    here = attribute_positions(model, X, METHOD, extra_inputs=[control], **options)
+    there = attribute_positions(
+        model, X.flip(1, 2), DeepLiftShap(FixedReferences(refs.flip(2, 3))),
+        extra_inputs=[control.flip(1, 2)], **turned,
+    )  # fmt: skip
+    expected = (here.contributions + there.contributions.flip(2)) / 2
+    torch.testing.assert_close(found.contributions, expected)
+    batches = position_batches(
+        model, X, METHOD, extra_inputs=[control], reverse_complement=True, reverse_index=1, **options
+    )
+    for batch in batches:
+        for p, item in zip(batch.chosen.tolist(), batch.attributions, strict=True):
+            torch.testing.assert_close(item.contributions.sum(1), expected[batch.rows, p])

@@ -9,14 +9,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from cislex.attribution.api import attribute_targets
 from cislex.attribution.batching import is_out_of_memory
 from cislex.attribution.methods import ISM, DeepLiftShap, ExpectedGradients, Method
+from cislex.attribution.notes import unite_notes
 from cislex.attribution.precision import Loan, lend, unwrap
 from cislex.attribution.receptive import Reach, find_reach
 from cislex.attribution.references import FixedReferences, make_references
 from cislex.attribution.result import Attribution
+from cislex.attribution.strands import reverse_complement, turn_extra, turn_method
 from cislex.attribution.validation import check_extra, check_seeds, check_sequences, probe
 from cislex.attribution.windows import check_positions
 from cislex.errors import ConfigError, ModelError
@@ -62,24 +65,38 @@ class Job:
     notes: dict[str, str]
     compared: bool = False
 
+    #: The other strand: its sequences, positions and tracks; ``notes`` are the same.
+    other: Job | None = None
+    _whole: tuple[slice, Tensor, Tensor] | None = None
+
     def batches(self) -> Iterator[PositionBatch]:
         """All sequences, all positions."""
         order = self.positions.argsort(stable=True)
         for start in range(0, len(self.x), TOGETHER):
             rows = slice(start, min(start + TOGETHER, len(self.x)))
             refs = self._references(rows)
-            plain: tuple[Tensor, Tensor] | None = None
             done = 0
             while done < len(order):
                 group = order[done : done + self._together(self.positions[order[done:]])]
-                batch = self._batch(rows, refs, group)
-                if self.reach is not None:
-                    plain = self._plain(rows, refs) if plain is None else plain
-                    if (reason := self._differs(batch, refs, plain)) is not None:
-                        self._give_up(reason)
-                        continue
+                batch = self._checked(rows, refs, group)
+                if self.other is not None:
+                    there = self.other._checked(rows, reverse_complement(refs), group)
+                    batch = _both_strands(batch, there, self.x[rows])
                 yield batch
                 done += len(group)
+
+    def _checked(self, rows: slice, refs: Tensor, group: Tensor) -> PositionBatch:
+        """Some positions, compared with whole sequences, or of these where they differ."""
+        while True:
+            batch = self._batch(rows, refs, group)
+            if self.reach is None:
+                return batch
+            if self._whole is None or self._whole[0] != rows:
+                self._whole = (rows, *self._plain(rows, refs))
+            reason = self._differs(batch, refs, self._whole[1:])
+            if reason is None:
+                return batch
+            self._give_up(reason)
 
     def _references(self, rows: slice) -> Tensor:
         chosen = self.method.references
@@ -102,7 +119,7 @@ class Job:
         chosen = self.positions[group]
         start, stop = 0, self.x.shape[2]
         if self.reach is not None:
-            start, stop = self.reach.columns(int(chosen[0]), int(chosen[-1]))
+            start, stop = self.reach.columns(int(chosen.min()), int(chosen.max()))
         return PositionBatch(rows, group, start, self._attribute(rows, refs, chosen.tolist(), start, stop))
 
     def _attribute(
@@ -168,6 +185,38 @@ class Job:
         self.reach = None
 
 
+def _both_strands(here: PositionBatch, there: PositionBatch, x: Tensor) -> PositionBatch:
+    """The average of the same positions seen from both strands, on the columns that either computed.
+
+    ``x`` are the sequences (m, 4, L) of this strand.
+    """
+    length = x.shape[2]
+    widths = [batch.attributions[0].multipliers.shape[2] for batch in (here, there)]
+    turned = length - there.start - widths[1]
+    start, stop = min(here.start, turned), max(here.start + widths[0], turned + widths[1])
+
+    def placed(values: Tensor, first: int) -> Tensor:
+        return pad(values, (first - start, stop - first - values.shape[-1]))
+
+    def mean(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+        return None if a is None or b is None else 0.5 * (a + b)
+
+    found = [
+        Attribution(
+            multipliers=0.5
+            * (placed(a.multipliers, here.start) + placed(reverse_complement(b.multipliers), turned)),
+            baseline=0.5 * (placed(a.baseline, here.start) + placed(b.baseline.flip(-1), turned)),
+            sequences=x[:, :, start:stop],
+            prediction=0.5 * (a.prediction + b.prediction),
+            reference_prediction=mean(a.reference_prediction, b.reference_prediction),
+            delta=mean(a.delta, b.delta),
+            notes=unite_notes(a.notes, b.notes),
+        )
+        for a, b in zip(here.attributions, there.attributions, strict=True)
+    ]
+    return PositionBatch(here.rows, here.chosen, start, found)
+
+
 def _profile(output: Any, index: tuple[int, ...], head: int | str | None) -> Tensor:
     """(B, positions) of a model's output."""
     values = select_head(output, head)
@@ -189,6 +238,8 @@ def prepare_positions(
     device: str | torch.device | None,
     precision: str,
     crop: bool,
+    both_strands: bool = False,
+    reverse_index: int | tuple[int, ...] | None = None,
 ) -> Job:
     """Check what the user gave, before any expensive work."""
     x = check_sequences(sequences)
@@ -219,9 +270,26 @@ def prepare_positions(
             raise ConfigError(f"positions: found shape {tuple(job.positions.shape)}, expected (P,)")
         if crop and not extra and _slides(method):
             job.reach = _reach(job, given)
+    if both_strands:
+        job.other = _other_strand(job, values, size, reverse_index)
     if job.reach is not None:
         job.notes["columns"] = f"{job.reach.width} of {x.shape[2]} seen by each position"
     return job
+
+
+def _other_strand(job: Job, values: Tensor, size: int, reverse_index: int | tuple[int, ...] | None) -> Job:
+    """The same as the other strand sees it: position p of a profile is size − 1 − p there."""
+    where = (reverse_index,) if isinstance(reverse_index, int) else reverse_index
+    length = job.x.shape[2]
+    job.notes["strands"] = "average of both"
+    return replace(
+        job,
+        x=reverse_complement(job.x),
+        method=job.method if _slides(job.method) else turn_method(job.method, length),
+        positions=size - 1 - job.positions,
+        index=job.index if where is None else _full_index(values, where),
+        extra=tuple(turn_extra(item, length) for item in job.extra),
+    )
 
 
 def _full_index(values: Tensor, index: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -67,6 +67,8 @@ def attribute_positions(
     batch_size: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
+    reverse_complement: bool = False,
+    reverse_index: int | tuple[int, ...] | None = None,
     crop: bool = True,
     limit_gib: float = LIMIT_GIB,
     progress: bool = False,
@@ -90,6 +92,13 @@ def attribute_positions(
         Keep what each base would contribute, four times the memory.
     extra_inputs
         Further inputs of the model, (N, …) each; with them whole sequences are computed.
+    reverse_complement
+        Attribute the average over both strands, f̄_p(x) = ½ (f_p(x) + f_q(rc x)) with q = P − 1 − p, because
+        the profile of the other strand runs backwards; against the same references reverse-complemented.
+        Extra inputs whose last axis is L are turned along all but the first axis.
+    reverse_index
+        The track that ``index`` is on the other strand, where tracks are strands: 1 for ``index=0``, and 0
+        for ``index=1``; by default the same.
     crop
         Compute only the columns that positions can see, where the model allows it.
     limit_gib
@@ -100,7 +109,7 @@ def attribute_positions(
     Returns
     -------
     PositionAttributions
-        Equal to ``attribute`` with ``Output((*index, p), head)`` for each position p.
+        Without averaging equal to ``attribute`` with ``Output((*index, p), head)`` for each position p.
 
     Raises
     ------
@@ -120,6 +129,8 @@ def attribute_positions(
         device,
         precision,
         crop,
+        reverse_complement,
+        reverse_index,
     )
     result = _Result(job, hypothetical, limit_gib)
     batches: Iterator[PositionBatch] = job.batches()
@@ -144,6 +155,8 @@ def position_batches(
     batch_size: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
+    reverse_complement: bool = False,
+    reverse_index: int | tuple[int, ...] | None = None,
     crop: bool = True,
 ) -> Iterator[PositionBatch]:
     """Attribute single positions group by group, so that any number of them needs bounded memory.
@@ -168,6 +181,8 @@ def position_batches(
         device,
         precision,
         crop,
+        reverse_complement,
+        reverse_index,
     ).batches()
 
 
