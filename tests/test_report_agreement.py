@@ -71,6 +71,19 @@ def test_numbers_are_told_by_split_and_chromosome(tmp_path: Path) -> None:
     assert all("stroke-dasharray" in figure for figure in view.drawn)
 
 
+def test_regions_that_are_all_alike_have_one_row(tmp_path: Path) -> None:
+    spec = target(tmp_path, n=60)
+    for name in ("evaluation.tsv", "observed.tsv"):
+        table = pd.read_csv(tmp_path / name, sep="\t", keep_default_na=False)
+        held = table[table["split"] != "seen"] if "split" in table else table.assign(held_out=1)
+        write_table(held.assign(n=60) if "split" in table else held, tmp_path / name)
+    view = describe_agreement(spec)
+    assert view is not None
+    assert [row[0] for row in view.rows] == ["held out"]
+    assert len(view.drawn) == 1
+    assert "All of them lie on chromosomes that no model" in view.told
+
+
 def test_many_regions_become_hexagons_that_hold_them_all(tmp_path: Path) -> None:
     view = describe_agreement(target(tmp_path, n=20_000, held_out=False))
     assert view is not None

@@ -80,12 +80,15 @@ def describe_agreement(spec: AnalysisTarget) -> AgreementView | None:
     own = [name for name in HEADS if numbers(table, name).notna().any()]
     heads = ["Regions", "n", *(["Positives"] if classes else []), *(HEADS[name] for name in own)]
     whole = table["chrom"] == ""
+    parts = table[whole]
+    if len(parts) == 2:  # one part that is all of it, under a better name
+        parts = parts[parts["split"] != "all"]
     observed = _read_observed(spec.observed, spec.target)
-    scores = {str(row["split"]): _scores(row, own) for _, row in table[whole].iterrows()}
+    scores = {str(row["split"]): _scores(row, own) for _, row in parts.iterrows()}
     return AgreementView(
         told=_told(table),
         columns=heads,
-        rows=_cells(table[whole], own, "split", classes=classes),
+        rows=_cells(parts, own, "split", classes=classes),
         chromosomes=_cells(table[~whole], own, "chrom", classes=classes),
         drawn=(_draw_classes if classes else _draw_numbers)(observed, spec, scores),
         caption=_caption(classes, observed),
@@ -312,6 +315,6 @@ def _caption(classes: bool, table: pd.DataFrame) -> str:
     if _scales(table)[2]:
         return f"Observed against predicted; dashed: equal.{many}"
     return (
-        f"Observed against predicted, each on an axis of its own.{many} Their ranges hardly overlap: where "
-        "label and target are not in one unit, only the correlations count."
+        f"Observed against predicted, each on an axis of its own.{many} Their ranges differ: where label "
+        "and target are not in one unit, only the correlations count."
     )
