@@ -33,10 +33,10 @@ def network(length: int, activation: type[nn.Module] = nn.GELU) -> nn.Module:
     return model.double().eval().requires_grad_(False)
 
 
-def profile_network() -> nn.Module:
+def profile_network(sharp: float = 8.0) -> nn.Module:
     torch.manual_seed(3)
     model = nn.Sequential(nn.Conv1d(4, 8, 7), nn.GELU(), nn.Conv1d(8, 1, 3))
-    model[2].weight.data *= 8
+    model[2].weight.data *= sharp
     return model.double().requires_grad_(False)
 
 
@@ -162,6 +162,31 @@ def test_adaptive_says_what_did_not_converge() -> None:
     assert result.notes["integrated_gradients.pairs"] == "2"
     assert result.notes["integrated_gradients.steps"] == "64"
     assert float(result.notes["integrated_gradients.largest_delta"]) > 1e-6
+
+
+@pytest.mark.parametrize("weights", ["midpoint", "example", "secant"])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_adaptive_converges_by_the_scale_of_the_result(weights: str, steps: int) -> None:
+    """On a sharp profile f(x) − f(r) of the pair's constant weights is another number than of their own."""
+    x, model = one_hot(8, 30), profile_network(sharp=40.0)
+    refs = made(DinucleotideShuffle(n=3), x)
+    for tolerance in (3e-1, 1e-2, 1e-4):
+        method = IntegratedGradients(steps=steps, rule="adaptive", tolerance=tolerance)
+        result = batch_multipliers(model, x, refs, [Profile(weights)], method)
+        assert result.delta is not None
+        assert result.reference_prediction is not None
+        pairs = [
+            relative_delta(
+                result.delta[..., k : k + 1], result.prediction, result.reference_prediction[..., k : k + 1]
+            )
+            for k in range(3)
+        ]
+        over = int((torch.stack(pairs) > tolerance).sum())
+        assert over == int(result.notes.get("integrated_gradients.not_converged", 0))
+        if not over:
+            assert largest(result) <= tolerance
+        elif tolerance == 1e-4:
+            assert result.notes["integrated_gradients.largest_delta"] == f"{largest(result):.1e}"
 
 
 @pytest.mark.parametrize("weights", ["midpoint", "example", "secant"])

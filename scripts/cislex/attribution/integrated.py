@@ -237,10 +237,13 @@ class _Lines:
         return total - (ends.pair_x.double() - ends.pair_r.double())
 
     def relative_error(self, multipliers: Tensor) -> Tensor:
-        """Relative delta of each pair, the largest over the targets, (n·R,) float64."""
+        """Relative delta of each pair, the largest over the targets, (n·R,) float64.
+
+        Relative to the values that the result tells, as its ``max_relative_delta`` is.
+        """
         ends = self.ends()
         delta = self.delta(multipliers).unsqueeze(-1)
-        return relative_delta(delta, ends.pair_x, ends.pair_r.unsqueeze(-1)).amax(0)
+        return relative_delta(delta, ends.alone_x, ends.alone_r.unsqueeze(-1)).amax(0)
 
     def result(
         self, multipliers: Tensor, *, complete: bool = False, notes: dict[str, str] | None = None
