@@ -117,6 +117,46 @@ class TestReadPeaks:
         assert str(error.value).count("is not below end") == 3
         assert "5 malformed rows in all" in str(error.value)
 
+    def test_every_kind_of_fault_is_told_at_once(self, tmp_path: Path) -> None:
+        rows = [
+            *("chrI\t10\t30\ta\t5\t.\t2.5\t-1\t-1\t7",) * 20,
+            "chrI\t10\t30\ta\t5\t.",
+            "chrI\tten\t30\ta\t5\t?\t2.5\t-1\t-1\t7",
+            *("chrI\t40\t30\ta\t5\t.\t2.5\t-1\t-1\t7",) * 5,
+            "chrI\t-4\t30\ta\t5\t.\t2.5\t-1\t-1\t7",
+            "chrI\t10\t30\ta\t5\t.\t2.5\t-1\t-1\t90",
+            "chrI\t10\t30\ta\t5\tx\t2.5\t-1\t-1\tmiddle",
+            "\t10\t3e1\ta\t5\t.\t2.5\t-1\t-1\t7",
+        ]
+        path = write(tmp_path, *rows)
+        with pytest.raises(InputError) as error:
+            read_peaks(path)
+        assert str(error.value).splitlines() == [
+            "malformed rows in a peak file; correct or remove them:",
+            f"{path}:21: 6 columns where the first row has 10",
+            f"{path}:22: start 'ten' is not a whole number",
+            f"{path}:31: end '3e1' is not a whole number",
+            f"{path}:31: no chromosome name",
+            f"{path}:28: start -4 is negative",
+            f"{path}:23: start 40 is not below end 30",
+            f"{path}:24: start 40 is not below end 30",
+            f"{path}:25: start 40 is not below end 30",
+            "(5 rows like these)",
+            f"{path}:30: summit 'middle' is not a whole number",
+            f"{path}:29: summit 90 is not an offset within the peak 10-30 (from 0; -1 for none)",
+            f"{path}:22: strand '?' is not one of + - .",
+            f"{path}:30: strand 'x' is not one of + - .",
+            "(11 malformed rows in all, 9 kinds of faults)",
+        ]
+
+    def test_a_narrow_peak_without_a_number_does_not_make_the_file_a_bed(self, tmp_path: Path) -> None:
+        row = "chrI\t10\t30\ta\t5\t.\t2.5\t-1\t-1\t"
+        path = write(tmp_path, row + "7", row + "7", row + "NA")
+        with pytest.raises(InputError, match=r"peaks.bed:3: summit 'NA' is not a whole number"):
+            read_peaks(path)
+        texts = read_peaks(write(tmp_path, row + "x", row + "y"))
+        assert texts.attrs["format"] == "bed"
+
     def test_binary_broken_and_missing_files(self, tmp_path: Path) -> None:
         (tmp_path / "x").write_bytes(b"\x89HDF\r\n\x1a\n\0\0\xff")
         with pytest.raises(InputError, match="binary"):

@@ -27,6 +27,7 @@ NARROWPEAK_COLUMNS = [*BED_COLUMNS[:6], "signal_value", "p_value", "q_value", "s
 _HEADERS = {"chrom", "chr", "chromosome", "seqname", "seqnames"}
 #: Coordinates above this are a mistake in any genome, and would overflow window arithmetic.
 _MAX_COORDINATE = 1 << 40
+_WHOLE = r"-?\d{1,12}"
 
 
 def read_peaks(path: str | Path, *, file_format: str = "auto") -> pd.DataFrame:
@@ -41,8 +42,8 @@ def read_peaks(path: str | Path, *, file_format: str = "auto") -> pd.DataFrame:
         BED3 to BED12 (further columns are kept as ``column_13`` …), narrowPeak or summits; may be
         gzipped.
     file_format
-        ``auto`` (10 columns, the last an integer: narrowPeak; all intervals one base wide: summits;
-        else BED), ``bed``, ``narrowPeak`` or ``summits``.
+        ``auto`` (10 columns, the last an integer in most rows: narrowPeak; all intervals one base wide:
+        summits; else BED), ``bed``, ``narrowPeak`` or ``summits``.
 
     Returns
     -------
@@ -55,26 +56,66 @@ def read_peaks(path: str | Path, *, file_format: str = "auto") -> pd.DataFrame:
     Raises
     ------
     InputError
-        A row is malformed (named by file and line, first three and count), or there is no row.
+        Rows are malformed (every kind of fault, each with its count and the first three by file and
+        line), or there is no row.
     """
     if file_format not in FORMATS:
         raise ConfigError(f"format of {path}: found {file_format!r}, expected one of {', '.join(FORMATS)}")
     numbers, rows = _data_lines(path)
-    frame = _parse(path, numbers, rows)
-    _check_intervals(path, frame)
+    faults = _Faults(path)
+    frame = _parse(path, numbers, rows, faults)
+    sound = _check_intervals(frame, faults)
     if file_format == "auto":
-        file_format = _detect(frame)
+        file_format = _detect(frame[sound])
     columns = list(frame.columns[1:])
     if file_format == "narrowPeak":
-        frame, columns = _as_narrowpeak(path, frame)
-    frame["summit"] = _summits(path, frame, file_format)
+        frame, columns = _as_narrowpeak(path, frame, faults)
+    frame["summit"] = _summits(frame, file_format, sound, faults)
     for column, default in (("name", "."), ("score", "."), ("strand", ".")):
         if column not in frame:
             frame[column] = default
     frame["strand"] = frame["strand"].replace("*", ".")
-    _refuse(path, frame, ~frame["strand"].isin(["+", "-", "."]), "strand {strand!r} is not one of + - .")
+    faults.find(frame, ~frame["strand"].isin(["+", "-", "."]), "strand {strand!r} is not one of + - .")
+    faults.refuse()
     frame.attrs = {"columns": columns, "format": file_format}
     return frame
+
+
+class _Faults:
+    """Malformed rows of a file, by kind of fault."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        self.lines: set[int] = set()
+        #: Of each kind the number of rows and the text of the first three.
+        self.kinds: list[tuple[int, list[str]]] = []
+
+    def find(self, frame: pd.DataFrame, bad: pd.Series, problem: str) -> None:
+        """Note the bad rows; ``problem`` may name columns in braces."""
+        rows = frame[bad.to_numpy()]
+        if not len(rows):
+            return
+        self.lines.update(rows["source_line"].tolist())
+        named = [
+            f"{self.path}:{row['source_line']}: "
+            + problem.format(**{str(key): value for key, value in row.items()})
+            for row in rows.head(3).to_dict("records")
+        ]
+        self.kinds.append((len(rows), named))
+
+    def refuse(self) -> None:
+        """Raise for all that was found."""
+        if not self.kinds:
+            return
+        told = []
+        for count, named in self.kinds:
+            told += named
+            if count > len(named):
+                told.append(f"({count} rows like these)")
+        kinds = f", {len(self.kinds)} kinds of faults" if len(self.kinds) > 1 else ""
+        if kinds or len(self.lines) > 3:
+            told.append(f"({len(self.lines)} malformed rows in all{kinds})")
+        raise InputError("malformed rows in a peak file; correct or remove them:\n" + "\n".join(told))
 
 
 def _data_lines(path: str | Path) -> tuple[NDArray[np.int64], list[str]]:
@@ -105,7 +146,8 @@ def _data_lines(path: str | Path) -> tuple[NDArray[np.int64], list[str]]:
     return np.array(numbers, dtype=np.int64), lines
 
 
-def _parse(path: str | Path, numbers: NDArray[np.int64], rows: list[str]) -> pd.DataFrame:
+def _parse(path: str | Path, numbers: NDArray[np.int64], rows: list[str], faults: _Faults) -> pd.DataFrame:
+    """Rows with as many columns as the first; start, end and the tenth as text where one is no number."""
     counts = np.fromiter((row.count("\t") for row in rows), dtype=np.int64, count=len(rows)) + 1
     width = int(counts[0])
     if width < 3:
@@ -114,7 +156,11 @@ def _parse(path: str | Path, numbers: NDArray[np.int64], rows: list[str]) -> pd.
             "expected at least chrom, start and end, separated by tabs"
         )
     lines = pd.DataFrame({"source_line": numbers, "columns": counts})
-    _refuse(path, lines, lines["columns"] != width, f"{{columns}} columns where the first row has {width}")
+    other = lines["columns"] != width
+    faults.find(lines, other, f"{{columns}} columns where the first row has {width}")
+    if other.any():
+        kept = (~other).to_numpy().nonzero()[0]
+        numbers, rows = numbers[kept], [rows[i] for i in kept]
     columns = [BED_COLUMNS[i] if i < len(BED_COLUMNS) else f"column_{i + 1}" for i in range(width)]
     texts = {column for column in columns if column in ("chrom", "name", "score", "strand")}
     frame = _read_rows(rows, columns, texts)
@@ -140,42 +186,49 @@ def _read_rows(rows: list[str], columns: list[str], texts: set[str]) -> pd.DataF
     )
 
 
-def _refuse(path: str | Path, frame: pd.DataFrame, bad: pd.Series, problem: str) -> None:
-    """Raise for the bad rows; ``problem`` may name columns in braces."""
-    count = int(bad.sum())
-    if not count:
-        return
-    named = [
-        f"{path}:{row['source_line']}: {problem.format(**{str(key): value for key, value in row.items()})}"
-        for row in frame[bad.to_numpy()].head(3).to_dict("records")
-    ]
-    more = f"\n({count} malformed rows in all)" if count > 3 else ""
-    raise InputError("malformed rows in a peak file; correct or remove them:\n" + "\n".join(named) + more)
+def _whole(frame: pd.DataFrame, column: str, problem: str, faults: _Faults) -> pd.Series:
+    """Make a column int64, 0 where it is no whole number; return where it is one."""
+    if is_integer_dtype(frame[column]):
+        whole = pd.Series(True, index=frame.index)
+    else:
+        text = frame[column].astype(str)
+        whole = text.str.fullmatch(_WHOLE).astype(bool)
+        faults.find(frame, ~whole, problem)
+        frame[column] = text.where(whole, "0")
+    frame[column] = frame[column].astype("int64")
+    return whole
 
 
-def _check_intervals(path: str | Path, frame: pd.DataFrame) -> None:
+def _check_intervals(frame: pd.DataFrame, faults: _Faults) -> pd.Series:
+    """Note what is wrong; return the rows whose interval can be used."""
+    sound = pd.Series(True, index=frame.index)
     for column in ("start", "end"):
-        if not is_integer_dtype(frame[column]):
-            whole = frame[column].astype(str).str.fullmatch(r"-?\d{1,12}").astype(bool)
-            _refuse(path, frame, ~whole, f"{column} {{{column}!r}} is not a whole number")
-            frame[column] = frame[column].astype(str)
-        frame[column] = frame[column].astype("int64")
-    _refuse(path, frame, frame["chrom"].str.strip() == "", "no chromosome name")
-    _refuse(path, frame, frame["start"] < 0, "start {start} is negative")
-    _refuse(path, frame, frame["start"] >= frame["end"], "start {start} is not below end {end}")
-    _refuse(path, frame, frame["end"] > _MAX_COORDINATE, "end {end} is beyond any chromosome")
+        sound &= _whole(frame, column, f"{column} {{{column}!r}} is not a whole number", faults)
+    faults.find(frame, frame["chrom"].str.strip() == "", "no chromosome name")
+    for wrong, problem in (
+        (frame["start"] < 0, "start {start} is negative"),
+        (frame["start"] >= frame["end"], "start {start} is not below end {end}"),
+        (frame["end"] > _MAX_COORDINATE, "end {end} is beyond any chromosome"),
+    ):
+        faults.find(frame, sound & wrong, problem)
+        sound &= ~wrong
+    return sound
 
 
 def _detect(frame: pd.DataFrame) -> str:
     columns = frame.columns[1:]
-    if len(columns) == len(NARROWPEAK_COLUMNS) and is_integer_dtype(frame[columns[-1]]):
-        return "narrowPeak"
-    return "summits" if bool((frame["end"] - frame["start"] == 1).all()) else "bed"
+    if len(columns) == len(NARROWPEAK_COLUMNS):
+        offsets = frame[columns[-1]]
+        if is_integer_dtype(offsets) or offsets.astype(str).str.fullmatch(_WHOLE).mean() > 0.5:
+            return "narrowPeak"
+    narrow = frame["end"] - frame["start"] == 1
+    return "summits" if len(frame) and bool(narrow.all()) else "bed"
 
 
-def _as_narrowpeak(path: str | Path, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _as_narrowpeak(path: str | Path, frame: pd.DataFrame, faults: _Faults) -> tuple[pd.DataFrame, list[str]]:
     width = len(frame.columns) - 1
     if width != len(NARROWPEAK_COLUMNS):
+        faults.refuse()
         raise InputError(
             f"{path}: narrowPeak has {len(NARROWPEAK_COLUMNS)} columns, found {width}; "
             "set format: auto or bed for other files"
@@ -183,23 +236,20 @@ def _as_narrowpeak(path: str | Path, frame: pd.DataFrame) -> tuple[pd.DataFrame,
     return frame.set_axis(["source_line", *NARROWPEAK_COLUMNS], axis=1), list(NARROWPEAK_COLUMNS)
 
 
-def _summits(path: str | Path, frame: pd.DataFrame, file_format: str) -> NDArray[np.int64]:
+def _summits(frame: pd.DataFrame, file_format: str, sound: pd.Series, faults: _Faults) -> NDArray[np.int64]:
     """Position of each row's summit, −1 where there is none: int64 (N,)."""
     width = frame["end"] - frame["start"]
     if file_format == "summits":
-        _refuse(path, frame, width != 1, "{chrom}:{start}-{end} is not one base wide, as a summit must be")
+        wide = "{chrom}:{start}-{end} is not one base wide, as a summit must be"
+        faults.find(frame, sound & (width != 1), wide)
         return frame["start"].to_numpy(np.int64)
     if file_format != "narrowPeak":
         return np.full(len(frame), -1, dtype=np.int64)
+    whole = _whole(frame, "summit_offset", "summit {summit_offset!r} is not a whole number", faults)
     offset = frame["summit_offset"]
-    if not is_integer_dtype(offset):
-        whole = offset.astype(str).str.fullmatch(r"-?\d{1,12}").astype(bool)
-        _refuse(path, frame, ~whole, "summit {summit_offset!r} is not a whole number")
-    offset = offset.astype("int64")
-    _refuse(
-        path,
+    faults.find(
         frame,
-        (offset < -1) | (offset >= width),
+        sound & whole & ((offset < -1) | (offset >= width)),
         "summit {summit_offset} is not an offset within the peak {start}-{end} (from 0; -1 for none)",
     )
     return np.where(offset < 0, -1, frame["start"] + offset).astype(np.int64)
