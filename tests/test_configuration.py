@@ -390,8 +390,12 @@ def test_a_chromosome_is_held_out_where_no_fold_behind_the_prediction_saw_it(
 
 def test_a_fold_trained_here_holds_out_what_it_is_tested_on() -> None:
     config = resolve(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
-    found = configuration.held_out_chromosomes(config["analyses"]["enhancer"], config["models"]["demo"])
-    assert found == ["chrS6"]
+    analysis, model = config["analyses"]["enhancer"], config["models"]["demo"]
+    assert configuration.held_out_chromosomes(analysis, model) == ["chrS6"]
+    model["training"]["exclude_chromosomes"] = ["chrS1"]
+    assert configuration.held_out_chromosomes(analysis, model) == ["chrS1", "chrS6"]
+    model["held_out"] = {"fold_0": ["chrS2"]}
+    assert configuration.held_out_chromosomes(analysis, model) == ["chrS1", "chrS2"]
 
 
 def test_the_schema_has_the_choices_of_labels() -> None:

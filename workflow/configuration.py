@@ -337,7 +337,7 @@ def held_out_chromosomes(analysis: dict[str, Any], model: dict[str, Any]) -> lis
     """Chromosomes whose predictions come from folds that were not trained on them; None: not known.
 
     With ``fold_use: held_out`` each region has its own fold's prediction. A mean over folds has seen what
-    any of them has seen.
+    any of them has seen. A fold trained here has seen neither its test chromosomes nor excluded ones.
     """
     held_out = model["held_out"] or {}
     if analysis["fold_use"] == "held_out":
@@ -345,8 +345,11 @@ def held_out_chromosomes(analysis: dict[str, Any], model: dict[str, Any]) -> lis
     training = model["training"] if model["loader"] == "trained" else None
     unseen = []
     for fold, weights in model["folds"].items():
-        tested = training["test_chromosomes"] if training and weights is None else []
-        unseen.append(set(held_out.get(fold) or tested))
+        names = set(held_out.get(fold) or ())
+        if training and weights is None:
+            names = names or set(training["test_chromosomes"])
+            names |= set(training["exclude_chromosomes"])
+        unseen.append(names)
     return sorted(set.intersection(*unseen)) if all(unseen) else None
 
 
