@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cislex.errors import InputError, StorageError, offenders
+from cislex.new_hdf5 import new_hdf5
 from cislex.storage import atomic_path, open_hdf5, require_file, write_text
 
 Matrix = NDArray[np.float64]
@@ -278,7 +279,7 @@ def write_modisco(
     attributes
         Further attributes of the file.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as handle:
+    with atomic_path(path) as temporary, new_hdf5(temporary) as handle:
         handle.attrs["window_size"] = length
         for key, value in attributes.items():
             handle.attrs[key] = value

@@ -20,6 +20,7 @@ from cislex.attribution.opened import open_model
 from cislex.errors import ConfigError, ModelError, offenders
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model, name_outputs
+from cislex.new_hdf5 import new_hdf5
 from cislex.outputs import plain_output
 from cislex.sequences import SequenceStore, held_out_rows
 from cislex.storage import FORMAT_VERSION, atomic_path, create_array, write_regions, write_table
@@ -92,7 +93,7 @@ def predict_regions(
         regions = store.regions(0, store.n)
         sums = np.zeros((len(scalars), store.n))
         digests = {}
-        with h5py.File(temporary, "w") as handle:
+        with new_hdf5(temporary) as handle:
             for fold, path in weights.items():
                 loaded = load_model(loader, weights=path, device=device, **model)
                 digests[fold] = loaded.digest
