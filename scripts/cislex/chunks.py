@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from cislex.devices import claim
 from cislex.errors import ConfigError, DeadlineError, InputError, StorageError
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model
+from cislex.new_hdf5 import new_hdf5
 from cislex.partial import PartialLog, partial_path
 from cislex.provenance import code_digest, versions
 from cislex.sequences import SequenceStore, held_out_rows
@@ -265,7 +265,7 @@ def _write(
     n, length = shape
     hashers: dict[str, Any] = {}
     notes: list[tuple[dict[str, str], int]] = []
-    with atomic_path(out) as temporary, h5py.File(temporary, "w") as handle:
+    with atomic_path(out) as temporary, new_hdf5(temporary) as handle:
         computed = np.zeros(n, bool)
         computed[places] = True
         create_array(handle, "computed", (n,), "?")[...] = computed
