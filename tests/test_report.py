@@ -112,6 +112,32 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert "peaks_yeast/reb1/motifs.tsv" in links
 
 
+def test_contents_lead_to_every_part_of_every_target(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    contents = text[text.index("<nav") : text.index("</nav>")]
+    places = re.findall(r'href="#([^"]+)"', contents)
+    parts = ("", "-motifs", "-hits", "-regions", "-quality")
+    labels = ("peaks_yeast.reb1", "peaks_yeast.rap1", "mine.abf1")
+    assert places[:15] == [label + part for label in labels for part in parts]
+    assert places[15:] == ["regions", "models", "truth", "methods", "references", "bibtex", "files"]
+
+
+def test_pictures_have_words(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    pictures = re.findall(r"<img[^>]*>", text)
+    assert pictures
+    assert all(re.search(r'alt="[^"]+"', picture) for picture in pictures)
+    figures = re.findall(r"<svg[^>]*>", text)
+    assert all(re.search(r'aria-label="[^"]+"|aria-hidden="true"', figure) for figure in figures)
+
+
+def test_curves_state_their_scores(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert ">reb1: AUPRC 0.790</text>" in text, "no interval where a limit is unknown"
+    assert ">reb1: AUROC 0.910 (0.880–0.940)</text>" in text
+    assert "abf1: AUROC 0.920 (0.880–0.940)" in text
+
+
 def test_hostile_names_are_text(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text

@@ -89,6 +89,18 @@ def test_no_pattern_is_no_motif() -> None:
     assert composition(read_lexicon([])) == ""
 
 
+def test_one_pattern_is_told_without_numbers() -> None:
+    assert composition(read_lexicon([pattern("a", 1, "M1")])) == (
+        "The one pattern matches a known motif (q ≤ 0.05)."
+    )
+    assert composition(read_lexicon([pattern("a", 1)])) == "The one pattern resembles no known motif."
+    two = [pattern("a", 1, "M1", composite=True), pattern("b", 1)]
+    assert composition(read_lexicon(two)) == (
+        "Of 2 patterns, none match a known motif (q ≤ 0.05), 1 is a composite (a known motif and at least "
+        "8 bp more) and 1 resembles no known motif."
+    )
+
+
 def test_a_composite_is_much_wider_than_its_match() -> None:
     assert is_composite(37, 13)
     assert not is_composite(20, 13), "only 7 bp more"

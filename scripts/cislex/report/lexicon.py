@@ -94,21 +94,20 @@ def _families(motifs: Sequence[MotifView]) -> list[list[MotifView]]:
 
 
 def composition(lexicon: Lexicon) -> str:
-    """``Of 5 patterns, 3 match a known motif (q ≤ 0.05), 2 are composites and none is unknown.``"""
-    if not lexicon.patterns:
-        return ""
-    composites, unknown = len(lexicon.composites), len(lexicon.unknown)
-    parts = [f"{lexicon.matched or 'none'} {'matches' if lexicon.matched == 1 else 'match'} a known motif"]
-    parts[0] += f" (q ≤ {WEAK_Q:g})"
-    if composites:
-        one = composites == 1
-        parts.append(
-            f"{composites} {'is a composite' if one else 'are composites'} (a known motif and at least "
-            f"{WIDER_BP} bp more)"
-        )
-    if unknown:
-        parts.append(f"{unknown} {'resembles' if unknown == 1 else 'resemble'} no known motif")
-    joined = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    """``Of 5 patterns, 3 match a known motif (q ≤ 0.05) and 2 are composites (…).``"""
+    kinds = [
+        (lexicon.matched, "matches", "match", f"a known motif (q ≤ {WEAK_Q:g})"),
+        (
+            len(lexicon.composites), "is a composite", "are composites",
+            f"(a known motif and at least {WIDER_BP} bp more)",
+        ),
+        (len(lexicon.unknown), "resembles", "resemble", "no known motif"),
+    ]  # fmt: skip
+    if lexicon.patterns < 2:
+        return "".join(f"The one pattern {one} {rest}." for n, one, _, rest in kinds if n)
+    said = [f"{n or 'none'} {one if n == 1 else more} {rest}" for n, one, more, rest in kinds]
+    told = [text for text, (n, *_) in zip(said, kinds, strict=True) if n or text is said[0]]
+    joined = told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
     return f"Of {count(lexicon.patterns, 'pattern')}, {joined}."
 
 

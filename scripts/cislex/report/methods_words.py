@@ -30,7 +30,7 @@ QUADRATURES = {
     "trapezoid": "steps of the trapezoid rule",
     "adaptive": "steps at first, doubled until the tolerance of {tolerance} is met",
 }
-ON_FAIL = {"error": "would have stopped the run", "drop": "were dropped", "keep": "were kept and marked"}
+ON_FAIL = {"error": "were not accepted", "drop": "were dropped", "keep": "were kept and marked"}
 
 
 def some(items: Sequence[str], *, first: int = 8) -> str:

@@ -70,11 +70,11 @@ def describe_quality(spec: AnalysisTarget, *, first: int = 5) -> QualityView:
 
 
 def locus(row: pd.Series) -> str:
-    """``chrIV:1,200–1,400 (+)``; the name where there are no coordinates."""
+    """``chrIV:1,200–1,400 (+)``; no strand where it has none; the name without coordinates."""
     if not str(row["chrom"]):
         return str(row["name"]) or "unnamed sequence"
-    strand = "−" if row["strand"] == "-" else row["strand"]
-    return f"{row['chrom']}:{int(row['start']):,}–{int(row['end']):,} ({strand})"
+    strand = {"+": " (+)", "-": " (−)"}.get(row["strand"], "")
+    return f"{row['chrom']}:{int(row['start']):,}–{int(row['end']):,}{strand}"
 
 
 def _read_quality(spec: AnalysisTarget) -> pd.DataFrame:
