@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cislex.errors import ConfigError, InputError
-from cislex.evaluation import COLUMNS, SIGNAL_COLUMNS, RankedLabels, evaluate, evaluate_signal
+from cislex.evaluation import COLUMNS, SIGNAL_COLUMNS, PairedSignal, RankedLabels, evaluate, evaluate_signal
+from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 
@@ -98,10 +99,24 @@ def test_correlations_equal_their_definitions_and_lie_in_their_intervals() -> No
     assert table.loc[1, "pearson_low"] < 0 < table.loc[1, "pearson_high"], "noise is not distinguished from 0"
 
 
+def test_agreement_of_a_resample_equals_that_of_the_repeated_pairs() -> None:
+    rng = np.random.default_rng(0)
+    observed = np.round(rng.normal(size=60), 1)  # rounding makes ties
+    predicted = np.round(observed + rng.normal(size=60), 1)
+    pairs = PairedSignal(observed, predicted)
+    for counts in (None, *rng.multinomial(60, np.full(60, 1 / 60), size=20)):
+        rows = np.arange(60) if counts is None else np.repeat(np.arange(60), counts)
+        a, b = observed[rows], predicted[rows]
+        expected = stats.pearsonr(a, b).statistic, stats.spearmanr(a, b).statistic, ((a - b) ** 2).mean()
+        assert pairs.agreement(counts) == pytest.approx(expected)
+
+
 def test_a_signal_without_variation_is_named_and_a_constant_prediction_is_not_a_correlation() -> None:
     rng = np.random.default_rng(0)
     observed = rng.normal(size=(10, 1))
     with pytest.raises(InputError, match="all 10 observations are 2"):
         evaluate_signal(np.full((10, 1), 2.0), observed, tasks=["a"], split="test", n_bootstrap=5)
-    table = evaluate_signal(observed, np.zeros((10, 1)), tasks=["a"], split="test", n_bootstrap=5)
-    assert np.isnan(table.loc[0, "pearson"])
+    for constant in (0, 0.1, 1e9 / 3):
+        predicted = np.full((10, 1), constant)
+        table = evaluate_signal(observed, predicted, tasks=["a"], split="test", n_bootstrap=5)
+        assert table.loc[0, ["pearson", "spearman", "pearson_high"]].isna().all()
