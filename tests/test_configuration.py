@@ -327,9 +327,10 @@ def test_a_target_that_is_wrong_is_named_before_anything_runs(
     ("labels", "message"),
     [
         ({"u": {"column": "score"}}, "labels.u: no such target; targets are t"),
-        ({"t": {}}, "labels.t: give exactly one of column, bigwig, plus, dataset; found none"),
+        ({"t": {}}, "labels.t: give exactly one of column, peaks, bigwig, plus, dataset; found none"),
         ({"t": {"column": "score", "bigwig": "a.bw"}}, "found column, bigwig"),
         ({"t": {"column": "score", "window": 50}}, "labels.t: window does not go with column"),
+        ({"t": {"column": "score", "distance": 5}}, "labels.t: distance does not go with column"),
         ({"t": {"bigwig": "a.bw", "strand": "plus"}}, "labels.t: strand does not go with bigwig"),
         ({"t": {"plus": "a.bw"}}, "labels.t: give both plus and minus, or bigwig"),
         (
@@ -359,6 +360,7 @@ def test_labels_of_sequences_given_directly(minimal: dict[str, Any]) -> None:
     for label, message in (
         ({"column": "activity"}, "column needs a table"),
         ({"bigwig": "a.bw"}, "bigwig needs coordinates"),
+        ({"peaks": "a.bed"}, "peaks needs coordinates"),
         ({"dataset": "y"}, "dataset y of which hdf5? The regions mine have none"),
     ):
         labels["t"] = label

@@ -155,6 +155,30 @@ def test_signal_that_does_not_fit_is_named(tmp_path: Path, regions: pd.DataFrame
         LabelSource(plus=plus)
 
 
+def test_a_peak_near_the_middle_is_a_positive(tmp_path: Path, regions: pd.DataFrame) -> None:
+    middles = regions["start"] + LENGTH // 2
+    offsets = [0, -30, 31, None, 500, 30]
+    rows = [
+        f"{chrom[3:]}\t{middle + offset - 7}\t{middle + offset + 7}\n"
+        for chrom, middle, offset in zip(regions["chrom"], middles, offsets, strict=True)
+        if offset is not None
+    ]
+    path = tmp_path / "other.bed"
+    path.write_text("".join(rows[::-1]) + "chrUn\t5\t9\n")
+    aliases = {"1": "chr1", "2": "chr2"}
+    found = read({"peaks": path, "distance": 30}, regions, aliases=aliases)
+    assert found.tolist() == [1, 1, 0, 0, 0, 1]
+    assert read({"peaks": path, "distance": 31}, regions, aliases=aliases).tolist() == [1, 1, 1, 0, 0, 1]
+    summits = tmp_path / "other.narrowPeak"
+    at = middles[3]
+    summits.write_text(f"chr2\t{at - 200}\t{at + 900}\tp\t0\t.\t1\t1\t1\t200\n")
+    assert read({"peaks": summits, "distance": 0}, regions).tolist() == [0, 0, 0, 1, 0, 0]
+    with pytest.raises(InputError, match="no peak lies on a chromosome of the genome; found 2, 1, chrUn"):
+        read({"peaks": path}, regions)
+    with pytest.raises(InputError, match="needs coordinates"):
+        read({"peaks": path}, regions.assign(chrom=""))
+
+
 def test_a_dataset_is_read_row_by_row(tmp_path: Path, regions: pd.DataFrame) -> None:
     path = tmp_path / "data.h5"
     values = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)

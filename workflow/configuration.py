@@ -289,11 +289,12 @@ def _fold_checks(config: dict[str, Any]) -> Iterator[str]:
 #: What labels are read from, and the other keys that go with it.
 _LABEL_KEYS = {
     "column": ("table", "key"),
+    "peaks": ("distance",),
     "bigwig": ("window",),
     "plus": ("minus", "window", "strand"),
     "dataset": ("hdf5", "index"),
 }
-_LABEL_DEFAULTS = {"key": "auto", "strand": "both", "index": 0}
+_LABEL_DEFAULTS = {"key": "auto", "strand": "both", "index": 0, "distance": 80}
 
 
 def _label_checks(
@@ -318,7 +319,7 @@ def _label_checks(
     if regions is None or model is None:
         return
     direct = regions["peaks"] is None
-    if source in ("bigwig", "plus"):
+    if source in ("peaks", "bigwig", "plus"):
         length = regions["length"] or model["input_length"]
         if direct:
             yield f"{source} needs coordinates, and {analysis['regions']} are sequences given directly"

@@ -29,7 +29,7 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, analysis in config["analyses"].items():
         yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
         for target, label in (analysis["labels"] or {}).items():
-            for source in ("table", "bigwig", "plus", "minus", "hdf5"):
+            for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):
                 yield f"analyses.{name}.labels.{target}.{source}", label[source]
         database = analysis["motifs"]["database"]
         if not database.startswith("jaspar-"):

@@ -17,7 +17,7 @@ from cislex.peaks import read_peaks
 from cislex.signal_data import MINUS, PLUS, UNSTRANDED, Channel, total_signal
 from cislex.storage import open_hdf5, require_file
 from cislex.training_arrays import named_dataset
-from cislex.training_inputs import genome_name
+from cislex.training_inputs import genome_name, nearest_distance
 
 KEYS = ("auto", "name", "locus")
 KINDS = ("auto", "classes", "numbers")
@@ -33,7 +33,7 @@ Labels = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSource:
-    """Where the labels of one target come from: one of four places.
+    """Where the labels of one target come from: one of five places.
 
     Attributes
     ----------
@@ -44,6 +44,9 @@ class LabelSource:
     key
         How rows of the table find their regions: by ``name``, by ``locus`` (that of the window or of its
         peak), or ``auto``: by locus where the table has one.
+    peaks, distance
+        Peak file: the label is 1 where one of its summits (or midpoints) lies within this many bp of the
+        middle of the region, else 0.
     bigwig, plus, minus
         Signal whose sum over the window is the label: one file, or one of either strand.
     window
@@ -63,6 +66,8 @@ class LabelSource:
     column: str | int | None = None
     table: str | Path | None = None
     key: str = "auto"
+    peaks: str | Path | None = None
+    distance: int = 80
     bigwig: str | Path | None = None
     plus: str | Path | None = None
     minus: str | Path | None = None
@@ -82,9 +87,11 @@ class LabelSource:
                 raise ConfigError(
                     f"labels, {name}: found {getattr(self, name)!r}, expected one of {', '.join(valid)}"
                 )
-        given = [self.column is not None, bool(self.files), self.dataset is not None]
-        if sum(given) != 1:
-            raise ConfigError("labels: give exactly one of column, bigwig (or plus and minus) and dataset")
+        given = [self.column, self.peaks, self.files or None, self.dataset]
+        if sum(value is not None for value in given) != 1:
+            raise ConfigError(
+                "labels: give exactly one of column, peaks, bigwig (or plus and minus) and dataset"
+            )
         if self.files and set(self.files) not in ({UNSTRANDED}, {PLUS, MINUS}):
             raise ConfigError(
                 f"labels: found {', '.join(self.files)}; give bigwig alone, or both plus and minus"
@@ -150,12 +157,14 @@ def read_labels(source: LabelSource, regions: pd.DataFrame, origin: Origin, *, t
     what = f"labels of {target}"
     if source.files:
         values, where = _from_signal(source, regions, origin, what), offenders(source.files.values())
+    elif source.peaks is not None:
+        values, where = _from_overlap(source, regions, origin, what), str(source.peaks)
     elif source.dataset is not None:
         values, where = _from_hdf5(source, len(regions), what), f"{source.hdf5}, {source.dataset}"
     elif source.table is not None:
         values, where = _from_table(source, regions, origin, what), str(source.table)
     else:
-        values, where = _from_peaks(source, regions, origin, what), str(origin.peaks)
+        values, where = _from_own_peaks(source, regions, origin, what), str(origin.peaks)
     _require_labels(values, source, regions, f"{what}: {where}")
     return np.log1p(values) if source.takes_log else values
 
@@ -192,8 +201,7 @@ def _require_labels(values: Labels, source: LabelSource, regions: pd.DataFrame, 
 
 def _from_signal(source: LabelSource, regions: pd.DataFrame, origin: Origin, what: str) -> Labels:
     """Sum of the signal over the middle of each region."""
-    if (regions["chrom"] == "").any():
-        raise InputError(f"{what}: signal needs coordinates, and these sequences were given directly")
+    _require_coordinates(regions, what)
     length = int(regions["end"].iloc[0] - regions["start"].iloc[0])
     window = source.window or length
     if window > length or (length - window) % 2:
@@ -217,6 +225,33 @@ def _from_signal(source: LabelSource, regions: pd.DataFrame, origin: Origin, wha
     return np.where(regions["strand"] == "-", totals[other], totals[same])
 
 
+def _from_overlap(source: LabelSource, regions: pd.DataFrame, origin: Origin, what: str) -> Labels:
+    """1 where a peak of the file lies near the middle of a region, else 0."""
+    _require_coordinates(regions, what)
+    assert source.peaks is not None
+    peaks = read_peaks(source.peaks)
+    chroms = peaks["chrom"].map(lambda name: genome_name(name, origin.lengths, origin.aliases))
+    middle = (peaks["start"] + peaks["end"]) // 2
+    centre = peaks["summit"].where(peaks["summit"] >= 0, middle).to_numpy(np.int64)
+    if not chroms.isin(origin.lengths).any():
+        raise InputError(
+            f"{what}: {source.peaks}: no peak lies on a chromosome of the genome; found "
+            f"{offenders(chroms.unique())}, expected {offenders(origin.lengths)}"
+        )
+    own = (regions["start"] + (regions["end"] - regions["start"]) // 2).to_numpy(np.int64)
+    labels = np.zeros(len(regions))
+    for chrom in regions["chrom"].unique():
+        rows = (regions["chrom"] == chrom).to_numpy()
+        near = nearest_distance(own[rows], np.sort(centre[(chroms == chrom).to_numpy()]))
+        labels[rows] = near <= source.distance
+    return labels
+
+
+def _require_coordinates(regions: pd.DataFrame, what: str) -> None:
+    if (regions["chrom"] == "").any():
+        raise InputError(f"{what}: needs coordinates, and these sequences were given directly")
+
+
 def _from_hdf5(source: LabelSource, n: int, what: str) -> Labels:
     if source.hdf5 is None or source.dataset is None:
         raise ConfigError(f"{what}: dataset {source.dataset} of which hdf5 file?")
@@ -238,7 +273,7 @@ def _from_hdf5(source: LabelSource, n: int, what: str) -> Labels:
     return np.asarray(values, dtype=np.float64)
 
 
-def _from_peaks(source: LabelSource, regions: pd.DataFrame, origin: Origin, what: str) -> Labels:
+def _from_own_peaks(source: LabelSource, regions: pd.DataFrame, origin: Origin, what: str) -> Labels:
     """The column of each region's own row of the peak file."""
     if origin.peaks is None:
         raise ConfigError(

@@ -30,7 +30,7 @@ def label_files(wildcards):
     regions = config["regions"][regions_of(wildcards)]
     found = []
     for label in _label_settings(wildcards).values():
-        keys = ("table", "bigwig", "plus", "minus", "hdf5")
+        keys = ("table", "peaks", "bigwig", "plus", "minus", "hdf5")
         paths = [label[key] for key in keys if label[key]]
         found += paths or [regions["peaks"]]
     return list(dict.fromkeys(found))
