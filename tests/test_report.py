@@ -150,6 +150,10 @@ def test_summary_names_the_best_match_and_the_empty_target(page: Path) -> None:
     text = plain(page)
     assert "1 distinct known motif in 3 targets over 330 regions: REB1 (MA0363.3)." in text
     assert "Of 3 patterns, 1 matches a known motif (q ≤ 0.05) and 2 resemble no known motif." in text
+    assert "Of 2 patterns, 1 matches a known motif (q ≤ 0.05) and 1 resembles no known motif." in text
+    assert "pos_0, with 1,034 seqlets, resembles REB1 (MA0363.3), p = 2.1×10⁻¹⁵, q = 4.0×10⁻¹³." in text
+    assert "1 raises and 1 lowers the prediction. 21 further patterns flagged as doubtful." in text
+    assert "No known motif over 30 regions. The one pattern, pos_0, with 88 seqlets, resembles" in text
     assert "Best match of the most frequent pattern: REB1 (MA0363.3) in peaks_yeast / reb1" in text
     assert "No motif in peaks_yeast / rap1." in text
 

@@ -34,7 +34,7 @@ def test_the_spread_is_a_share_of_the_contributions(spec: AnalysisTarget) -> Non
         handle["fold_spread"] = np.full((20, 10), 0.1, np.float32)  # 1 in all, of contributions of 5
     told = describe_folds(spec, ["fold_0", "fold_1"])
     assert "mean of 2 folds (fold_0, fold_1)" in told
-    assert "is 20% of the size of its contributions (median; 20% to 20%" in told
+    assert "is 20 % of the size of its contributions (median; 20 % to 20 %" in told
 
 
 def test_held_out_folds_are_counted(spec: AnalysisTarget) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cislex.motif_io import MemeMotif, write_meme
 from cislex.report import AnalysisTarget
-from cislex.report.facts import cell, decimals, number, power_of_ten, probability
+from cislex.report.facts import cell, decimals, label, number, power_of_ten, probability
 from cislex.report.findings import Match, MotifView, Pictures, describe_motifs
 from cislex.report.lexicon import composition, is_composite, known_motifs, match_widths, read_lexicon
 
@@ -99,6 +99,18 @@ def test_one_pattern_is_told_without_numbers() -> None:
         "Of 2 patterns, none match a known motif (q ≤ 0.05), 1 is a composite (a known motif and at least "
         "8 bp more) and 1 resembles no known motif."
     )
+
+
+def test_patterns_all_of_a_kind() -> None:
+    known = [pattern("a", 2, "M1"), pattern("b", 1, "M2")]
+    assert composition(read_lexicon(known)) == "Both patterns match a known motif (q ≤ 0.05)."
+    unknown = [pattern("a", 2), pattern("b", 1)]
+    assert composition(read_lexicon(unknown)) == "Both patterns resemble no known motif."
+
+
+def test_names_with_numbers_stay() -> None:
+    assert label("learning_rate") == "learning rate"
+    assert label("fold_0") == "fold_0"
 
 
 def test_a_composite_is_much_wider_than_its_match() -> None:

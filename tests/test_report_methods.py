@@ -60,7 +60,10 @@ def described(*targets: AnalysisTarget) -> tuple[MethodsView, str]:
     """Return the section of these targets, and its text."""
     regions = [(RegionSet(name="peaks", settings={"center": "summit", "deduplicate": "exact"}), 1040, 1030)]
     view = describe_methods(
-        targets, regions=regions, models={"yeast": MODEL}, settings={"genome": "sacCer3.fa", "seed": 11}
+        targets,
+        regions=regions,
+        models={"yeast": MODEL},
+        settings={"genome": "sacCer3.fa", "seed": 11, "sources": ["Reb1.bed from https://x.org/Reb1.bed"]},
     )
     return view, " ".join(text for _, text in view.paragraphs)
 
@@ -71,7 +74,8 @@ def test_methods_tell_what_the_files_record(target: AnalysisTarget) -> None:
         "Sequences", "Models", "Attributions", "Motifs", "Software and reproducibility",
     ]  # fmt: skip
     for said in (
-        "genome sacCer3.fa", "peaks (1,030 of 1,040 rows): windows centred on the summits of the peaks",
+        "genome sacCer3.fa", "Public files: Reb1.bed from https://x.org/Reb1.bed.",
+        "peaks (1,030 of 1,040 rows): windows centred on the summits of the peaks",
         "convolutional network (cnn), filters 32, input 200 bp, 1 fold (fold_0)", "trained for 12 epochs",
         "weight decay 0.0001", "2 GC-matched negatives per positive", "Test chromosomes: chrIV, chrXI",
         "fold_0 b4b147bc522828731f1a016bfa72c073", "the Rescale rule", "against 20 dinucleotide-preserving",

@@ -158,6 +158,10 @@ def report_settings():
         "genome": genome["fasta"],
         "chromosome aliases": genome["aliases"],
         "blacklist": genome["blacklist"],
+        "sources": [
+            f"{name} from {entry['url']}" for name, entry in config["fetch"].items()
+        ]
+        or None,
         "simulated data": config["simulate"],
         "seed": config["seed"],
         "models": {
@@ -165,4 +169,10 @@ def report_settings():
             for name, model in models.items()
         },
     }
-    return {key: value for key, value in facts.items() if value is not None}
+    return {
+        key: (
+            value.removeprefix("{project}/") if isinstance(value, str) else value
+        )
+        for key, value in facts.items()
+        if value is not None
+    }

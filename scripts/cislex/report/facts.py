@@ -71,6 +71,11 @@ def setting(value: float) -> str:
     return power_of_ten(value, 6).replace(".00000", "") if "e" in text else text
 
 
+def percent(share: float) -> str:
+    """``34 %``."""
+    return f"{100 * share:.0f} %"
+
+
 def decimals(value: float, places: int) -> str:
     """Write a number with so many decimals; a dash if unknown."""
     return f"{value:,.{places}f}".replace("-", "−") if math.isfinite(value) else "–"
@@ -99,7 +104,9 @@ def interval(value: float, low: float, high: float) -> str:
 
 
 def label(key: str) -> str:
-    """Return the name that the page gives to a setting."""
+    """Return the name that the page gives to a setting; names with a number, such as ``fold_0``, stay."""
+    if key.rpartition("_")[2].isdigit():
+        return key
     return LABELS.get(key, key.replace("_", " "))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 
+from cislex.report.facts import percent
 from cislex.report.specs import AnalysisTarget
 from cislex.storage import open_hdf5
 
@@ -35,8 +36,8 @@ def describe_folds(spec: AnalysisTarget, names: list[str]) -> str:
     low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
     return (
         f"Contributions are the mean of {len(names)} folds ({', '.join(names)}). Their standard deviation, "
-        f"summed over the bases of a region, is {middle:.0%} of the size of its contributions (median; "
-        f"{low:.0%} to {high:.0%} in 80 % of the regions)."
+        f"summed over the bases of a region, is {percent(middle)} of the size of its contributions (median; "
+        f"{percent(low)} to {percent(high)} in 80 % of the regions)."
     )
 
 

@@ -105,10 +105,12 @@ def composition(lexicon: Lexicon) -> str:
     ]  # fmt: skip
     if lexicon.patterns < 2:
         return "".join(f"The one pattern {one} {rest}." for n, one, _, rest in kinds if n)
+    if len(told := [kind for kind in kinds if kind[0]]) == 1:
+        n, _, more, rest = told[0]
+        return f"{'Both' if n == 2 else f'All {n}'} patterns {more} {rest}."
     said = [f"{n or 'none'} {one if n == 1 else more} {rest}" for n, one, more, rest in kinds]
-    told = [text for text, (n, *_) in zip(said, kinds, strict=True) if n or text is said[0]]
-    joined = told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
-    return f"Of {count(lexicon.patterns, 'pattern')}, {joined}."
+    first, *others = (text for text, (n, *_) in zip(said, kinds, strict=True) if n or text is said[0])
+    return f"Of {count(lexicon.patterns, 'pattern')}, {', '.join([first, *others[:-1]])} and {others[-1]}."
 
 
 def known_motifs(lexicon: Lexicon) -> str:

@@ -75,6 +75,8 @@ def _sequences(regions: Sequence[tuple[RegionSet, int, int]], settings: Settings
         )
     elif genome and not all(spec.direct for spec, _, _ in regions):
         sentences.append(f"Sequences were taken from the genome {genome}.")
+    if settings.get("sources"):
+        sentences.append(f"Public files: {'; '.join(settings['sources'])}.")
     if settings.get("blacklist"):
         sentences.append(f"Regions that touch an interval of {settings['blacklist']} were left out.")
     grouped = _group((region_words(spec.settings), (spec, read, kept)) for spec, read, kept in regions)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cislex.report.citations import Bibliography
-from cislex.report.facts import count, in_words, setting
+from cislex.report.facts import count, in_words, percent, setting
 
 Settings = Mapping[str, Any]
 
@@ -59,7 +59,7 @@ def region_words(settings: Settings) -> str:
     if kind in ("exact", "overlap"):
         parts.append("equal windows once" if kind == "exact" else "the best of overlapping windows")
     if settings.get("max_unknown") is not None:
-        parts.append(f"at most {settings['max_unknown']:.0%} unknown bases".replace("%", " %"))
+        parts.append(f"at most {percent(settings['max_unknown'])} unknown bases")
     return f": {', '.join(parts)}"
 
 

@@ -246,20 +246,28 @@ def summarise(motifs: Sequence[MotifView], flagged: Sequence[MotifView], total: 
         none = "No convincing motif" if flagged else "No motif"
         return f"{none} was found {over}.{rest}"
     lexicon, best = read_lexicon(motifs), motifs[0]
-    up = sum(motif.sign == "+" for motif in motifs)
-    signs = [f"{n} {word}" for n, word in ((up, "raising"), (len(motifs) - up, "lowering")) if n]
-    said = " and ".join(signs) if len(signs) > 1 else f"all {'raising' if up else 'lowering'}"
     match = "resembles no known motif"
     if best.best:
         match = f"is a {best.known}" if best.composite else f"resembles {best.best}"
         match += f", p = {best.best.p}, q = {best.best.q}"
     elif best.matches:
         match += f" of the database (nearest: {best.matches[0]}, q = {best.matches[0].q})"
-    return (
-        f"{_capital(known_motifs(lexicon))} {over}{_named(lexicon)}. {composition(lexicon)} "
-        f"The most frequent, {best.name}, with {count(best.seqlets, 'seqlet')}, {match} "
-        f"(patterns: {said} the prediction).{rest}"
-    )
+    first = f"{_capital(known_motifs(lexicon))} {over}{_named(lexicon)}."
+    pattern = f"{best.name}, with {count(best.seqlets, 'seqlet')}, {match}"
+    if len(motifs) == 1:
+        verb = "raises" if best.sign == "+" else "lowers"
+        return f"{first} The one pattern, {pattern}; it {verb} the prediction.{rest}"
+    return f"{first} {composition(lexicon)} The most frequent, {pattern}. {_directions(motifs)}{rest}"
+
+
+def _directions(motifs: Sequence[MotifView]) -> str:
+    """``3 raise and 1 lowers the prediction.``"""
+    up = sum(motif.sign == "+" for motif in motifs)
+    counts = [(n, verb) for n, verb in ((up, "raise"), (len(motifs) - up, "lower")) if n]
+    if len(counts) == 1:
+        return f"All {counts[0][1]} the prediction."
+    said = " and ".join(f"{n} {verb}{'s' if n == 1 else ''}" for n, verb in counts)
+    return f"{said} the prediction."
 
 
 def method_line(attributes: Mapping[str, Any]) -> str:
