@@ -26,5 +26,6 @@ if "snakemake" in globals():
         passed=smk.output.passed,
         threads=smk.threads,
         started=started_at(),
+        gate=smk.config["analyses"][smk.wildcards.analysis]["qc"],
         **smk.params.options,
     )

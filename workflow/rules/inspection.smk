@@ -30,6 +30,8 @@ rule inspect_model:
     resources:
         mem_mb=memory_of("inspect_model"),
         runtime=runtime_of("inspect_model"),
+    # The gate is read from the config: as a parameter, another gate would inspect and attribute everything
+    # anew. What is there already is compared with it before the first job (gate.smk).
     params:
         code=code("inspection"),
         folds=lambda wildcards: folds_of(wildcards),
@@ -42,7 +44,6 @@ rule inspect_model:
             "reverse_complement": analysis_of(wildcards)["reverse_complement"],
             "batch_size": analysis_of(wildcards)["batch_size"],
             "device": analysis_of(wildcards)["device"],
-            "gate": analysis_of(wildcards)["qc"],
         },
     message:
         "Inspect the model of {wildcards.analysis}: outputs, operations, completeness, speed"
