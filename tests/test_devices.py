@@ -52,6 +52,20 @@ def test_cuda_without_a_gpu_says_what_to_do(tmp_path: Path) -> None:
         pass
 
 
+def test_a_gpu_that_was_assigned_and_cannot_be_used_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for environment, told in (
+        ({"SLURM_JOB_ID": "7", "CUDA_VISIBLE_DEVICES": "1"}, True),
+        ({"SLURM_JOB_ID": "7"}, False),
+        ({"CUDA_VISIBLE_DEVICES": "1"}, False),
+    ):
+        caplog.clear()
+        with claim("auto", gpus=Fake(), folder=tmp_path, environment=environment) as found:
+            assert found == "cpu"
+        assert ("SLURM assigned GPU 1, but torch sees none" in caplog.text) == told
+
+
 def test_each_job_gets_another_gpu(tmp_path: Path) -> None:
     gpus = Fake(1.0, 1.0, 1.0)
     with ExitStack() as stack:

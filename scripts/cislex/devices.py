@@ -78,11 +78,16 @@ def claim(
     """
     environment = os.environ if environment is None else environment
     names = [] if device == "cpu" else (gpus or VisibleGpus()).names()
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "not set")
     if device == "cpu" or (device == "auto" and not names):
+        if device == "auto" and "SLURM_JOB_ID" in environment and visible not in ("", "not set"):
+            get_logger(__name__).warning(
+                "SLURM assigned GPU %s, but torch sees none: computing on the CPU. Is torch built for the CPU "
+                "only, or the driver too old? device: cuda makes this an error", visible,
+            )  # fmt: skip
         yield "cpu"
         return
     if not names:
-        visible = environment.get("CUDA_VISIBLE_DEVICES", "not set")
         raise ConfigError(
             f"device is {device!r}, but no GPU is visible here (CUDA_VISIBLE_DEVICES is {visible!r}); ask "
             "for one (profile: gpu: 1 for this rule), or set device: auto or cpu"
