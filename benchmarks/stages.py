@@ -32,11 +32,11 @@ import torch
 from cislex import settings, targets
 from cislex.aggregation import Gate, aggregate_chunks
 from cislex.attribution import attribute
-from cislex.chunks import ChunkJob, attribute_chunk, rows_per_hdf5_chunk
+from cislex.chunks import ChunkJob, attribute_chunk
 from cislex.models import load_model
 from cislex.sequence_import import import_sequences
 from cislex.sequences import SequenceStore
-from cislex.storage import create_array
+from cislex.storage import create_array, rows_per_hdf5_chunk
 from torch import nn
 
 METHOD = {

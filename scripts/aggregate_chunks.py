@@ -10,9 +10,9 @@ if "snakemake" in globals():
 from cislex.aggregation import Gate, aggregate_chunks
 
 
-def main(sequences: str, chunks: dict, out: str, qc: str, target: str, gate: dict) -> None:
-    """Run the stage with plain arguments."""
-    aggregate_chunks(sequences, chunks, out, qc, target=target, gate=Gate(**gate))
+def main(*, sequences: str, chunks: dict, out: str, qc: str, gate: dict, **options: str | int) -> None:
+    """Run the stage with plain arguments; ``options`` are the target and the number of threads."""
+    aggregate_chunks(sequences, chunks, out, qc, gate=Gate(**gate), **options)
 
 
 if "snakemake" in globals():
@@ -28,4 +28,5 @@ if "snakemake" in globals():
         qc=smk.output.qc,
         target=smk.wildcards.target,
         gate=smk.params.gate,
+        threads=smk.threads,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from cislex import chunks as chunks_module
+from cislex import storage as storage_module
 from cislex.aggregation import Gate, aggregate_chunks
 from cislex.chunks import ChunkJob, attribute_chunk
 from cislex.errors import CompletenessError, ConfigError, DeadlineError, InputError, ModelError, StorageError
@@ -149,7 +150,7 @@ def test_direct_copies_equal_recompressed_rows(
     workspace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = aggregate(workspace, run(workspace, tmp_path / "p", chunks=3), tmp_path / "p")
-    monkeypatch.setattr(chunks_module, "HDF5_CHUNK_BYTES", 1)  # one row an HDF5 chunk: every border aligns
+    monkeypatch.setattr(storage_module, "HDF5_CHUNK_BYTES", 1)  # one row an HDF5 chunk: every border aligns
     direct = aggregate(workspace, run(workspace, tmp_path / "d", chunks=3), tmp_path / "d")
     np.testing.assert_array_equal(direct["hypothetical"], plain["hypothetical"])
 
@@ -319,13 +320,13 @@ def test_a_chunk_file_is_opened_once_to_check_and_once_to_read(
 ) -> None:
     made = run(workspace, tmp_path, chunks=5, folds=folds)
     opened: list[Path] = []
-    original = h5py.File
+    original = h5py.h5f.open
 
-    def count(path: Any, *args: Any, **options: Any) -> Any:
-        opened.append(Path(path))
+    def count(path: bytes, *args: Any, **options: Any) -> Any:
+        opened.append(Path(os.fsdecode(path)))
         return original(path, *args, **options)
 
-    monkeypatch.setattr(h5py, "File", count)
+    monkeypatch.setattr(h5py.h5f, "open", count)
     aggregate_chunks(
         workspace["sequences"], made, tmp_path / "a.h5", tmp_path / "q.tsv", target="first", gate=Gate()
     )

@@ -13,8 +13,8 @@ PACKAGE = ROOT / "scripts" / "cislex"
 #: A module may import from its own layer and from those before it.
 LAYERS = [
     {
-        "errors", "logs", "provenance", "abandoned", "new_hdf5", "storage", "cislex", "jobs", "partial",
-        "devices", "compilation",
+        "errors", "logs", "provenance", "abandoned", "new_hdf5", "storage", "blocks", "cislex", "jobs",
+        "partial", "devices", "compilation",
     },
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",

@@ -1,14 +1,15 @@
 """Chunks and folds of one target into one self-contained file, streamed, with the quality gate.
 
-Memory does not depend on the number of regions, beyond their table, nor on that of chunks: rows are read,
-averaged over folds and written in blocks, and where nothing has to be changed compressed HDF5 chunks are
-copied as they are.
+Memory does not depend on the number of chunks, and on that of regions by some twenty bytes each: rows are
+read, averaged over folds and written in blocks, tables in parts, and where nothing has to be changed
+compressed HDF5 chunks are copied as they are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,25 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex import provenance
+from cislex.blocks import RowWriter, dataset_in, group_in, opened, read_all
 from cislex.chunk_files import ChunkFiles
-from cislex.chunks import rows_per_hdf5_chunk
 from cislex.errors import CompletenessError, StorageError, offenders
 from cislex.logs import get_logger, progress
+from cislex.new_hdf5 import new_hdf5
 from cislex.sequences import SequenceStore
-from cislex.storage import FORMAT_VERSION, atomic_path, create_array, write_regions, write_table
+from cislex.storage import (
+    FORMAT_VERSION,
+    atomic_path,
+    create_array,
+    rows_per_hdf5_chunk,
+    write_regions,
+    write_table_parts,
+)
 
 #: Rows averaged at once.
 BLOCK = 512
+#: Rows of tables held at once.
+TABLE_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,7 @@ def aggregate_chunks(
     *,
     target: str,
     gate: Gate,
+    threads: int = 1,
 ) -> None:
     """Write ``attributions.h5`` and ``qc.tsv`` of one target.
 
@@ -70,6 +82,8 @@ def aggregate_chunks(
         Which target of the chunks.
     gate
         The quality gate.
+    threads
+        Threads that compress, where blocks cannot be copied as they are.
 
     Raises
     ------
@@ -88,18 +102,19 @@ def aggregate_chunks(
         owners = _owners(folds, store.n)
         errors = _relative_deltas(folds)
         failed = np.zeros(store.n, bool) if errors is None else ~(errors <= gate.max_relative_delta)
-        regions = store.regions(0, store.n)
         if failed.any():
-            _report_failures(regions, errors, failed, gate, target)
+            _report_failures(store, errors, failed, gate, target)
         kept = np.flatnonzero(~failed) if gate.on_fail == "drop" else np.arange(store.n)
         temporary = stack.enter_context(atomic_path(out))
-        with h5py.File(temporary, "w") as handle:
-            _write_rows(handle, store, list(folds.values()), owners, kept, target)
-            write_regions(handle, regions.iloc[kept])
+        with new_hdf5(temporary) as handle:
+            _write_rows(handle, store, list(folds.values()), owners, kept, threads)
+            if len(kept) == store.n:
+                store.copy_into(handle, "regions")
+            else:
+                write_regions(handle, store.regions().iloc[kept])
             create_array(handle, "rows", (len(kept),), "i8")[...] = kept
             handle.attrs.update(_attributes(shared, folds, store, gate, target, failed))
-            table = _quality_table(handle, regions, kept, failed, errors, gate)
-        write_table(table, qc)
+            write_table_parts(_quality_table(handle, store, failed, errors, gate), qc)
     logger.info("%s: %d regions, %d over the limit (%s)", target, len(kept), failed.sum(), gate.on_fail)
 
 
@@ -140,20 +155,22 @@ def _small(folds: list[ChunkFiles]) -> dict[str, tuple[int, ...]]:
 
 
 def _report_failures(
-    regions: pd.DataFrame, errors: Any, failed: NDArray[np.bool_], gate: Gate, target: str
+    store: SequenceStore, errors: Any, failed: NDArray[np.bool_], gate: Gate, target: str
 ) -> None:
     worst = np.flatnonzero(failed)[np.argsort(-errors[failed])]
-    named = offenders(
-        f"{row.name!s} {row.chrom!s}:{row.start}-{row.end} ({errors[i]:.2g})".strip()
-        for i, row in zip(worst, regions.iloc[worst].itertuples(index=False), strict=True)
-    )
+    named = offenders([*(_named(store, int(i), errors[i]) for i in worst[:3]), *worst[3:]])
     message = (
-        f"target {target}: {failed.sum()} of {len(regions)} regions have a relative delta over "
+        f"target {target}: {failed.sum()} of {store.n} regions have a relative delta over "
         f"{gate.max_relative_delta:g}; largest first: {named}"
     )
     if gate.on_fail == "error":
         raise CompletenessError(f"{message}. Set qc.on_fail to drop or keep, raise the limit, or use float64")
     get_logger(__name__).warning("%s (%s)", message, gate.on_fail)
+
+
+def _named(store: SequenceStore, row: int, error: float) -> str:
+    region = store.regions(row, row + 1).iloc[0]
+    return f"{region['name']!s} {region.chrom}:{region.start}-{region.end} ({error:.2g})".strip()
 
 
 def _write_rows(
@@ -162,40 +179,60 @@ def _write_rows(
     folds: list[ChunkFiles],
     owners: NDArray[np.int64] | None,
     kept: NDArray[np.int64],
-    target: str,
+    threads: int,
 ) -> None:
     n, length = len(kept), store.length
     rows = rows_per_hdf5_chunk(length)
-    create_array(handle, "sequences", (n, 4, length), "u1")
-    create_array(handle, "hypothetical", (n, 4, length), "f4", rows=rows)
-    create_array(handle, "baseline", (n, length), "f4", rows=rows)
+    arrays = {
+        "hypothetical": create_array(handle, "hypothetical", (n, 4, length), "f4", rows=rows),
+        "baseline": create_array(handle, "baseline", (n, length), "f4", rows=rows),
+    }
     small, used = _small(folds), len(folds) if owners is None else 1
     for name, tail in small.items():
         whole = (n, used, *tail) if name == "delta" else (n,)
-        create_array(handle, name, whole, "f4")
+        arrays[name] = create_array(handle, name, whole, "f4")
+    if used > 1:
+        arrays["fold_spread"] = create_array(handle, "fold_spread", (n, length), "f4", rows=rows)
     if owners is not None:
         create_array(handle, "fold", (n,), "i4")[...] = owners[kept]
-    for first in progress(range(0, n, BLOCK), total=n, label=f"sequences of {target}", weight=BLOCK):
-        block = kept[first : first + BLOCK]
-        low, high = int(block[0]), int(block[-1]) + 1
-        handle["sequences"][first : first + len(block)] = store.read(low, high)[block - low]
-    if len(folds) == 1 and n == store.n:
-        _copy(handle, folds[0], small)
-    else:
-        _average(handle, store, folds, owners, kept, small)
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
+        _write_sequences(handle, store, kept)
+        writers = {name: RowWriter(array, pool) for name, array in arrays.items()}
+        if len(folds) == 1 and n == store.n:
+            _copy(writers, folds[0], small)
+        else:
+            _average(writers, store, folds, owners, kept, small)
+        for writer in writers.values():
+            writer.finish()
 
 
-def _write_small(handle: h5py.File, here: slice, values: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write the small datasets of some regions, given as (folds, k, …), as they are joined over folds."""
-    joined = {
-        "prediction": lambda found: found.mean(axis=0),
-        "reference_prediction": lambda found: found.mean(axis=(0, 2)),
-        "delta": lambda found: found.swapaxes(0, 1),
-        "max_relative_delta": lambda found: found.max(axis=0),
-    }
+def _write_sequences(handle: h5py.File, store: SequenceStore, kept: NDArray[np.int64]) -> None:
+    """The sequences of the kept rows, in the layout that they have already."""
+    if len(kept) == store.n:
+        store.copy_into(handle, "sequences")
+        return
+    writer = RowWriter(store.create_like(handle, len(kept)))
+    for block in progress(_blocks(kept), total=len(kept), label="sequences", weight=BLOCK):
+        low = int(block[0])
+        writer.append(store.read(low, int(block[-1]) + 1)[block - low])
+    writer.finish()
+
+
+def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for first in range(0, len(rows), BLOCK):
+        yield rows[first : first + BLOCK]
+
+
+def _append_small(writers: Mapping[str, RowWriter], values: Mapping[str, NDArray[np.float32]]) -> None:
+    """Append the small datasets of some regions, given as (folds, k, …), as they are joined over folds."""
     for name, found in values.items():
-        if name in joined:
-            handle[name][here] = joined[name](found)
+        if name == "delta":
+            writers[name].append(found.swapaxes(0, 1))
+        elif name == "max_relative_delta":
+            writers[name].append(found.max(axis=0))
+        elif name in ("prediction", "reference_prediction"):
+            writers[name].append(found.mean(axis=(0, *range(2, found.ndim))))
 
 
 def _by_owner(values: NDArray[Any], owners: NDArray[np.int64] | None) -> NDArray[Any]:
@@ -203,34 +240,19 @@ def _by_owner(values: NDArray[Any], owners: NDArray[np.int64] | None) -> NDArray
     return values if owners is None else values[owners, np.arange(values.shape[1])][None]
 
 
-def _copy(handle: h5py.File, fold: ChunkFiles, small: Mapping[str, tuple[int, ...]]) -> None:
+def _copy(writers: Mapping[str, RowWriter], fold: ChunkFiles, small: Iterable[str]) -> None:
     """Copy the only fold: compressed HDF5 chunks as they are where chunk borders align."""
     spans = fold.spans(0, fold.starts[-1])
     for path, first, low, high in progress(spans, total=len(fold.paths), label="copy", unit="chunks"):
-        with h5py.File(path, "r") as source:
-            group = source[f"targets/{fold.target}"]
+        with opened(path, what="chunk") as source:
+            group = group_in(source, f"targets/{fold.target}")
             for name in ("hypothetical", "baseline"):
-                _copy_dataset(group[name], handle[name], first, low, high)
-            _write_small(handle, slice(low, high), {name: group[name][:][None] for name in small})
-
-
-def _copy_dataset(source: h5py.Dataset, sink: h5py.Dataset, first: int, low: int, high: int) -> None:
-    """Copy rows ``low:high`` (of the whole) from a chunk file that starts at row ``first``."""
-    rows = sink.chunks[0]
-    aligned = source.chunks == sink.chunks and first % rows == 0 and (high % rows == 0 or high == len(sink))
-    if not aligned:
-        for start in range(low, high, BLOCK):
-            stop = min(start + BLOCK, high)
-            sink[start:stop] = source[start - first : stop - first]
-        return
-    tail = (0,) * (source.ndim - 1)
-    for row in range(0, high - first, rows):
-        mask, data = source.id.read_direct_chunk((row, *tail))
-        sink.id.write_direct_chunk((first + row, *tail), data, mask)
+                writers[name].copy(dataset_in(group, name), low - first, high - first)
+            _append_small(writers, {name: read_all(group, name, "f4")[None] for name in small})
 
 
 def _average(
-    handle: h5py.File,
+    writers: Mapping[str, RowWriter],
     store: SequenceStore,
     folds: list[ChunkFiles],
     owners: NDArray[np.int64] | None,
@@ -238,24 +260,20 @@ def _average(
     small: Mapping[str, tuple[int, ...]],
 ) -> None:
     """Average the folds block by block and keep their spread (standard deviation of contributions)."""
-    n, length = len(kept), store.length
-    several = len(folds) > 1 and owners is None
+    length = store.length
     tails = {"hypothetical": (4, length), "baseline": (length,), **small}
-    if several:
-        create_array(handle, "fold_spread", (n, length), "f4", rows=rows_per_hdf5_chunk(length))
-    for first in progress(range(0, n, BLOCK), total=n, label="average over folds", weight=BLOCK):
-        block = kept[first : first + BLOCK]
-        here = slice(first, first + len(block))
+    for block in progress(_blocks(kept), total=len(kept), label="average over folds", weight=BLOCK):
         own = None if owners is None else owners[block]
         parts = [fold.read(block, tails) for fold in folds]
         values = {name: _by_owner(np.stack([part[name] for part in parts]), own) for name in tails}
-        hypothetical, baseline = values["hypothetical"], values["baseline"]
-        _write_small(handle, here, values)
-        handle["hypothetical"][here] = hypothetical.mean(axis=0)
-        handle["baseline"][here] = baseline.mean(axis=0)
-        if several:
-            contributions = (hypothetical * handle["sequences"][here]).sum(axis=2)
-            handle["fold_spread"][here] = contributions.std(axis=0)
+        hypothetical, baseline = values.pop("hypothetical"), values.pop("baseline")
+        _append_small(writers, values)
+        writers["hypothetical"].append(hypothetical.mean(axis=0))
+        writers["baseline"].append(baseline.mean(axis=0))
+        if "fold_spread" in writers:
+            low = int(block[0])
+            sequences = store.read(low, int(block[-1]) + 1)[block - low]
+            writers["fold_spread"].append((hypothetical * sequences).sum(axis=2).std(axis=0))
 
 
 def _attributes(
@@ -289,21 +307,26 @@ def _attributes(
 
 def _quality_table(
     handle: h5py.File,
-    regions: pd.DataFrame,
-    kept: NDArray[np.int64],
+    store: SequenceStore,
     failed: NDArray[np.bool_],
     errors: NDArray[np.float32] | None,
     gate: Gate,
-) -> pd.DataFrame:
-    """One row a region, dropped ones included."""
-    table = regions.copy()
-    table["row"] = np.arange(len(table))
-    for name in ("prediction", "reference_prediction"):
-        values = np.full(len(table), np.nan)
-        if name in handle:
-            values[kept] = handle[name][:]
-        table[name] = values
-    table["max_relative_delta"] = np.nan if errors is None else errors
-    word = "dropped" if gate.on_fail == "drop" else "fail"
-    table["status"] = np.where(failed, word, "pass")
-    return table
+) -> Iterator[pd.DataFrame]:
+    """One row a region, dropped ones included; in parts."""
+    drops = gate.on_fail == "drop"
+    place = 0
+    for low in range(0, max(store.n, 1), TABLE_ROWS):
+        part = slice(low, min(low + TABLE_ROWS, store.n))
+        table = store.regions(part.start, part.stop)
+        table["row"] = np.arange(part.start, part.stop)
+        there = ~failed[part] if drops else np.ones(len(table), bool)
+        count = int(there.sum())
+        for name in ("prediction", "reference_prediction"):
+            values = np.full(len(table), np.nan)
+            if name in handle:
+                values[there] = handle[name][place : place + count]
+            table[name] = values
+        place += count
+        table["max_relative_delta"] = np.nan if errors is None else errors[part]
+        table["status"] = np.where(failed[part], "dropped" if drops else "fail", "pass")
+        yield table

@@ -12,15 +12,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
+from h5py import h5f, h5g
 from numpy.typing import NDArray
 
+from cislex.blocks import dataset_in, group_in, names_in, opened, read_all, read_attributes, read_rows
 from cislex.errors import StorageError
-from cislex.storage import open_hdf5
 
 #: Attributes that every chunk of one target must share.
 SHARED = ("stage_digest", "method", "targets", "precision", "n_regions", "chunks", "versions")
+#: Attributes that are read of each chunk: no others, since there may be ten thousand.
+CHECKED = (*SHARED, "start", "stop", "model_digest", "seed", "content_digest", "notes")
 #: Datasets of a target that have few numbers a region.
 SMALL = ("prediction", "reference_prediction", "delta", "max_relative_delta")
 
@@ -73,22 +75,27 @@ class ChunkFiles:
         self.tails: dict[str, tuple[int, ...]] = {}
         expected = 0
         for path in self.paths:
-            with open_hdf5(path, what="chunk", datasets=[f"targets/{target}/hypothetical"]) as handle:
+            with opened(path, what="chunk") as handle:
                 expected = self._check(path, handle, expected, n, length)
         if expected != n:
             raise StorageError(f"fold {name}: chunks end at row {expected} of {n}; a chunk is missing")
         self.starts.append(n)
 
-    def _check(self, path: Path, handle: h5py.File, expected: int, n: int, length: int) -> int:
+    def _check(self, path: Path, handle: h5f.FileID, expected: int, n: int, length: int) -> int:
         """Check one file and keep what is small; return the row after its last."""
-        attributes, group = dict(handle.attrs), handle[f"targets/{self.target}"]
+        try:
+            attributes, group = read_attributes(handle, CHECKED), group_in(handle, f"targets/{self.target}")
+            shape = dataset_in(group, "hypothetical").shape
+        except KeyError as error:
+            raise StorageError(
+                f"chunk: {path} is no chunk of target {self.target}: {error}; delete it"
+            ) from error
         start, stop = int(attributes["start"]), int(attributes["stop"])
         if start != expected or int(attributes["n_regions"]) != n:
             raise StorageError(
                 f"{path}: holds rows from {start} of {int(attributes['n_regions'])}; "
                 f"expected rows from {expected} of {n}: it belongs to another run, delete it"
             )
-        shape = group["hypothetical"].shape
         if shape != (stop - start, 4, length):
             raise StorageError(f"{path}: hypothetical has shape {shape}, which its rows do not explain")
         if not self.shared:
@@ -98,14 +105,15 @@ class ChunkFiles:
         self.starts.append(start)
         self.digests.append(str(attributes["content_digest"]))
         self.notes.update(json.loads(attributes["notes"]))
-        self.computed[start:stop] = handle["computed"][:]
+        self.computed[start:stop] = read_all(handle, "computed", "?")
         if self.computed[start:stop].any():  # else other folds have its regions, and it has no numbers
-            self.tails = self.tails or {key: group[key].shape[1:] for key in SMALL if key in group}
-            missing = [key for key in self.tails if key not in group]
+            names = names_in(group)
+            self.tails = self.tails or {key: _shape(group, key)[1:] for key in SMALL if key in names}
+            missing = [key for key in self.tails if key not in names]
             if missing:
                 raise StorageError(f"{path}: lacks {', '.join(missing)}, which other chunks have; delete it")
-            if "max_relative_delta" in group:
-                self.errors[start:stop] = group["max_relative_delta"][:]
+            if "max_relative_delta" in names:
+                self.errors[start:stop] = read_all(group, "max_relative_delta", "f4")
         return stop
 
     def compare(self, path: Path, attributes: dict[str, Any]) -> None:
@@ -138,14 +146,19 @@ class ChunkFiles:
         low, high = int(rows[0]), int(rows[-1]) + 1
         found = {name: np.zeros((high - low, *tail), np.float32) for name, tail in tails.items()}
         for path, first, start, stop in self.spans(low, high):
-            with h5py.File(path, "r") as handle:
-                group = handle[f"targets/{self.target}"]
+            with opened(path, what="chunk") as handle:
+                group = group_in(handle, f"targets/{self.target}")
+                names = names_in(group)
                 for name, values in found.items():
-                    if name in group:
-                        group[name].read_direct(
-                            values, np.s_[start - first : stop - first], np.s_[start - low : stop - low]
-                        )
+                    if name in names:
+                        dataset = dataset_in(group, name)
+                        read_rows(dataset, start - first, stop - first, values[start - low : stop - low])
         picked = rows - low
         return {
             name: values if len(picked) == len(values) else values[picked] for name, values in found.items()
         }
+
+
+def _shape(group: h5g.GroupID, name: str) -> tuple[int, ...]:
+    shape: tuple[int, ...] = dataset_in(group, name).shape
+    return shape

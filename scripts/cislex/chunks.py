@@ -31,10 +31,8 @@ from cislex.new_hdf5 import new_hdf5
 from cislex.partial import PartialLog, partial_path
 from cislex.provenance import code_digest, versions
 from cislex.sequences import SequenceStore, held_out_rows
-from cislex.storage import FORMAT_VERSION, atomic_path, create_array
+from cislex.storage import FORMAT_VERSION, atomic_path, create_array, rows_per_hdf5_chunk
 
-#: Uncompressed bytes of one HDF5 chunk of ``hypothetical``, about.
-HDF5_CHUNK_BYTES = 32768
 #: Regions handed to the attribution module at once: bounds memory, not results.
 BLOCK = 4096
 
@@ -311,8 +309,3 @@ def region_seeds(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> 
     return provenance.locus_seeds(
         source, named, regions["start"], regions["end"], regions["strand"], job.seed
     )
-
-
-def rows_per_hdf5_chunk(length: int) -> int:
-    """Rows of one compressed HDF5 chunk: one for long windows, so that chunks can be copied directly."""
-    return max(1, HDF5_CHUNK_BYTES // (16 * length))

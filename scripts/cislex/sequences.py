@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from cislex.errors import InputError, offenders
 from cislex.genome import UNKNOWN, Genome, digest_sequences, genome_digest
 from cislex.logs import get_logger, progress
+from cislex.new_hdf5 import new_hdf5
 from cislex.provenance import to_attributes
 from cislex.regions import read_regions_bed
 from cislex.storage import FORMAT_VERSION, atomic_path, open_hdf5, read_regions, require_file, write_regions
@@ -170,6 +171,20 @@ def _blocks_from(scratch: int, count: int, length: int) -> Iterator[NDArray[np.u
         yield np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(-1, length)
 
 
+def create_sequences(group: h5py.Group, count: int, length: int) -> h5py.Dataset:
+    """Create ``sequences`` uint8 (count, 4, length)."""
+    if count == 0:
+        return group.create_dataset("sequences", (0, 4, length), np.uint8)
+    return group.create_dataset(
+        "sequences",
+        (count, 4, length),
+        np.uint8,
+        chunks=(min(rows_per_chunk(length), count), 4, length),
+        compression="gzip",
+        compression_opts=1,
+    )
+
+
 def write_sequences(
     out: str | Path,
     blocks: Iterator[NDArray[np.uint8]],
@@ -197,15 +212,8 @@ def write_sequences(
         Threads that compress.
     """
     count, rows = len(regions), min(rows_per_chunk(length), len(regions))
-    with atomic_path(out) as temporary, h5py.File(temporary, "w") as handle:
-        dataset = handle.create_dataset(
-            "sequences",
-            shape=(count, 4, length),
-            dtype=np.uint8,
-            chunks=(rows, 4, length),
-            compression="gzip",
-            compression_opts=1,
-        )
+    with atomic_path(out) as temporary, new_hdf5(temporary) as handle:
+        dataset = create_sequences(handle, count, length)
         total = -(-count // rows)
         ticks = progress(_compressed(blocks, rows, threads), total=count, label="encode", weight=rows)
         written = -1
@@ -304,6 +312,14 @@ class SequenceStore:
         """Sequences ``start:stop``: uint8 (n, 4, L)."""
         result: NDArray[np.uint8] = self._handle["sequences"][start:stop]
         return result
+
+    def copy_into(self, group: h5py.Group, name: str) -> None:
+        """Copy ``sequences`` or ``regions`` as they are, without unpacking them."""
+        self._handle.copy(name, group)
+
+    def create_like(self, group: h5py.Group, rows: int) -> h5py.Dataset:
+        """Create ``sequences`` for some of the rows, with the same layout."""
+        return create_sequences(group, rows, self.length)
 
 
 def held_out_rows(chroms: pd.Series, held_out: Mapping[str, Sequence[str]], fold: str) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,8 @@ REGION_COLUMNS = {"chrom": "str", "start": "int64", "end": "int64", "name": "str
 FORMAT_VERSION = 1
 #: Uncompressed bytes of one HDF5 chunk, about, where values have four.
 ARRAY_CHUNK_BYTES = 1 << 16
+#: Uncompressed bytes of one HDF5 chunk of ``hypothetical``, about.
+HDF5_CHUNK_BYTES = 1 << 15
 #: What the system says where no more can be written.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -78,8 +80,14 @@ def _umask() -> int:
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table as tab-separated text with a header, atomically; floats with 6 significant digits."""
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+    write_table_parts([frame], path)
+
+
+def write_table_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None:
+    """Write the same from parts with the same columns, of which one at a time is held; at least one."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
+        for number, part in enumerate(parts):
+            part.to_csv(handle, sep="\t", index=False, header=number == 0, float_format="%.6g")
 
 
 def write_text(text: str, path: str | Path) -> None:
@@ -131,6 +139,11 @@ def create_array(
     return group.create_dataset(
         name, shape, dtype, chunks=(rows, *shape[1:]), compression="gzip", compression_opts=1, shuffle=True
     )
+
+
+def rows_per_hdf5_chunk(length: int) -> int:
+    """Rows of one compressed HDF5 chunk: one for long windows, so that chunks can be copied directly."""
+    return max(1, HDF5_CHUNK_BYTES // (16 * length))
 
 
 def write_regions(group: h5py.Group, regions: pd.DataFrame) -> None:
