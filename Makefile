@@ -43,7 +43,11 @@ yeast: environment
 	@echo "open results/yeast/report.html"
 
 .PHONY: run cluster inspect estimate resources
+# Snakemake would leave out a profile that does not exist without a word.
 cluster: environment
+	@test -e "$(PROFILE)" || test -e "profiles/$(PROFILE)" || { \
+	  echo "no profile $(PROFILE): correct the name, or make your site's copy first: cp -r profiles/slurm $(PROFILE)"; \
+	  exit 1; }
 	$(BIN)/snakemake --workflow-profile $(PROFILE) --configfile $(CONFIG)
 
 run: environment

@@ -133,6 +133,31 @@ def test_a_status_command_that_cannot_see_finished_jobs_is_refused(cluster: Modu
     assert cluster.read_job_memory("Licenses = (null)\nMinJobAge               = 300 sec\n") == 300
 
 
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (["snakemake", "--cores", "2"], False),
+        (["snakemake", "--workflow-profile", "profiles/mysite", "--dry-run"], False),
+        (["snakemake", "--workflow-profile=mysite"], False),
+        (["snakemake", "--workflow-profile", "slurm"], False),
+        (["snakemake", "--workflow-profile", "none"], False),
+        (["snakemake", "--workflow-profile", "profiles/other", "--cores", "8"], True),
+        (["snakemake", "--dry-run", "--workflow-profile=other"], True),
+        (["snakemake", "--directory", "elsewhere", "--workflow-profile", "other"], False),
+        (["snakemake", "--directory", "elsewhere", "--workflow-profile", "/no/other"], True),
+    ],
+)
+def test_a_profile_that_does_not_exist_says_what_to_do(
+    cluster: ModuleType, tmp_path: Path, arguments: list[str], missing: bool
+) -> None:
+    (tmp_path / "profiles" / "mysite").mkdir(parents=True)
+    problem = cluster.missing_profile(arguments, tmp_path, ROOT / "Snakefile")
+    assert (problem is not None) == missing
+    if problem is not None:
+        assert "other: there is no such folder" in problem
+        assert "cp -r profiles/slurm profiles/mysite" in problem
+
+
 def test_a_machine_without_slurm_says_what_to_do(
     cluster: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

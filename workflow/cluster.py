@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 #: Seconds that the controller of a busy cluster may take to answer.
@@ -72,6 +73,41 @@ def check(wanted: Iterable[Request], status_command: str | None) -> list[str]:
         *partition_problems(wanted, partitions),
         *status_problems(status_command, memory, accounting=status_command != "sacct" or _accounting()),
     ]
+
+
+def missing_profile(arguments: Sequence[str], start: Path, snakefile: Path) -> str | None:
+    """What to do where the profile of a command line does not exist, or None.
+
+    Snakemake leaves it out without a word. With ``--cores`` everything would run on the login node.
+
+    Parameters
+    ----------
+    arguments
+        The command line.
+    start
+        Folder in which Snakemake was started. With ``--directory`` it is not known, so that only a path from
+        the root is looked for.
+    snakefile
+        The workflow; profiles beside it are found by their names.
+    """
+    name = None
+    for number, argument in enumerate(arguments):
+        if argument.startswith("--workflow-profile"):
+            following = arguments[number + 1] if number + 1 < len(arguments) else ""
+            name = argument.partition("=")[2] if "=" in argument else following
+    if not name or name == "none":
+        return None
+    moved = any(argument.startswith(("--directory", "-d")) for argument in arguments)
+    if moved and not Path(name).is_absolute():
+        return None
+    places = [start / name, start / "profiles" / name, snakefile.parent / "profiles" / name]
+    if any(place.exists() for place in places):
+        return None
+    return (
+        f"--workflow-profile {name}: there is no such folder, seen from {start}, nor in profiles/. Snakemake "
+        "would go on without a profile, and nothing would run on the cluster: correct the name, or make your "
+        "site's copy first (cp -r profiles/slurm profiles/mysite; docs/cluster.md)"
+    )
 
 
 def _accounting() -> bool:

@@ -2,13 +2,20 @@
 
 Purpose: a missing sbatch, an unknown partition or a GPU where there is none is one sentence now, not a
 hundred failed submissions later. Asked on the host of Snakemake (start.smk), and only with the SLURM executor.
-Inputs: partitions and GPUs of the planned jobs. Outputs: the function below; no rule.
+A profile that does not exist is told at once, in a dry run, too.
+Inputs: the command line; partitions and GPUs of the planned jobs. Outputs: the function below; no rule.
 """
 
 _sys.path.insert(0, str(ROOT / "workflow"))
 import cluster as _cluster
 
 _sys.path.pop(0)
+
+_problem = _cluster.missing_profile(
+    _sys.argv, _Path(workflow.workdir_init), _Path(workflow.main_snakefile)
+)
+if _problem:
+    raise WorkflowError(_problem)
 
 
 def cluster_problems():
