@@ -82,9 +82,10 @@ def claim(
     if device == "cpu" or (device == "auto" and not names):
         if device == "auto" and "SLURM_JOB_ID" in environment and visible not in ("", "not set"):
             get_logger(__name__).warning(
-                "SLURM assigned GPU %s, but torch sees none: computing on the CPU. Is torch built for the CPU "
-                "only, or the driver too old? device: cuda makes this an error", visible,
-            )  # fmt: skip
+                "SLURM assigned GPU %s, but torch sees none: computing on the CPU. Is torch built for CPUs "
+                "only, or the driver too old? device: cuda makes this an error",
+                visible,
+            )
         yield "cpu"
         return
     if not names:
