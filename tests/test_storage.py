@@ -43,6 +43,17 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("name", ["table.tsv", "table.tsv.gz"])
+def test_a_table_in_parts_reads_as_a_whole_one(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({"x": [1, 2, 3], "y": [0.5, 1.25, 2.0]})
+    storage.write_table(frame, tmp_path / "whole" / name)
+    storage.write_table_parts([frame[:1], frame[1:1], frame[1:]], tmp_path / "parts" / name)
+    for folder in ("whole", "parts"):
+        path = tmp_path / folder / name
+        assert (path.read_bytes()[:2] == b"\x1f\x8b") == name.endswith(".gz")
+        pd.testing.assert_frame_equal(pd.read_csv(path, sep="\t"), frame)
+
+
 def test_an_unwritable_folder_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StorageError, match="cannot write"), storage.atomic_path(tmp_path / "file" / "x.txt"):

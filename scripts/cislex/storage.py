@@ -84,10 +84,14 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
 
 
 def write_table_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None:
-    """Write the same from parts with the same columns, of which one at a time is held; at least one."""
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
+    """Write the same from parts with the same columns, of which one at a time is held; at least one.
+
+    A path that ends in ``.gz`` is compressed, as one gzip member for each part.
+    """
+    with atomic_path(path) as temporary:
         for number, part in enumerate(parts):
-            part.to_csv(handle, sep="\t", index=False, header=number == 0, float_format="%.6g")
+            mode = "a" if number else "w"
+            part.to_csv(temporary, sep="\t", index=False, header=not number, mode=mode, float_format="%.6g")
 
 
 def write_text(text: str, path: str | Path) -> None:
