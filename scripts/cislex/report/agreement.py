@@ -42,7 +42,7 @@ SPLITS = {"held_out": "held out", "seen": "seen in training", "all": "all"}
 #: Height of a figure, and of the line in it that explains the shades.
 HEIGHT, KEY = 400, 18
 #: Up to as many regions are points, more are hexagons of this radius (pixels), shaded by their number.
-MOST_POINTS, RADIUS = 400, 6.5
+MOST_POINTS, RADIUS = 1500, 6.5
 SHADES = ("#d6e4ef", "#aecbe0", "#7fadcd", "#5089b3", "#2c6690", "#123f63")
 
 Array = NDArray[np.float64]
@@ -239,10 +239,9 @@ def density(
     )
     across, down = _pixels(x, observed), _pixels(y, predicted)
     if len(observed) <= MOST_POINTS:
-        parts += [
-            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.2" fill="{MAIN}" fill-opacity="0.5"/>'
-            for a, b in zip(across, down, strict=True)
-        ]
+        places = zip(across, down, strict=True)
+        dots = "".join(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.2"/>' for a, b in places)
+        parts.append(f'<g fill="{MAIN}" fill-opacity="0.5">{dots}</g>')
     else:
         centres, counts = hexagon_counts(across, down)
         parts += [*_hexagons(centres, counts), *_key(_bounds(counts))]
@@ -311,7 +310,8 @@ def _key(bounds: Sequence[int]) -> list[str]:
 def _caption(classes: bool, table: pd.DataFrame) -> str:
     if classes:
         return "A random ranking has AUROC 0.5 and AUPRC equal to the share of positives."
-    many = " A hexagon is shaded by the number of its regions." if len(table) > MOST_POINTS else ""
+    most = table["split"].value_counts().max()
+    many = " A hexagon is shaded by the number of its regions." if most > MOST_POINTS else ""
     if _scales(table)[2]:
         return f"Observed against predicted; dashed: equal.{many}"
     return (
