@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -90,7 +91,7 @@ def write_table_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None:
     """
     with atomic_path(path) as temporary:
         for number, part in enumerate(parts):
-            mode = "a" if number else "w"
+            mode: Literal["a", "w"] = "a" if number else "w"
             part.to_csv(temporary, sep="\t", index=False, header=not number, mode=mode, float_format="%.6g")
 
 
