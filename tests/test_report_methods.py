@@ -71,10 +71,11 @@ def described(*targets: AnalysisTarget) -> tuple[MethodsView, str]:
 def test_methods_tell_what_the_files_record(target: AnalysisTarget) -> None:
     view, text = described(target)
     assert [head for head, _ in view.paragraphs] == [
-        "Sequences", "Models", "Attributions", "Motifs", "Software and reproducibility",
+        "Sequences", "Models", "Evaluation", "Attributions", "Motifs", "Software and reproducibility",
+        "Public data",
     ]  # fmt: skip
     for said in (
-        "genome sacCer3.fa", "Public files: Reb1.bed from https://x.org/Reb1.bed.",
+        "genome sacCer3.fa", "Reb1.bed from https://x.org/Reb1.bed.",
         "peaks (1,030 of 1,040 rows): windows centred on the summits of the peaks",
         "convolutional network (cnn), filters 32, input 200 bp, 1 fold (fold_0)", "trained for 12 epochs",
         "weight decay 0.0001", "2 GC-matched negatives per positive", "Test chromosomes: chrIV, chrXI",
@@ -85,6 +86,16 @@ def test_methods_tell_what_the_files_record(target: AnalysisTarget) -> None:
         "PyTorch 2.13.0", "Seed of the run: 11", "(BLAKE2b-128): feed5eed",
     ):  # fmt: skip
         assert said in text
+
+
+def test_evaluation_is_told_where_there_is_one(target: AnalysisTarget) -> None:
+    labelled = dataclasses.replace(target, evaluation=target.motifs, observed=target.motifs)
+    assert (
+        "labels of held-out windows and with what was observed in the regions (peaks / reb1);"
+        in (described(labelled)[1])
+    )
+    given = describe_methods([target], regions=[], models={}, settings={})
+    assert "Evaluation" not in dict(given.paragraphs)
 
 
 def test_targets_done_alike_are_told_together(target: AnalysisTarget) -> None:

@@ -170,9 +170,7 @@ def report_settings():
         },
     }
     return {
-        key: (
-            value.removeprefix("{project}/") if isinstance(value, str) else value
-        )
+        key: (value.removeprefix("{project}/") if isinstance(value, str) else value)
         for key, value in facts.items()
         if value is not None
     }

@@ -45,7 +45,8 @@ def describe_methods(
     models
         Settings of each model, by name.
     settings
-        Facts of the run: ``genome`` and ``simulated data`` are told.
+        Facts of the run: ``genome``, ``simulated data``, ``blacklist``, ``seed`` and ``sources`` (of public
+        files) are told.
     engine
         ``snakemake`` where the run was one of the workflow.
     """
@@ -54,10 +55,12 @@ def describe_methods(
     parts = [
         ("Sequences", _sequences(regions, settings)),
         ("Models", _models(analyses, attributes, models, cited)),
+        ("Evaluation", _evaluation(analyses, models)),
         ("Attributions", _attributions(analyses, attributes, cited)),
         ("Motifs", _motifs(analyses, cited)),
         ("Motif hits", _hits(analyses, cited)),
         ("Software and reproducibility", _software(attributes, settings, engine, cited)),
+        ("Public data", f"{'; '.join(settings['sources'])}." if settings.get("sources") else ""),
     ]
     told = [(head, text) for head, text in parts if text]
     return MethodsView(told, cited.references, cited.bibtex)
@@ -75,8 +78,6 @@ def _sequences(regions: Sequence[tuple[RegionSet, int, int]], settings: Settings
         )
     elif genome and not all(spec.direct for spec, _, _ in regions):
         sentences.append(f"Sequences were taken from the genome {genome}.")
-    if settings.get("sources"):
-        sentences.append(f"Public files: {'; '.join(settings['sources'])}.")
     if settings.get("blacklist"):
         sentences.append(f"Regions that touch an interval of {settings['blacklist']} were left out.")
     grouped = _group((region_words(spec.settings), (spec, read, kept)) for spec, read, kept in regions)
@@ -102,6 +103,20 @@ def _models(
             told += f" Digest of its weights (BLAKE2b-128): {listed}."
         sentences.append(told)
     return " ".join(sentences)
+
+
+def _evaluation(analyses: Sequence[AnalysisTarget], models: Mapping[str, Settings]) -> str:
+    """What predictions were compared with; empty where there was nothing to compare."""
+    labelled = [spec.label for spec in analyses if spec.evaluation is not None]
+    against = []
+    if any(isinstance(settings.get("training"), Mapping) for settings in models.values()):
+        against.append("the labels of held-out windows")
+    if labelled:
+        against.append(f"what was observed in the regions ({some(labelled)})")
+    if not against:
+        return ""
+    compared = " and with ".join(against)
+    return f"Predictions were compared with {compared}; intervals are 95 % bootstrap intervals."
 
 
 def _attributions(

@@ -132,7 +132,7 @@ def render_report(
     models
         One entry a fold trained in this run.
     settings
-        Facts of the run, shown as they are.
+        Facts of the run, shown as they are; ``sources`` (where public files come from) in the methods.
     template
         The Jinja template.
     trusted
@@ -173,7 +173,7 @@ def render_report(
         date=date,
         version=__version__,
         results=str(results),
-        settings=facts(settings or {}),
+        settings=facts({key: value for key, value in (settings or {}).items() if key != "sources"}),
         trusted=list(trusted),
         regions=sets,
         methods=methods,
