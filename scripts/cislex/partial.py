@@ -7,6 +7,7 @@ attempt cuts off before it goes on. The file never has a final name: ``<output>.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -29,6 +30,8 @@ MAGIC = b"cislex partial 1\n"
 SYNC_SECONDS = 20.0
 #: Seconds between two looks whether another job has ended.
 LOOK_SECONDS = 2.0
+#: What a file system says that has no locks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 #: Bytes of a record's digest, and of its length.
 DIGEST, LENGTH = 16, 8
 
@@ -138,7 +141,7 @@ class PartialLog:
     def _refused(self, error: OSError) -> StorageError:
         return StorageError(
             f"{self.path}: cannot write partial results: {error.strerror or error}; what is finished stays "
-            "there: free some space and run again"
+            "there: free some space, or choose another results folder, and run again"
         )
 
     def remove(self) -> None:
@@ -165,7 +168,13 @@ class PartialLog:
                     )
                 told = True
                 time.sleep(LOOK_SECONDS)
-            except OSError:
+            except OSError as error:
+                if error.errno in NO_LOCKS:  # records carry digests, so that a mixed-up file is noticed
+                    get_logger(__name__).warning(
+                        "%s: the file system has no locks (%s): see that no other job writes this chunk",
+                        self.path, error.strerror,
+                    )  # fmt: skip
+                    return file
                 file.close()
                 raise
 
