@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cislex.outputs import join_rows, map_rows
+
 
 class FixedBatch(nn.Module):
     """A program that takes exactly ``rows`` rows, called as often as it takes.
@@ -30,19 +32,7 @@ class FixedBatch(nn.Module):
             self.program(*(item[start : start + self.rows] for item in inputs))
             for start in range(0, n, self.rows)
         ]
-        return _joined(parts, n)
-
-
-def _joined(parts: list[Any], n: int) -> Any:
-    """Outputs of consecutive batches as one, the first ``n`` rows of it."""
-    first = parts[0]
-    if isinstance(first, Tensor):
-        return torch.cat(parts)[:n]
-    if isinstance(first, dict):
-        return {key: _joined([part[key] for part in parts], n) for key in first}
-    if isinstance(first, tuple | list):
-        return type(first)([_joined(list(items), n) for items in zip(*parts, strict=True)])
-    return first
+        return map_rows(lambda values: values[:n], join_rows(parts))
 
 
 def fixed_rows(model: Any) -> int | None:

@@ -6,9 +6,10 @@ it returned and what was caught on the way: ``OUTPUT`` and ``CAUGHT``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cislex.errors import ModelError
@@ -99,6 +100,35 @@ def entry(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
     for i in wanted:
         values = values.select(1, i)
     return values
+
+
+def rebuilt(container: Any, items: Iterable[Any]) -> Any:
+    """A tuple, named tuple or list of the same kind with other items."""
+    kind = type(container)
+    return kind(*items) if hasattr(kind, "_fields") else kind(items)
+
+
+def map_rows(function: Callable[[Tensor], Tensor], output: Any) -> Any:
+    """The output with each tensor replaced; what has no rows (numbers, scalar tensors, None) stays."""
+    if isinstance(output, Tensor):
+        return function(output) if output.ndim else output
+    if isinstance(output, Mapping):
+        return {key: map_rows(function, value) for key, value in output.items()}
+    if isinstance(output, tuple | list):
+        return rebuilt(output, [map_rows(function, value) for value in output])
+    return output
+
+
+def join_rows(parts: Sequence[Any]) -> Any:
+    """Outputs of consecutive rows as one; what has no rows is that of the first."""
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(parts)) if first.ndim and len(parts) > 1 else first
+    if isinstance(first, Mapping):
+        return {key: join_rows([part[key] for part in parts]) for key in first}
+    if isinstance(first, tuple | list):
+        return rebuilt(first, [join_rows(items) for items in zip(*parts, strict=True)])
+    return first
 
 
 def axis_last(values: Tensor, axis: int) -> Tensor:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import attribution_models as models
 import cislex.attribution.batching as batching
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 from cislex.attribution import (
+    TISM,
     DeepLiftShap,
     DinucleotideShuffle,
     FixedReferences,
+    IntegratedGradients,
     Saliency,
     Zeros,
     attribute,
@@ -20,6 +25,7 @@ from cislex.attribution import (
     attribute_targets,
 )
 from cislex.errors import ConfigError, InputError, ModelError
+from cislex.targets import Difference, Output, PreActivation, Profile
 from torch import Tensor, nn
 
 X = models.one_hot(4, 60)
@@ -276,3 +282,62 @@ def test_unknown_bases_contribute_nothing_and_the_sum_holds() -> None:
 def test_zero_references_give_the_difference_from_nothing(model: nn.Module) -> None:
     result = attribute(model, X, DeepLiftShap(Zeros()), precision="float64")
     assert (result.baseline == 0).all()
+
+
+class Both(NamedTuple):
+    profile: Tensor
+    counts: Tensor
+    loss: Tensor | None = None
+
+
+CONTAINERS: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "a tuple": lambda profile, counts: (profile, counts),
+    "a named tuple": Both,
+    "a named tuple with a number": lambda profile, counts: Both(profile, counts, counts.new_zeros(())),
+    "a list with more": lambda profile, counts: [profile, counts, None, 3],
+    "an ordered dictionary": lambda profile, counts: OrderedDict(profile=profile, counts=counts, loss=None),
+    "a dictionary that starts with nothing": lambda profile, counts: {
+        "loss": None,
+        "temperature": counts.new_ones(()),
+        "profile": profile,
+        "counts": counts,
+    },
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize(
+    "method",
+    [METHOD, DeepLiftShap(METHOD.references, rule="reveal_cancel"), IntegratedGradients(3), TISM()],
+    ids=["deep_lift_shap", "reveal_cancel", "integrated_gradients", "tism"],
+)
+def test_outputs_may_come_in_any_container(container: str, method: Any) -> None:
+    class Contained(nn.Module):
+        def __init__(self, container: Callable[[Tensor, Tensor], Any]) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.counts = nn.Conv1d(4, 3, 5), nn.Linear(3, 2)
+            self.container = container
+
+        def forward(self, x: Tensor) -> Any:
+            h = functional.softplus(self.conv(x))
+            return self.container(h, torch.sigmoid(self.counts(h.mean(2))))
+
+    by_name = "dictionary" in container
+    heads: tuple[Any, Any] = ("profile", "counts") if by_name else (0, 1)
+    targets = [
+        Profile(head=heads[0]),
+        Output(1, head=heads[1]),
+        Difference(PreActivation(Output(0, head=heads[1])), Profile("example", head=heads[0])),
+    ]
+    expected = attribute_targets(
+        Contained(CONTAINERS["a tuple"]), X, method,
+        [Profile(), Output(1, head=1), Difference(PreActivation(Output(0, head=1)), Profile("example"))],
+        precision="float64",
+    )  # fmt: skip
+    found = attribute_targets(
+        Contained(CONTAINERS[container]), X, method, targets, precision="float64", batch_size=5
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours.multipliers, theirs.multipliers)
+        torch.testing.assert_close(ours.prediction, theirs.prediction)

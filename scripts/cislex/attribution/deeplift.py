@@ -23,6 +23,7 @@ from cislex.attribution.revealcancel import FOLLOWED, RevealReplayer
 from cislex.attribution.rules import builtin, user_rules
 from cislex.attribution.validation import check_shape
 from cislex.errors import ModelError, UnsupportedOperationError
+from cislex.outputs import map_rows
 from cislex.targets import Target
 
 #: Why a model is refused that keeps activations by hooks: the rules know nothing of a second run.
@@ -265,13 +266,7 @@ def _check_reached(target: Target, f_x: Tensor, f_r: Tensor) -> None:
 
 def _repeat(output: Any, times: int) -> Any:
     """A model's output with each row repeated."""
-    if isinstance(output, Tensor):
-        return output.repeat_interleave(times, 0)
-    if isinstance(output, dict):
-        return {key: _repeat(value, times) for key, value in output.items()}
-    if isinstance(output, list | tuple):
-        return type(output)([_repeat(value, times) for value in output])
-    return output
+    return map_rows(lambda values: values.repeat_interleave(times, 0), output)
 
 
 def _regroup(result: BatchResult, n: int, r: int, kept: int) -> BatchResult:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cislex.attribution.result import BatchResult
 from cislex.errors import ModelError
+from cislex.outputs import map_rows
 from cislex.targets import Target
 
 
@@ -113,13 +114,7 @@ def pick(values: Tensor, rows: Tensor) -> Tensor:
 
 def take_rows(output: Any, rows: Tensor) -> Any:
     """Rows of every tensor in a model's output (tensor, tuple, list or dict)."""
-    if isinstance(output, Tensor):
-        return pick(output, rows)
-    if isinstance(output, dict):
-        return {key: take_rows(value, rows) for key, value in output.items()}
-    if isinstance(output, tuple | list):
-        return type(output)([take_rows(value, rows) for value in output])
-    return output
+    return map_rows(lambda values: pick(values, rows), output)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from cislex.attribution.gradients import checked, chunks, gradients, pick, recur
 from cislex.attribution.methods import ExpectedGradients, IntegratedGradients
 from cislex.attribution.result import BatchResult, relative_delta
 from cislex.logs import get_logger
+from cislex.outputs import map_rows
 from cislex.targets import Target, bind_target
 
 #: ``adaptive`` doubles the steps at most this often.
@@ -280,14 +281,7 @@ def _repeated(target: Target, output_x: Any, output_r: Any) -> Any:
     """The target with the constants of each pair, for outputs with ``points`` rows per pair."""
 
     def values(output: Any, points: int) -> Tensor:
-        ends = [_repeat(end, points) for end in (output_x, output_r)]
+        ends = [map_rows(lambda rows: rows.repeat_interleave(points, 0), end) for end in (output_x, output_r)]
         return bind_target(target, *ends)(output)
 
     return values
-
-
-def _repeat(output: Any, times: int) -> Any:
-    first = output
-    while not isinstance(first, Tensor):
-        first = next(iter(first.values() if isinstance(first, dict) else first))
-    return take_rows(output, torch.arange(len(first), device=first.device).repeat_interleave(times))

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from cislex.attribution.operations import canonical
 from cislex.errors import ModelError
 from cislex.fixed_batch import FixedBatch
-from cislex.outputs import CAUGHT, OUTPUT
+from cislex.outputs import CAUGHT, OUTPUT, rebuilt
 from cislex.targets import Target, opened_at
 
 #: Functions that a model may end with, whose input is what ``PreActivation`` means.
@@ -152,7 +152,7 @@ class _Watch(TorchFunctionMode):
         if isinstance(output, Mapping):
             return {key: self._replaced(value) for key, value in output.items()}
         if isinstance(output, tuple | list):
-            return type(output)([self._replaced(value) for value in output])
+            return rebuilt(output, [self._replaced(value) for value in output])
         return None
 
 
