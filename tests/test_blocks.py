@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from cislex.blocks import RowWriter, dataset_in, opened, read_all, read_attributes
+from cislex.blocks import RowWriter, dataset_in, opened, pack, read_all, read_attributes
 from cislex.errors import InputError, StorageError
 from cislex.storage import create_array
 from hypothesis import given, settings
@@ -37,6 +38,20 @@ def test_every_reader_reads_packed_blocks(tmp_path: Path) -> None:
         np.testing.assert_array_equal(handle["floats"][:], values)
         np.testing.assert_array_equal(handle["bytes"][:], values > 0)
         np.testing.assert_array_equal(handle["floats"][3:22:4], values[3:22:4])
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(0, 3000), share=st.sampled_from([0.0, 0.25, 0.9, 1.0]), top=st.sampled_from([1, 2, 255]))
+def test_any_bytes_are_inflated_as_they_were(n: int, share: float, top: int) -> None:
+    values = (np.random.default_rng(n).random((n, 1)) < share).astype(np.uint8)
+    values[n // 3 : n // 2] *= np.uint8(top)
+    assert zlib.decompress(pack(values)) == values.tobytes()
+    assert zlib.decompress(pack(values, n + 5)) == values.tobytes() + bytes(5)
+
+
+def test_one_hot_takes_five_bits_a_base() -> None:
+    values = np.eye(4, dtype=np.uint8)[np.random.default_rng(0).integers(0, 4, 10_000)]
+    assert len(pack(values)) < 10_000 * 5 / 8 + 50
 
 
 @settings(max_examples=30, deadline=None)
