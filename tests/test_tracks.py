@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pyBigWig
 import pytest
+from cislex import tracks as tracks_module
 from cislex.errors import InputError
-from cislex.tracks import chromosome_sizes, export_tracks, merge_regions
+from cislex.tracks import chromosome_sizes, export_tracks, mean_pieces, merge_regions
 
 
 def make(folder: Path, regions: list[tuple[str, int, str]], length: int = 40) -> tuple[Path, np.ndarray]:
@@ -115,3 +116,23 @@ def test_the_script_writes_the_track(planted: motif_fixtures.Planted, tmp_path: 
         output={"track": out},
     )
     assert "32000 bases" in log
+
+
+@pytest.mark.parametrize("bases", [1, 100, 1 << 20])
+def test_pieces_of_any_size_have_the_same_values(monkeypatch: pytest.MonkeyPatch, bases: int) -> None:
+    """Random starts, some of them alike, some apart; the definition sums region by region."""
+    rng = np.random.default_rng(2)
+    length, starts = 17, np.sort(rng.integers(0, 900, 60))
+    rows = rng.permutation(60)
+    values = rng.normal(size=(60, length)).astype(np.float32)
+    total, depth = np.zeros(1000), np.zeros(1000)
+    for row, start in zip(rows, starts, strict=True):
+        total[start : start + length] += values[row]
+        depth[start : start + length] += 1
+    monkeypatch.setattr(tracks_module, "PIECE_BASES", bases)
+    found = np.full(1000, np.nan)
+    for origin, piece in mean_pieces(starts, length, rows, lambda row: values[row]):
+        assert np.isnan(found[origin : origin + len(piece)]).all()
+        found[origin : origin + len(piece)] = piece
+    np.testing.assert_array_equal(np.isnan(found), depth == 0)
+    np.testing.assert_array_equal(found[depth > 0], total[depth > 0] / depth[depth > 0])
