@@ -156,6 +156,12 @@ def plain_attention(h: Tensor) -> Tensor:
     return (weights @ tokens).transpose(1, 2)
 
 
+def masked_softmax(h: Tensor) -> Tensor:
+    """Minus infinity where positions are masked: the same for example and reference."""
+    beyond = torch.arange(h.shape[-1]) > 40
+    return h.masked_fill(beyond, float("-inf")).softmax(-1) * h
+
+
 #: The trap table: models that break hooks on modules, by the name of their trap.
 OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "functional_relu": functional.relu,
@@ -183,6 +189,13 @@ OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "scaled_dot_product_attention": lambda h: functional.scaled_dot_product_attention(
         *([h.transpose(1, 2)] * 3)
     ).transpose(1, 2),
+    "causal_attention": lambda h: functional.scaled_dot_product_attention(
+        *([h.transpose(1, 2)] * 3), is_causal=True
+    ).transpose(1, 2),
+    "masked_softmax": masked_softmax,
+    "masked_log_sum_exp": lambda h: torch.logsumexp(
+        h + torch.zeros(h.shape[-1], dtype=h.dtype).index_fill(0, torch.arange(9), -torch.inf), -1
+    ),
     "max_pool": lambda h: functional.max_pool1d(h, 4),
     "max_pool_overlapping": lambda h: functional.max_pool1d(h, 5, 2, 1),
     "adaptive_max_pool": lambda h: functional.adaptive_max_pool1d(h, 7),

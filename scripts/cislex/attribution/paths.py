@@ -30,6 +30,16 @@ def gauss_legendre(points: int) -> list[tuple[float, float]]:
     return [(float((node + 1) / 2), float(weight / 2)) for node, weight in zip(nodes, weights, strict=True)]
 
 
+def _between(reference: Tensor, example: Tensor, position: float) -> Tensor:
+    """A point on the line; what is the same at both ends, minus infinity of a mask for one, stays."""
+    return torch.where(reference == example, reference, torch.lerp(reference, example, position))
+
+
+def _difference(example: Tensor, reference: Tensor) -> Tensor:
+    """Example minus reference; zero where both are the same infinity."""
+    return (example - reference).masked_fill_(example == reference, 0.0)
+
+
 class _Integrator:
     """One call on its way from reference to example."""
 
@@ -68,7 +78,7 @@ class _Integrator:
         for position, weight in gauss_legendre(points):
             with torch.enable_grad():
                 leaves = [
-                    torch.lerp(r, x, position).requires_grad_()
+                    _between(r, x, position).requires_grad_()
                     for r, x in zip(self.references, self.examples, strict=True)
                 ]
                 inputs = list(self.constants)
@@ -96,14 +106,14 @@ class _Integrator:
         """Largest |Σ m·Δh − Σ g·Δy| of a row relative to Σ|g·Δy|, and what is small enough."""
         got: Any = 0.0
         for m, x, r in zip(multipliers, self.examples, self.references, strict=True):
-            got = got + self._by_row(m * (x - r), r)
+            got = got + self._by_row(m * _difference(x, r), r)
         wanted: Any = 0.0
         size: Any = 0.0
         for gradient, y, y_x in zip(
             gradients, self.reference_outputs, tensors_of(self.record.output), strict=True
         ):
             if gradient is not None:
-                product = gradient * (self.pairing.expand(y_x, y) - y)
+                product = gradient * _difference(self.pairing.expand(y_x, y), y)
                 wanted = wanted + self._by_row(product, y)
                 size = size + self._by_row(product.abs(), y)
         tolerance = max(16 * torch.finfo(self.references[0].dtype).eps, 2e-13)

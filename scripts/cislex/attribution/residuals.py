@@ -68,14 +68,18 @@ class _Tapped:
         self.taps.append((call, whereabouts(self.model), received, passed))
         tensors = list(call.tensors)
         for i in active:
-            difference = self.pairing.expand(record.tensors[i], tensors[i].detach()) - tensors[i].detach()
+            difference = self._change(record.tensors[i], tensors[i].detach())
             tensors[i] = _Tap.apply(tensors[i], difference, passed.append)
         output = rule(call.with_tensors(tensors), record, self.pairing, active)
         if not isinstance(output, Tensor):
             return output
         (example,) = tensors_of(record.output)
-        difference = self.pairing.expand(example, output.detach()) - output.detach()
-        return _Tap.apply(output, difference, received.append)
+        return _Tap.apply(output, self._change(example, output.detach()), received.append)
+
+    def _change(self, example: Tensor, reference: Tensor) -> Tensor:
+        """Example minus reference; zero where both are the same infinity, as in a mask."""
+        example = self.pairing.expand(example, reference)
+        return (example - reference).masked_fill_(example == reference, 0.0)
 
 
 class _TappedReplayer(_Tapped, Replayer):
