@@ -64,6 +64,21 @@ def test_a_cnn_sees_a_motif_wherever_it_stands() -> None:
     torch.testing.assert_close(first, second)
 
 
+def test_a_cnn_of_both_strands_is_the_same_for_each() -> None:
+    settings = {"tasks": 2, "input_length": 101, "filters": 6, "kernel": 8}
+    both = build("cnn", **settings, both_strands=True).eval()
+    one = build("cnn", **settings).eval()
+    one.load_state_dict(both.state_dict())
+    one.head, both.head = torch.nn.Flatten(), torch.nn.Flatten()
+    rows = onehot(4, 101)
+    turned = rows.flip(1, 2)
+    with torch.no_grad():
+        strands = one(rows), one(turned)
+        assert not torch.allclose(*strands)
+        assert torch.equal(both(rows), both(turned))
+        assert torch.equal(both(rows), torch.maximum(*strands)), "each feature's maximum over the strands"
+
+
 def test_bpnet_with_a_profile_returns_both_heads() -> None:
     output = build("bpnet", tasks=2, input_length=150, filters=8, layers=3, profile=True)(onehot(3, 150))
     assert {name: tuple(t.shape) for name, t in output.items()} == {"profile": (3, 2, 150), "counts": (3, 2)}
@@ -82,6 +97,7 @@ def test_bpnet_layers_double_their_dilation() -> None:
         ("cnn", {"filter": 3}, "unknown filter"),
         ("cnn", {"dropout": 1.0}, "0 ≤ dropout < 1"),
         ("cnn", {"filters": 0}, "at least 1"),
+        ("cnn", {"both_strands": 1}, "expected true or false"),
         ("cnn", {"filters": 2.5}, "whole number"),
         ("cnn", {"input_length": 20}, "too short"),
         ("cnn_lstm", {"input_length": 20}, "too short"),

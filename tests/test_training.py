@@ -257,6 +257,57 @@ def test_patience_stops_early(genome: Genome, tasks: dict) -> None:
     assert len(table) == kept + 2
 
 
+def test_the_epoch_of_the_highest_auprc_is_kept(genome_files: Path, tmp_path: Path) -> None:
+    optimisation = dataclasses.replace(FAST, epochs=8, keep_epoch="auprc")
+    scores = run(genome_files, tmp_path, optimisation=optimisation).set_index("split")
+    epochs = pd.read_csv(tmp_path / "training.tsv", sep="\t")
+    kept = epochs.loc[epochs["kept"] == 1]
+    assert kept["epoch"].tolist() == [epochs["validation_auprc"].idxmax() + 1]
+    assert epochs["validation_auprc"].nunique() > 1
+    assert kept["validation_auprc"].item() == pytest.approx(
+        scores.loc["validation", "auprc"].mean(), abs=1e-6
+    ), "the AUPRC that decides is the one that is reported"
+
+
+def test_patience_counts_epochs_without_a_better_auprc(genome: Genome, tasks: dict) -> None:
+    windows = draw_windows(genome, tasks, ["chrII"], SETTINGS, split="train", rng=np.random.default_rng(0))
+    torch.manual_seed(0)
+    model = build("cnn", tasks=2, input_length=80, filters=2, kernel=5)
+    optimisation = Optimisation(epochs=60, learning_rate=1e-12, patience=2, keep_epoch="auprc")
+    table = fit(model, windows, windows, optimisation, head=Sigmoid())
+    assert len(table) == table.loc[table["kept"] == 1, "epoch"].item() + 2 < 60
+
+
+def test_what_has_no_auprc_is_named(genome: Genome, tasks: dict, genome_files: Path, tmp_path: Path) -> None:
+    by_auprc = Optimisation(epochs=1, keep_epoch="auprc")
+    windows = draw_windows(genome, tasks, ["chrII"], SETTINGS, split="train", rng=np.random.default_rng(0))
+    negative = dataclasses.replace(windows, labels=np.zeros_like(windows.labels))
+    model = build("cnn", tasks=2, input_length=80, filters=2, kernel=5)
+    with pytest.raises(InputError, match="all or none of the .* validation windows"):
+        fit(model, windows, negative, by_auprc, head=Sigmoid())
+    with pytest.raises(ConfigError, match="goes with head sigmoid or softmax, not counts"):
+        run(genome_files, tmp_path, optimisation=by_auprc, loss=LossSettings("counts"))
+    with pytest.raises(ConfigError, match="expected loss or auprc"):
+        Optimisation(keep_epoch="auroc")
+
+
+def test_more_training_negatives_leave_the_other_splits(genome_files: Path) -> None:
+    settings = {
+        "fasta": genome_files / "genome.fa", "windows": SETTINGS, "aliases": genome_files / "aliases.tsv",
+        "validation_chromosomes": ["chrII"], "test_chromosomes": ["chrIII"], "exclude_chromosomes": ["chrIV"],
+    }  # fmt: skip
+    beds = {task: genome_files / f"{task}.bed" for task in "ab"}
+    same = GenomicSettings(**settings).draw(beds, 0)
+    more = GenomicSettings(**settings, train_negatives_per_positive=3).draw(beds, 0)
+    for split in ("validation", "test"):
+        assert np.array_equal(same[split].codes, more[split].codes)
+    for drawn, share in ((same, 2), (more, 3)):
+        positive = (drawn["train"].origin == "peak").sum()
+        assert len(drawn["train"]) == (1 + share) * positive
+    with pytest.raises(ConfigError, match="more than 0"):
+        GenomicSettings(**settings, train_negatives_per_positive=0)
+
+
 def test_a_loss_that_is_not_finite_is_named(genome: Genome, tasks: dict) -> None:
     windows = draw_windows(genome, tasks, ["chrII"], SETTINGS, split="train", rng=np.random.default_rng(0))
     model = build("cnn", tasks=2, input_length=80, filters=2, kernel=5)

@@ -73,6 +73,7 @@ def test_a_config_of_before_means_what_it_meant() -> None:
         ({**LABELS, **CHROMOSOMES}, "test_chromosomes goes with tasks and signal"),
         ({**PEAKS, "head": "counts"}, "head counts does not fit tasks: expected one of sigmoid, softmax"),
         ({**LABELS, "head": "sigmoid"}, "head sigmoid does not fit labels"),
+        ({**SIGNAL, "keep_epoch": "auprc"}, "keep_epoch auprc goes with head sigmoid or softmax, not counts"),
         ({**PEAKS, "negatives": {"kind": "bed"}}, "negatives.path goes with kind: bed"),
         ({**PEAKS, "negatives": {"kind": "none"}}, "negatives.kind none does not go with tasks"),
         ({**SIGNAL, "negatives": {"kind": "shuffle"}}, "negatives.kind shuffle does not go with signal"),

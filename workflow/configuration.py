@@ -438,6 +438,8 @@ def _training_checks(training: dict[str, Any]) -> Iterator[str]:
     source, head = given[0], training_head(training)
     if head not in HEADS[source]:
         yield f"head {head} does not fit {source}: expected one of {', '.join(HEADS[source])}"
+    if training["keep_epoch"] == "auprc" and head not in ("sigmoid", "softmax"):
+        yield f"keep_epoch auprc goes with head sigmoid or softmax, not {head}"
     genomic = source in ("tasks", "signal")
     for key in ("validation_chromosomes", "test_chromosomes"):
         if genomic and not training[key]:

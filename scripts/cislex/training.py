@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from cislex import architectures
 from cislex.devices import resolve_device
-from cislex.errors import ConfigError, ModelError
-from cislex.evaluation import SCORES, SIGNAL_SCORES
+from cislex.errors import ConfigError, InputError, ModelError, offenders
+from cislex.evaluation import SCORES, SIGNAL_SCORES, RankedLabels
 from cislex.genome import UNKNOWN
 from cislex.heads import Head, LossSettings, make_head
 from cislex.held_out import describe_held_out, evaluation_shifts, write_held_out
@@ -36,6 +36,8 @@ _ONEHOT = torch.cat([torch.eye(4), torch.zeros(1, 4)])
 assert UNKNOWN == 4
 #: Windows per forward pass where nothing is learned.
 EVALUATION_BATCH = 1024
+#: Heads whose outputs have an AUPRC.
+CLASSIFIERS = ("sigmoid", "softmax")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,11 @@ class Optimisation:
     reverse_complement
         Flip half of the windows, anew at every pass.
     patience
-        Stop after this many epochs without a better validation loss; None: never.
+        Stop after this many epochs without a better one; None: never.
+    keep_epoch
+        What makes an epoch better, and the best is kept: ``loss``, a lower validation loss; ``auprc``, of
+        classifiers, a higher AUPRC on the validation windows, mean over the tasks. The loss judges
+        probabilities, which are off where training has another share of positives; the AUPRC judges ranks.
     """
 
     epochs: int = 30
@@ -64,6 +70,7 @@ class Optimisation:
     weight_decay: float = 1e-4
     reverse_complement: bool = True
     patience: int | None = None
+    keep_epoch: str = "loss"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
@@ -75,6 +82,8 @@ class Optimisation:
             raise ConfigError("batch_size is 1; batch normalisation needs at least 2")
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is {self.patience}; expected at least 1, or null")
+        if self.keep_epoch not in ("loss", "auprc"):
+            raise ConfigError(f"keep_epoch is {self.keep_epoch!r}; expected loss or auprc")
 
 
 def train_model(
@@ -102,7 +111,7 @@ def train_model(
     weights
         Written: the checkpoint, see ``save_checkpoint``.
     training
-        Written: one row per epoch: ``epoch, train_loss, validation_loss, learning_rate, kept``.
+        Written: one row per epoch, see :func:`fit`.
     evaluation
         Written: one row per output and split, see :mod:`cislex.evaluation`.
     held_out
@@ -132,6 +141,8 @@ def train_model(
     tasks = source.outputs
     sizes = {"tasks": len(tasks), "input_length": source.input_length}
     settings = {**(hyperparameters or {}), **sizes}
+    if optimisation.keep_epoch == "auprc" and loss.head not in CLASSIFIERS:
+        raise ConfigError(f"keep_epoch auprc goes with head {' or '.join(CLASSIFIERS)}, not {loss.head}")
     with _reproducible(seed, threads, where):
         model = architectures.build(architecture, **settings)
         _require_output(model, sizes, loss.head)
@@ -165,13 +176,14 @@ def fit(
     head: Head,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Fit the model in place and leave it at the epoch with the lowest validation loss, in evaluation mode.
+    """Fit the model in place and leave it at its best epoch (``keep_epoch``), in evaluation mode.
 
     Returns
     -------
     DataFrame
         One row per epoch: ``epoch`` (from 1), ``train_loss`` (mean over the epoch's batches),
-        ``validation_loss``, ``learning_rate`` (at the epoch's end), ``kept`` (1 for the epoch kept).
+        ``validation_loss``, ``learning_rate`` (at the epoch's end), ``kept`` (1 for the epoch kept); where
+        the AUPRC decides, ``validation_auprc`` after the loss.
 
     Raises
     ------
@@ -186,7 +198,8 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=optimisation.learning_rate, total_steps=steps * optimisation.epochs + 1
     )
-    rows: list[tuple[int, float, float, float]] = []
+    by_auprc = optimisation.keep_epoch == "auprc"
+    rows: list[dict[str, float]] = []
     best, best_epoch, best_state = float("inf"), 0, copy.deepcopy(model.state_dict())
     epochs = range(1, optimisation.epochs + 1)
     for epoch in progress(epochs, total=optimisation.epochs, label="train", unit="epochs"):
@@ -199,23 +212,44 @@ def fit(
             optimiser.step()
             schedule.step()
             losses.append(loss.item())
-        validation_loss = head.loss(*predict_windows(model, validation, seed=seed)).item()
+        predicted = predict_windows(model, validation, seed=seed)
+        validation_loss = head.loss(*predicted).item()
         if not np.isfinite([*losses, validation_loss]).all():
             raise ModelError(
                 f"the loss is not finite in epoch {epoch}; lower learning_rate ({optimisation.learning_rate})"
             )
-        rows.append((epoch, float(np.mean(losses)), validation_loss, float(schedule.get_last_lr()[0])))
-        logger.info("epoch %d: loss %.4f, validation %.4f", epoch, rows[-1][1], validation_loss)
-        if validation_loss < best:
-            best, best_epoch, best_state = validation_loss, epoch, copy.deepcopy(model.state_dict())
+        auprc = {"validation_auprc": _mean_auprc(head, *predicted)} if by_auprc else {}
+        told = {"train_loss": float(np.mean(losses)), "validation_loss": validation_loss, **auprc}
+        rows.append({"epoch": epoch, **told, "learning_rate": float(schedule.get_last_lr()[0])})
+        logger.info("epoch %d: loss %.4f, validation %.4f", epoch, told["train_loss"], validation_loss)
+        judged = -auprc["validation_auprc"] if by_auprc else validation_loss
+        if judged < best:
+            best, best_epoch, best_state = judged, epoch, copy.deepcopy(model.state_dict())
         elif optimisation.patience is not None and epoch - best_epoch >= optimisation.patience:
-            logger.info("no better validation loss for %d epochs: stopped", optimisation.patience)
+            logger.info(
+                "no better validation %s for %d epochs: stopped",
+                optimisation.keep_epoch,
+                optimisation.patience,
+            )
             break
     model.load_state_dict(best_state)
     model.eval()
     logger.info("%d windows, %d epochs; epoch %d kept", len(train), len(rows), best_epoch)
-    table = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "learning_rate"])
+    table = pd.DataFrame(rows)
     return table.assign(kept=(table["epoch"] == best_epoch).astype(int))
+
+
+def _mean_auprc(head: Head, output: Any, truth: NDArray[Any]) -> float:
+    """AUPRC of a classifier on the windows of a split, mean over its tasks."""
+    labels, scores = head.values(output, truth)
+    lacking = [i for i, column in enumerate(labels.T) if column.all() or not column.any()]
+    if lacking:
+        raise InputError(
+            f"keep_epoch auprc: all or none of the {len(labels)} validation windows are positive in output "
+            f"{offenders(lacking)}; choose other validation windows, or keep_epoch: loss"
+        )
+    pairs = zip(labels.T, scores.T, strict=True)
+    return float(np.mean([RankedLabels(truth == 1, score).areas()[1] for truth, score in pairs]))
 
 
 def predict_windows(model: nn.Module, windows: Examples, *, seed: int = 0) -> tuple[Any, NDArray[Any]]:

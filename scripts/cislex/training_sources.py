@@ -6,7 +6,7 @@ Every source has names for the model's outputs and draws the three splits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,6 +62,8 @@ class GenomicSettings:
         Table of chromosome names; BED of intervals that are not used.
     negatives
         Where negative windows come from.
+    train_negatives_per_positive
+        Negative windows per positive one in training; None: as in the other splits.
     """
 
     fasta: str | Path
@@ -74,6 +76,16 @@ class GenomicSettings:
     aliases: str | Path | None = None
     blacklist: str | Path | None = None
     negatives: Negatives = field(default_factory=Negatives)
+    train_negatives_per_positive: float | None = None
+
+    def __post_init__(self) -> None:
+        self._windows_of("train")  # refuses a number out of range before anything is read
+
+    def _windows_of(self, split: str) -> WindowSettings:
+        more = self.train_negatives_per_positive
+        if split != "train" or more is None:
+            return self.windows
+        return replace(self.windows, negatives_per_positive=more)
 
     def draw(
         self, tasks: Mapping[str, str | Path], seed: int, *, background: str | None = None
@@ -100,7 +112,7 @@ class GenomicSettings:
             for i, split in enumerate(SPLITS):
                 rng = np.random.default_rng([seed, 0, i])
                 drawn[split] = draw_windows(
-                    genome, positions, splits[split], self.windows, split=split, blacklist=avoid,
+                    genome, positions, splits[split], self._windows_of(split), split=split, blacklist=avoid,
                     negatives=self.negatives, listed=listed, background=background, rng=rng,
                 )  # fmt: skip
                 _tell(split, drawn[split])

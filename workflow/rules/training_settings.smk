@@ -70,6 +70,7 @@ def _genomic_settings(training, length):
         "negatives": training["negatives"],
         **_chosen(
             training,
+            "train_negatives_per_positive",
             "validation_chromosomes",
             "test_chromosomes",
             "exclude_chromosomes",
@@ -128,6 +129,7 @@ def training_options(wildcards):
             "weight_decay",
             "reverse_complement",
             "patience",
+            "keep_epoch",
         ),
         "seed": training["seed"] + list(model["folds"]).index(wildcards.fold),
         "architecture": training["architecture"],

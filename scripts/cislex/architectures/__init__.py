@@ -63,7 +63,7 @@ def build(architecture: str, **hyperparameters: int | float | bool) -> nn.Module
 
 
 def _require_range(architecture: str, name: str, value: int | float | bool) -> None:
-    if name in ("profile", "sigmoid"):
+    if name in ("profile", "sigmoid", "both_strands"):
         if not isinstance(value, bool):
             raise ConfigError(f"{name} of {architecture} is {value!r}; expected true or false")
         return

@@ -33,6 +33,9 @@ class CNN(nn.Module):
         Width of the maximum pooling after the first.
     dropout
         Share of the features dropped in training.
+    both_strands
+        Take the maximum over both strands as well: both go through the same convolutions, and the logits of a
+        sequence and of its reverse complement are equal.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class CNN(nn.Module):
         pool: int = 4,
         second_kernel: int = 5,
         dropout: float = 0.1,
+        both_strands: bool = False,
     ) -> None:
         super().__init__()
         pooled = (input_length - kernel + 1) // pool
@@ -58,13 +62,17 @@ class CNN(nn.Module):
             nn.Conv1d(filters, filters, second_kernel),
             nn.BatchNorm1d(filters),
             nn.ReLU(),
-            nn.MaxPool1d(positions),
         )
+        self.both_strands = both_strands
+        self.top = nn.MaxPool1d(2 * positions if both_strands else positions)
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(filters, tasks))
 
     def forward(self, sequences: Tensor) -> Tensor:
         """Logits (N, tasks) of one-hot sequences (N, 4, L)."""
-        return self.head(self.features(sequences))
+        found = self.features(sequences)
+        if self.both_strands:  # channels and positions turned round: the reverse complement
+            found = torch.cat([found, self.features(sequences.flip(1, 2))], dim=2)
+        return self.head(self.top(found))
 
 
 class CNNLSTM(nn.Module):
