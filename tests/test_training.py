@@ -283,7 +283,7 @@ def test_what_has_no_auprc_is_named(genome: Genome, tasks: dict, genome_files: P
     windows = draw_windows(genome, tasks, ["chrII"], SETTINGS, split="train", rng=np.random.default_rng(0))
     negative = dataclasses.replace(windows, labels=np.zeros_like(windows.labels))
     model = build("cnn", tasks=2, input_length=80, filters=2, kernel=5)
-    with pytest.raises(InputError, match="all or none of the .* validation windows"):
+    with pytest.raises(InputError, match=r"all or none of the .* validation windows"):
         fit(model, windows, negative, by_auprc, head=Sigmoid())
     with pytest.raises(ConfigError, match="goes with head sigmoid or softmax, not counts"):
         run(genome_files, tmp_path, optimisation=by_auprc, loss=LossSettings("counts"))
