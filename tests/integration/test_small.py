@@ -139,6 +139,15 @@ def test_the_snapshot_reruns_the_analysis(finished: Path, snakemake: Run) -> Non
     assert "Nothing to be done" in output
 
 
+def test_the_run_is_recorded(finished: Path) -> None:
+    path = min((finished / "results" / "runs").glob("*.yaml"))
+    record = yaml.safe_load(path.read_text())
+    assert record["command"].endswith("--configfile config.yaml")
+    assert record["config"] == yaml.safe_load((finished / "results" / "config.yaml").read_text())
+    assert record["inputs"]["models.net.folds.fold_1"]["bytes"] == (finished / "fold_1.pt").stat().st_size
+    assert record["versions"]["torch"] == torch.__version__
+
+
 def test_a_touched_result_and_a_forced_rule_are_handled(finished: Path, snakemake: Run) -> None:
     plan = planned(
         snakemake(

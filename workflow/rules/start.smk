@@ -1,9 +1,14 @@
 """Start: what is asked once, before the first job of a run.
 
 Purpose: a run that would cost more than its budget, that would not pass its own gate, or that the cluster
-cannot do, is refused in a sentence.
-Inputs: the planned jobs. Outputs: none; no rule.
+cannot do, is refused in a sentence; what begins is recorded.
+Inputs: the planned jobs, the config. Outputs: runs/<time>-<process>.yaml; no rule.
 """
+
+_sys.path.insert(0, str(ROOT / "workflow"))
+import record as _record
+
+_sys.path.pop(0)
 
 
 onstart:
@@ -14,3 +19,10 @@ onstart:
     ):
         if _problems:
             raise WorkflowError(f"{_what}:\n  " + "\n  ".join(_problems))
+    _record.write(
+        _Path(RESULTS) / "runs",
+        _sys.argv,
+        config=PORTABLE_CONFIG,
+        files=_inputs.named_files(config),
+        root=ROOT,
+    )
