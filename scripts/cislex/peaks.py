@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import zlib
 from pathlib import Path
 
@@ -130,20 +131,18 @@ def _data_lines(path: str | Path) -> tuple[NDArray[np.int64], list[str]]:
     if "\0" in text:
         raise InputError(f"{path}: expected a text file of peaks (BED), found binary data")
     skipped = ("#", "track ", "track\t", "browser ", "browser\t")
-    numbered = [
-        (number, line)
-        for number, line in enumerate(text.split("\n"), start=1)
-        if line and not line.startswith(skipped) and not line.isspace()
-    ]
-    if numbered and numbered[0][1].split()[0].lower() in _HEADERS:
-        numbered = numbered[1:]
-    if not numbered:
+    lines = text.split("\n")
+    del text  # with a million rows each copy counts
+    is_row = [bool(line) and not line.startswith(skipped) and not line.isspace() for line in lines]
+    numbers = np.flatnonzero(is_row).astype(np.int64) + 1
+    rows = list(itertools.compress(lines, is_row))
+    if rows and rows[0].split()[0].lower() in _HEADERS:
+        numbers, rows = numbers[1:], rows[1:]
+    if not rows:
         raise InputError(f"{path}: no rows; expected BED lines (chrom, start, end)")
-    numbers, rows = zip(*numbered, strict=True)
-    lines = list(rows)
-    if "\t" not in lines[0]:
-        lines = ["\t".join(line.split()) for line in lines]
-    return np.array(numbers, dtype=np.int64), lines
+    if "\t" not in rows[0]:
+        rows = ["\t".join(row.split()) for row in rows]
+    return numbers, rows
 
 
 def _parse(path: str | Path, numbers: NDArray[np.int64], rows: list[str], faults: _Faults) -> pd.DataFrame:
@@ -174,7 +173,7 @@ def _parse(path: str | Path, numbers: NDArray[np.int64], rows: list[str], faults
 
 def _read_rows(rows: list[str], columns: list[str], texts: set[str]) -> pd.DataFrame:
     return pd.read_csv(
-        io.StringIO("\n".join(rows)),
+        io.BytesIO("\n".join(rows).encode()),  # text in memory takes four times as much
         sep="\t",
         header=None,
         names=columns,
