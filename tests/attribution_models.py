@@ -156,10 +156,14 @@ def plain_attention(h: Tensor) -> Tensor:
     return (weights @ tokens).transpose(1, 2)
 
 
+def masked(h: Tensor, value: float) -> Tensor:
+    """The last positions hidden, the same of every sequence."""
+    return h.masked_fill(torch.arange(h.shape[-1]) > 40, value)
+
+
 def masked_softmax(h: Tensor) -> Tensor:
     """Minus infinity where positions are masked: the same for example and reference."""
-    beyond = torch.arange(h.shape[-1]) > 40
-    return h.masked_fill(beyond, float("-inf")).softmax(-1) * h
+    return masked(h, -torch.inf).softmax(-1) * h
 
 
 #: The trap table: models that break hooks on modules, by the name of their trap.
@@ -201,6 +205,16 @@ OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "adaptive_max_pool": lambda h: functional.adaptive_max_pool1d(h, 7),
     "max_pool_2d": lambda h: functional.max_pool2d(h.unsqueeze(1), (2, 4)).flatten(1)[:, :WIDTH],
     "adaptive_max_pool_2d": lambda h: functional.adaptive_max_pool2d(h.unsqueeze(1), (WIDTH, 5)).squeeze(1),
+    "masked_max": lambda h: masked(h, -torch.inf).amax(-1),
+    "masked_max_by_a_large_number": lambda h: masked(h, -1e9).max(-1).values,
+    "masked_max_pool": lambda h: functional.max_pool1d(masked(h, -torch.inf), 20)[:, :, :2],
+    "masked_max_pool_by_a_large_number": lambda h: functional.max_pool1d(masked(h, -1e9), 4)[:, :, :10],
+    "masked_overlapping_max_pool": lambda h: functional.max_pool1d(masked(h, -1e9), 5, 2, ceil_mode=True)[
+        :, :, :10
+    ],
+    "masked_softmax_by_hand": lambda h: (
+        torch.exp(masked(h, -torch.inf) - masked(h, -torch.inf).amax(-1, keepdim=True)) * h
+    ),
     "max_over_axis": lambda h: h.max(-1).values,
     "global_max": lambda h: h.amax(-1),
     "global_min": lambda h: h.amin(dim=2),

@@ -64,7 +64,7 @@ def _route(first, last, example, reference, at_example, at_reference, limits, gr
     zero, one = output.dtype.type(0), output.dtype.type(1)
     for row in range(reference.shape[0]):
         i = row // references
-        limit = limits[i]
+        limit = limits[row]
         positions[:] = _UNKNOWN
         channels[:] = _UNKNOWN
         for c in range(first, last):
@@ -77,12 +77,12 @@ def _route(first, last, example, reference, at_example, at_reference, limits, gr
                 top = max(y_x, y_r)
                 d_x, d_r = y_x - r[a], x[b] - y_r
                 w_x, w_r = one, zero
-                if d_x != zero and not (
+                if y_x != r[a] and not (
                     abs(d_x) <= limit
                     and (alone or _alike(example[i], reference[row], c, a, limit, positions, channels))
                 ):
                     w_x = (top - y_r) / d_x
-                if d_r != zero and not (
+                if x[b] != y_r and not (
                     abs(d_r) <= limit
                     and (alone or _alike(example[i], reference[row], c, b, limit, positions, channels))
                 ):
@@ -120,11 +120,16 @@ def route(
     places
         Argmaxima (n, C, Q) of the example and (n·R, C, Q) of the reference.
     rounding
-        Differences of up to this part of an example's largest activation may be rounding.
+        Differences of up to this part of an example's largest maximum may be rounding. Maxima that are the
+        same in the reference are not looked at: masks put large numbers there.
     gradient
         (n·R, C, Q).
     """
-    limits = example.abs().amax((1, 2)).mul_(rounding)
+    n, references = len(example), len(reference) // max(1, len(example))
+    at = places[0].unsqueeze(1).expand(-1, references, -1, -1)
+    there = reference.detach().unflatten(0, (n, references)).gather(3, at)
+    here = example.gather(2, places[0]).unsqueeze(1)
+    limits = here.abs().mul(here != there).nan_to_num_(0.0).amax((2, 3)).flatten().mul_(rounding)
     output = torch.empty_like(reference)
     arrays = [item.detach().numpy() for item in (example, reference, *places, limits, gradient, output)]
     workers.run(_route, example.shape[1], reference.numel(), *arrays)

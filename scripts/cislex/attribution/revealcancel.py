@@ -84,7 +84,7 @@ class _Signs(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, reference: Tensor, example: Tensor) -> Parts:
-        difference = example - reference
+        difference = (example - reference).masked_fill_(example == reference, 0.0)  # of infinities too
         eps = torch.finfo(difference.dtype).eps
         units = _ROUNDING if eps < 1e-6 else 1  # in half precision more would be a difference
         rounding = (example.abs() + reference.abs()).mul_(units * eps)
