@@ -13,7 +13,7 @@ from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute, mak
 from cislex.attribution.deeplift import batch_multipliers
 from cislex.attribution.operations import Kind, canonical, kind_of
 from cislex.errors import ConfigError, ModelError, UnsupportedOperationError
-from cislex.targets import Difference, Output, Profile
+from cislex.targets import Difference, Output, Profile, Sum
 from torch import Tensor, nn
 
 X = models.one_hot(3, 60)
@@ -240,6 +240,19 @@ def test_a_profile_that_is_cut_is_a_named_error() -> None:
     for target in (Profile(), Profile("secant"), Output(3), Difference(Output(0), Output(1))):
         with pytest.raises(UnsupportedOperationError, match=r"(detach.*what to do|what to do.*detach)"):
             attribute(Cut(None), X, METHOD, target=target)
+
+
+def test_a_head_that_is_cut_is_refused_in_a_sum_with_a_profile() -> None:
+    class Heads(Model):
+        def forward(self, x: Tensor) -> Any:
+            h = torch.relu(self.conv(x))
+            return h[:, 0], h.detach().mean(2), h.detach().amax(1)
+
+    for target in (Sum((Profile(), Output(2, head=1))), Difference(Profile("example"), Profile(head=2))):
+        with pytest.raises(UnsupportedOperationError, match=r"target (Sum|Difference).*detach"):
+            attribute(Heads(None), X, METHOD, target=target, precision="float64")
+    found = attribute(Heads(None), X, METHOD, target=Profile(), precision="float64").max_relative_delta
+    assert found is not None
 
 
 class Watched(nn.Module):

@@ -17,7 +17,7 @@ from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Phase
 from cislex.attribution.pairing import Pairing, PairingError
 from cislex.attribution.paths import integrate
-from cislex.attribution.recording import Recorder, Replayer, finish
+from cislex.attribution.recording import Reading, Recorder, Replayer, finish
 from cislex.attribution.result import BatchResult
 from cislex.attribution.revealcancel import FOLLOWED, RevealReplayer
 from cislex.attribution.rules import builtin, user_rules
@@ -230,7 +230,8 @@ def _add(
             assert value is not None
             f_x, f_r = prediction[t].unsqueeze(1), value
         else:
-            with torch.enable_grad():
+            assert engine.last is not None
+            with torch.enable_grad(), Reading(engine.last, target):
                 f_x, f_r = pair(_repeat(output_x, r), output)
             f_x = f_x.detach().reshape(n, r)
             with torch.no_grad():

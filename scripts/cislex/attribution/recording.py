@@ -371,6 +371,23 @@ class Replayer(_Mode):
                 )
 
 
+class Reading(TorchFunctionMode):
+    """Refuses severed values where a target is read after the replay, as those of pairs are."""
+
+    def __init__(self, replayer: Replayer, target: object) -> None:
+        super().__init__()
+        self.replayer = replayer
+        self.target = target
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if self.replayer._severed and canonical(func)[0] not in SHAPES:
+            given = tensors_of((args, kwargs or {}))
+            self.replayer.check_values(given, [self.target] * len(given))
+        return func(*args, **(kwargs or {}))
+
+
 def finish(replayer: Replayer) -> None:
     """Check that the reference went through as many operations as the example."""
     if replayer.cursor != len(replayer.records):
