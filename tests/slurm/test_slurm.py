@@ -252,6 +252,53 @@ def test_jobs_wait_for_a_drained_node_and_orphans_are_cancelled_by_the_name_of_t
     assert_whole(unattributed)
 
 
+#: The small model, which takes its time over a whole batch and not over the few sequences of an inspection.
+SLOW = """
+import time
+
+from torch import nn
+
+
+class Slow(nn.Sequential):
+    def forward(self, x):
+        if len(x) > 60:
+            time.sleep(5)
+        return super().forward(x)
+
+
+def build():
+    return Slow(
+        nn.Conv1d(4, 8, 9, padding=4), nn.ReLU(), nn.AdaptiveMaxPool1d(1), nn.Flatten(), nn.Linear(8, 2)
+    )
+"""
+
+
+def test_a_job_stops_before_its_time_limit_and_the_next_attempt_goes_on_from_there(
+    unattributed: Path, cluster: Cluster, local: Path, tmp_path: Path
+) -> None:
+    (unattributed / "model.py").write_text(SLOW)
+    config = yaml.safe_load((unattributed / "config.yaml").read_text())
+    config["analyses"]["shap"]["batch_size"] = 100  # six batches a chunk
+    (unattributed / "config.yaml").write_text(yaml.safe_dump(config))
+    # One minute, then two, then three; a job stops 45 s before its end.
+    gpu = "attribute_chunk: &gpu\n    slurm_partition: gpu\n    gpu: 1\n"
+    own = "attribute_chunk:\n    slurm_partition: gpu\n    gpu: 1\n    runtime: attempt\n"
+    rest = "  inspect_model: &gpu\n    slurm_partition: gpu\n    gpu: 1\n"
+    profile = site(tmp_path, gpu + "  inspect_model: *gpu\n", own + rest)
+    goal = "results/shap/chunks/fold_0/0.h5"
+    head = Head(cluster, unattributed, goal, profile=profile).succeed()
+    states = [job["state"] for job in head.jobs("attribute_chunk")]
+    assert states[0] == "FAILED", "by itself, and not by the time limit"
+    assert states[-1] == "COMPLETED"
+    assert "stopped before the job's time limit" in head.text()
+    with h5py.File(unattributed / goal) as found, h5py.File(local / goal) as wanted:
+        assert 0 < found.attrs["resumed_at"] < 150
+        for name in ("hypothetical", "baseline", "prediction", "delta"):
+            values, expected = found["targets/a"][name][:], wanted["targets/a"][name][:]
+            np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6, err_msg=name)
+    assert not list(unattributed.rglob("*.partial"))
+
+
 def site(folder: Path, old: str, new: str) -> Path:
     """A copy of the profile with one line changed, as a site would have it."""
     copy = folder / "mysite"
