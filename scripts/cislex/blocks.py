@@ -9,7 +9,6 @@ filters that every HDF5 reader has are used, so any of them reads the result.
 from __future__ import annotations
 
 import os
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -20,6 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5p, h5s, h5t, h5z
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from cislex.errors import StorageError
@@ -33,9 +33,7 @@ TEXT = h5py.string_dtype()
 def pack(values: NDArray[Any], rows: int | None = None) -> bytes:
     """One block as HDF5's filters would leave it: shuffled bytes where values have several, then deflate.
 
-    Neither DNA nor the mantissas of numbers have repeats to find. So deflate is told to look for runs alone,
-    which is twice as fast as gzip's level 1 and at most one per cent larger, and bytes that are 0 or 1 are
-    written as its shortest codes, which is six times as fast and a quarter smaller.
+    ISA-L deflates several times as fast as zlib, and any reader inflates it.
 
     Parameters
     ----------
@@ -50,39 +48,7 @@ def pack(values: NDArray[Any], rows: int | None = None) -> bytes:
     data: NDArray[np.uint8] = np.ascontiguousarray(values).view(np.uint8).reshape(-1)
     if size > 1:
         data = np.ascontiguousarray(data.reshape(-1, size).T).reshape(-1)
-    elif data.max(initial=0) <= 1:
-        return _pack_bits(data)
-    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
-    return packer.compress(data.data) + packer.flush()
-
-
-def _header() -> NDArray[np.uint8]:
-    """Bits of a deflate block's head, with the codes 0: ``0``, 1: ``10``, end: ``11`` (RFC 1951, 3.2.7)."""
-    order = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1)
-    fields = [(1, 1), (2, 2), (0, 5), (0, 5), (len(order) - 4, 4)]  # last block; dynamic codes; how many
-    fields += [({18: 1, 1: 2, 2: 2}.get(symbol, 0), 3) for symbol in order]
-    # Lengths of the codes, themselves in codes: 18 (zeros, as many as follow) is 0, one is 10, two is 11.
-    one, two, many = (0b01, 2), (0b11, 2), (0, 1)
-    fields += [one, two, many, (138 - 11, 7), many, (254 - 138 - 11, 7), two, one]
-    return np.array([value >> i & 1 for value, size in fields for i in range(size)], np.uint8)
-
-
-_HEADER = _header()
-
-
-def _pack_bits(data: NDArray[np.uint8]) -> bytes:
-    """Deflate bytes (n,) that are 0 or 1: a zero takes one bit, a one takes two.
-
-    zlib finds the same codes, one byte after the other; since they are known, all can be placed at once.
-    """
-    ones = np.flatnonzero(data.view(bool))  # four times as fast as of numbers
-    first = len(_HEADER)
-    bits = np.zeros(first + len(data) + len(ones) + 2, np.uint8)
-    bits[:first] = _HEADER
-    bits[ones + np.arange(first, first + len(ones))] = 1  # each one before a byte moves it by a bit
-    bits[-2:] = 1
-    body = np.packbits(bits, bitorder="little").tobytes()
-    return b"\x78\x01" + body + zlib.adler32(data.data).to_bytes(4, "big")
+    return isal_zlib.compress(data.data, 1)
 
 
 @contextmanager
