@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as functional
 from cislex.attribution import (
+    ISM,
     TISM,
     DeepLiftShap,
     DinucleotideShuffle,
@@ -308,8 +309,14 @@ CONTAINERS: dict[str, Callable[[Tensor, Tensor], Any]] = {
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize(
     "method",
-    [METHOD, DeepLiftShap(METHOD.references, rule="reveal_cancel"), IntegratedGradients(3), TISM()],
-    ids=["deep_lift_shap", "reveal_cancel", "integrated_gradients", "tism"],
+    [
+        METHOD,
+        DeepLiftShap(METHOD.references, rule="reveal_cancel"),
+        IntegratedGradients(3),
+        TISM(),
+        ISM(2, 6),
+    ],
+    ids=["deep_lift_shap", "reveal_cancel", "integrated_gradients", "tism", "ism"],
 )
 def test_outputs_may_come_in_any_container(container: str, method: Any) -> None:
     class Contained(nn.Module):

@@ -20,6 +20,7 @@ from cislex.attribution.methods import ISM
 from cislex.attribution.result import BatchResult
 from cislex.errors import ConfigError
 from cislex.logs import get_logger
+from cislex.outputs import join_rows
 from cislex.targets import Target
 
 #: Mutants at once when the caller does not say, and examples whose activations are remembered together.
@@ -206,15 +207,4 @@ def differences(
 def _originals(model: nn.Module, x: Tensor, extra: Sequence[Tensor], rows: int) -> Any:
     """The model's output for the examples themselves."""
     parts = [model(x[part], *(item[part] for item in extra)) for part in chunks(len(x), rows)]
-    return _joined(parts)
-
-
-def _joined(parts: list[Any]) -> Any:
-    first = parts[0]
-    if isinstance(first, Tensor):
-        return first if len(parts) == 1 else torch.cat(parts)
-    if isinstance(first, dict):
-        return {key: _joined([part[key] for part in parts]) for key in first}
-    if isinstance(first, tuple | list):
-        return type(first)([_joined(list(items)) for items in zip(*parts, strict=True)])
-    return first
+    return join_rows(parts)
