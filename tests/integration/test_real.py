@@ -61,6 +61,10 @@ def test_yeast_factors_motifs_come_out_on_top(
     evaluation = pd.read_csv(folder / "results/yeast/models/yeast/fold_0.evaluation.tsv", sep="\t")
     held_out = evaluation[evaluation["split"] == "test"]
     assert (held_out["auroc"] > 0.85).all(), held_out.to_string()
+    baseline = pd.read_csv(folder / "results/yeast/models/yeast/fold_0.baseline.tsv", sep="\t")
+    both = held_out.merge(baseline, on=["task", "split"])
+    assert len(both) == len(expected)
+    assert (both["auprc"] > both["pwm_auprc"] - 0.03).all(), "as good as the best known motif, within noise"
     plan = planned(
         snakemake("--configfile", str(ROOT / "config" / "yeast.yaml"), "--dry-run", folder=folder).stdout
     )
