@@ -184,6 +184,20 @@ def test_scores_have_intervals_where_they_are_known(page: Path) -> None:
     assert "lowest validation loss 0.1411 at epoch 30" in text
 
 
+def test_the_epoch_that_was_kept_is_marked(tmp_path: Path) -> None:
+    table = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [0.6, 0.4, 0.3]})
+    table = table.assign(validation_loss=[0.6, 0.45, 0.5], validation_auprc=[0.7, 0.8, 0.83])
+    table.to_csv(tmp_path / "auprc.tsv", sep="\t", index=False)
+    table.drop(columns="validation_auprc").to_csv(tmp_path / "loss.tsv", sep="\t", index=False)
+    told = {}
+    for name in ("auprc", "loss"):
+        (view,) = describe_training([TrainedModel(name="m", fold="f", training=tmp_path / f"{name}.tsv")])
+        assert view.epochs.removeprefix("3 epochs; ") in str(view.curve)
+        told[name] = view.epochs
+    assert told["auprc"] == "3 epochs; highest mean validation AUPRC 0.830 at epoch 3"
+    assert told["loss"] == "3 epochs; lowest validation loss 0.45 at epoch 2"
+
+
 def test_a_model_is_compared_with_the_best_known_motif(page: Path) -> None:
     text = plain(page)
     assert "REB1 MA0363.3 0.880 0.810" in text

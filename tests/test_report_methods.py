@@ -88,6 +88,15 @@ def test_methods_tell_what_the_files_record(target: AnalysisTarget) -> None:
         assert said in text
 
 
+def test_negatives_for_training_alone_and_the_kept_epoch_are_told() -> None:
+    training = {**TRAINING, "train_negatives_per_positive": 6, "keep_epoch": "auprc"}
+    text = model_words("yeast", {**MODEL, "training": training}, Bibliography())
+    assert "6 GC-matched negatives per positive (2 for validation and test)." in text
+    assert "The epoch with the highest mean AUPRC on the validation windows was kept." in text
+    same = model_words("yeast", MODEL, Bibliography())
+    assert "2 GC-matched negatives per positive. Validation" in same
+
+
 def test_evaluation_is_told_where_there_is_one(target: AnalysisTarget) -> None:
     labelled = dataclasses.replace(target, evaluation=target.motifs, observed=target.motifs)
     assert (

@@ -96,8 +96,12 @@ def _training(training: Settings, settings: Settings) -> str:
     negatives = training.get("negatives")
     if training.get("tasks") and isinstance(negatives, Mapping) and negatives.get("kind") != "none":
         kind = str(negatives["kind"]).replace("gc_matched", "GC-matched").replace("bed", "given")
-        parts.append(f"and {training.get('negatives_per_positive')} {kind} negatives per positive")
+        number, more = (training.get(f"{use}negatives_per_positive") for use in ("", "train_"))
+        also = f" ({number} for validation and test)" if more not in (None, number) else ""
+        parts.append(f"and {in_words(more or number)} {kind} negatives per positive{also}")
     text = " ".join(parts) + "."
+    if training.get("keep_epoch") == "auprc":
+        text += " The epoch with the highest mean AUPRC on the validation windows was kept."
     held = settings.get("held_out")
     validation, test = training.get("validation_chromosomes"), training.get("test_chromosomes")
     if validation:

@@ -89,9 +89,16 @@ def _curve(path: str | Path, what: str) -> tuple[Markup | None, str]:
     if not losses or not (xs == xs).all():
         return None, ""
     name, values = losses[-1]
-    best = int(np.nanargmin(values))
-    told = f"{len(xs)} epochs; lowest {name} loss {values[best]:.4g} at epoch {xs[best]:g}"
-    return curves(xs, losses, label=f"Training curve of {what}"), told
+    why = f"lowest {name} loss"
+    if "validation_auprc" in table:  # which then decided
+        auprc = numbers(table, "validation_auprc").to_numpy()
+        best, why = int(np.nanargmax(auprc)), "highest mean validation AUPRC"
+        told = f"{auprc[best]:.3f}"
+    else:
+        best = int(np.nanargmin(values))
+        told = f"{values[best]:.4g}"
+    why = f"{why} {told} at epoch {xs[best]:g}"
+    return curves(xs, losses, kept=(best, why), label=f"Training curve of {what}"), f"{len(xs)} epochs; {why}"
 
 
 def _scores(spec: TrainedModel, what: str) -> tuple[list[str], list[list[str]], list[str]]:

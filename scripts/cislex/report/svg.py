@@ -143,9 +143,13 @@ def delta_histogram(deltas: NDArray[np.float64], *, limit: float | None) -> Mark
 
 
 def curves(
-    xs: NDArray[np.float64], series: Sequence[tuple[str, NDArray[np.float64]]], *, label: str
+    xs: NDArray[np.float64],
+    series: Sequence[tuple[str, NDArray[np.float64]]],
+    *,
+    kept: tuple[int, str],
+    label: str,
 ) -> Markup:
-    """Draw losses against epochs; the lowest point of the last series is marked.
+    """Draw losses against epochs; the epoch that was kept is marked on the last series.
 
     Parameters
     ----------
@@ -153,6 +157,8 @@ def curves(
         (E,) epochs.
     series
         Name and (E,) values; NaN leaves a gap.
+    kept
+        Index of that epoch, and why it was kept.
     label
         What the figure shows.
     """
@@ -171,11 +177,10 @@ def curves(
         parts.append(
             text(WIDTH - RIGHT - 110 * (len(series) - index) + 100, 14, name, anchor="end", fill=colour)
         )
-    best_name, best = series[-1]
-    if np.isfinite(best).any():
-        low = int(np.nanargmin(best))
+    epoch, why = kept
+    if np.isfinite(series[-1][1][epoch]):
         parts.append(
-            f'<circle cx="{x(xs[low]):.1f}" cy="{y(best[low]):.1f}" r="4" fill="{SECOND}">'
-            f"<title>{escape(best_name)} is lowest at epoch {xs[low]:g}: {best[low]:.4g}</title></circle>"
+            f'<circle cx="{x(xs[epoch]):.1f}" cy="{y(series[-1][1][epoch]):.1f}" r="4" fill="{SECOND}">'
+            f"<title>{escape(why)}</title></circle>"
         )
     return figure(parts, width=WIDTH, height=HEIGHT, label=label)
