@@ -46,8 +46,8 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
-    limit = 2**31 - 1
-    return bool(mallopt(_M_MMAP_THRESHOLD, 2**30) and mallopt(_M_TRIM_THRESHOLD, limit))
+    large = bool(mallopt(_M_MMAP_THRESHOLD, 2**30)) or bool(mallopt(_M_MMAP_THRESHOLD, 2**25))  # before 2.35
+    return bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)) and large
 
 
 def compiled(function: Callable[..., Any], *, finite: bool = True) -> Any:

@@ -23,6 +23,7 @@ from torch import Tensor
 from cislex.attribution.references import FixedReferences, References, make_references
 from cislex.attribution.validation import check_seeds, check_sequences
 from cislex.errors import InputError, StorageError, offenders
+from cislex.new_hdf5 import new_hdf5
 from cislex.provenance import digest_strings, to_attributes, versions
 from cislex.storage import FORMAT_VERSION, atomic_path, open_hdf5, write_regions
 
@@ -76,7 +77,7 @@ def save_references(
     step = block or max(1, _BLOCK_BYTES // first.numel())
     digests = _digests(x.numpy())
     made_digests: list[str] = []
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as handle:
+    with atomic_path(path) as temporary, new_hdf5(temporary) as handle:
         saved: h5py.Dataset | None = None
         for start in range(0, len(x), step):
             made = _make(chosen, x, checked, slice(start, start + step)).cpu().numpy()
