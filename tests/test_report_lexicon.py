@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cislex.motif_io import MemeMotif, write_meme
 from cislex.report import AnalysisTarget
-from cislex.report.facts import cell, decimals, label, number, power_of_ten, probability
+from cislex.report.facts import cell, decimals, interval, label, number, power_of_ten, probability
 from cislex.report.findings import Match, MotifView, Pictures, describe_motifs
 from cislex.report.lexicon import composition, is_composite, known_motifs, match_widths, read_lexicon
 
@@ -140,3 +140,10 @@ def test_widths_of_the_database_tell_composites(tmp_path: Path) -> None:
     assert double.short == "REB1 composite"
     assert double.known == "composite with REB1 (MA0363.3)"
     assert match_widths(None) == {}
+
+
+def test_intervals_of_negative_numbers_are_no_subtractions() -> None:
+    assert interval(0.986, 0.975, 0.994) == "0.986 (0.975–0.994)"
+    assert interval(-0.05, -0.2, 0.1) == "−0.050 (−0.200 to 0.100)"
+    assert interval(0.5, float("nan"), 0.6) == "0.500"
+    assert interval(float("nan"), 0, 1) == "–"

@@ -95,12 +95,13 @@ def cell(text: str, write: Callable[[float], str] | None = None) -> str:
 
 
 def interval(value: float, low: float, high: float) -> str:
-    """``0.986 (0.975–0.994)``; without the interval where it is unknown."""
+    """``0.986 (0.975–0.994)``, ``0.1 (−0.1 to 0.3)``; without the interval where it is unknown."""
     if not math.isfinite(value):
         return "–"
+    middle, left, right = (f"{number:.3f}".replace("-", "−") for number in (value, low, high))
     if not (math.isfinite(low) and math.isfinite(high)):
-        return f"{value:.3f}"
-    return f"{value:.3f} ({low:.3f}–{high:.3f})"
+        return middle
+    return f"{middle} ({left}{' to ' if low < 0 else '–'}{right})"
 
 
 def label(key: str) -> str:
