@@ -69,6 +69,29 @@ def test_a_table_finds_regions_by_name(tmp_path: Path, regions: pd.DataFrame, se
         assert found.tolist() == [0, 1, 4, 9, 16, 25]
 
 
+TABLES = {
+    "stray quotes between tabs": ("name\tnote\tvalue", '{name}\t"x\t{value}'),
+    "tabs at the ends of lines": ("name\tnote\tvalue\t", "{name}\tx\t{value}\t"),
+    "quoted text between commas": ('"name","note","value"', '"{name}","a, b",{value}'),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_as_programs_write_them(tmp_path: Path, regions: pd.DataFrame, table: str) -> None:
+    header, row = TABLES[table]
+    path = tmp_path / "labels.txt"
+    rows = [row.format(name=f"peak_{i}", value=i) for i in range(6)]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    assert read({"table": path, "column": "value"}, regions).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_rows_of_another_width_are_named(tmp_path: Path, regions: pd.DataFrame) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text('name,value\npeak_0,1\n"peak_1,2\n')
+    with pytest.raises(InputError, match=r"labels\.csv cannot be read as a table"):
+        read({"table": path, "column": "value"}, regions)
+
+
 def test_a_table_finds_regions_by_the_locus_of_the_window_or_of_its_peak(
     tmp_path: Path, regions: pd.DataFrame
 ) -> None:

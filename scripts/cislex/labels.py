@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -319,14 +320,11 @@ def _read_table(path: str | Path, what: str) -> tuple[pd.DataFrame, list[str]]:
     found: list[str] = []
     with (gzip.open if is_gzip(path) else open)(path, "rt", encoding="utf-8-sig") as handle:
         for number, line in enumerate(handle):
-            cells = line.lstrip("#").strip().split("\t" if "\t" in line else ",")
+            separator = "\t" if "\t" in line else ","
+            cells = _cells(line.lstrip("#"), separator)
             found = found or cells
             if "name" in cells or set(PLACE) <= set(cells):
-                table = pd.read_csv(
-                    path, sep="\t" if "\t" in line else ",", header=None, names=cells, skiprows=number + 1,
-                    dtype="str", na_filter=False, compression="gzip" if is_gzip(path) else None,
-                )  # fmt: skip
-                return table, cells
+                return _read_rows(path, separator, cells, number + 1, what), cells
             if len(cells) > 2 and cells[1].isdecimal() and cells[2].isdecimal():
                 peaks = read_peaks(path)
                 return peaks, peaks.attrs["columns"]
@@ -336,6 +334,25 @@ def _read_table(path: str | Path, what: str) -> tuple[pd.DataFrame, list[str]]:
         f"{what}: {path} is neither BED nor a table whose header has name, or chrom, start and end; its "
         f"first line has {', '.join(found) or 'nothing'}"
     )
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """Cells of a header; quotes are letters like any other where tabs separate. None is empty."""
+    line = line.rstrip("\r\n")
+    cells = line.split(separator) if separator == "\t" else next(csv.reader([line]), [])
+    return [cell.strip() or f"column {i}" for i, cell in enumerate(cells, 1)]
+
+
+def _read_rows(path: str | Path, separator: str, names: list[str], skip: int, what: str) -> pd.DataFrame:
+    """The rows below a header, as text."""
+    try:
+        return pd.read_csv(
+            path, sep=separator, header=None, names=names, skiprows=skip, dtype="str", na_filter=False,
+            index_col=False, quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
+            compression="gzip" if is_gzip(path) else None,
+        )  # fmt: skip
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
+        raise InputError(f"{what}: {path} cannot be read as a table: {error}") from error
 
 
 def _column(column: str | int | None, columns: list[str], path: str | Path, what: str) -> str:
