@@ -82,6 +82,21 @@ class Residual(nn.Module):
         return (1 - h[:, :, 4:-2])[:, 1:] + torch.cat([wide[:, :3], h[:, 3:5]], 1)[:, :, 6:]
 
 
+class Positions(nn.Module):
+    """Constants that differ between positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.position = nn.Parameter(torch.randn(1, 6, LENGTH)), nn.Parameter(torch.rand(LENGTH))
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = torch.relu(input=h) - self.both
+        h += self.position
+        h = torch.add(input=h.sigmoid() * self.both, other=self.position[None]) / (1 + self.position)
+        inner = torch.permute(1 - h, dims=(0, 2, 1)) * self.position[:, None]
+        return inner.transpose(1, 2)
+
+
 def in_place(h: Tensor) -> Tensor:
     before = h * 1
     h += h.sigmoid()
@@ -114,6 +129,11 @@ LOCAL: dict[str, Callable[[], nn.Module]] = {
     "crops": lambda: Stack(lambda h: h[:, :, 5:-7] * h[..., 6:-6]),
     "channels": lambda: Stack(lambda h: h[:, :3] * h[:, 3:].sigmoid()),
     "cat": lambda: Stack(lambda h: torch.cat([h, F.pad(h[:, :, 2:], (1, 1))], 1)),
+    "positions": lambda: Stack(torch.relu, Positions()),
+    "functions of channels": lambda: Stack(
+        lambda h: F.glu(torch.cat([h.softmax(1), torch.log_softmax(h, dim=1)], 1), 1).transpose(1, 2),
+        nn.RMSNorm(6),
+    ),
     "summed": lambda: Stack(lambda h: h / (1 + h.mean(2, keepdim=True) ** 2)),
     "adaptive pooling": lambda: Stack(F.gelu, nn.AdaptiveAvgPool1d(1)),
     "softmax": lambda: Stack(lambda h: h * h.softmax(2)),
@@ -145,6 +165,11 @@ def test_windows_equal_whole_sequences(name: str, copies: str, monkeypatch: pyte
     expected[:, where[0], where[2], where[1]] = run.effects(*where)
     torch.testing.assert_close(result.multipliers, expected, rtol=1e-7, atol=1e-10)
     assert expected.abs().max() > 1e-6
+    if name in ("residual sums", "positions"):
+        tape = columns.Tape()
+        tape.begin(torch.zeros(3, dtype=torch.long))
+        model(columns.substituted(x, torch.tensor([0, 20, 69]), torch.tensor([0, 1, 2]), tape))
+        assert not tape.whole - {"linear"}, "windows up to the mean"
 
 
 class BPNet(nn.Module):
@@ -246,27 +271,105 @@ def test_extra_inputs_keep_windows_right() -> None:
     torch.testing.assert_close(result.multipliers[0, where[0], where[2], where[1]], expected)
 
 
+class InPlace(nn.Module):
+    """Changes in place what another tensor shares its memory with."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.first, self.how = nn.Conv1d(4, 6, 5, padding=2), how
+        nn.init.constant_(self.first.bias, 0.9)  # so that only few mutants tell
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        if self.how == "a crop":
+            F.relu(h[:, :, 5:-5], inplace=True)
+        elif self.how == "channels":
+            h[:, :3].relu_()
+        elif self.how == "a transposed":
+            h.transpose(1, 2).relu_()
+        elif self.how == "a view of ordinary memory":
+            y = h.flatten(1).relu_().view(h.shape)
+            return y.mean(2) + h.mean(2)
+        elif self.how == "what was viewed":
+            view = h.flatten(1)
+            h.relu_()
+            return view.reshape(len(view), 6, -1).mean(2)
+        elif self.how == "dropout":
+            F.relu(F.dropout(h, 0.1, training=False), inplace=True)
+        elif self.how == "a contiguous":
+            h.contiguous().relu_()
+        elif self.how == "a crop that alone is used":
+            h = h[:, :, 5:-5]
+            h.relu_()
+        return h.mean(2)
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["a crop", "channels", "a transposed", "a view of ordinary memory", "what was viewed", "dropout",
+     "a contiguous", "a crop that alone is used"],
+)  # fmt: skip
+def test_memory_that_several_tensors_share(how: str) -> None:
+    torch.manual_seed(0)
+    model, x = InPlace(how).double().requires_grad_(False), one_hot(4)
+    refs = make_references(Uniform(), x).double()
+    result = ism.batch_multipliers(model, x, refs, [Output(0)], ISM(), rows=50)
+    where = ism.mutations(x, 0, None)
+    expected = model(ism.mutated(x, *where))[:, 0] - model(x)[where[0], 0]
+    torch.testing.assert_close(result.multipliers[0, where[0], where[2], where[1]], expected)
+    if how in ("dropout", "a contiguous", "a crop that alone is used"):
+        assert result.notes == {}
+    else:
+        assert "in place" in result.notes["ism"]
+
+
 def test_a_disagreement_falls_back_loudly(caplog: pytest.LogCaptureFixture) -> None:
-    class Stateful(nn.Module):
-        """In place through a view, which windows do not follow."""
+    class Suspicious(nn.Module):
+        """Behaves in another way on windows."""
 
         def __init__(self) -> None:
             super().__init__()
             self.first = nn.Conv1d(4, 6, 5, padding=2)
 
         def forward(self, x: Tensor) -> Tensor:
-            h = self.first(x)
-            h[:, :3].relu_()
-            return h.mean(2)
+            return self.first(x).mean(2) * (1 if type(x) is Tensor else 1.5)
 
     torch.manual_seed(0)
-    model, x = Stateful().double().requires_grad_(False), one_hot(2)
+    model, x = Suspicious().double().requires_grad_(False), one_hot(2)
     refs = make_references(Uniform(), x).double()
     result = ism.batch_multipliers(model, x, refs, [Output(0)], ISM(), rows=50)
     where = ism.mutations(x, 0, None)
     expected = model(ism.mutated(x, *where))[:, 0] - model(x)[where[0], 0]
     torch.testing.assert_close(result.multipliers[0, where[0], where[2], where[1]], expected)
     assert "whole sequences: windows differ" in result.notes["ism"]
+
+
+class NoisyOr(nn.Module):
+    """The probability that a motif is bound anywhere near, whose logarithm is infinite at a perfect match."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.motif = nn.Conv1d(4, 1, 6, bias=False)
+        with torch.no_grad():
+            self.motif.weight.copy_(F.one_hot(torch.tensor([3, 2, 0, 1, 3, 1]), 4).T * 40.0)
+        self.near = nn.Conv1d(1, 1, 20, bias=False)
+        nn.init.ones_(self.near.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        free = torch.log1p(-torch.sigmoid(self.motif(x) - 220))
+        return 1 - torch.exp(self.near(free)).mean(2)
+
+
+def test_infinite_activations_have_no_difference() -> None:
+    x = one_hot(1, 90).float()
+    x[0, :, 40:46] = F.one_hot(torch.tensor([3, 2, 0, 1, 3, 1]), 4).T
+    model = NoisyOr().requires_grad_(False)
+    refs = make_references(Uniform(), x)
+    result = ism.batch_multipliers(model, x, refs, [Output(0)], ISM(), rows=50)
+    where = ism.mutations(x, 0, None)
+    expected = model(ism.mutated(x, *where))[:, 0] - model(x)[where[0], 0]
+    assert expected.abs().max() > 0.1
+    torch.testing.assert_close(result.multipliers[0, where[0], where[2], where[1]], expected)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

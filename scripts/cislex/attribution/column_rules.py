@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,29 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from cislex.attribution import column_changes as changes
+from cislex.attribution.column_calls import (
+    SAME,
+    VIEWS,
+    as_whole,
+    flat,
+    is_in_place,
+    is_same,
+    out_of_place,
+    plain_name,
+    positional,
+    snapshots,
+    without_inplace,
+)
 from cislex.attribution.column_kernels import avg_pool1d, conv1d, max_pool1d, single
 from cislex.attribution.columns import (
     Columns,
+    Lazy,
     NotTrackedError,
     changed,
     difference,
+    gather,
     made,
     union,
-    whole,
     window,
 )
 
@@ -100,9 +115,6 @@ _AFFINE = frozenset([*_SIGNS, "rsub", "mul", "multiply"])
 _QUOTIENTS = frozenset(["div", "divide", "true_divide", "truediv"])
 #: Of one operand.
 _LINEAR = frozenset(["neg", "negative", "positive", "contiguous", "clone"])
-_DROPOUT = frozenset(
-    ["dropout", "dropout1d", "dropout2d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"]
-)
 
 
 def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -111,91 +123,36 @@ def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if name in ("__get__", "size", "dim", "ndimension", "stride", "numel", "__len__", "is_floating_point"):
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **kwargs)
-    in_place = bool(kwargs.get("inplace")) or _is_in_place(name)
-    plain = _plain_name(name, func)
-    tape = next(item for item in _flat([*args, *kwargs.values()]) if isinstance(item, Columns)).tape
+    in_place = bool(kwargs.get("inplace")) or is_in_place(name)
+    plain = plain_name(name, func)
+    args, kwargs = positional(args, kwargs)
+    source = next(item for item in flat([*args, *kwargs.values()]) if isinstance(item, Columns))
+    if plain in SAME and is_same(plain, args, kwargs):
+        return args[0]
     result = NotImplemented
     if "out" not in kwargs and plain in _RULES:
-        kept = _snapshots(args), _snapshots(_without_inplace(kwargs))
-        result = _RULES[plain](_out_of_place(func, plain), *kept)
+        kept = snapshots(args), snapshots(without_inplace(kwargs))
+        result = _RULES[plain](out_of_place(func, plain), *kept)
+    if in_place and isinstance(args[0], Columns) and result is not NotImplemented:
+        if args[0].shared():
+            raise NotTrackedError(f"{name} changes a tensor in place that another one is a view of")
+        args[0].become(result)
+        return args[0]
     if result is NotImplemented:
         if in_place or "out" in kwargs:
             raise NotTrackedError(f"{name} changes a tensor in place")
-        tape.whole.add(plain)
-        return _out_of_place(func, plain)(*as_whole(args), **as_whole(_without_inplace(kwargs)))
-    if in_place and isinstance(args[0], Columns):
-        args[0].become(result)
-        return args[0]
+        source.tape.whole.add(plain)
+        result = out_of_place(func, plain)(*as_whole(args), **as_whole(without_inplace(kwargs)))
+    if plain in VIEWS:
+        for view in flat(result):
+            source.adopt(view)
     return result
-
-
-def _is_in_place(name: str) -> bool:
-    dunder = name.startswith("__")
-    return (not dunder and name.endswith("_")) or name in (
-        "__iadd__", "__isub__", "__imul__", "__itruediv__", "__setitem__", "__ior__", "__iand__",
-    )  # fmt: skip
-
-
-def _plain_name(name: str, func: Any) -> str:
-    if func in (F.max_pool1d, F.adaptive_max_pool1d):  # built by a dispatcher, which has another name
-        return "max_pool1d" if func is F.max_pool1d else "adaptive_max_pool1d"
-    plain = name.strip("_")
-    if name in ("__iadd__", "__isub__", "__imul__", "__itruediv__", "__radd__", "__rmul__"):
-        return plain[1:]
-    return plain
-
-
-def _out_of_place(func: Any, plain: str) -> Any:
-    """The function that gives a new tensor."""
-    name = getattr(func, "__name__", "")
-    if not _is_in_place(name.split(".")[0]):
-        return func
-    if plain in ("iadd", "isub", "imul", "itruediv"):
-        plain = plain[1:]
-    found = getattr(torch, {"truediv": "div"}.get(plain, plain), None) or getattr(F, plain, None)
-    if found is None:
-        raise NotTrackedError(f"{name} changes a tensor in place")
-    return found
-
-
-def _without_inplace(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in kwargs.items() if key != "inplace"}
-
-
-def _flat(items: Any) -> list[Any]:
-    if isinstance(items, list | tuple):
-        return [leaf for item in items for leaf in _flat(item)]
-    if isinstance(items, dict):
-        return _flat(list(items.values()))
-    return [items]
-
-
-def _snapshots(items: Any) -> Any:
-    """Contents as they are now: results are computed later, when in-place operations may have followed."""
-    if isinstance(items, Columns):
-        return items.snapshot()
-    if isinstance(items, dict):
-        return {key: _snapshots(value) for key, value in items.items()}
-    if isinstance(items, list | tuple) and not isinstance(items, torch.Size):
-        return type(items)([_snapshots(item) for item in items])
-    return items
-
-
-def as_whole(items: Any) -> Any:
-    """``items`` with ordinary tensors."""
-    if isinstance(items, Columns):
-        return whole(items)
-    if isinstance(items, dict):
-        return {key: as_whole(value) for key, value in items.items()}
-    if isinstance(items, list | tuple):
-        return type(items)([as_whole(item) for item in items])
-    return items
 
 
 def _pointwise(func: Any, args: Any, kwargs: Any) -> Any:
     """Each column by itself."""
     c = args[0]
-    others = any(isinstance(item, Tensor) for item in _flat([args[1:], kwargs]))
+    others = any(isinstance(item, Tensor) for item in flat([args[1:], kwargs]))
     slopes = getattr(func, "__name__", "").startswith("prelu")  # one per channel
     if not isinstance(c, Columns) or (others and not (slopes and c.axis == 2)):
         return NotImplemented
@@ -238,30 +195,34 @@ def _elementwise(func: Any, args: Any, kwargs: Any) -> Any:
             return func(*(window(item, first, width) for item in columns), *args[2:], **kwargs)
 
         return made(like, base, both, first, width)
-    if not all(
-        _is_constant(item, like) for item in args[:2] if isinstance(item, Tensor) and item is not like
-    ):
+    others = [item for item in args[:2] if isinstance(item, Tensor) and item is not like]
+    if not all(_is_constant(item, like) for item in others):
         return NotImplemented
+    along = [item for item in others if item.dim() >= 3 - like.axis and item.shape[like.axis - 3] > 1]
+    windows = {id(item): Lazy(partial(_window_of_constant, item, like)) for item in along}
 
     def call(part: Tensor) -> Tensor:
-        return func(*(part if item is like else item for item in args), **kwargs)
+        given = (windows[id(item)].get() if id(item) in windows else item for item in args)
+        return func(*(part if item is like else item for item in given), **kwargs)
 
-    base = like.tape.base(lambda: call(like.base))
+    base = like.tape.base(lambda: func(*(like.base if item is like else item for item in args), **kwargs))
     divided = plain in _QUOTIENTS and args[0] is like and "rounding_mode" not in kwargs
     return _by_itself(like, base, call, affine=divided or plain in _AFFINE)
 
 
 def _is_constant(item: Tensor, like: Columns) -> bool:
-    """Whether an ordinary tensor has one value for all rows and columns, so is no activation of a mutant."""
+    """Whether an ordinary tensor has one value for all rows, so is no activation of a mutant."""
     if isinstance(item, Columns) or item.dim() > 3:
         return False
     shape = (1,) * (3 - item.dim()) + tuple(item.shape)
-    return shape[0] == 1 and shape[like.axis] == 1 and shape[3 - like.axis] in (1, like.shape[3 - like.axis])
+    other = 3 - like.axis
+    return shape[0] == 1 and shape[like.axis] in (1, like.length) and shape[other] in (1, like.shape[other])
 
 
-def _dropout(func: Any, args: Any, kwargs: Any) -> Any:
-    training = kwargs.get("training", args[2] if len(args) > 2 else True)
-    return NotImplemented if training or not isinstance(args[0], Columns) else args[0]
+def _window_of_constant(item: Tensor, like: Columns) -> Tensor:
+    """The columns of a constant at each mutant's window."""
+    rows = item.reshape((1,) * (3 - item.dim()) + tuple(item.shape))
+    return gather(rows, torch.zeros_like(like.tape.example), like.first, like.width, like.axis)
 
 
 def _batch_norm(func: Any, args: Any, kwargs: Any) -> Any:
@@ -286,8 +247,19 @@ def _last_axis(func: Any, args: Any, kwargs: Any) -> Any:
     return _by_itself(c, base, lambda part: func(part, *args[1:], **kwargs), affine=not normalised)
 
 
+def _over_channels(func: Any, args: Any, kwargs: Any) -> Any:
+    """Functions of all channels of a column."""
+    c, dim = args[0], kwargs.get("dim", args[1] if len(args) > 1 else None)
+    if not isinstance(c, Columns) or not isinstance(dim, int) or dim % 3 != 3 - c.axis:
+        return NotImplemented
+    base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
+    return _by_itself(c, base, lambda part: func(part, *args[1:], **kwargs))
+
+
 def _transpose(func: Any, args: Any, kwargs: Any) -> Any:
     c = args[0]
+    if list(kwargs) == ["dims"]:
+        args, kwargs = (c, kwargs["dims"]), {}
     rest = args[1] if len(args) == 2 and isinstance(args[1], list | tuple) else args[1:]
     order = [d % 3 for d in rest if isinstance(d, int)]
     if kwargs or sorted(order) not in ([1, 2], [0, 1, 2]) or (len(order) == 3 and order[0] != 0):
@@ -371,10 +343,10 @@ def _adaptive_avg_pool1d(func: Any, args: Any, kwargs: Any) -> Any:
 _RULES: dict[str, Callable[[Any, Any, Any], Any]] = {
     **dict.fromkeys(_UNARY, _pointwise),
     **dict.fromkeys(_BINARY, _elementwise),
-    **dict.fromkeys(_DROPOUT, _dropout),
     **dict.fromkeys(("transpose", "permute", "swapaxes"), _transpose),
     **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
-    **dict.fromkeys(("linear", "layer_norm"), _last_axis),
+    **dict.fromkeys(("linear", "layer_norm", "rms_norm"), _last_axis),
+    **dict.fromkeys(("softmax", "log_softmax", "glu"), _over_channels),
     **dict.fromkeys(("sum", "mean"), _total),
     "batch_norm": _batch_norm,
     "conv1d": conv1d,

@@ -9,6 +9,7 @@ from there on is whole. ``column_rules`` has the operations.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,11 +41,27 @@ class Tape:
     #: Operations that needed whole tensors.
     whole: set[str] = field(default_factory=set)
     workers: Workers = field(default_factory=Workers)
+    #: Ordinary tensors that would be views of Columns, with their versions.
+    views: list[tuple[Tensor, int]] = field(default_factory=list)
 
     def begin(self, example: Tensor) -> None:
         """Start a batch of mutants of the examples ``example`` (B,)."""
         self.position = 0
         self.example = example
+        self.views.clear()
+
+    def end(self) -> None:
+        """End a batch.
+
+        Raises
+        ------
+        NotTrackedError
+            When a tensor was changed in place that would have been a view of Columns, which did not change.
+        """
+        changed = any(view._version != version for view, version in self.views)
+        self.views.clear()
+        if changed:
+            raise NotTrackedError("a view of a tensor is changed in place")
 
     def base(self, compute: Callable[[], Tensor]) -> Tensor:
         """The examples' tensor at this call: computed in the first batch, remembered later."""
@@ -81,6 +98,8 @@ class Columns(Tensor):
         example's.
     changes
         Gives those columns less the example's, where that is how they were computed; else None.
+    family
+        References to all tensors that a model takes for views of one memory.
     first
         (B,) int64, with 0 <= first <= L − W.
     width
@@ -96,6 +115,7 @@ class Columns(Tensor):
     axis: int
     tape: Tape
     changes: Lazy | None
+    family: list[weakref.ref[Tensor]]
 
     @staticmethod
     def __new__(
@@ -121,12 +141,26 @@ class Columns(Tensor):
             tape,
         )
         made.changes = changes
+        made.family = [weakref.ref(made)]
         return made
 
     def become(self, other: Columns) -> None:
         """Take the content of another: what an operation in place does."""
         self.base, self.lazy, self.first = other.base, other.lazy, other.first
         self.width, self.axis, self.changes = other.width, other.axis, other.changes
+
+    def shared(self) -> bool:
+        """Whether another tensor is in use that would change with this one."""
+        return any(other() is not None and other() is not self for other in self.family)
+
+    def adopt(self, view: Tensor) -> None:
+        """Take note of a view of this tensor."""
+        if isinstance(view, Columns):
+            self.family.extend(view.family)
+            view.family = self.family
+        else:
+            self.family.append(weakref.ref(view))
+            self.tape.views.append((view, view._version))
 
     def snapshot(self) -> Columns:
         """Another with the same content, which an operation in place does not reach."""

@@ -110,9 +110,13 @@ class _Run:
                 tape = None if notes else tape
             for part in chunks(len(chosen), rows if tape is None else together):
                 where = tuple(index[chosen[part]] for index in (example, position, base))
-                effects = (
-                    self.effects(*where) if tape is None else self.effects_of_windows(tape, block, *where)
-                )
+                if tape is None:
+                    effects = self.effects(*where)
+                else:
+                    effects = self.effects_of_windows(tape, block, *where)
+                    infinite = (~torch.isfinite(effects).all(0)).nonzero().flatten()
+                    if len(infinite):  # a difference of infinite activations is no number
+                        effects[:, infinite] = self.effects(*(index[infinite] for index in where))
                 multipliers[:, where[0], where[2], where[1]] = effects.to(multipliers.dtype)
         return notes
 
@@ -132,6 +136,7 @@ class _Run:
         tape.begin(example - block.start)
         mutants = substituted(self.x[block], position, base, tape)
         output = self.model(mutants, *(item[example] for item in self.extra))
+        tape.end()
         return differences(self.targets, self.originals, self.prediction, output, example)[:, :m]
 
     def _disagreement(

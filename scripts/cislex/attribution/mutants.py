@@ -248,7 +248,12 @@ class Block:
                 self._tape = None
                 return self._whole(example, first, part)
             self._agreed.add(width)
-        return self._windows(example, first, part)
+        found = self._windows(example, first, part)
+        infinite = (~torch.isfinite(found).all(0)).nonzero().flatten().to("cpu")
+        if len(infinite):  # a difference of infinite activations is no number
+            rows = infinite.to(part.device)
+            found[:, rows] = self._whole(example[infinite], first[infinite], part[rows])
+        return found
 
     def _whole(self, example: Tensor, first: Tensor, part: Tensor) -> Tensor:
         """Effects from whole sequences."""
@@ -279,6 +284,7 @@ class Block:
             self._tape,
         )
         output = self.study.loan.model(mutants, *(item[where] for item in self.extra))
+        self._tape.end()
         return self.measured.effects(output, where)[:, :m]
 
     def _disagreement(self, example: Tensor, first: Tensor, part: Tensor) -> str | None:
