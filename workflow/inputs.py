@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import model_sources
+
 #: Missing files that are named in full.
 MOST_NAMED = 8
 
@@ -40,7 +42,10 @@ def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for fold, path in model["folds"].items():
         yield f"{key}.folds.{fold}", path
     if model["module"]:
-        yield f"{key}.module", model["module"].rsplit(":", 1)[0]
+        module = model["module"].rsplit(":", 1)[0]
+        yield f"{key}.module", module
+        for path in model_sources.neighbours(module):
+            yield f"{key}.module, import of {path}", path
     bias = model["bias"] or {}
     for fold, path in (bias if isinstance(bias, dict) else {"": bias}).items():
         yield f"{key}.bias{'.' if fold else ''}{fold}", path

@@ -114,6 +114,20 @@ def test_changed_weights_run_everything_again_and_new_timings_nothing(finished: 
     snakemake("--configfile", "config.yaml", "--touch", folder=finished)
 
 
+def test_an_edited_file_beside_the_model_runs_again_what_the_model_is_loaded_for(
+    tmp_path: Path, snakemake: Run
+) -> None:
+    folder = write_project(tmp_path)
+    model = (folder / "model.py").read_text()
+    (folder / "layers.py").write_text(model)
+    (folder / "model.py").write_text("from layers import build\n")
+    wanted = ("results/shap/predictions.tsv", "--configfile", "config.yaml")
+    snakemake(*wanted, folder=folder)
+    assert "Nothing to be done" in snakemake(*wanted, "--dry-run", folder=folder).stdout
+    (folder / "layers.py").write_text(model + "\n\nWIDTH = 8\n")
+    assert planned(snakemake(*wanted, "--dry-run", folder=folder).stdout)["predict_regions"] == 1
+
+
 @pytest.mark.parametrize(
     ("edited", "chunks"), [(None, 0), ("report/page.py", 0), ("attribution/pooling.py", 16)]
 )

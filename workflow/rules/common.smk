@@ -20,6 +20,7 @@ PACKAGE = ROOT / "scripts" / "cislex"
 _sys.path.insert(0, str(ROOT / "workflow"))
 import configuration as _configuration
 import inputs as _inputs
+import model_sources as _model_sources
 
 _sys.path.pop(0)
 
@@ -177,9 +178,12 @@ def model_options(model):
     return options
 
 
+@_functools.cache
 def model_code(model):
     """Files that the model needs besides its weights, as inputs that trigger reruns."""
-    return _configuration.model_files(config["models"][model])
+    source = (config["models"][model]["module"] or "").rsplit(":", 1)[0]
+    imported = _model_sources.neighbours(source) if source else []
+    return [*_configuration.model_files(config["models"][model]), *imported]
 
 
 def has_coordinates(regions):
