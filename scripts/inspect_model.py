@@ -24,6 +24,7 @@ if "snakemake" in globals():
         table=smk.output.table,
         text=smk.output.text,
         passed=smk.output.passed,
+        analysis=smk.wildcards.analysis,
         threads=smk.threads,
         started=started_at(),
         gate=smk.config["analyses"][smk.wildcards.analysis]["qc"],

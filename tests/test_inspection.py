@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from cislex.attribution import DinucleotideShuffle, make_references, save_references
-from cislex.errors import UnsupportedOperationError
+from cislex.errors import ModelError, UnsupportedOperationError
 from cislex.inspection import Row, as_text, inspect_model, random_sequences
 
 FACTORY = """
@@ -137,6 +137,15 @@ def test_gradient_methods_need_no_rules(tmp_path: Path) -> None:
     table = pd.read_csv(inspect(tmp_path, build="build_strange", method={"name": "tism"}), sep="\t")
     assert "operation" not in set(table["section"])
     assert "cost" in set(table["section"])
+
+
+@pytest.mark.parametrize("method", [METHOD, {"name": "tism"}])
+def test_a_target_that_the_output_does_not_have_is_named_as_in_the_config(
+    tmp_path: Path, method: dict[str, Any]
+) -> None:
+    wanted = {"first": {"kind": "output", "index": 0}, "far": {"kind": "output", "index": 7}}
+    with pytest.raises(ModelError, match=r"analyses\.mine\.targets\.far.*index 7 is out of range"):
+        inspect(tmp_path, wanted=wanted, method=method, analysis="mine")
 
 
 def test_random_sequences_are_one_hot_and_always_the_same() -> None:

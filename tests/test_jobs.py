@@ -170,6 +170,22 @@ def test_programs_that_a_job_starts_keep_freed_memory_unless_the_user_says_other
     assert "'MALLOC_TRIM_THRESHOLD_': '7'" in log
 
 
+def test_what_is_announced_is_in_the_log_and_on_the_terminal(tmp_path: Path) -> None:
+    text = (
+        "import logging, sys; from cislex import logs; logs.redirect(sys.argv[1]); "
+        "logger = logs.get_logger('cislex.test'); logger.info('a detail'); "
+        "logs.announce(logger, logging.WARNING, '9 of 10 rows dropped, 50% more')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", text, str(tmp_path / "job.log")],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == "WARNING: 9 of 10 rows dropped, 50% more\n"
+    log = (tmp_path / "job.log").read_text()
+    assert "a detail" in log
+    assert "WARNING cislex.test: 9 of 10 rows dropped, 50% more" in log
+
+
 def test_deadline_only_where_a_batch_system_would_stop_the_job() -> None:
     assert deadline(60, {}) is None
 

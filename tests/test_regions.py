@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -374,6 +375,27 @@ def test_every_row_is_kept_or_dropped(
         ordered = kept.sort_values(["chrom", "start"])
         same = ordered["chrom"].to_numpy()[1:] == ordered["chrom"].to_numpy()[:-1]
         assert (np.diff(ordered["start"])[same] >= length).all()
+
+
+@pytest.mark.parametrize(
+    ("foreign", "options", "level"),
+    [(1, {}, "INFO"), (2, {}, "WARNING"), (0, {"top": 2}, "INFO")],
+)
+def test_many_rows_that_were_dropped_unasked_are_a_warning(
+    tmp_path: Path,
+    fasta: Path,
+    caplog: pytest.LogCaptureFixture,
+    foreign: int,
+    options: dict[str, Any],
+    level: str,
+) -> None:
+    names = ["chr1"] * foreign + ["chrI"] * (10 - foreign)
+    rows = [f"{name}\t{100 + 20 * i}\t{110 + 20 * i}\t.\t{i}" for i, name in enumerate(names)]
+    with caplog.at_level("INFO", logger="cislex.regions"):
+        extract(write(tmp_path, *rows), fasta, **options)
+    line = next(record for record in caplog.records if "10 rows read" in record.message)
+    assert line.levelname == level
+    assert ("dropped.tsv" in line.message) == (level == "WARNING")
 
 
 def test_yeast_peaks_need_the_alias_table(shared_data: Path, tmp_path: Path) -> None:

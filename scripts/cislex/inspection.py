@@ -29,7 +29,7 @@ from cislex.attribution.result import collect
 from cislex.attribution.saved import SavedReferences
 from cislex.attribution.survey import OperationUse, survey_operations
 from cislex.devices import claim
-from cislex.errors import UnsupportedOperationError, offenders
+from cislex.errors import ModelError, UnsupportedOperationError, offenders
 from cislex.logs import get_logger
 from cislex.measurement import count_flops, peak_memory_mb
 from cislex.models import check_model, load_model, name_outputs
@@ -78,6 +78,7 @@ def inspect_model(
     gate: Mapping[str, Any] | None = None,
     threads: int = 1,
     started: float | None = None,
+    analysis: str | None = None,
 ) -> None:
     """Inspect every fold of a model and write what was found.
 
@@ -103,6 +104,8 @@ def inspect_model(
     started
         When this job began, in seconds since 1970; by default now. What a job takes before its first region
         is counted from it.
+    analysis
+        Name of the analysis, by which messages call its targets as the config does.
 
     Raises
     ------
@@ -112,7 +115,8 @@ def inspect_model(
     torch.set_num_threads(threads)
     imports = 0.0 if started is None else time.time() - started
     chosen = _of_any_sequence(settings.method_from_settings(method))
-    named = {name: targets.from_config(dict(entry), name=name) for name, entry in wanted.items()}
+    keys = "" if analysis is None else f"analyses.{analysis}.targets."
+    named = {name: targets.from_config(dict(entry), name=keys + name) for name, entry in wanted.items()}
     rows: list[tuple[str, Row]] = []
     digests = {}
     with claim(device) as where:
@@ -222,7 +226,13 @@ def _survey(
     """Operations of all targets, each once."""
     found: dict[tuple[str, str], OperationUse] = {}
     for target in wanted:
-        for use in survey_operations(model, x, method, target=target, device=device):
+        try:
+            uses = survey_operations(model, x, method, target=target, device=device)
+        except ModelError as error:
+            if not str(error).startswith("target: "):
+                raise
+            raise ModelError(f"target {target}: {str(error).removeprefix('target: ')}") from None
+        for use in uses:
             found.setdefault((use.operation, use.rule), use)
     return sorted(found.values(), key=lambda use: use.known)
 

@@ -16,6 +16,8 @@ Item = TypeVar("Item")
 
 #: Seconds between progress lines when the output is not a terminal.
 PLAIN_INTERVAL = 10.0
+#: Where standard error went before ``redirect``: the terminal of the run, or the log of a cluster's job.
+_outside: int | None = None
 
 
 def redirect(path: str | Path) -> None:
@@ -23,13 +25,26 @@ def redirect(path: str | Path) -> None:
 
     Called before heavy imports, so that an import error or a crash in compiled code is logged too.
     """
+    global _outside
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     sys.stdout.flush()
     sys.stderr.flush()
+    if _outside is None:
+        _outside = os.dup(2)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+
+
+def announce(logger: logging.Logger, level: int, text: str) -> None:
+    """Log a line, and after ``redirect`` show it on the run's own standard error as well.
+
+    For the few things that a user should see while the run goes on, and not only in the log of a job.
+    """
+    logger.log(level, "%s", text)
+    if _outside is not None:
+        os.write(_outside, f"{logging.getLevelName(level)}: {text}\n".encode())
 
 
 def get_logger(name: str) -> logging.Logger:

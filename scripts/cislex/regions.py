@@ -8,13 +8,14 @@ one. The midpoint of a peak ``[s, e)`` is base ``(s + e) // 2``.
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 
 import pandas as pd
 
 from cislex.errors import InputError
 from cislex.genome import Genome, read_aliases
-from cislex.logs import get_logger
+from cislex.logs import announce, get_logger
 from cislex.peaks import read_peaks
 from cislex.selection import REGION_COLUMNS, RegionOptions, select_regions
 from cislex.storage import atomic_path, require_file, write_table
@@ -29,6 +30,11 @@ __all__ = [
 ]
 
 logger = get_logger(__name__)
+
+#: Reasons that the user asked for: a row that is dropped for one of them is no surprise.
+ASKED_FOR = ("excluded_chromosome", "blacklisted", "duplicate", "overlapping", "below_top", "not_sampled")
+#: More rows than this share dropped for other reasons is a warning.
+MANY_DROPPED = 0.1
 
 
 def extract_regions(
@@ -72,10 +78,14 @@ def extract_regions(
     write_table(lost, dropped)
     write_regions_bed(kept, regions)
     reasons = ", ".join(f"{count} {reason}" for reason, count in lost["reason"].value_counts().items())
-    logger.info(
-        "%s (%s): %d rows read, %d regions kept, %d dropped%s",
-        peaks, table.attrs["format"], len(table), len(kept), len(lost), f" ({reasons})" if reasons else "",
-    )  # fmt: skip
+    unexpected = int((~lost["reason"].isin(ASKED_FOR)).sum())
+    many = unexpected > MANY_DROPPED * len(table)
+    announce(
+        logger,
+        logging.WARNING if many else logging.INFO,
+        f"{peaks} ({table.attrs['format']}): {len(table)} rows read, {len(kept)} regions kept, {len(lost)} "
+        f"dropped{f' ({reasons})' if reasons else ''}{f'; each row is in {dropped}' if many else ''}",
+    )
     return kept
 
 
