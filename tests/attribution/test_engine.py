@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attribution_models as models
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
@@ -207,6 +208,31 @@ def added_to_a_buffer(h: Tensor) -> Tensor:
     return h * buffer
 
 
+def written_through_a_view(h: Tensor) -> Tensor:
+    buffer = torch.zeros_like(h)
+    first = buffer[:, :3]
+    first.copy_(h.detach()[:, :3])
+    return torch.relu(h) + buffer
+
+
+def summed_through_a_view(h: Tensor) -> Tensor:
+    buffer = torch.zeros_like(h)
+    flat = buffer.view(-1)
+    with torch.no_grad():
+        flat += h.reshape(-1)
+    return torch.relu(h) + buffer
+
+
+def clamped_by_its_data(h: Tensor) -> Tensor:
+    h = h.clone()
+    h.data.clamp_(min=0)
+    return torch.relu(h)
+
+
+def in_numpy(h: Tensor) -> Tensor:
+    return h * torch.from_numpy(np.exp(h.detach().numpy()))
+
+
 @pytest.mark.parametrize(
     ("operation", "named"),
     [
@@ -218,6 +244,9 @@ def added_to_a_buffer(h: Tensor) -> Tensor:
         (lambda h: h / without_gradient(lambda h: h.flatten(1).mean(1).exp())(h)[:, None, None], "flatten"),
         (rescaled_in_place, "mul under torch.no_grad"),
         (added_to_a_buffer, "add under torch.no_grad"),
+        (written_through_a_view, "uses a value that detach"),
+        (summed_through_a_view, "reshape under torch.no_grad"),
+        (clamped_by_its_data, "data computed from activations"),
         (lambda h: h * (8 * h).to(torch.int32), "to "),
         (lambda h: (8 * h).to(torch.int32).to(h.dtype), "to "),
         (lambda h: (h.detach() + 1).flatten(1), "detach"),
@@ -230,6 +259,124 @@ def test_a_gradient_that_is_cut_is_a_named_error(operation: Any, named: str, rul
         run(operation, rule=rule)
     for part in ("remove detach, torch.no_grad", "test_engine.py:" if "under" in named else named):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("operation", "named"),
+    [
+        (in_numpy, r"numpy\(.*a NumPy array.*differs between example and reference"),
+        (lambda h: h * h.abs().amax().item(), r"item\(.*a decision on activations"),
+        (lambda h: h * float(h.detach().mean()), r"float_value\(.*a decision on activations"),
+    ],
+)
+def test_numbers_and_arrays_of_activations_are_a_named_error(operation: Any, named: str) -> None:
+    with pytest.raises(UnsupportedOperationError, match=named):
+        run(operation)
+
+
+def positions(h: Tensor) -> Tensor:
+    return torch.arange(h.shape[2])
+
+
+@pytest.mark.parametrize(
+    "constant",
+    [
+        lambda h: (positions(h) < 30).type_as(h),
+        lambda h: (positions(h) < 30).to(h),
+        lambda h: 0.01 * positions(h).to(h),
+        lambda h: h.new_tensor(2.0),
+        lambda h: h.new_tensor([0.5] * 8)[:, None],
+        lambda h: h.new_full((1,), 0.2) + h.new_zeros(1),
+        lambda h: torch.hann_window(h.shape[2]).to(h).expand_as(h[:1, :1]),
+        lambda h: torch.ones(8 * h.shape[2]).view_as(h[0]).type_as(h),
+        lambda h: torch.ones(h.shape[2], 8).to(h).reshape_as(h[0]),
+        without_gradient(lambda h: torch.ones(h.shape[2]).to(h)),
+        without_gradient(lambda h: torch.full((h.shape[2],), 0.3).expand_as(h).type_as(h)),
+        without_gradient(lambda h: h.new_tensor([0.5] * 8)[:, None].cos()),
+    ],
+)
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
+def test_constants_may_take_their_type_and_shape_from_activations(constant: Any, rule: str) -> None:
+    assert run(lambda h: torch.relu(h * constant(h)) + constant(h), rule=rule) <= 1e-9
+
+
+class Covered(nn.Module):
+    """Uses what it makes of the sequence without gradients."""
+
+    def __init__(self, made: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv1d(4, 8, 7, padding=3)
+        self.made = made
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            known = self.made(x)
+        return (torch.relu(self.conv(x)) * known).mean((1, 2)).unsqueeze(1)
+
+
+def filled_in(x: Tensor) -> Tensor:
+    known = torch.zeros_like(x[:, :1])
+    known[:, 0] = x.sum(1)
+    return known
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda x: x.sum(1, keepdim=True),
+        lambda x: 0.5 * x.sum(1, keepdim=True) + 1,
+        lambda x: x.sum(1, keepdim=True).sqrt() / 3,
+        lambda x: torch.einsum("ncl,c->nl", x, x.new_ones(4)).unsqueeze(1),
+        lambda x: x.sum(1).long().to(x.dtype)[:, None],
+        lambda x: x.sum((1, 2), keepdim=True) / x.shape[2],
+        filled_in,
+    ],
+)
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
+def test_what_is_the_same_for_example_and_reference_may_be_made_without_gradient(
+    made: Any, rule: str
+) -> None:
+    x = models.one_hot(3, 60, unknown=True)
+    method = DeepLiftShap(DinucleotideShuffle(n=3), rule=rule)
+    found = attribute(Covered(made), x, method, precision="float64")
+    assert found.max_relative_delta is not None
+    assert found.max_relative_delta.max() <= 1e-9
+    assert "pairing" not in found.notes
+
+
+@pytest.mark.parametrize("used", [lambda known: known, lambda known: known * 0.5 + 1])
+def test_rows_that_cannot_be_told_apart_are_compared_once_the_example_is_repeated(used: Any) -> None:
+    class Merged(Covered):
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.no_grad():
+                known = self.made(x.transpose(1, 2).reshape(-1, 4))
+            known = used(known).view(len(x), 1, -1)
+            return (torch.relu(self.conv(x)) * known).mean((1, 2)).unsqueeze(1)
+
+    x = models.one_hot(3, 60, unknown=True)
+    found = attribute(Merged(lambda rows: rows.sum(1)), x, METHOD, precision="float64")
+    assert found.max_relative_delta is not None
+    assert found.max_relative_delta.max() <= 1e-9
+    assert "pairing" in found.notes
+    with pytest.raises(UnsupportedOperationError, match=r"under torch\.no_grad"):
+        attribute(Merged(lambda rows: rows[:, 0] + rows[:, 1]), x, METHOD)
+
+
+def test_numbers_that_are_only_logged_may_be_read_without_gradient() -> None:
+    seen: list[Any] = []
+
+    def logged(h: Tensor) -> Tensor:
+        with torch.no_grad():
+            seen.append(h.mean().item())
+            seen.extend([float(h.detach().abs().max()), h.mean((0, 2)).tolist(), h.sum(2).numpy()])
+        return torch.relu(h)
+
+    result = attribute(Model(logged), X, METHOD, precision="float64")
+    assert result.max_relative_delta is not None
+    assert result.max_relative_delta.max() <= 1e-9
+    assert "pairing" not in result.notes
+    assert seen
 
 
 def test_a_profile_that_is_cut_is_a_named_error() -> None:

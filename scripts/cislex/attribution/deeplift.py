@@ -17,10 +17,11 @@ from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Phase
 from cislex.attribution.pairing import Pairing, PairingError
 from cislex.attribution.paths import integrate
-from cislex.attribution.recording import Reading, Recorder, Replayer, finish
+from cislex.attribution.recording import Recorder, Replayer, finish
 from cislex.attribution.result import BatchResult
 from cislex.attribution.revealcancel import FOLLOWED, RevealReplayer
 from cislex.attribution.rules import builtin, user_rules
+from cislex.attribution.severed import Reading
 from cislex.attribution.validation import check_shape
 from cislex.errors import ModelError, UnsupportedOperationError
 from cislex.outputs import map_rows
@@ -63,7 +64,7 @@ class Engine:
         if self.method.rule != "rescale":
             recorder.alert, recorder.followed = True, FOLLOWED
         try:
-            with torch.no_grad(), recorder:
+            with torch.enable_grad(), recorder:  # what the model does without gradients is told by that
                 output = self.model(x.clone(), *extra)
                 values = [None if _pair(target) else target(output) for target in targets]
             with torch.no_grad():
@@ -98,7 +99,7 @@ class Engine:
                 raise UnsupportedOperationError(RUN_AGAIN) from error
             raise
         finish(replayer)
-        replayer.check_values(values, targets)
+        replayer.severed.check(values, targets)
         self.integrated |= replayer.integrated
         return output, values, replayer.phase
 
@@ -231,7 +232,7 @@ def _add(
             f_x, f_r = prediction[t].unsqueeze(1), value
         else:
             assert engine.last is not None
-            with torch.enable_grad(), Reading(engine.last, target):
+            with torch.enable_grad(), Reading(engine.last.severed, target):
                 f_x, f_r = pair(_repeat(output_x, r), output)
             f_x = f_x.detach().reshape(n, r)
             with torch.no_grad():

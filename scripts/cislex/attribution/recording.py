@@ -9,7 +9,7 @@ gives the output whose backward multiplies by the pair's multiplier.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +17,6 @@ from torch.overrides import TorchFunctionMode
 
 from cislex.attribution.normalisation import statistics_of
 from cislex.attribution.operations import (
-    SHAPES,
     Call,
     Kind,
     Phase,
@@ -27,30 +26,25 @@ from cislex.attribution.operations import (
     whereabouts,
 )
 from cislex.attribution.pairing import Pairing
+from cislex.attribution.severed import (
+    INSTEAD,
+    READS,
+    SEVERED,
+    Severed,
+    SeveredValues,
+    agreement,
+    check_paired,
+    cuts,
+    results,
+    sources,
+    unlike,
+)
 from cislex.errors import ModelError, UnsupportedOperationError
 
 #: Linear in evaluation mode only.
 _GUARDED = frozenset(
     ("batch_norm", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 )
-
-#: Linear operations whose result may have no gradient although an activation has reached them.
-_COPIES = frozenset(("tensor", "new_tensor", "detach_copy", "to", "type", "type_as", "to_copy"))
-_SEVERED = "computed from activations, which carries no attribution and differs between example and reference"
-_INSTEAD = (
-    "express it in differentiable operations (such as clamp or maximum in place of a comparison), or remove "
-    "detach, torch.no_grad or inference_mode there"
-)
-
-
-class _Severed(NamedTuple):
-    """A value without gradient that may differ between example and reference."""
-
-    tensor: Tensor
-    #: What made it.
-    source: str
-    #: Else it is good again once it has a gradient, as the result of a linear custom autograd.Function.
-    lasting: bool
 
 
 class Record:
@@ -65,6 +59,15 @@ class Record:
         self.output: Any = None
         #: What a rule makes of the example once for all its references.
         self.series: Any = None
+
+
+class Records(list[Record]):
+    """The operations of the example that may need a rule, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Name and results of linear operations whose results may carry no gradient in the replay.
+        self.cut: list[tuple[str, list[Tensor]]] = []
 
 
 #: A rule: (call on the references, record of the example, pairing, indices of activations) -> output.
@@ -169,14 +172,21 @@ class Recorder(_Mode):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.records: list[Record] = []
+        self.records = Records()
+
+    def cuts(self, name: str) -> bool:
+        """What carries no gradient in the replay is compared there."""
+        return cuts(name)
 
     def handle(self, call: Call, kind: Kind) -> Any:
         """Run the call and keep what it received and returned."""
         if call.in_place:
             self._protect(call.tensors[0])
         if kind is Kind.LINEAR and call.name not in self.followed:
-            return call.func(*call.args, **call.kwargs)
+            output = call.func(*call.args, **call.kwargs)
+            if self.cuts(call.name):
+                self.records.cut.append((call.name, results(call, output)))
+            return output
         tensors = list(call.tensors)
         if call.in_place:
             tensors[0] = tensors[0].clone()
@@ -194,6 +204,8 @@ class Recorder(_Mode):
                     record.tensors[i] = tensor.clone()
             if isinstance(record.output, Tensor) and record.output.untyped_storage().data_ptr() == pointer:
                 record.output = record.output.clone()
+        for _, made in self.records.cut:
+            made[:] = [t.clone() if t.untyped_storage().data_ptr() == pointer else t for t in made]
 
 
 class Replayer(_Mode):
@@ -202,7 +214,7 @@ class Replayer(_Mode):
     def __init__(
         self,
         *arguments: Any,
-        records: list[Record],
+        records: Records,
         pairing: Pairing,
         unknown: Rule | None = None,
     ) -> None:
@@ -213,25 +225,25 @@ class Replayer(_Mode):
         self.cursor = 0
         self.phase = Phase()
         self.integrated: set[str] = set()
-        #: By id; they are kept alive, so that ids stay their own.
-        self._severed: dict[int, _Severed] = {}
+        self.severed = SeveredValues()
+        self._cut_cursor = 0
 
     def cuts(self, name: str) -> bool:
         """In a replay everything that is computed without autograd is cut off."""
-        return name in _COPIES or not torch.is_grad_enabled()
+        return cuts(name)
 
     def handle(self, call: Call, kind: Kind) -> Any:
         """Run the call by its rule where an activation reaches it."""
-        if self._severed and kind is not Kind.BRANCH and call.name not in SHAPES:
-            severed = [found for tensor in call.tensors if (found := self._found(tensor)) is not None]
-            if severed:
-                return self._pass_severed(call, kind, severed)
         if call.in_place:
             self.phase.protect(call.tensors[0])
+        if self.severed and kind is not Kind.BRANCH:
+            severed = [found for tensor in sources(call) if (found := self.severed.find(tensor)) is not None]
+            if severed:
+                return self._pass_severed(call, kind, severed)
         if kind is Kind.LINEAR and call.name not in self.followed:
             output = call.func(*call.args, **call.kwargs)
             if self.cuts(call.name):
-                self._cut(call, output)
+                self._cut(call, output, self._next_cut(call))
             return output
         record = self._next(call)
         active = [i for i, tensor in enumerate(call.tensors) if tensor.requires_grad]
@@ -240,7 +252,7 @@ class Replayer(_Mode):
         if not active or kind is Kind.LINEAR or (kind is Kind.MULTILINEAR and len(active) < 2):
             output = call.func(*call.args, **call.kwargs)
             if self.cuts(call.name):
-                self._cut(call, output)
+                self._cut(call, output, tensors_of(record.output))
             else:
                 self.follow(call, record, active, output)
             return output
@@ -267,7 +279,7 @@ class Replayer(_Mode):
         if not isinstance(output, Tensor):
             for tensor in tensors_of(output):
                 if not tensor.is_floating_point():  # such as the indices of a maximum
-                    self._sever(tensor, call.name)
+                    self._sever(call, tensor, call.name)
         return _write_back(call, output)
 
     def apply(self, rule: Rule, call: Call, record: Record, active: list[int]) -> Any:
@@ -295,97 +307,87 @@ class Replayer(_Mode):
             self.fail(call, "other arguments than for the example", "remove data-dependent branches")
         return record
 
+    def _next_cut(self, call: Call) -> list[Tensor]:
+        """What a linear operation whose result is cut off made of the example, if the model came by there."""
+        cursor, self._cut_cursor = self._cut_cursor, self._cut_cursor + 1
+        name, made = self.records.cut[cursor] if cursor < len(self.records.cut) else ("", [])
+        return made if name == call.name else []
+
     def _branch(self, call: Call, record: Record, active: bool, source: str = "") -> Any:
         """A value without gradient may be used where it is the same for example and reference."""
         if not call.in_place and active:
             output = call.run([tensor.detach() for tensor in call.tensors])
         else:
             output = call.func(*call.args, **call.kwargs)
-        if not active and not any(id(tensor) in self._severed for tensor in call.tensors):
+        severed = [found for tensor in call.tensors if (found := self.severed.find(tensor)) is not None]
+        if not active and not severed:
             return output
         ours, theirs = tensors_of(output), tensors_of(record.output)
         if not ours:
-            if output != record.output:
+            logged = call.name in READS and not active and not torch.is_grad_enabled()
+            difference = "" if logged else unlike(output, record.output, self.pairing)
+            if difference:
+                check_paired(call, severed)
                 self.fail(
-                    call,
-                    f"a decision on activations: {record.output!r} for the example, {output!r} else",
-                    "replace the data-dependent branch",
+                    call, f"a decision on activations: {difference}", "replace the data-dependent branch"
                 )
             return output
         for mine, example in zip(ours, theirs, strict=True):
-            if not torch.equal(self.pairing.expand(example, mine.detach()), mine.detach()):
-                self._sever(mine, source or call.name)
+            agrees = agreement(self.pairing, example, mine)
+            if not agrees:
+                self._sever(call, mine, source or call.name, unpaired=agrees is None)
         return output
 
-    def _sever(self, tensor: Tensor, source: str, *, lasting: bool = True) -> None:
+    def _sever(
+        self, call: Call, tensor: Tensor, source: str, *, lasting: bool = True, unpaired: bool = False
+    ) -> None:
         """Remember a value that must not meet activations, nor be what is attributed."""
-        self._severed[id(tensor)] = _Severed(tensor, source, lasting)
+        self.severed.add(Severed(tensor, source, lasting, unpaired), call)
         self.alert = True
 
-    def _found(self, tensor: Tensor) -> _Severed | None:
-        severed = self._severed.get(id(tensor))
-        return severed if severed is not None and (severed.lasting or tensor.grad_fn is None) else None
-
-    def _cut(self, call: Call, output: Any) -> None:
+    def _cut(self, call: Call, output: Any, example: list[Tensor]) -> None:
         """Sever what a linear operation made of activations where autograd did not see it."""
-        if call.name in SHAPES or not any(tensor.requires_grad for tensor in call.tensors):
+        if not any(tensor.requires_grad for tensor in sources(call)):
             return
-        made = tensors_of(output)
         # Conversions that keep the gradient. Views under no_grad say that they require one, and cut it.
-        if torch.is_grad_enabled() and all(tensor.grad_fn is not None for tensor in made):
+        if torch.is_grad_enabled() and all(tensor.grad_fn is not None for tensor in tensors_of(output)):
             return
         how = "" if torch.is_grad_enabled() else " under torch.no_grad"
-        self._sever_results(call, output, f"{call.name}{how} ({whereabouts(self.model)})")
+        self._sever_results(call, output, f"{call.name}{how} ({whereabouts(self.model)})", example)
 
-    def _sever_results(self, call: Call, output: Any, source: str, *, lasting: bool = False) -> None:
-        """Sever the tensors that a call made or wrote into."""
-        given = {id(tensor) for tensor in call.tensors}
-        for tensor in tensors_of(output):
-            if id(tensor) not in given:
-                self._sever(tensor, source, lasting=lasting or tensor.grad_fn is not None)
-        if call.in_place:
-            target = call.tensors[0]
-            self._sever(target, source, lasting=lasting or target.requires_grad)
+    def _sever_results(
+        self, call: Call, output: Any, source: str, example: list[Tensor], given: Sequence[Severed] = ()
+    ) -> None:
+        """Sever the tensors that a call made or wrote into, where they are not those of the example."""
+        bent = self._known[call.func][2] is Kind.MULTILINEAR and len(given) > 1
+        lasting = bent or any(item.lasting for item in given)
+        made = results(call, output)
+        theirs = example if len(example) == len(made) else [None] * len(made)
+        for tensor, other in zip(made, theirs, strict=True):
+            if not call.in_place and any(tensor is item for item in call.tensors):
+                continue
+            agrees = agreement(self.pairing, other, tensor)
+            if not agrees:
+                stays = lasting or (tensor.requires_grad if call.in_place else tensor.grad_fn is not None)
+                unpaired = agrees is None or (other is None and any(item.unpaired for item in given))
+                self._sever(call, tensor, source, lasting=stays, unpaired=unpaired)
 
-    def _pass_severed(self, call: Call, kind: Kind, severed: list[_Severed]) -> Any:
+    def _pass_severed(self, call: Call, kind: Kind, severed: list[Severed]) -> Any:
         """Severed values may be worked on among themselves, and compared in the end; activations not."""
-        active = any(tensor.requires_grad and self._found(tensor) is None for tensor in call.tensors)
+        active = any(tensor.requires_grad and self.severed.find(tensor) is None for tensor in sources(call))
         if active and (torch.is_grad_enabled() or kind is not Kind.LINEAR):
-            self.fail(call, f"uses a value that {severed[0].source} {_SEVERED}", _INSTEAD)
+            check_paired(call, severed)
+            self.fail(call, f"uses a value that {severed[0].source} {SEVERED}", INSTEAD)
         if kind is Kind.NONLINEAR:
             return self._branch(call, self._next(call), False, source=severed[0].source)
+        example: list[Tensor] = []
         if kind is Kind.MULTILINEAR or call.name in self.followed:
-            self._next(call)
+            example = tensors_of(self._next(call).output)
+        elif self.cuts(call.name):
+            example = self._next_cut(call)
         output = call.func(*call.args, **call.kwargs)
-        lasting = any(item.lasting for item in severed) or (kind is Kind.MULTILINEAR and len(severed) > 1)
-        self._sever_results(call, output, severed[0].source, lasting=lasting)
+        self._sever_results(call, output, severed[0].source, example, severed)
         return output
-
-    def check_values(self, values: Sequence[Tensor | None], targets: Sequence[object]) -> None:
-        """Refuse targets that are severed values."""
-        for value, target in zip(values, targets, strict=True):
-            severed = None if value is None else self._found(value)
-            if severed is not None:
-                raise UnsupportedOperationError(
-                    f"target {target} is a value that {severed.source} {_SEVERED}; what to do: {_INSTEAD}"
-                )
-
-
-class Reading(TorchFunctionMode):
-    """Refuses severed values where a target is read after the replay, as those of pairs are."""
-
-    def __init__(self, replayer: Replayer, target: object) -> None:
-        super().__init__()
-        self.replayer = replayer
-        self.target = target
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if self.replayer._severed and canonical(func)[0] not in SHAPES:
-            given = tensors_of((args, kwargs or {}))
-            self.replayer.check_values(given, [self.target] * len(given))
-        return func(*args, **(kwargs or {}))
 
 
 def finish(replayer: Replayer) -> None:
