@@ -13,6 +13,8 @@ from cislex.agreement import score
 from cislex.errors import StorageError
 from cislex.report import render_report
 from cislex.report.agreement import MOST_POINTS, RADIUS, describe_agreement, hexagon_counts
+from cislex.report.concerns import target_concerns
+from cislex.report.observed import observed_words
 from cislex.report.specs import AnalysisTarget
 from cislex.storage import write_table
 from report_fixture import write_results
@@ -60,6 +62,7 @@ def test_numbers_are_told_by_split_and_chromosome(tmp_path: Path) -> None:
     assert view is not None
     table = pd.read_csv(tmp_path / "evaluation.tsv", sep="\t", keep_default_na=False)
     assert view.columns == ["Regions", "n", "Pearson", "Spearman", "RMSE"]
+    assert "in one unit" in view.caption
     assert [row[:2] for row in view.rows] == [["all", "90"], ["held out", "30"], ["seen in training", "60"]]
     first = table.iloc[0]
     expected = f"{first['pearson']:.3f} ({first['pearson_low']:.3f}–{first['pearson_high']:.3f})"
@@ -91,7 +94,8 @@ def test_many_regions_become_hexagons_that_hold_them_all(tmp_path: Path) -> None
     assert "<circle" not in figure
     assert len(figure) < 60_000
     assert "shaded by the number of its regions" in view.caption
-    assert "not known here" in view.told
+    assert "is not known, and on those" in view.told
+    assert "models.m.held_out" in view.told
 
 
 def test_a_hexagon_holds_the_points_nearest_to_its_centre() -> None:
@@ -110,6 +114,66 @@ def test_units_that_differ_have_axes_of_their_own(tmp_path: Path) -> None:
     assert view is not None
     assert "stroke-dasharray" not in view.drawn[0]
     assert "only the correlations count" in view.caption
+    assert view.columns == ["Regions", "n", "Pearson", "Spearman"]
+    assert "RMSE is not shown" in view.caption
+    assert {len(row) for row in view.rows + view.chromosomes} == {4}
+
+
+@pytest.mark.parametrize(
+    ("labels", "words", "axis"),
+    [
+        ({"column": "score"}, "score of my.bed, untransformed", "observed: score of my.bed"),
+        (
+            {"column": 7, "table": "a/b/t.tsv", "transform": "log1p"},
+            "column 7 of t.tsv, as log(1 + value)",
+            "observed: log(1 + column 7) of t.tsv",
+        ),
+        (
+            {"plus": "p.bw", "minus": "m.bw", "window": 1000, "strand": "minus", "transform": "auto"},
+            "signal over the middle 1,000 bp, minus strand of p.bw and m.bw, as log(1 + value)",
+            "observed: log(1 + signal over the middle 1,000 bp, minus strand)",
+        ),
+        (
+            {"bigwig": "s.bw", "transform": "none"},
+            "signal of s.bw, untransformed",
+            "observed: signal of s.bw",
+        ),
+        ({"dataset": "y", "index": 2, "hdf5": "d.h5"}, "dataset y, output 2 of d.h5, untransformed", None),
+        ({"peaks": "x.bed", "distance": 50}, "a peak of x.bed within 50 bp of the middle", None),
+        ({}, "", "observed"),
+    ],
+)
+def test_what_was_observed_is_told(labels: dict[str, object], words: str, axis: str | None) -> None:
+    told = observed_words(labels, "peaks/my.bed")
+    assert told[0] == words
+    assert axis is None or told[1] == axis
+
+
+def test_the_section_names_the_labels(tmp_path: Path) -> None:
+    labels = {"column": "score", "transform": "log1p"}
+    spec = dataclasses.replace(target(tmp_path, n=90), labels=labels, peaks="a/my.bed")
+    view = describe_agreement(spec)
+    assert view is not None
+    assert view.told.startswith("Observed: score of my.bed, as log(1 + value). 90 regions")
+    assert all(">observed: log(1 + score) of my.bed</text>" in figure for figure in view.drawn)
+    assert all(">predicted t</text>" in figure for figure in view.drawn)
+
+
+def test_a_poor_correlation_is_a_concern(tmp_path: Path) -> None:
+    view = describe_agreement(target(tmp_path, n=90))
+    assert view is not None
+    table = pd.read_csv(tmp_path / "evaluation.tsv", sep="\t", keep_default_na=False)
+    held = table[(table["split"] == "held_out") & (table["chrom"] == "")].iloc[0]
+    assert view.correlation == max(float(held["pearson"]), float(held["spearman"]))
+    assert target_concerns("a / t", "a.t", folds=None, agreement=view) == []
+    poor = dataclasses.replace(view, correlation=-0.2)
+    (concern,) = target_concerns("a / t", "a.t", folds=None, agreement=poor)
+    assert "a / t: the prediction hardly follows what was observed" in concern.text
+    assert "(correlation −0.20, held-out regions)" in concern.text
+    assert concern.anchor == "a.t-observed"
+    classes = describe_agreement(target(tmp_path, n=90, classes=True))
+    assert classes is not None
+    assert classes.correlation is None
 
 
 def test_classes_have_curves_with_their_areas(tmp_path: Path) -> None:
@@ -147,6 +211,7 @@ def test_the_page_shows_the_section_where_there_are_labels(tmp_path: Path) -> No
     html = page.read_text()
     assert html.count("Does the model predict what was observed?") == 1
     assert "<summary>By chromosome</summary>" in html
+    assert html.count("observed vs predicted</a>") == html.count('reb1-observed">Does') == 1
     assert html.count('href="evaluation.tsv"') == html.count('href="observed.tsv"') == 1
     render_report(page, title="T", template=template, analyses=[first, *others], **options)
     assert not re.search("what was observed|observed.tsv", page.read_text())

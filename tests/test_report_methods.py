@@ -103,6 +103,12 @@ def test_evaluation_is_told_where_there_is_one(target: AnalysisTarget) -> None:
         "labels of held-out windows and with what was observed in the regions (peaks / reb1);"
         in (described(labelled)[1])
     )
+    label = {"column": "signal_value", "transform": "log1p"}
+    other = dataclasses.replace(labelled, target="abf1", labels=label, peaks="data/my.narrowPeak")
+    assert (
+        "(peaks / reb1; peaks / abf1: signal_value of my.narrowPeak, as log(1 + value));"
+        in described(labelled, other)[1]
+    )
     given = describe_methods([target], regions=[], models={}, settings={})
     assert "Evaluation" not in dict(given.paragraphs)
 

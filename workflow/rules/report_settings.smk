@@ -45,6 +45,14 @@ def report_models():
     ]
 
 
+def report_labels(name, target):
+    """Where the labels of a target come from; without a file of its own, a dataset lies beside the sequences."""
+    analysis = PORTABLE_CONFIG["analyses"][name]
+    label = analysis["labels"][target]
+    own = PORTABLE_CONFIG["regions"][analysis["regions"]]["hdf5"]
+    return {**label, "hdf5": label["hdf5"] or (own if label["dataset"] else None)}
+
+
 def report_analyses():
     """Files and settings of each target of each analysis."""
     entries = []
@@ -87,10 +95,15 @@ def report_analyses():
                         {
                             "evaluation": f"{RESULTS}/{name}/evaluation.tsv",
                             "observed": f"{RESULTS}/{name}/observed.tsv",
+                            "labels": report_labels(name, target),
+                            "peaks": PORTABLE_CONFIG["regions"][analysis["regions"]][
+                                "peaks"
+                            ],
                         }
                         if target in (analysis["labels"] or {})
                         else {}
                     ),
+                    "inspection": f"{RESULTS}/{name}/inspection.tsv",
                     "limit": analysis["qc"]["max_relative_delta"],
                     "settings": {
                         "target": scalar,
@@ -128,6 +141,7 @@ def report_files():
         "hits",
         "truth",
         "observed",
+        "inspection",
     )
     found = []
     for entry in report_regions() + report_models() + report_analyses():

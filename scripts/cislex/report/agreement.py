@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import StorageError
 from cislex.report.facts import count, interval
+from cislex.report.observed import observed_words
 from cislex.report.performance import lines, ranking
 from cislex.report.specs import AnalysisTarget
 from cislex.report.svg import (
@@ -38,6 +39,8 @@ from cislex.storage import require_file
 
 #: Heads of the scores that the evaluation may hold, in this order; each with limits ``_low`` and ``_high``.
 HEADS = {"auroc": "AUROC", "auprc": "AUPRC", "pearson": "Pearson", "spearman": "Spearman", "rmse": "RMSE"}
+#: A lower correlation of predictions with numbers is told at the head of the page.
+POOR_CORRELATION = 0.3
 SPLITS = {"held_out": "held out", "seen": "seen in training", "all": "all"}
 #: Height of a figure, and of the line in it that explains the shades.
 HEIGHT, KEY = 400, 18
@@ -53,7 +56,9 @@ class AgreementView:
     """What the page says about a target's labels.
 
     ``columns`` are the heads of ``rows``, one per split, and of ``chromosomes``; ``drawn`` are figures and
-    ``caption`` says how to read them; ``told`` says what the scores are worth.
+    ``caption`` says how to read them; ``told`` says what was observed and what the scores are worth.
+    ``correlation`` is the larger of Pearson's and Spearman's on held-out regions, or on all where none are
+    (``scored_on`` says so); ``None`` for classes.
     """
 
     told: str
@@ -62,6 +67,8 @@ class AgreementView:
     chromosomes: list[list[str]]
     drawn: list[Markup]
     caption: str
+    correlation: float | None = None
+    scored_on: str = ""
 
 
 def describe_agreement(spec: AnalysisTarget) -> AgreementView | None:
@@ -77,25 +84,49 @@ def describe_agreement(spec: AnalysisTarget) -> AgreementView | None:
     if table.empty:
         return None
     classes = table["labels"].iloc[0] == "classes"
-    own = [name for name in HEADS if numbers(table, name).notna().any()]
+    observed = _read_observed(spec.observed, spec.target)
+    is_alike = not classes and _scales(observed)[2]
+    # In other units than the prediction's, an error is no measure of anything.
+    known = [name for name in HEADS if is_alike or name != "rmse"]
+    own = [name for name in known if numbers(table, name).notna().any()]
     heads = ["Regions", "n", *(["Positives"] if classes else []), *(HEADS[name] for name in own)]
     whole = table["chrom"] == ""
     parts = table[whole]
     if len(parts) == 2:  # one part that is all of it, under a better name
         parts = parts[parts["split"] != "all"]
-    observed = _read_observed(spec.observed, spec.target)
+    best, scored_on = _correlation(table)
     scores = {str(row["split"]): _scores(row, own) for _, row in parts.iterrows()}
     return AgreementView(
-        told=_told(table),
+        told=f"{_source(spec, classes)}{_told(table, spec.model)}",
         columns=heads,
         rows=_cells(parts, own, "split", classes=classes),
         chromosomes=_cells(table[~whole], own, "chrom", classes=classes),
         drawn=(_draw_classes if classes else _draw_numbers)(observed, spec, scores),
         caption=_caption(classes, observed),
+        correlation=None if classes else best,
+        scored_on=scored_on,
     )
 
 
-def _told(table: pd.DataFrame) -> str:
+def _source(spec: AnalysisTarget, classes: bool) -> str:
+    """What was observed, as a sentence; empty where it is not known."""
+    words, _ = observed_words(spec.labels, spec.peaks)
+    if not words:
+        return ""
+    return f"Observed: {words.removesuffix(', untransformed') if classes else words}. "
+
+
+def _correlation(table: pd.DataFrame) -> tuple[float | None, str]:
+    """The larger of both correlations on held-out regions, else on all, and on which."""
+    for split, said in (("held_out", ", held-out regions"), ("all", "")):
+        rows = table[(table["chrom"] == "") & (table["split"] == split)]
+        values = [float(value) for name in ("pearson", "spearman") for value in numbers(rows, name).dropna()]
+        if values:
+            return max(values), said
+    return None, ""
+
+
+def _told(table: pd.DataFrame, model: str) -> str:
     """What the splits say about the scores."""
     sizes = table.drop_duplicates("split").set_index("split")["n"].astype(int)
     said = f"{count(int(sizes['all']), 'region')} with a label."
@@ -108,8 +139,9 @@ def _told(table: pd.DataFrame) -> str:
             "model fits, not how it does on new sequences."
         )
     return (
-        f"{said} Which of them the model was trained on is not known here (held_out of the model says so); "
-        "on those the scores flatter it."
+        f"{said} Which of them the model was trained on is not known, and on those the scores flatter it; "
+        f"with the chromosomes that each fold held out in the config (models.{model}.held_out), they are "
+        "scored apart."
     )
 
 
@@ -190,12 +222,18 @@ def _draw_numbers(
 ) -> list[Markup]:
     """One figure for each split, on the same axes."""
     x, y, same = _scales(table)
+    _, axis = observed_words(spec.labels, spec.peaks)
     drawn = []
     for split, observed, predicted in _parts(table):
         told = scores[split].get("pearson", "–")
         title = f"{SPLITS[split]}: Pearson {told}, n = {len(observed):,}"
         label = f"Observed and predicted {spec.label}"
-        drawn.append(density(observed, predicted, x=x, y=y, diagonal=same, title=title, label=label))
+        drawn.append(
+            density(
+                observed, predicted, x=x, y=y, diagonal=same, title=title, label=label, x_label=axis,
+                y_label=f"predicted {spec.target}",
+            )
+        )  # fmt: skip
     return drawn
 
 
@@ -213,7 +251,16 @@ def _scales(table: pd.DataFrame) -> tuple[Scale, Scale, bool]:
 
 
 def density(
-    observed: Array, predicted: Array, *, x: Scale, y: Scale, diagonal: bool, title: str, label: str
+    observed: Array,
+    predicted: Array,
+    *,
+    x: Scale,
+    y: Scale,
+    diagonal: bool,
+    title: str,
+    label: str,
+    x_label: str = "observed",
+    y_label: str = "predicted",
 ) -> Markup:
     """Observed (x) against predicted (y): points, or of many regions hexagons shaded by their number.
 
@@ -229,12 +276,14 @@ def density(
         Which regions.
     label
         What the figure shows, for screen readers.
+    x_label, y_label
+        Names of the axes.
     """
     parts = axes(
         x,
         y,
-        x_label="observed",
-        y_label="predicted",
+        x_label=x_label,
+        y_label=y_label,
         x_ticks=[(t, short(t)) for t in nice_ticks(x.low, x.high)],
     )
     across, down = _pixels(x, observed), _pixels(y, predicted)
@@ -313,8 +362,12 @@ def _caption(classes: bool, table: pd.DataFrame) -> str:
     most = table["split"].value_counts().max()
     many = " A hexagon is shaded by the number of its regions." if most > MOST_POINTS else ""
     if _scales(table)[2]:
-        return f"Observed against predicted; dashed: equal.{many}"
+        return (
+            f"Observed against predicted; dashed: equal.{many} RMSE means something only where label and "
+            "target are in one unit, which a logit, for one, never is with a signal."
+        )
     return (
-        f"Observed against predicted, each on an axis of its own.{many} Their ranges differ: where label "
-        "and target are not in one unit, only the correlations count."
+        f"Observed against predicted, each on an axis of its own.{many} Their ranges differ: label and "
+        "target are hardly in one unit, so only the correlations count, and RMSE is not shown "
+        "(evaluation.tsv has it)."
     )

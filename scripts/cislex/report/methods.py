@@ -12,6 +12,7 @@ from cislex.report.facts import count, in_words, recorded
 from cislex.report.findings import WEAK_Q
 from cislex.report.lexicon import WIDER_BP, match_widths
 from cislex.report.methods_words import attribution_words, model_words, region_words, some
+from cislex.report.observed import observed_words
 from cislex.report.specs import AnalysisTarget, RegionSet
 
 Settings = Mapping[str, Any]
@@ -107,16 +108,22 @@ def _models(
 
 def _evaluation(analyses: Sequence[AnalysisTarget], models: Mapping[str, Settings]) -> str:
     """What predictions were compared with; empty where there was nothing to compare."""
-    labelled = [spec.label for spec in analyses if spec.evaluation is not None]
+    labelled = [_label(spec) for spec in analyses if spec.evaluation is not None]
     against = []
     if any(isinstance(settings.get("training"), Mapping) for settings in models.values()):
         against.append("the labels of held-out windows")
     if labelled:
-        against.append(f"what was observed in the regions ({some(labelled)})")
+        against.append(f"what was observed in the regions ({'; '.join(labelled)})")
     if not against:
         return ""
     compared = " and with ".join(against)
     return f"Predictions were compared with {compared}; intervals are 95 % bootstrap intervals."
+
+
+def _label(spec: AnalysisTarget) -> str:
+    """A target with what its labels are, where that is known."""
+    words, _ = observed_words(spec.labels, spec.peaks)
+    return f"{spec.label}: {words}" if words else spec.label
 
 
 def _attributions(

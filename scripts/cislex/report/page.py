@@ -10,12 +10,13 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cislex import __version__
 from cislex.errors import InputError
 from cislex.logs import get_logger
 from cislex.report.agreement import AgreementView, describe_agreement
+from cislex.report.concerns import Concern, region_concerns, target_concerns
 from cislex.report.facts import Fact, count, facts, recorded, setting, shared
 from cislex.report.findings import (
     HitsView,
@@ -26,8 +27,9 @@ from cislex.report.findings import (
     describe_motifs,
     describe_truth,
 )
-from cislex.report.folds import describe_folds
+from cislex.report.folds import FoldsView, describe_folds
 from cislex.report.inputs import describe_regions
+from cislex.report.inspected import describe_models
 from cislex.report.lexicon import (
     Lexicon,
     composition,
@@ -36,11 +38,13 @@ from cislex.report.lexicon import (
     match_widths,
     read_lexicon,
 )
+from cislex.report.links import split_links
 from cislex.report.logos import glyph_definitions
 from cislex.report.methods import describe_methods
 from cislex.report.performance import describe_training
 from cislex.report.quality import QualityView, describe_quality
 from cislex.report.regions_drawn import RegionView, draw_regions, read_top_regions
+from cislex.report.seqlets import why_no_motif
 from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_all
 from cislex.storage import require_file, write_text
 
@@ -72,17 +76,23 @@ class TargetView:
     settings: list[Fact]
     recorded: list[Fact]
     notes: list[str]
-    folds: str
+    folds: FoldsView | None
     agreement: AgreementView | None
     quality: QualityView
     motifs: list[MotifView]
     flagged: list[MotifView]
     flagged_hidden: int
+    no_motif: str
     hits: HitsView | None
     regions: list[RegionView]
     total: int
     truth: TruthView | None
     method: str
+
+    @property
+    def concerns(self) -> list[Concern]:
+        """What to know before trusting this target."""
+        return target_concerns(self.spec.label, self.anchor, folds=self.folds, agreement=self.agreement)
 
 
 @dataclass(frozen=True)
@@ -178,6 +188,8 @@ def render_report(
         regions=sets,
         methods=methods,
         folds=describe_training(models),
+        models=describe_models(analyses, models),
+        lost=region_concerns(sets),
         glyphs=glyph_definitions(),
         fewer=drawn < top,
         window=window,
@@ -203,6 +215,8 @@ def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) 
     ]
     return {
         "targets": views,
+        "own_links": (links := split_links(analyses))[0],
+        "shared_links": links[1],
         "known": any(view.truth is not None for view in views),
         "lead": lead(views),
         "recorded": _in_order(common),
@@ -324,12 +338,13 @@ def _describe(
         settings=facts(spec.settings),
         recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
         notes=[str(note) for note in notes] if isinstance(notes, list) else [str(notes)],
-        folds=describe_folds(spec, [str(name) for name in attributes.get("folds") or []]),
+        folds=describe_folds(spec, attributes),
         agreement=describe_agreement(spec),
         quality=describe_quality(spec),
         motifs=motifs,
         flagged=flagged[: room.flagged],
         flagged_hidden=max(len(flagged) - room.flagged, 0),
+        no_motif="" if every else why_no_motif(spec),
         hits=hits,
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
@@ -359,7 +374,12 @@ def _template(path: str | Path, folder: Path) -> jinja2.Template:
         relative = Path(os.path.relpath(Path(target).resolve(), folder)).as_posix()
         return Markup('<a href="{}">{}</a>').format(quote(relative), relative)
 
+    def breakable(value: str) -> Markup:
+        # A path may go on in the next line after a slash, not amid a name.
+        return Markup(escape(value).replace("/", Markup("/<wbr>")))
+
     environment.filters["link"] = link
+    environment.filters["breakable"] = breakable
     environment.filters["count"] = count
     environment.filters["setting"] = setting
     return environment.get_template(Path(path).name)

@@ -106,6 +106,11 @@ class AnalysisTarget:
         ``truth.tsv``, or ``None`` for real data.
     evaluation, observed
         ``evaluation.tsv`` and ``observed.tsv``, or ``None`` where the target has no labels.
+    labels, peaks
+        Where the labels come from, as fields of `cislex.labels.LabelSource`, and the file of the regions:
+        told, not read.
+    inspection
+        ``inspection.tsv``: class and size of the model.
     limit
         Largest relative delta that passes; ``None`` where nothing was gated.
     settings
@@ -128,6 +133,9 @@ class AnalysisTarget:
     truth: str | Path | None = None
     evaluation: str | Path | None = None
     observed: str | Path | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    peaks: str | None = None
+    inspection: str | Path | None = None
     limit: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str | Path, ...] = ()
@@ -142,7 +150,7 @@ class AnalysisTarget:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
             self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.truth, *self.files,
-            self.evaluation, self.observed, self.database,
+            self.inspection, self.evaluation, self.observed, self.database,
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 

@@ -1,0 +1,37 @@
+"""Why a target has no motif: the seqlets that TF-MoDISco had, and how many it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cislex.report.facts import count, recorded
+from cislex.report.specs import AnalysisTarget
+
+
+def why_no_motif(spec: AnalysisTarget) -> str:
+    """Say why TF-MoDISco reports no pattern of a target; empty where its file does not tell.
+
+    Parameters
+    ----------
+    spec
+        The target; read are the attributes ``positive_seqlets``, ``negative_seqlets`` and ``settings`` of its
+        ``modisco.h5``.
+    """
+    if spec.modisco is None:
+        return ""
+    facts = recorded(spec.modisco)
+    settings = facts.get("settings")
+    if not isinstance(settings, Mapping) or not {"positive_seqlets", "negative_seqlets"} <= facts.keys():
+        return ""
+    positive, negative = int(facts["positive_seqlets"]), int(facts["negative_seqlets"])
+    needed, least = int(settings["min_metacluster_size"]), int(settings["final_min_cluster_size"])
+    found = (
+        f"TF-MoDISco found {count(positive, 'seqlet')} with positive and {count(negative, 'seqlet')} with "
+        "negative contributions"
+    )
+    if max(positive, negative) > needed:
+        return f"{found}, but no {least} of them are alike, which is what a pattern takes."
+    return (
+        f"{found}; more than {needed} of one sign are needed (motifs.min_metacluster_size). More regions "
+        "give more seqlets; so few may also mean that the model has learned no motif."
+    )
