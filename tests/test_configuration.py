@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+import pickle
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cislex import databases
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -95,6 +97,11 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
         (["models", "net", "pad_to"], 90, "pad_to: 90 bp is less than input_length"),
         (["models", "net", "dummy_axis"], 4, "models.net.dummy_axis"),
         (["models", "net", "controls"], [[0]], "models.net.controls.0.0"),
+        (["models", "net", "loader"], "factry", "did you mean 'factory'?"),
+        (["analyses", "first", "targets", "t", "kind"], "outptu", "did you mean 'output'?"),
+        (["analyses", "first", "method"], {"name": "deeplift"}, "did you mean 'deep_lift_shap'?"),
+        (["analyses", "first", "motifs"], {"database": "jaspar-fungus"}, "did you mean 'jaspar-fungi'?"),
+        (["analyses", "first", "motifs"], {"database": "jaspar-x"}, "'jaspar-x' is not one of jaspar-vert"),
         (["analyses", "logs"], {}, "logs"),
         (["analyses", "a/b"], {}, "a/b"),
         (["results"], "", "results"),
@@ -398,6 +405,21 @@ def test_a_fold_trained_here_holds_out_what_it_is_tested_on() -> None:
     assert configuration.held_out_chromosomes(analysis, model) == ["chrS1", "chrS6"]
     model["held_out"] = {"fold_0": ["chrS2"]}
     assert configuration.held_out_chromosomes(analysis, model) == ["chrS1", "chrS2"]
+
+
+def test_a_summary_follows_the_config_and_reaches_jobs_as_a_plain_dict(minimal: dict[str, Any]) -> None:
+    shown = repr(configuration.Summarised(minimal))
+    assert len(shown) < 50
+    assert str(configuration.Summarised(copy.deepcopy(minimal))) == shown
+    sent = pickle.loads(pickle.dumps(configuration.Summarised(minimal)))
+    assert type(sent) is dict
+    assert sent == minimal
+    minimal["analyses"]["first"]["targets"]["t"]["index"] = 1
+    assert repr(configuration.Summarised(minimal)) != shown
+
+
+def test_the_names_of_known_motifs_are_those_of_the_package() -> None:
+    assert set(configuration.JASPAR) == set(databases.JASPAR_GROUPS)
 
 
 def test_the_schema_has_the_choices_of_labels() -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 import csv
 import difflib
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,28 @@ import yaml
 
 #: Sections that may be the path of a TSV sheet instead of a mapping.
 SHEETS = ("regions", "models", "analyses")
+#: Known motifs that pyjaspar carries, as in cislex.databases; other names are paths.
+JASPAR = tuple(
+    f"jaspar-{group}" for group in ("vertebrates", "plants", "insects", "nematodes", "fungi", "urochordates")
+)
 #: A limit below this on the relative delta fails nearly every region in bfloat16.
 LEAST_BFLOAT16_DELTA = 0.1
+
+
+class Summarised(dict[str, Any]):
+    """A mapping that is shown as its digest, so that a plan which names it stays short.
+
+    Snakemake tells by what a parameter shows whether it changed. Jobs get a plain dict.
+    """
+
+    def __repr__(self) -> str:
+        text = json.dumps(self, ensure_ascii=False)  # in the order of the keys, which the snapshot keeps
+        return f"digest {hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return dict, (dict(self),)
 
 
 class ConfigurationError(Exception):
@@ -113,9 +134,11 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         valid = sorted(error.schema.get("properties", {}))
         for key in sorted(set(map(str, error.instance)) - set(valid)):
-            near = difflib.get_close_matches(key, valid, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
-            yield f"{where}: unknown key '{key}'; {hint}"
+            hint = suggestion(key, valid) or f"; valid keys: {', '.join(valid)}"
+            yield f"{where}: unknown key '{key}'{hint}"
+    elif error.validator == "enum":
+        valid = [choice for choice in error.validator_value if isinstance(choice, str)]
+        yield f"{where}: {error.message}{suggestion(error.instance, valid)}"
     elif error.validator == "oneOf" and error.context:
         if "required" in {e.validator for e in error.context} and where.startswith("regions."):
             yield f"{where}: give exactly one of peaks, fasta, hdf5"
@@ -128,6 +151,12 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
                 yield from _describe(nested)
     else:
         yield f"{where}: {error.message}"
+
+
+def suggestion(wrong: Any, valid: Iterable[str]) -> str:
+    """``; did you mean …?`` where a valid name is near, else nothing."""
+    near = difflib.get_close_matches(wrong, list(valid), n=1) if isinstance(wrong, str) else []
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
@@ -205,6 +234,12 @@ def _cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from _method_checks(config)
     yield from _fold_checks(config)
     for name, analysis in config["analyses"].items():
+        database = analysis["motifs"]["database"]
+        if database.startswith("jaspar-") and database not in JASPAR:
+            yield (
+                f"analyses.{name}.motifs.database: '{database}' is not one of {', '.join(JASPAR)}"
+                f"{suggestion(database, JASPAR)}"
+            )
         for target, label in (analysis["labels"] or {}).items():
             for problem in _label_checks(config, analysis, target, label):
                 yield f"analyses.{name}.labels.{target}: {problem}"

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "scripts" / "cislex"
 
 _sys.path.insert(0, str(ROOT / "workflow"))
 import configuration as _configuration
+import contents as _contents
 import inputs as _inputs
 import model_sources as _model_sources
 
@@ -41,6 +42,11 @@ if _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile":
     _missing = _inputs.missing_files(config, _Path.cwd())
     if _missing:
         raise WorkflowError(_inputs.message(_missing, _Path.cwd()))
+    _misfits = _contents.problems(config, _Path.cwd())
+    if _misfits:
+        raise WorkflowError(
+            "\n  ".join(["the config does not fit the files that it names:", *_misfits])
+        )
     _problem = _inputs.results_problem(RESULTS, _Path.cwd())
     if _problem:
         raise WorkflowError(_problem)

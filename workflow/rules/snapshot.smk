@@ -20,7 +20,7 @@ rule snapshot_config:
         runtime=runtime_of("snapshot_config"),
     params:
         code=code("storage"),
-        config=PORTABLE_CONFIG,
+        config=_configuration.Summarised(PORTABLE_CONFIG),
     message:
         "Keep the complete config beside the results"
     script:
