@@ -56,7 +56,8 @@ def target_concerns(
             found.append(
                 Concern(
                     f"{label}: the prediction hardly follows what was observed (correlation "
-                    f"{decimals(value, 2)}{agreement.scored_on}), so its motifs may explain little of it.",
+                    f"{decimals(value, 2)}{agreement.scored_on}); what the model has learned may explain "
+                    "little of it.",
                     f"{anchor}-observed",
                 )
             )
