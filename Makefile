@@ -44,23 +44,31 @@ yeast: environment
 
 .PHONY: run cluster inspect estimate resources
 # Snakemake would leave out a profile that does not exist without a word.
-cluster: environment
+cluster: config environment
 	@test -e "$(PROFILE)" || test -e "profiles/$(PROFILE)" || { \
 	  echo "no profile $(PROFILE): correct the name, or make your site's copy first: cp -r profiles/slurm $(PROFILE)"; \
 	  exit 1; }
 	$(BIN)/snakemake --workflow-profile $(PROFILE) --configfile $(CONFIG)
 
-run: environment
+# Snakemake would end in a traceback where there is no such config.
+.PHONY: config
+config:
+	@test -f "$(CONFIG)" || { \
+	  echo "no config $(CONFIG): correct the name, or begin with the minimal one of config/README.md"; \
+	  exit 1; }
+
+run: config environment
 	$(RUN) --configfile $(CONFIG)
 
-inspect: environment
+inspect: config environment
 	$(RUN) --configfile $(CONFIG) -- inspect
 
-# GPU="H100": at the rates of that GPU, from benchmarks/results, in place of the device at hand.
-estimate: environment
+# GPU="<part of its name>": at the rates of that GPU in place of the device at hand. They come from a record in
+# benchmarks/results, and none of a GPU is shipped yet: docs/cluster.md says how to make one.
+estimate: config environment
 	$(RUN) --configfile $(CONFIG) $(if $(GPU),--config 'estimate={"gpu": "$(GPU)"}') --forcerun estimate_cost -- estimate
 
-resources: environment
+resources: config environment
 	$(RUN) --configfile $(CONFIG) --quiet rules progress reason host -- compare_resources
 
 lint: environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,13 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: py
     )
     monkeypatch.setattr(inputs.os, "access", lambda path, mode: False)  # root may write everywhere
     assert "no permission in" in str(inputs.results_problem("results", tmp_path))
+
+
+@pytest.mark.parametrize("target", ["run", "inspect", "estimate", "resources", "cluster"])
+def test_make_refuses_a_config_that_is_not_there(target: str) -> None:
+    done = subprocess.run(
+        ["make", target, "CONFIG=no/such.yaml"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode
+    assert done.stdout.startswith("no config no/such.yaml: correct the name")
+    assert len(done.stdout.splitlines()) == 1

@@ -80,11 +80,14 @@ def extract_regions(
     reasons = ", ".join(f"{count} {reason}" for reason, count in lost["reason"].value_counts().items())
     unexpected = int((~lost["reason"].isin(ASKED_FOR)).sum())
     many = unexpected > MANY_DROPPED * len(table)
+    advice = f"; each row is in {dropped}" if many else ""
+    if many and (lost["reason"] == "unknown_chromosome").any():
+        advice += "; other names of chromosomes of the genome go into genome: {aliases: file.tsv}"
     announce(
         logger,
         logging.WARNING if many else logging.INFO,
         f"{peaks} ({table.attrs['format']}): {len(table)} rows read, {len(kept)} regions kept, {len(lost)} "
-        f"dropped{f' ({reasons})' if reasons else ''}{f'; each row is in {dropped}' if many else ''}",
+        f"dropped{f' ({reasons})' if reasons else ''}{advice}",
     )
     return kept
 
