@@ -178,6 +178,7 @@ def test_gradients_that_are_not_finite_are_an_error() -> None:
         attribute(Root(), X, Saliency())
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("method", [METHOD, Saliency()])
 def test_a_gpu_gives_the_numbers_of_the_cpu(method: Any) -> None:
@@ -190,6 +191,7 @@ def test_a_gpu_gives_the_numbers_of_the_cpu(method: Any) -> None:
     assert next(model.parameters()).device.type == "cpu"
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_is_not_waited_for_within_a_batch() -> None:
     model = models.trap("residual_dilated").cuda()
