@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,9 +75,10 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("target", ["run", "inspect", "estimate", "resources", "cluster"])
 def test_make_refuses_a_config_that_is_not_there(target: str) -> None:
-    done = subprocess.run(
-        ["make", target, "CONFIG=no/such.yaml"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    # The tests may run under a make, which hands its options down.
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", target, "CONFIG=no/such.yaml"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=own)
     assert done.returncode
     assert done.stdout.startswith("no config no/such.yaml: correct the name")
     assert len(done.stdout.splitlines()) == 1
