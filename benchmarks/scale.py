@@ -259,9 +259,9 @@ def dry_run(folder: Path, *, chunks: int) -> dict[str, float]:
     """Time and memory of a dry run; on the peaks of the folder, if there are any."""
     own = folder / "peaks.narrowPeak"
     regions = {"peaks": str(own)} if own.exists() else {"fasta": "s.fa"}
-    for name in ("model.py", "w.pt", "s.fa", "genome.fa"):
+    for name, text in {"model.py": TINY, "w.pt": "", "s.fa": "", "genome.fa": ""}.items():
         if not (folder / name).exists():
-            (folder / name).write_text("")
+            (folder / name).write_text(text)
     model = {"loader": "factory", "module": "model.py:build", "input_length": LENGTH, "folds": {"f": "w.pt"}}
     config = {
         "genome": {"fasta": "genome.fa"},

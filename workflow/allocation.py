@@ -279,7 +279,7 @@ def _aggregate_chunks(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows, length = work.regions(analysis["regions"]), work.length(analysis["regions"])
     folds = len(work.config["models"][analysis["model"]]["folds"])
     files = folds * work.config["regions"][analysis["regions"]]["chunks"]
-    memory = 350 + 1.2e-3 * rows + folds * 512 * 20e-6 * length
+    memory = 200 + 0.3e-3 * rows + folds * 512 * 20e-6 * length
     return Use(memory, 10 + 0.02 * files + folds * rows * length * 20 / 15e6)
 
 
