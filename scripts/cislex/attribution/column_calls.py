@@ -36,6 +36,8 @@ def positional(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 def is_same(plain: str, args: Any, kwargs: dict[str, Any]) -> bool:
     """Whether a call returns the very tensor that it is given."""
     c = args[0]
+    if not isinstance(c, Columns):
+        return False
     if plain in DROPOUT:
         return not kwargs.get("training", args[2] if len(args) > 2 else True)
     if plain in ("float", "double"):

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from cislex.attribution.columns import Columns, Lazy, Offsets, changed, difference, union
+from cislex.attribution.columns import Columns, Lazy, Offsets, changed, difference, eligible, union
 from cislex.attribution.kernels import compiled
 
 #: Bytes of products that are made at once, so that they are still in the cache when they are summed.
@@ -185,8 +185,10 @@ def relu(c: Columns, base: Tensor) -> Columns | None:
     if c.changes is None or c.axis != 2:
         return None
 
+    base_of_input = Lazy(c.base.contiguous)
+
     def rectify(some: slice, change: Tensor) -> None:
-        before = c.base.contiguous().numpy()
+        before = base_of_input.get().numpy()
         arrays = before, c.tape.example[some].numpy(), c.first[some], change.numpy()
         c.tape.workers.run(_relu, len(change), change.numel(), *arrays, before.dtype.type(0))
 
@@ -295,8 +297,3 @@ def beside(items: Sequence[Columns], base: Tensor, first: Offsets, width: int) -
         return None
     lazy = Lazy(lambda: torch.cat([_placed(item, first, width) for item in items], 1))
     return changed(items[0], base, lazy, first, width)
-
-
-def eligible(x: Tensor) -> bool:
-    """Whether differences are worth it: on a CPU, in a precision that loops know."""
-    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)

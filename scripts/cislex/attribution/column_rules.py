@@ -110,7 +110,7 @@ _BINARY = frozenset(
     ]
 )
 #: Sums, by what the second operand is multiplied with; with constants all of these are affine.
-_SIGNS = {"add": 1, "radd": 1, "sub": -1, "subtract": -1}
+_SIGNS = {"add": 1, "sub": -1, "subtract": -1}
 _AFFINE = frozenset([*_SIGNS, "rsub", "mul", "multiply"])
 _QUOTIENTS = frozenset(["div", "divide", "true_divide", "truediv"])
 #: Of one operand.
@@ -157,7 +157,7 @@ def _pointwise(func: Any, args: Any, kwargs: Any) -> Any:
     if not isinstance(c, Columns) or (others and not (slopes and c.axis == 2)):
         return NotImplemented
     base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
-    plain = getattr(func, "__name__", "").strip("_")
+    plain = plain_name(getattr(func, "__name__", ""), func)
     if plain == "relu" and (found := changes.relu(c, base)) is not None:
         return found
     return _by_itself(c, base, lambda part: func(part, *args[1:], **kwargs), linear=plain in _LINEAR)
@@ -181,7 +181,7 @@ def _by_itself(
 def _elementwise(func: Any, args: Any, kwargs: Any) -> Any:
     """Two operands: both Columns, or one a constant that is the same in all columns and rows."""
     columns = [item for item in args[:2] if isinstance(item, Columns)]
-    like, plain = columns[0], getattr(func, "__name__", "").strip("_")
+    like, plain = columns[0], plain_name(getattr(func, "__name__", ""), func)
     if len(columns) == 2:
         if like.axis != columns[1].axis or like.length != columns[1].length:
             return NotImplemented

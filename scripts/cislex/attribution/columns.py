@@ -206,9 +206,14 @@ def substituted(x: Tensor, position: Tensor, base: Tensor, tape: Tape) -> Column
     part = torch.nn.functional.one_hot(base, 4).to(x.dtype).unsqueeze(2)
     first = position.cpu().numpy().astype(np.int64)
     like = Columns(x, Lazy(lambda: part), first, 1, 2, tape)
-    if x.is_cuda or x.dtype not in (torch.float32, torch.float64):
+    if not eligible(x):
         return like
     return changed(like, x, Lazy(lambda: part - x[tape.example, :, position].unsqueeze(2)), first, 1)
+
+
+def eligible(x: Tensor) -> bool:
+    """Whether differences are worth it: on a CPU, in a precision that loops know."""
+    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
 
 
 def whole(columns: Columns) -> Tensor:

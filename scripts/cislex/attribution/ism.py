@@ -6,7 +6,7 @@ is compared with whole sequences on a few mutants of every batch and, where it d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,15 +110,16 @@ class _Run:
                 tape = None if notes else tape
             for part in chunks(len(chosen), rows if tape is None else together):
                 where = tuple(index[chosen[part]] for index in (example, position, base))
-                if tape is None:
-                    effects = self.effects(*where)
-                else:
-                    effects = self.effects_of_windows(tape, block, *where)
-                    infinite = (~torch.isfinite(effects).all(0)).nonzero().flatten()
-                    if len(infinite):  # a difference of infinite activations is no number
-                        effects[:, infinite] = self.effects(*(index[infinite] for index in where))
+                effects = self._of_batch(tape, block, *where)
                 multipliers[:, where[0], where[2], where[1]] = effects.to(multipliers.dtype)
         return notes
+
+    def _of_batch(self, tape: Tape | None, block: slice, *where: Tensor) -> Tensor:
+        """Effects (T, M) by the path that is open."""
+        if tape is None:
+            return self.effects(*where)
+        found = self.effects_of_windows(tape, block, *where)
+        return finite_or_whole(found, lambda rows: self.effects(*(index[rows] for index in where)))
 
     def effects(self, example: Tensor, position: Tensor, base: Tensor) -> Tensor:
         """Effects (T, M) from whole sequences."""
@@ -157,6 +158,22 @@ class _Run:
             reason = f"windows differ by {float(((found - expected).abs() / scale).max()):.1e} of the scale"
         get_logger(__name__).warning("ISM: whole sequences are computed for every mutant (%s)", reason)
         return {"ism": f"whole sequences: {reason}"}
+
+
+def finite_or_whole(effects: Tensor, whole: Callable[[Tensor], Tensor]) -> Tensor:
+    """Effects (T, M) of windows; those of ``whole`` where a difference of infinite activations is no number.
+
+    Parameters
+    ----------
+    effects
+        Written over.
+    whole
+        Indices of mutants (K,) -> their effects (T, K) from whole sequences.
+    """
+    infinite = (~torch.isfinite(effects).all(0)).nonzero().flatten()
+    if len(infinite):
+        effects[:, infinite] = whole(infinite)
+    return effects
 
 
 def mutations(x: Tensor, start: int, end: int | None) -> tuple[Tensor, Tensor, Tensor]:

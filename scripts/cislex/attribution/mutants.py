@@ -18,7 +18,7 @@ from torch import Tensor
 from cislex.attribution.batching import BatchSize, is_out_of_memory
 from cislex.attribution.columns import Columns, Lazy, Tape
 from cislex.attribution.gradients import checked, take_rows
-from cislex.attribution.ism import ROWS, TOLERANCE, differences
+from cislex.attribution.ism import ROWS, TOLERANCE, differences, finite_or_whole
 from cislex.attribution.opened import open_model
 from cislex.attribution.precision import Loan, lend, unwrap
 from cislex.attribution.validation import check_extra, check_sequences, probe
@@ -249,11 +249,9 @@ class Block:
                 return self._whole(example, first, part)
             self._agreed.add(width)
         found = self._windows(example, first, part)
-        infinite = (~torch.isfinite(found).all(0)).nonzero().flatten().to("cpu")
-        if len(infinite):  # a difference of infinite activations is no number
-            rows = infinite.to(part.device)
-            found[:, rows] = self._whole(example[infinite], first[infinite], part[rows])
-        return found
+        return finite_or_whole(
+            found, lambda rows: self._whole(example[rows.cpu()], first[rows.cpu()], part[rows])
+        )
 
     def _whole(self, example: Tensor, first: Tensor, part: Tensor) -> Tensor:
         """Effects from whole sequences."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cislex.attribution.operations import Call, tensors_of
-from cislex.attribution.pairing import Pairing
+from cislex.attribution.pairing import Pairing, gap
 from cislex.attribution.recording import Record, Rule
 
 FIRST_POINTS = 8
@@ -33,11 +33,6 @@ def gauss_legendre(points: int) -> list[tuple[float, float]]:
 def _between(reference: Tensor, example: Tensor, position: float) -> Tensor:
     """A point on the line; what is the same at both ends, minus infinity of a mask for one, stays."""
     return torch.where(reference == example, reference, torch.lerp(reference, example, position))
-
-
-def _difference(example: Tensor, reference: Tensor) -> Tensor:
-    """Example minus reference; zero where both are the same infinity."""
-    return (example - reference).masked_fill_(example == reference, 0.0)
 
 
 class _Integrator:
@@ -106,14 +101,14 @@ class _Integrator:
         """Largest |Σ m·Δh − Σ g·Δy| of a row relative to Σ|g·Δy|, and what is small enough."""
         got: Any = 0.0
         for m, x, r in zip(multipliers, self.examples, self.references, strict=True):
-            got = got + self._by_row(m * _difference(x, r), r)
+            got = got + self._by_row(m * gap(x, r), r)
         wanted: Any = 0.0
         size: Any = 0.0
         for gradient, y, y_x in zip(
             gradients, self.reference_outputs, tensors_of(self.record.output), strict=True
         ):
             if gradient is not None:
-                product = gradient * _difference(self.pairing.expand(y_x, y), y)
+                product = gradient * gap(self.pairing.expand(y_x, y), y)
                 wanted = wanted + self._by_row(product, y)
                 size = size + self._by_row(product.abs(), y)
         tolerance = max(16 * torch.finfo(self.references[0].dtype).eps, 2e-13)

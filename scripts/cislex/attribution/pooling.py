@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from cislex.attribution import kernels, pool_kernels
 from cislex.attribution.operations import Call, Phase
-from cislex.attribution.pairing import Pairing
+from cislex.attribution.pairing import Pairing, gap
 from cislex.attribution.products import maximum
 from cislex.attribution.recording import Record, Rule
 
@@ -54,8 +54,8 @@ def _route(h: Tensor, x: Tensor, at_x: Tensor, at_r: Tensor) -> Tensor:
     with torch.no_grad():
         y_x, y_r = x.gather(-1, at_x), h.gather(-1, at_r)
         top = torch.maximum(y_x, y_r)
-        d_x = _difference(y_x, h.gather(-1, at_x))
-        d_r = _difference(x.gather(-1, at_r), y_r)
+        d_x = gap(y_x, h.gather(-1, at_x))
+        d_r = gap(x.gather(-1, at_r), y_r)
         # Example and references go forward in different batches, so equal inputs may differ by rounding:
         # a difference of that size is zero, or the route would depend on the batch.
         size = y_x.abs().masked_fill_(d_x == 0, 0.0).amax(tuple(range(1, x.ndim)), keepdim=True)
@@ -63,11 +63,6 @@ def _route(h: Tensor, x: Tensor, at_x: Tensor, at_r: Tensor) -> Tensor:
         w_x = torch.where(_same(x, h, at_x, d_x, limit), 1.0, (top - y_r) / d_x)
         w_r = torch.where(_same(x, h, at_r, d_r, limit), 0.0, (y_x - top) / d_r)
     return _Route.apply(h, [y_r], (at_x, at_r), (w_x, w_r))
-
-
-def _difference(x: Tensor, h: Tensor) -> Tensor:
-    """Example minus reference; zero where both are the same infinity, as under a mask."""
-    return (x - h).masked_fill_(x == h, 0.0)
 
 
 def _same(x: Tensor, h: Tensor, at: Tensor, difference: Tensor, limit: Tensor) -> Tensor:
@@ -79,7 +74,7 @@ def _same(x: Tensor, h: Tensor, at: Tensor, difference: Tensor, limit: Tensor) -
     near = difference.abs() <= limit
     if x.dim() < 3 or x.shape[-2] == 1 or not bool((near & (difference != 0)).any()):
         return near
-    close = _difference(x, h).abs() <= limit
+    close = gap(x, h).abs() <= limit
     alike = close.all(-2, keepdim=True) | close.all(-1, keepdim=True)  # a position, or a whole row
     return (difference == 0) | (near & alike.gather(-1, at))
 

@@ -13,7 +13,7 @@ from cislex.attribution.deeplift import Engine
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.opened import open_model
 from cislex.attribution.operations import Call, tensors_of, whereabouts
-from cislex.attribution.pairing import Pairing
+from cislex.attribution.pairing import Pairing, gap
 from cislex.attribution.precision import lend, unwrap
 from cislex.attribution.recording import Record, Replayer, Rule
 from cislex.attribution.references import make_references
@@ -77,9 +77,8 @@ class _Tapped:
         return _Tap.apply(output, self._change(example, output.detach()), received.append)
 
     def _change(self, example: Tensor, reference: Tensor) -> Tensor:
-        """Example minus reference; zero where both are the same infinity, as in a mask."""
-        example = self.pairing.expand(example, reference)
-        return (example - reference).masked_fill_(example == reference, 0.0)
+        """Example minus reference, row by row."""
+        return gap(self.pairing.expand(example, reference), reference)
 
 
 class _TappedReplayer(_Tapped, Replayer):

@@ -23,7 +23,7 @@ from cislex.attribution import kernels
 from cislex.attribution.elementwise import Elementwise
 from cislex.attribution.normalisation import statistics_of
 from cislex.attribution.operations import Call
-from cislex.attribution.pairing import Pairing
+from cislex.attribution.pairing import Pairing, gap
 from cislex.attribution.recording import Record, Replayer, Rule
 from cislex.attribution.slopes import SLOPES
 
@@ -84,12 +84,12 @@ class _Signs(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, reference: Tensor, example: Tensor) -> Parts:
-        difference = (example - reference).masked_fill_(example == reference, 0.0)  # of infinities too
-        eps = torch.finfo(difference.dtype).eps
+        change = gap(example, reference)
+        eps = torch.finfo(change.dtype).eps
         units = _ROUNDING if eps < 1e-6 else 1  # in half precision more would be a difference
         rounding = (example.abs() + reference.abs()).mul_(units * eps)
-        ctx.save_for_backward(difference.masked_fill(difference.abs() <= rounding, 0.0))
-        return difference.clamp_min(0), difference.clamp_max(0)
+        ctx.save_for_backward(change.masked_fill(change.abs() <= rounding, 0.0))
+        return change.clamp_min(0), change.clamp_max(0)
 
     @staticmethod
     @once_differentiable
