@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, InputError, offenders
-from cislex.evaluation import evaluate, evaluate_signal
+from cislex.evaluation import evaluate, evaluate_signal, with_limits
 from cislex.genome import read_aliases
 from cislex.labels import LabelSource, Origin, is_classes, locus, read_labels
 from cislex.logs import get_logger
@@ -167,8 +167,7 @@ def score(
             truth[mask], guess[mask], target=target, classes=classes, seed=seed, n_bootstrap=n_bootstrap
         )
         rows.append({**keys, **scores})
-    ends = ("", "_low", "_high")
-    wanted = [f"{name}{end}" for name in (CLASS_SCORES if classes else NUMBER_SCORES) for end in ends]
+    wanted = with_limits(CLASS_SCORES if classes else NUMBER_SCORES)
     return pd.DataFrame(rows, columns=[*KEYS, *(["positives"] if classes else []), *wanted])
 
 
@@ -187,12 +186,9 @@ def _score_part(
     else:
         table = evaluate_signal(truth[:, None], guess[:, None], **options)
         # A quantile of the roots is the root of the quantile.
-        for end in ("", "_low", "_high"):
-            table[f"rmse{end}"] = np.sqrt(table[f"mse{end}"])
-    names = CLASS_SCORES if classes else NUMBER_SCORES
-    return {
-        f"{name}{end}": float(table[f"{name}{end}"][0]) for name in names for end in ("", "_low", "_high")
-    }
+        table[with_limits(["rmse"])] = np.sqrt(table[with_limits(["mse"])])
+    names = with_limits(CLASS_SCORES if classes else NUMBER_SCORES)
+    return {name: float(table[name][0]) for name in names}
 
 
 def _parts(

@@ -5,7 +5,7 @@ Labels of two kinds: classes, scored by AUROC, AUPRC and accuracy, and signals, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,15 @@ from cislex.errors import ConfigError, InputError
 
 SCORES = ["auroc", "auprc", "accuracy"]
 SIGNAL_SCORES = ["pearson", "spearman", "mse"]
-COLUMNS = ["task", "split", "n", "positives", *(f"{s}{end}" for s in SCORES for end in ("", "_low", "_high"))]
-SIGNAL_COLUMNS = [
-    "task",
-    "split",
-    "n",
-    *(f"{s}{end}" for s in SIGNAL_SCORES for end in ("", "_low", "_high")),
-]
+
+
+def with_limits(scores: Iterable[str]) -> list[str]:
+    """Columns of scores, each with the limits of its interval, ``_low`` and ``_high``."""
+    return [f"{score}{end}" for score in scores for end in ("", "_low", "_high")]
+
+
+COLUMNS = ["task", "split", "n", "positives", *with_limits(SCORES)]
+SIGNAL_COLUMNS = ["task", "split", "n", *with_limits(SIGNAL_SCORES)]
 
 
 def evaluate(
