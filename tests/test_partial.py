@@ -19,6 +19,12 @@ ROOT = Path(__file__).resolve().parents[1]
 IDENTITY = {"model": "abc", "seed": 1}
 
 
+def run(text: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that imports the package."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    return subprocess.run([sys.executable, "-c", text], env=env, capture_output=True, text=True, check=False)
+
+
 def batch(start: int, stop: int) -> dict[str, np.ndarray]:
     rows = np.arange(start, stop, dtype=np.float32)
     return {"a": rows[:, None] * np.ones((1, 3), np.float32), "b": rows.astype(np.float64)}
@@ -105,9 +111,7 @@ log.sync()
 log._file.write(b"half a record"); log._file.flush()
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", text], env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")}, check=False
-    )
+    done = run(text)
     assert done.returncode == -signal.SIGKILL
     with PartialLog(tmp_path / "p", IDENTITY) as log:
         assert log.rows == 8
@@ -132,10 +136,7 @@ try:
 except StorageError as error:
     print(error)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", text], env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run(text)
     assert "cannot write partial results" in done.stdout
     assert "free some space" in done.stdout
     assert not done.stderr, "nothing that closing the file says may hide it"
@@ -158,10 +159,7 @@ try:
 except StorageError as error:
     print(error)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", text], env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run(text)
     assert "cannot write partial results" in done.stdout, done.stderr
 
 
