@@ -11,11 +11,10 @@ if "snakemake" in globals():
 from cislex.report import AnalysisTarget, RegionSet, TrainedModel, render_report
 
 
-def main(out: str, template: str, analyses: list, regions: list, models: list, **options: object) -> None:
+def main(out: str, analyses: list, regions: list, models: list, **options: object) -> None:
     """Run the stage with plain arguments."""
     render_report(
         out,
-        template=template,
         analyses=[AnalysisTarget(**{**entry, "files": tuple(entry["files"])}) for entry in analyses],
         regions=[RegionSet(**entry) for entry in regions],
         models=[TrainedModel(**entry) for entry in models],
@@ -28,7 +27,6 @@ if "snakemake" in globals():
     smk = snakemake  # noqa: F821
     main(
         out=smk.output.report,
-        template=smk.input.template,
         analyses=smk.params.analyses,
         regions=smk.params.regions,
         models=smk.params.models,

@@ -25,7 +25,7 @@ import report_fixture as fixture
 sys.path.pop(0)
 
 ROOT = Path(__file__).resolve().parents[1]
-TEMPLATE = ROOT / "resources" / "report.html.j2"
+TEMPLATE = ROOT / "scripts" / "cislex" / "report" / "report.html.j2"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -389,7 +389,7 @@ import json, runpy, sys
 from types import SimpleNamespace
 script, given = sys.argv[1], json.loads(open(sys.argv[2]).read())
 snakemake = SimpleNamespace(
-    scriptdir=given["scriptdir"], log=[given["log"]], input=SimpleNamespace(template=given["template"]),
+    scriptdir=given["scriptdir"], log=[given["log"]],
     output=SimpleNamespace(report=given["report"]), params=SimpleNamespace(**given["params"]), threads=1,
 )
 runpy.run_path(script, init_globals={"snakemake": snakemake})
@@ -401,7 +401,6 @@ def test_rule_script_renders_the_page(results: tuple[Path, dict], tmp_path: Path
     given = {
         "scriptdir": str(ROOT / "scripts"),
         "log": str(tmp_path / "logs" / "report.log"),
-        "template": str(TEMPLATE),
         "report": str(tmp_path / "report.html"),
         "params": {
             **{key: [dataclasses.asdict(one) for one in arguments[key]] for key in ("analyses", "regions")},

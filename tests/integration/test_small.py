@@ -128,24 +128,36 @@ def test_an_edited_file_beside_the_model_runs_again_what_the_model_is_loaded_for
     assert planned(snakemake(*wanted, "--dry-run", folder=folder).stdout)["predict_regions"] == 1
 
 
-@pytest.mark.parametrize(
-    ("edited", "chunks"), [(None, 0), ("report/page.py", 0), ("attribution/pooling.py", 16)]
-)
-def test_edited_code_runs_again_what_depends_on_it(
-    finished: Path, tmp_path: Path, edited: str | None, chunks: int
+#: An edit of the package, and the rules that run again; chunks of both analyses, of one, or none.
+EDITS = [
+    (None, "", set(), 0),
+    ("attribution/pooling.py", "# a comment\n", set(), 0),
+    ("report/page.py", "ADDED = 1\n", {"render_report"}, 0),
+    ("attribution/sufficiency.py", "ADDED = 1\n", set(), 0),
+    ("attribution/integrated.py", "ADDED = 1\n", set(), 0),
+    ("attribution/deeplift.py", "ADDED = 1\n", {"attribute_chunk", "find_motifs", "render_report"}, 8),
+    ("attribution/pipeline.py", "ADDED = 1\n", {"attribute_chunk", "find_motifs", "render_report"}, 16),
+]
+
+
+@pytest.mark.parametrize(("edited", "added", "rules", "chunks"), EDITS)
+def test_edited_code_reruns_what_it_can_change_and_a_fresh_copy_nothing(
+    finished: Path, tmp_path: Path, edited: str | None, added: str, rules: set[str], chunks: int
 ) -> None:
     for name in ("Snakefile", "workflow", "scripts", "config", "profiles", "envs", "resources"):
         copied = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copied(ROOT / name, tmp_path / name)
     if edited:
         source = tmp_path / "scripts" / "cislex" / edited
-        source.write_text(source.read_text() + "# edited\n")
+        source.write_text(source.read_text() + added)
     arguments = command("--configfile", "config.yaml", "--dry-run", folder=finished)
     arguments[arguments.index("--snakefile") + 1] = str(tmp_path / "Snakefile")
     done = subprocess.run(arguments, cwd=finished, capture_output=True, text=True, check=True)
     plan = planned(done.stdout + done.stderr)
     assert plan.get("attribute_chunk", 0) == chunks
-    assert ("find_motifs" in plan) == (chunks > 0)
+    assert rules <= set(plan)
+    assert rules or not plan, done.stdout + done.stderr
+    assert "predict_regions" not in plan
 
 
 def test_the_snapshot_reruns_the_analysis(finished: Path, snakemake: Run) -> None:

@@ -30,7 +30,8 @@ rule aggregate_chunks:
         mem_mb=memory_of("aggregate_chunks"),
         runtime=runtime_of("aggregate_chunks"),
     params:
-        code=code("aggregation", "chunks"),
+        code=code("aggregate_chunks"),
+        attribution_code=code_with_method("attribute_chunk"),
         attribution=attribution_job,
         model=lambda wildcards: model_options(model_of(wildcards)),
         folds=folds_of,

@@ -29,7 +29,7 @@ rule fetch_motif_database:
         mem_mb=memory_of("fetch_motif_database"),
         runtime=runtime_of("fetch_motif_database"),
     params:
-        code=code("databases"),
+        code=code("fetch_motif_database"),
         database=lambda wildcards: DATABASES[wildcards.database]["database"],
         release=lambda wildcards: DATABASES[wildcards.database]["release"],
     message:
@@ -57,7 +57,7 @@ rule annotate_motifs:
         mem_mb=memory_of("annotate_motifs"),
         runtime=runtime_of("annotate_motifs"),
     params:
-        code=code("annotation"),
+        code=code("annotate_motifs"),
         trimming=trimming_of,
     message:
         "Name and draw the motifs of {wildcards.target} in {wildcards.analysis}"

@@ -27,7 +27,7 @@ rule attribute_chunk:
         mem_mb=memory_of("attribute_chunk"),
         runtime=runtime_of("attribute_chunk"),
     params:
-        code=code("chunks"),
+        code=code_with_method("attribute_chunk"),
         job=attribution_job,
         model=lambda wildcards: model_options(model_of(wildcards)),
         batch_size=lambda wildcards: analysis_of(wildcards)["batch_size"],

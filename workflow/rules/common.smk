@@ -6,7 +6,6 @@ Nothing here runs a job. The package is never imported (torch would load wheneve
 """
 
 import functools as _functools
-import hashlib as _hashlib
 import re as _re
 import sys as _sys
 from pathlib import Path as _Path
@@ -15,13 +14,13 @@ from snakemake.exceptions import WorkflowError
 
 #: Folder of the project (this file lies in workflow/rules/), also when another workflow imports it.
 ROOT = _Path(str(workflow.current_basedir)).resolve().parents[1]
-PACKAGE = ROOT / "scripts" / "cislex"
 
 _sys.path.insert(0, str(ROOT / "workflow"))
 import configuration as _configuration
 import contents as _contents
 import inputs as _inputs
 import model_sources as _model_sources
+import source_digest as _source_digest
 
 _sys.path.pop(0)
 
@@ -62,46 +61,25 @@ wildcard_constraints:
     chunk="[0-9]+",
 
 
-@_functools.cache
-def _source(stem):
-    """Files of one module of the package, (name, text) each, and the modules that they import."""
-    as_file = PACKAGE / f"{stem}.py"
-    as_package = PACKAGE / stem
-    paths = [as_file] if as_file.is_file() else sorted(as_package.rglob("*.py"))
-    if not paths:
-        raise WorkflowError(f"code(): no module '{stem}' in {PACKAGE}")
-    files, imported = [], []
-    for path in paths:
-        text = path.read_text(encoding="utf-8")
-        files.append((path.relative_to(PACKAGE).as_posix(), text))
-        imported += _re.findall(r"^\s*(?:from|import) cislex\.(\w+)", text, _re.M)
-        for names in _re.findall(r"^\s*from cislex import (.+)", text, _re.M):
-            imported += [
-                name
-                for name in _re.findall(r"\w+", names)
-                if (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name).is_dir()
-            ]
-    return files, imported
+def code(script):
+    """Digest of the code that a rule's script can run, as a function of wildcards for the parameter `code`.
 
-
-def code(*modules):
-    """Digest of the source that a rule's result depends on: the named modules and all that they import.
-
-    An edited import does not trigger a rerun in Snakemake by itself, so rules keep this digest as the
-    parameter ``code``. ``code("chunks")`` follows the ``cislex`` imports of scripts/cislex/chunks.py.
+    Snakemake reruns a rule when this parameter changes; comments, docstrings and times of files are no part
+    of it. A function, so that a job on a cluster reads the code of its own rule only.
     """
-    found, seen, queue = {}, set(), list(modules)
-    while queue:
-        stem = queue.pop()
-        if stem not in seen:
-            seen.add(stem)
-            files, imported = _source(stem)
-            found.update(files)
-            queue += imported
-    hasher = _hashlib.blake2b(digest_size=16)
-    for name, text in sorted(found.items()):
-        hasher.update(f"{name}\n{text}\n".encode())
-    return hasher.hexdigest()
+    return lambda wildcards: _code(script, ())
+
+
+def code_with_method(script):
+    """The same for a script that carries out the method of an analysis, and no other method."""
+    return lambda wildcards: _code(
+        script, _source_digest.executors(analysis_of(wildcards)["method"]["name"])
+    )
+
+
+@_functools.cache
+def _code(script, dynamic):
+    return _source_digest.digest(ROOT / "scripts", script, dynamic=dynamic)
 
 
 def analysis_of(wildcards):

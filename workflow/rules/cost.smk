@@ -35,7 +35,7 @@ rule estimate_cost:
         mem_mb=memory_of("estimate_cost"),
         runtime=runtime_of("estimate_cost"),
     params:
-        code=code("cost"),
+        code=code("estimate_cost"),
         analyses=analysis_plans(),
         regions=region_sources(),
         options={

@@ -28,7 +28,7 @@ rule evaluate_predictions:
         mem_mb=memory_of("evaluate_predictions"),
         runtime=runtime_of("evaluate_predictions"),
     params:
-        code=code("agreement"),
+        code=code("evaluate_predictions"),
         options=label_options,
     message:
         "Compare the predictions of {wildcards.analysis} with its labels"

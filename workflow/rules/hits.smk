@@ -22,7 +22,7 @@ rule call_hits:
         mem_mb=memory_of("call_hits"),
         runtime=runtime_of("call_hits"),
     params:
-        code=code("hits"),
+        code=code("call_hits"),
         settings=lambda wildcards: {
             "sparsity": analysis_of(wildcards)["hits"]["alpha"],
             "batch_size": analysis_of(wildcards)["hits"]["batch_size"],

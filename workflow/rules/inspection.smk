@@ -33,7 +33,7 @@ rule inspect_model:
     # The gate is read from the config: as a parameter, another gate would inspect and attribute everything
     # anew. What is there already is compared with it before the first job (gate.smk).
     params:
-        code=code("inspection"),
+        code=code_with_method("inspect_model"),
         folds=lambda wildcards: folds_of(wildcards),
         options=lambda wildcards: {
             "length": region_length(regions_of(wildcards)),

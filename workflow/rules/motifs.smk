@@ -21,7 +21,7 @@ rule find_motifs:
         mem_mb=memory_of("find_motifs"),
         runtime=runtime_of("find_motifs"),
     params:
-        code=code("motifs"),
+        code=code("find_motifs"),
         settings=lambda wildcards: {
             "max_seqlets": analysis_of(wildcards)["motifs"]["max_seqlets"],
             "window": analysis_of(wildcards)["motifs"]["window"],

@@ -24,7 +24,7 @@ rule index_genome:
         mem_mb=memory_of("index_genome"),
         runtime=runtime_of("index_genome"),
     params:
-        code=code("genome"),
+        code=code("index_genome"),
     message:
         "Index the genome and take a digest of each chromosome"
     script:
@@ -54,7 +54,7 @@ rule extract_regions:
         mem_mb=memory_of("extract_regions"),
         runtime=runtime_of("extract_regions"),
     params:
-        code=code("regions"),
+        code=code("extract_regions"),
         options=region_options,
     message:
         "Cut windows around the peaks of {wildcards.regions}"

@@ -8,7 +8,6 @@ Inputs: the tables, logos and attributions of every target. Outputs: report.html
 rule render_report:
     input:
         files=report_files(),
-        template=str(ROOT / "resources" / "report.html.j2"),
     output:
         report=f"{RESULTS}/report.html",
     log:
@@ -22,7 +21,7 @@ rule render_report:
         mem_mb=memory_of("render_report"),
         runtime=runtime_of("render_report"),
     params:
-        code=code("report"),
+        code=code("render_report"),
         analyses=report_analyses(),
         regions=report_regions(),
         models=report_models(),

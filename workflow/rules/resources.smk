@@ -34,7 +34,7 @@ if config["fetch"]:
             mem_mb=memory_of("fetch_resources"),
             runtime=runtime_of("fetch_resources"),
         params:
-            code=code("resources"),
+            code=code("fetch_resources"),
             source=lambda wildcards: {
                 "url": config["fetch"][wildcards.file]["url"],
                 "mirror": config["fetch"][wildcards.file]["mirror"] or wildcards.file,

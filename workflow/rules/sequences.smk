@@ -28,7 +28,7 @@ rule encode_sequences:
         mem_mb=memory_of("encode_sequences"),
         runtime=runtime_of("encode_sequences"),
     params:
-        code=code("sequences"),
+        code=code("encode_sequences"),
     message:
         "Read the DNA of the regions {wildcards.regions}"
     script:
@@ -56,7 +56,7 @@ rule import_sequences:
         mem_mb=memory_of("import_sequences"),
         runtime=runtime_of("import_sequences"),
     params:
-        code=code("sequence_import"),
+        code=code("import_sequences"),
         options=import_options,
     message:
         "Read the sequences {wildcards.regions}, given without coordinates"

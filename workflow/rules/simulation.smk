@@ -24,7 +24,7 @@ if config["simulate"]:
             mem_mb=memory_of("simulate_genome"),
             runtime=runtime_of("simulate_genome"),
         params:
-            code=code("simulation"),
+            code=code("simulate_genome"),
             seed=config["simulate"]["seed"],
             options={
                 key: value

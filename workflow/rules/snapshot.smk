@@ -19,7 +19,7 @@ rule snapshot_config:
         mem_mb=memory_of("snapshot_config"),
         runtime=runtime_of("snapshot_config"),
     params:
-        code=code("storage"),
+        code=code("snapshot_config"),
         config=_configuration.Summarised(PORTABLE_CONFIG),
     message:
         "Keep the complete config beside the results"

@@ -22,7 +22,7 @@ rule export_tracks:
         mem_mb=memory_of("export_tracks"),
         runtime=runtime_of("export_tracks"),
     params:
-        code=code("tracks"),
+        code=code("export_tracks"),
     message:
         "Draw the contributions to {wildcards.target} in {wildcards.analysis} along the genome"
     script:

@@ -25,7 +25,7 @@ rule train_model:
         mem_mb=memory_of("train_model"),
         runtime=runtime_of("train_model"),
     params:
-        code=code("training"),
+        code=code("train_model"),
         options=training_options,
     message:
         "Train {wildcards.model}, {wildcards.fold}"
@@ -50,7 +50,7 @@ rule score_baseline:
         mem_mb=memory_of("score_baseline"),
         runtime=runtime_of("score_baseline"),
     params:
-        code=code("pwm_baseline"),
+        code=code("score_baseline"),
         seed=lambda wildcards: training_options(wildcards)["seed"],
     message:
         "Scan known motifs over the held-out windows of {wildcards.model}, {wildcards.fold}"

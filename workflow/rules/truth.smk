@@ -37,7 +37,7 @@ if config["simulate"]:
             mem_mb=memory_of("compare_with_truth"),
             runtime=runtime_of("compare_with_truth"),
         params:
-            code=code("truth"),
+            code=code("compare_with_truth"),
         message:
             "Compare what was found for {wildcards.target} in {wildcards.analysis} with what was planted"
         script:

@@ -108,6 +108,10 @@ class _Room:
     widths: Mapping[str, Mapping[str, int]]
 
 
+#: The page's template, part of the package.
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+
+
 def render_report(
     out: str | Path,
     *,
@@ -117,7 +121,7 @@ def render_report(
     regions: Sequence[RegionSet] = (),
     models: Sequence[TrainedModel] = (),
     settings: Mapping[str, Any] | None = None,
-    template: str | Path,
+    template: str | Path = TEMPLATE,
     trusted: Sequence[str] = (),
     model_settings: Mapping[str, Mapping[str, Any]] | None = None,
     engine: str = "",
@@ -144,7 +148,7 @@ def render_report(
     settings
         Facts of the run, shown as they are; ``sources`` (where public files come from) in the methods.
     template
-        The Jinja template.
+        The Jinja template; by default that of the package.
     trusted
         Models whose weights were unpickled with ``trust_pickle``.
     model_settings
