@@ -144,8 +144,8 @@ def make_chunks(folder: Path, regions: int, number: int) -> Callable[[], object]
     from stages import make_sequences, write_fake_chunks
 
     (folder / "chunks").mkdir()
-    make_sequences(folder, regions, LENGTH)
-    return lambda: write_fake_chunks(folder / "chunks", regions, LENGTH, number)
+    sequences = make_sequences(folder, regions, LENGTH)
+    return lambda: write_fake_chunks(folder / "chunks", sequences, LENGTH, number)
 
 
 def compare_with_bare(folder: Path, regions: int, repeats: int) -> Callable[[], object]:

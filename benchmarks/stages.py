@@ -36,7 +36,7 @@ from cislex.chunks import ChunkJob, attribute_chunk
 from cislex.models import load_model
 from cislex.sequence_import import import_sequences
 from cislex.sequences import SequenceStore
-from cislex.storage import create_array, rows_per_hdf5_chunk
+from cislex.storage import create_array, digest_regions, rows_per_hdf5_chunk
 from torch import nn
 
 METHOD = {
@@ -107,10 +107,15 @@ def chunk_overhead(folder: Path, *, n: int, repeats: int) -> dict[str, float]:
     return {"chunk_throughput_of_bare": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
 
 
-def write_fake_chunks(folder: Path, n: int, length: int, chunks: int) -> list[Path]:
-    """Chunk files with random attributions, as attribute_chunk lays them out."""
+def write_fake_chunks(folder: Path, sequences: Path, length: int, chunks: int) -> list[Path]:
+    """Chunk files of these sequences with random attributions, as attribute_chunk lays them out."""
     rng = np.random.default_rng(0)
+    with SequenceStore(sequences) as store:
+        regions, source = store.regions(), store.source_digest
+    n = len(regions)
     shared = {
+        "fold": "f",
+        "source_digest": source,
         "n_regions": n,
         "chunks": chunks,
         "stage_digest": "x",
@@ -137,7 +142,9 @@ def write_fake_chunks(folder: Path, n: int, length: int, chunks: int) -> list[Pa
             create_array(group, "delta", (stop - start, 20), "f4")[...] = 1e-6
             create_array(group, "reference_prediction", (stop - start, 20), "f4")[...] = 0.0
             create_array(group, "max_relative_delta", (stop - start,), "f4")[...] = 1e-6
-            handle.attrs.update({**shared, "start": start, "stop": stop, "content_digest": str(i)})
+            own = {"start": start, "stop": stop, "content_digest": str(i)}
+            own["regions_digest"] = digest_regions(regions[start:stop])
+            handle.attrs.update({**shared, **own})
     return paths
 
 
@@ -145,7 +152,7 @@ def aggregation(folder: Path, *, n: int) -> dict[str, float]:
     """Speed of aggregating 200 chunks, against a plain copy of their bytes."""
     length = 2114
     sequences = make_sequences(folder, n, length)
-    paths = write_fake_chunks(folder, n, length, 200)
+    paths = write_fake_chunks(folder, sequences, length, 200)
     size = sum(path.stat().st_size for path in paths)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began, processor = time.perf_counter(), time.process_time()

@@ -8,10 +8,12 @@ if "snakemake" in globals():
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.aggregation import Gate, aggregate_chunks
+from cislex.chunk_files import read_inspected
 
 
-def main(*, sequences: str, chunks: dict, out: str, qc: str, gate: dict, **options: str | int) -> None:
+def main(*, sequences: str, chunks: dict, out: str, qc: str, gate: dict, inspected: str, **options) -> None:
     """Run the stage with plain arguments; ``options`` are the target and the number of threads."""
+    options["inspected"] = read_inspected(inspected)
     aggregate_chunks(sequences, chunks, out, qc, gate=Gate(**gate), **options)
 
 
@@ -28,5 +30,6 @@ if "snakemake" in globals():
         qc=smk.output.qc,
         target=smk.wildcards.target,
         gate=smk.params.gate,
+        inspected=smk.input.inspected,
         threads=smk.threads,
     )

@@ -25,6 +25,7 @@ if "snakemake" in globals():
         out=smk.output.chunk,
         job={**smk.params.job, "chunk": int(smk.wildcards.chunk), "fold": smk.wildcards.fold},
         model=smk.params.model,
+        inspected=smk.input.inspected,
         threads=smk.threads,
         batch_size=smk.params.batch_size,
         device=smk.params.device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -247,13 +248,18 @@ def test_a_job_stopped_at_its_deadline_goes_on_where_it_ended(
     assert pieced["attrs"]["resumed_at"] == N - 1
 
 
-def test_results_of_other_settings_are_not_continued(workspace: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("regions", [False, True])
+def test_results_of_other_settings_or_regions_are_not_continued(
+    workspace: dict[str, Any], tmp_path: Path, regions: bool
+) -> None:
     sequences, weights, out = workspace["sequences"], workspace["weights"]["fold_0"], tmp_path / "c.h5"
     options: dict[str, Any] = {"model": model_of(workspace), "device": "cpu", "batch_size": 8}
     first = ChunkJob(chunk=0, chunks=1, fold="fold_0", targets=TARGETS, method=METHOD)
     with pytest.raises(DeadlineError):
         attribute_chunk(sequences, weights, out, first, deadline=1.0, **options)
-    other = ChunkJob(chunk=0, chunks=1, fold="fold_0", targets=TARGETS, method=METHOD, seed=1)
+    other = first if regions else dataclasses.replace(first, seed=1)
+    if regions:  # as many, of the same genome
+        sequences = with_chromosomes(workspace, tmp_path / "s.h5", ["chr1", "chr2"])
     attribute_chunk(sequences, weights, out, other, **options)
     attribute_chunk(sequences, weights, tmp_path / "whole.h5", other, **options)
     assert content(out)["attrs"]["resumed_at"] == 0
@@ -362,3 +368,50 @@ def test_both_strands_are_averaged_where_asked(workspace: dict[str, Any], tmp_pa
     assert "strands: average of both" in str(both["attrs"]["notes"])
     one = aggregate(workspace, run(workspace, tmp_path / "one", chunks=1), tmp_path / "one")
     assert one["attrs"]["stage_digest"] != both["attrs"]["stage_digest"]
+
+
+def test_a_chunk_of_other_weights_another_fold_genome_or_regions_is_not_joined(
+    workspace: dict[str, Any], tmp_path: Path
+) -> None:
+    """One chunk of two is replaced by one that differs in this alone; the message names file and key."""
+    shuffled = with_chromosomes(workspace, tmp_path / "s.h5", ["chr1", "chr2"])
+    elsewhere = tmp_path / "genome.h5"
+    elsewhere.write_bytes(Path(workspace["sequences"]).read_bytes())
+    with h5py.File(elsewhere, "r+") as handle:
+        handle.attrs["source_digest"] = "another genome"
+    weights = workspace["weights"]
+    others: dict[str, dict[str, Any]] = {
+        "model_digest": {"weights": {"fold_0": weights["fold_1"]}},
+        "fold": {"weights": {"fold_1": weights["fold_0"]}},
+        "source_digest": {"sequences": elsewhere},
+        "other regions": {"sequences": shuffled},
+    }
+    made = run(workspace, tmp_path / "made", chunks=2)["fold_0"]
+    for number, (key, change) in enumerate(others.items()):
+        (other,) = run({**workspace, **change}, tmp_path / str(number), chunks=2).values()
+        for mixed in ([made[0], other[1]], [other[0], made[1]]):
+            with pytest.raises(StorageError, match=rf"(?s){tmp_path}/.*\.h5: .*{key}.* run"):
+                aggregate(workspace, {"fold_0": mixed}, tmp_path)
+    with pytest.raises(StorageError, match=r"0\.h5: was attributed on source_digest another genome"):
+        aggregate(workspace, run({**workspace, "sequences": elsewhere}, tmp_path / "w", chunks=1), tmp_path)
+
+
+def test_weights_that_were_replaced_since_the_inspection_are_not_attributed_and_not_joined(
+    workspace: dict[str, Any], tmp_path: Path
+) -> None:
+    passed, out = tmp_path / "inspected.json", tmp_path / "c.h5"
+    passed.write_text(json.dumps({"fold_0": "0123"}))
+    job = ChunkJob(chunk=0, chunks=1, fold="fold_0", targets=TARGETS, method=METHOD)
+    options: dict[str, Any] = {"model": model_of(workspace), "device": "cpu"}
+    inputs = workspace["sequences"], workspace["weights"]["fold_0"], out, job
+    with pytest.raises(ModelError, match=r"0\.pt \(fold_0\): this is not the model that was inspected"):
+        attribute_chunk(*inputs, inspected=passed, **options)
+    assert not out.exists()
+    digest = load_model(weights=inputs[1], **model_of(workspace)).digest
+    passed.write_text(json.dumps({"fold_0": digest}))
+    attribute_chunk(*inputs, inspected=passed, **options)
+    arguments: dict[str, Any] = {"target": "first", "gate": Gate()}
+    results = tmp_path / "a.h5", tmp_path / "q.tsv"
+    aggregate_chunks(inputs[0], {"fold_0": [out]}, *results, **arguments, inspected={"fold_0": digest})
+    with pytest.raises(StorageError, match=f"model_digest {digest}; expected 0123"):
+        aggregate_chunks(inputs[0], {"fold_0": [out]}, *results, **arguments, inspected={"fold_0": "0123"})

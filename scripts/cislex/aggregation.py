@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from cislex import provenance
 from cislex.blocks import RowWriter, dataset_in, group_in, opened, read_all
-from cislex.chunk_files import ChunkFiles
+from cislex.chunk_files import CAUSE, ChunkFiles
 from cislex.errors import CompletenessError, StorageError, offenders
 from cislex.logs import get_logger, progress
 from cislex.new_hdf5 import new_hdf5
@@ -31,6 +31,7 @@ from cislex.storage import (
     FORMAT_VERSION,
     atomic_path,
     create_array,
+    digest_regions,
     rows_per_hdf5_chunk,
     write_regions,
     write_table_parts,
@@ -66,6 +67,7 @@ def aggregate_chunks(
     *,
     target: str,
     gate: Gate,
+    inspected: Mapping[str, str] | None = None,
     threads: int = 1,
 ) -> None:
     """Write ``attributions.h5`` and ``qc.tsv`` of one target.
@@ -82,6 +84,8 @@ def aggregate_chunks(
         Which target of the chunks.
     gate
         The quality gate.
+    inspected
+        Digest of each fold's model as it was inspected; chunks of another model are refused.
     threads
         Threads that compress, where blocks cannot be copied as they are.
 
@@ -96,9 +100,13 @@ def aggregate_chunks(
     with ExitStack() as stack:
         store = stack.enter_context(SequenceStore(sequences))
         folds = {
-            name: ChunkFiles(name, paths, target, store.n, store.length) for name, paths in chunks.items()
+            name: ChunkFiles(
+                name, paths, target, store.n, store.length, model_digest=(inspected or {}).get(name)
+            )
+            for name, paths in chunks.items()
         }
         shared = _shared_attributes(folds)
+        _require_same_regions(folds, store)
         owners = _owners(folds, store.n)
         errors = _relative_deltas(folds)
         failed = np.zeros(store.n, bool) if errors is None else ~(errors <= gate.max_relative_delta)
@@ -126,6 +134,26 @@ def _shared_attributes(folds: Mapping[str, ChunkFiles]) -> dict[str, Any]:
     for fold in folds.values():
         first.compare(fold.paths[0], fold.shared)
     return first.shared
+
+
+def _require_same_regions(folds: Mapping[str, ChunkFiles], store: SequenceStore) -> None:
+    """Refuse chunks of another genome, or of other regions than those of ``sequences.h5``."""
+    checked: dict[tuple[int, int], str] = {}
+    for fold in folds.values():
+        if fold.shared["source_digest"] != store.source_digest:
+            raise StorageError(
+                f"{fold.paths[0]}: was attributed on source_digest {fold.shared['source_digest']}; "
+                f"{store.path} has {store.source_digest}: {CAUSE}; delete the chunks of {fold.name} and rerun"
+            )
+        bounds = zip(fold.starts[:-1], fold.starts[1:], strict=True)
+        for path, span, digest in zip(fold.paths, bounds, fold.regions, strict=True):
+            if span not in checked:
+                checked[span] = digest_regions(store.regions(*span))
+            if digest != checked[span]:
+                raise StorageError(
+                    f"{path}: rows {span[0]} to {span[1]} are other regions than those of {store.path}: "
+                    f"{CAUSE}; delete this file and rerun"
+                )
 
 
 def _owners(folds: Mapping[str, ChunkFiles], n: int) -> NDArray[np.int64] | None:

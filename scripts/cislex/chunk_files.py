@@ -20,9 +20,24 @@ from cislex.blocks import dataset_in, group_in, names_in, opened, read_all, read
 from cislex.errors import StorageError
 
 #: Attributes that every chunk of one target must share.
-SHARED = ("stage_digest", "method", "targets", "precision", "n_regions", "chunks", "versions")
+SHARED = (
+    "stage_digest",
+    "method",
+    "targets",
+    "precision",
+    "n_regions",
+    "chunks",
+    "versions",
+    "source_digest",
+)
+#: Attributes that the chunks of one fold share besides.
+OF_FOLD = ("fold", "model_digest", "seed")
 #: Attributes that are read of each chunk: no others, since there may be ten thousand.
-CHECKED = (*SHARED, "start", "stop", "model_digest", "seed", "content_digest", "notes")
+CHECKED = (*SHARED, *OF_FOLD, "start", "stop", "regions_digest", "content_digest", "notes")
+#: What makes chunks of one run differ.
+CAUSE = "weights, genome or settings changed while the run went on, or it belongs to another run"
+#: Characters of a value that messages show.
+SHOWN = 60
 #: Datasets of a target that have few numbers a region.
 SMALL = ("prediction", "reference_prediction", "delta", "max_relative_delta")
 
@@ -40,6 +55,8 @@ class ChunkFiles:
         Which target is read.
     n, length
         Regions in all, and their length in bp.
+    model_digest
+        Digest of the fold's model as it was inspected; None where nothing is known of it.
 
     Attributes
     ----------
@@ -47,6 +64,8 @@ class ChunkFiles:
         Values of the attributes SHARED.
     digests : list[str]
         Digest of the content of each file.
+    regions : list[str]
+        Digest of the regions of each file.
     notes : set[str]
         Notes of all files.
     computed : bool (n,)
@@ -62,13 +81,24 @@ class ChunkFiles:
         When a file is missing, incomplete, of another run, or rows do not join up.
     """
 
-    def __init__(self, name: str, paths: Iterable[str | Path], target: str, n: int, length: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        paths: Iterable[str | Path],
+        target: str,
+        n: int,
+        length: int,
+        *,
+        model_digest: str | None = None,
+    ) -> None:
         self.name, self.target = name, target
         self.paths = [Path(path) for path in paths]
         self.starts: list[int] = []
         self.shared: dict[str, Any] = {}
-        self.model_digest, self.seed = "", 0
+        self.model_digest, self.seed = model_digest or "", 0
         self.digests: list[str] = []
+        self.regions: list[str] = []
+        self._own: dict[str, Any] = {"fold": name}
         self.notes: set[str] = set()
         self.computed = np.zeros(n, bool)
         self.errors = np.zeros(n, np.float32)
@@ -100,9 +130,13 @@ class ChunkFiles:
             raise StorageError(f"{path}: hypothetical has shape {shape}, which its rows do not explain")
         if not self.shared:
             self.shared = {key: attributes[key] for key in SHARED}
-            self.model_digest, self.seed = str(attributes["model_digest"]), int(attributes["seed"])
+            self.model_digest = self.model_digest or str(attributes["model_digest"])
+            self.seed = int(attributes["seed"])
+            self._own |= {"model_digest": self.model_digest, "seed": attributes["seed"]}
         self.compare(path, attributes)
+        self._compare(path, attributes, self._own)
         self.starts.append(start)
+        self.regions.append(str(attributes["regions_digest"]))
         self.digests.append(str(attributes["content_digest"]))
         self.notes.update(json.loads(attributes["notes"]))
         self.computed[start:stop] = read_all(handle, "computed", "?")
@@ -118,10 +152,16 @@ class ChunkFiles:
 
     def compare(self, path: Path, attributes: dict[str, Any]) -> None:
         """Refuse what differs from this fold's first file; the error names the file."""
-        different = [key for key in SHARED if attributes[key] != self.shared[key]]
+        self._compare(path, attributes, self.shared)
+
+    def _compare(self, path: Path, attributes: dict[str, Any], expected: dict[str, Any]) -> None:
+        different = [key for key, value in expected.items() if attributes[key] != value]
         if different:
+            found = ", ".join(f"{key} {_short(attributes[key])}" for key in different)
+            wanted = ", ".join(_short(expected[key]) for key in different)
             raise StorageError(
-                f"{path}: differs from the first chunk in {', '.join(different)}; delete it and rerun"
+                f"{path}: holds results of {found}; expected {wanted}, as in the inspection or the fold's "
+                f"first chunk ({self.paths[0]}): {CAUSE}; delete this file and rerun"
             )
 
     def spans(self, start: int, stop: int) -> Iterator[tuple[Path, int, int, int]]:
@@ -157,6 +197,21 @@ class ChunkFiles:
         return {
             name: values if len(picked) == len(values) else values[picked] for name, values in found.items()
         }
+
+
+def read_inspected(path: str | Path) -> dict[str, str]:
+    """Digest of the model of each fold that passed its inspection, from ``inspected.json``."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {str(fold): str(digest) for fold, digest in found.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise StorageError(f"{path}: cannot be read: {error}; delete it and run again") from error
+
+
+def _short(value: Any) -> str:
+    """A value of an attribute as messages show it."""
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _shape(group: h5g.GroupID, name: str) -> tuple[int, ...]:

@@ -23,15 +23,16 @@ from numpy.typing import NDArray
 from cislex import provenance, settings, targets
 from cislex.attribution import Attribution, attribute_batches
 from cislex.attribution.notes import merge_notes
+from cislex.chunk_files import read_inspected
 from cislex.devices import claim
-from cislex.errors import ConfigError, DeadlineError, InputError, StorageError
+from cislex.errors import ConfigError, DeadlineError, InputError, ModelError, StorageError
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model
 from cislex.new_hdf5 import new_hdf5
 from cislex.partial import PartialLog, partial_path
 from cislex.provenance import code_digest, versions
 from cislex.sequences import SequenceStore, held_out_rows
-from cislex.storage import FORMAT_VERSION, atomic_path, create_array, rows_per_hdf5_chunk
+from cislex.storage import FORMAT_VERSION, atomic_path, create_array, digest_regions, rows_per_hdf5_chunk
 
 #: Regions handed to the attribution module at once: bounds memory, not results.
 BLOCK = 4096
@@ -91,6 +92,7 @@ def attribute_chunk(
     job: ChunkJob,
     *,
     model: Mapping[str, Any],
+    inspected: str | Path | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     threads: int = 1,
@@ -111,6 +113,8 @@ def attribute_chunk(
         The chunk file.
     job
         What to attribute.
+    inspected
+        ``inspected.json`` of the analysis: a model that is another one by now is refused.
     batch_size
         Example-reference pairs at once; chosen from free memory when not given.
     device
@@ -127,12 +131,16 @@ def attribute_chunk(
     """
     torch.set_num_threads(threads)
     loaded = load_model(weights=weights, **model)
+    if inspected is not None:
+        require_inspected(inspected, job.fold, loaded.digest, weights)
     with SequenceStore(sequences) as store, claim(device) as where:
         check_model(loaded, store.length)
         start, stop = job.bounds(store.n)
         rows = own_rows(store, job, start, stop)
         stage = _stage(job, loaded.digest, store.source_digest)
-        identity = {**stage, "bounds": [start, stop, store.n], "code": code_digest(), "versions": versions()}
+        regions = digest_regions(store.regions(start, stop))
+        place = {"bounds": [start, stop, store.n], "regions": regions}
+        identity = {**stage, **place, "code": code_digest(), "versions": versions()}
         logger.info("chunk %d of %d: rows %d to %d of %d", job.chunk + 1, job.chunks, start, stop, store.n)
         with PartialLog(partial_path(out), identity) as log:
             kept = log.rows
@@ -150,6 +158,8 @@ def attribute_chunk(
                 "n_regions": store.n,
                 **dataclasses.asdict(job),
                 "model_digest": loaded.digest,
+                "source_digest": store.source_digest,
+                "regions_digest": regions,
                 "stage_digest": provenance.digest_json({**stage, "fold": None, "model": None}),
                 "versions": versions(),
                 "device": where,
@@ -159,6 +169,17 @@ def attribute_chunk(
             _write(out, log, list(job.targets), rows - start, (stop - start, store.length), attributes)
             log.remove()
     logger.info("%d regions in %.1f s (%.1f/s)", len(rows) - kept, seconds, rate)
+
+
+def require_inspected(path: str | Path, fold: str, digest: str, weights: str | Path) -> None:
+    """Raise ModelError unless the model of a fold is the one that was inspected."""
+    expected = read_inspected(path).get(fold)
+    if digest != expected:
+        raise ModelError(
+            f"{weights} ({fold}): this is not the model that was inspected: its digest is {digest}, in "
+            f"{path} {expected}. The weights or the model's files changed while the run went on: run again, "
+            "which inspects the new ones"
+        )
 
 
 def own_rows(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ Coordinates are 0-based and half-open; one-hot arrays are (N, 4, L) in the order
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -171,6 +172,18 @@ def read_regions(group: h5py.Group, start: int = 0, stop: int | None = None) -> 
         dataset = subgroup[column]
         columns[column] = dataset.asstr()[start:stop] if kind == "str" else dataset[start:stop]
     return pd.DataFrame(columns)
+
+
+def digest_regions(regions: pd.DataFrame) -> str:
+    """BLAKE2b-128 hex digest of the rows of regions: where they lie, what they are called, their order."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for column, kind in REGION_COLUMNS.items():
+        if kind == "str":
+            hasher.update("\0".join(regions[column].astype(str)).encode())
+        else:
+            hasher.update(regions[column].to_numpy(np.int64).tobytes())
+        hasher.update(b"\n")
+    return hasher.hexdigest()
 
 
 def has_coordinates(regions: pd.DataFrame) -> bool:

@@ -16,6 +16,7 @@ rule aggregate_chunks:
         # Chunk files are temporary, and Snakemake looks for changes only at what is there: so everything
         # that attributions depend on is named here once more, as inputs and as parameters.
         made_from=attribution_files,
+        inspected=f"{RESULTS}/{{analysis}}/inspected.json",
     output:
         attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
         qc=f"{RESULTS}/{{analysis}}/{{target}}/qc.tsv",
