@@ -17,6 +17,8 @@ from config_checks import JASPAR, cross_checks
 from config_errors import ConfigurationError, suggestion
 from config_schema import fill_defaults, problems
 from config_sheets import read_sheet
+from config_types import typed, untyped
+from config_yaml import Loader
 from model_settings import held_out_chromosomes, model_files, model_options, training_head, training_source
 
 __all__ = [
@@ -44,7 +46,9 @@ class Summarised(dict[str, Any]):
         return dict, (dict(self),)
 
 
-def resolve(config: dict[str, Any], schema_path: Path) -> dict[str, Any]:
+def resolve(
+    config: dict[str, Any], schema_path: Path, *, given: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the complete config: sheets read, defaults filled, placeholders replaced, validated.
 
     Parameters
@@ -53,6 +57,8 @@ def resolve(config: dict[str, Any], schema_path: Path) -> dict[str, Any]:
         The config as read from YAML; not changed.
     schema_path
         The JSON schema (YAML).
+    given
+        What the command line gave as ``--config``, where Snakemake types no value inside of a mapping.
 
     Returns
     -------
@@ -64,11 +70,14 @@ def resolve(config: dict[str, Any], schema_path: Path) -> dict[str, Any]:
     ConfigurationError
         With every problem found, one a line.
     """
-    schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
-    resolved = copy.deepcopy(dict(config))
+    schema = yaml.load(schema_path.read_text(encoding="utf-8"), Loader=Loader)
+    resolved = untyped(
+        copy.deepcopy(dict(config)), {key: v for key, v in (given or {}).items() if not isinstance(v, str)}
+    )
     for section in SHEETS:
         if isinstance(resolved.get(section), str):
             resolved[section] = read_sheet(Path(resolved[section]), section)
+    resolved = typed(resolved, schema, schema)
     _refuse(problems(resolved, schema))
     fill_defaults(resolved, schema, schema)
     resolved = replace(resolved, "{results}", resolved["results"].rstrip("/"))
