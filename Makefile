@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config/config.yaml
 PROFILE ?= profiles/slurm
+# Recipes read them as "$$CONFIG": a name may hold blanks and quotes.
+export CONFIG PROFILE GPU
 RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
 .PHONY: help environment bedtools demo yeast test unit lint integration clean
@@ -44,32 +46,36 @@ yeast: environment
 
 .PHONY: run cluster inspect estimate resources
 # Snakemake would leave out a profile that does not exist without a word.
-cluster: config environment
-	@test -e "$(PROFILE)" || test -e "profiles/$(PROFILE)" || { \
-	  echo "no profile $(PROFILE): correct the name, or make your site's copy first: cp -r profiles/slurm $(PROFILE)"; \
+cluster: config
+	@test -e "$$PROFILE" || test -e "profiles/$$PROFILE" || { \
+	  echo "no profile $$PROFILE: correct the name, or make your site's copy first: cp -r profiles/slurm \"$$PROFILE\""; \
 	  exit 1; }
-	$(BIN)/snakemake --workflow-profile $(PROFILE) --configfile $(CONFIG)
+	$(BIN)/snakemake --workflow-profile "$$PROFILE" --configfile "$$CONFIG"
 
-# Snakemake would end in a traceback where there is no such config.
-.PHONY: config
-config:
-	@test -f "$(CONFIG)" || { \
-	  echo "no config $(CONFIG): correct the name, or begin with the minimal one of config/README.md"; \
+# Snakemake would end in a traceback where there is no such config or it is not UTF-8, and name no line where it
+# is not YAML. The first question needs no environment.
+.PHONY: config named-config
+config: named-config environment
+	@$(BIN)/python workflow/config_yaml.py "$$CONFIG"
+
+named-config:
+	@test -f "$$CONFIG" || { \
+	  echo "no config $$CONFIG: correct the name, or begin with the minimal one of config/README.md"; \
 	  exit 1; }
 
-run: config environment
-	$(RUN) --configfile $(CONFIG)
+run: config
+	$(RUN) --configfile "$$CONFIG"
 
-inspect: config environment
-	$(RUN) --configfile $(CONFIG) -- inspect
+inspect: config
+	$(RUN) --configfile "$$CONFIG" -- inspect
 
 # GPU="<part of its name>": at the rates of that GPU in place of the device at hand. They come from a record in
 # benchmarks/results, and none of a GPU is shipped yet: docs/cluster.md says how to make one.
-estimate: config environment
-	$(RUN) --configfile $(CONFIG) $(if $(GPU),--config 'estimate={"gpu": "$(GPU)"}') --forcerun estimate_cost -- estimate
+estimate: config
+	$(RUN) --configfile "$$CONFIG" $(if $(GPU),--config "estimate={gpu: \"$$GPU\"}") --forcerun estimate_cost -- estimate
 
-resources: config environment
-	$(RUN) --configfile $(CONFIG) --quiet rules progress reason host -- compare_resources
+resources: config
+	$(RUN) --configfile "$$CONFIG" --quiet rules progress reason host -- compare_resources
 
 lint: environment
 	$(BIN)/ruff check .

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 import pickle
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,11 @@ import yaml
 from cislex import databases
 
 ROOT = Path(__file__).resolve().parents[1]
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+sys.path.insert(0, str(ROOT / "workflow"))
+import configuration  # noqa: E402
 
-_spec = importlib.util.spec_from_file_location("configuration", ROOT / "workflow" / "configuration.py")
-assert _spec is not None
-assert _spec.loader is not None
-configuration = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(configuration)
+sys.path.pop(0)
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = _Path(str(workflow.current_basedir)).resolve().parents[1]
 
 _sys.path.insert(0, str(ROOT / "workflow"))
+import config_yaml as _config_yaml
 import configuration as _configuration
 import contents as _contents
 import inputs as _inputs
@@ -24,10 +25,19 @@ import source_digest as _source_digest
 
 _sys.path.pop(0)
 
+#: Another workflow may import this one, and then reads and makes files of its own.
+_IS_MAIN = _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile"
+
+_lost = _config_yaml.problems_of(map(_Path, workflow.configfiles), numbers=_IS_MAIN)
+if _lost:
+    raise WorkflowError("\n  ".join(["the config cannot be used:", *_lost]))
+
 try:
     #: The complete config as the snapshot keeps it: {project} still stands for this folder.
     PORTABLE_CONFIG = _configuration.resolve(
-        config, ROOT / "workflow" / "schemas" / "config.schema.yaml"
+        config,
+        ROOT / "workflow" / "schemas" / "config.schema.yaml",
+        given=dict(workflow.config_settings.config),
     )
 except _configuration.ConfigurationError as _error:
     raise WorkflowError(str(_error)) from None
@@ -36,8 +46,7 @@ config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 
 RESULTS = config["results"].rstrip("/")
 
-# Another workflow that imports this one may make these files itself.
-if _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile":
+if _IS_MAIN:
     _missing = _inputs.missing_files(config, _Path.cwd())
     if _missing:
         raise WorkflowError(_inputs.message(_missing, _Path.cwd()))
