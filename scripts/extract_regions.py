@@ -26,5 +26,6 @@ if "snakemake" in globals():
         blacklist=smk.input.get("blacklist"),
         regions=smk.output.regions,
         dropped=smk.output.dropped,
+        adjusted=smk.output.get("adjusted"),
         options=smk.params.options,
     )

@@ -105,7 +105,7 @@ class TestReadPeaks:
             (["chrI\t1"], "at least chrom, start and end"),
             (["\t1\t5"], "no chromosome name"),
             (["# nothing"], "no rows"),
-            (["chrI\t10\t30\ta\t5\t.\t2.5\t-1\t-1\t20"], "summit 20 is not an offset within the peak 10-30"),
+            (["chrI\t10\t30\ta\t5\t.\t2.5\t-1\t-1\t21"], "summit 21 is not an offset within the peak 10-30"),
         ],
     )
     def test_malformed_rows_are_named(self, tmp_path: Path, rows: list[str], message: str) -> None:
@@ -132,8 +132,14 @@ class TestReadPeaks:
         path = write(tmp_path, *rows)
         with pytest.raises(InputError) as error:
             read_peaks(path)
-        assert str(error.value).splitlines() == [
-            "malformed rows in a peak file; correct or remove them:",
+        *told, last = str(error.value).splitlines()
+        every = pd.read_csv(last.removeprefix("every one of them is in "), sep="\t", keep_default_na=False)
+        assert every["source_line"].tolist() == list(range(21, 32))
+        assert every.loc[1, ["start", "detail"]].tolist() == [
+            "ten", "start 'ten' is not a whole number; strand '?' is not one of + - .",
+        ]  # fmt: skip
+        assert told == [
+            "malformed rows in a peak file; correct or remove them, or set malformed: drop:",
             f"{path}:21: 6 columns where the first row has 10",
             f"{path}:22: start 'ten' is not a whole number",
             f"{path}:31: end '3e1' is not a whole number",

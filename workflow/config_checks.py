@@ -118,15 +118,15 @@ def _fold_checks(config: dict[str, Any]) -> Iterator[str]:
 
 #: What labels are read from, and the other keys that go with it.
 _LABEL_KEYS = {
-    "column": ("table", "key"),
-    "peaks": ("distance",),
+    "column": ("table", "key", "malformed"),
+    "peaks": ("distance", "malformed"),
     "bigwig": ("window",),
     "plus": ("minus", "window", "strand"),
     "dataset": ("hdf5", "index"),
 }
 
 
-_LABEL_DEFAULTS = {"key": "auto", "strand": "both", "index": 0, "distance": 80}
+_LABEL_DEFAULTS = {"key": "auto", "strand": "both", "index": 0, "distance": 80, "malformed": "error"}
 
 
 def _label_checks(

@@ -109,7 +109,8 @@ def _peak_columns(cells: list[str], file_format: str) -> list[str] | None:
     width = len(cells)
     if width == len(NARROWPEAK_COLUMNS) and file_format in ("auto", "narrowPeak"):
         # In `auto` most rows decide: a first one whose tenth cell is no number leaves it to the job.
-        whole = cells[-1].strip().removeprefix("-").isdecimal()
+        number, _, zeros = cells[-1].strip().removeprefix("-").partition(".")
+        whole = number.isdecimal() and not zeros.strip("0")
         return list(NARROWPEAK_COLUMNS) if whole or file_format == "narrowPeak" else None
     named = list(BED_COLUMNS[:width])
     return named + [f"column_{i}" for i in range(len(named) + 1, width + 1)]

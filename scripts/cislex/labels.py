@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.genome import is_gzip
+from cislex.malformed import MALFORMED
 from cislex.peaks import read_peaks
 from cislex.signal_data import MINUS, PLUS, UNSTRANDED, Channel, total_signal
 from cislex.storage import open_hdf5, require_file
@@ -48,6 +49,9 @@ class LabelSource:
     peaks, distance
         Peak file: the label is 1 where one of its summits (or midpoints) lies within this many bp of the
         middle of the region, else 0.
+    malformed
+        Whether rows of ``peaks``, or of a table that is BED, that cannot be used are an ``error``, or
+        dropped (``drop``).
     bigwig, plus, minus
         Signal whose sum over the window is the label: one file, or one of either strand.
     window
@@ -69,6 +73,7 @@ class LabelSource:
     key: str = "auto"
     peaks: str | Path | None = None
     distance: int = 80
+    malformed: str = "error"
     bigwig: str | Path | None = None
     plus: str | Path | None = None
     minus: str | Path | None = None
@@ -83,6 +88,7 @@ class LabelSource:
 
     def __post_init__(self) -> None:
         choices = {"key": KEYS, "kind": KINDS, "transform": TRANSFORMS, "strand": STRANDS, "missing": MISSING}
+        choices["malformed"] = MALFORMED
         for name, valid in choices.items():
             if getattr(self, name) not in valid:
                 raise ConfigError(
@@ -230,7 +236,7 @@ def _from_overlap(source: LabelSource, regions: pd.DataFrame, origin: Origin, wh
     """1 where a peak of the file lies near the middle of a region, else 0."""
     _require_coordinates(regions, what)
     assert source.peaks is not None
-    peaks = read_peaks(source.peaks)
+    peaks = read_peaks(source.peaks, malformed=source.malformed)
     chroms = peaks["chrom"].map(lambda name: genome_name(name, origin.lengths, origin.aliases))
     middle = (peaks["start"] + peaks["end"]) // 2
     centre = peaks["summit"].where(peaks["summit"] >= 0, middle).to_numpy(np.int64)
@@ -280,7 +286,8 @@ def _from_own_peaks(source: LabelSource, regions: pd.DataFrame, origin: Origin, 
         raise ConfigError(
             f"{what}: column {source.column} needs a table, since the regions have no peak file"
         )
-    peaks = read_peaks(origin.peaks, file_format=origin.file_format)
+    # What cannot be used was refused or dropped when the regions were made.
+    peaks = read_peaks(origin.peaks, file_format=origin.file_format, malformed="drop", summits=False)
     texts = peaks[_column(source.column, peaks.attrs["columns"], origin.peaks, what)]
     by_line = pd.Series(texts.to_numpy(), index=peaks["source_line"])
     lost = ~regions["source_line"].isin(by_line.index)
@@ -295,7 +302,7 @@ def _from_own_peaks(source: LabelSource, regions: pd.DataFrame, origin: Origin, 
 def _from_table(source: LabelSource, regions: pd.DataFrame, origin: Origin, what: str) -> Labels:
     """The column of the row that has a region's name or locus."""
     assert source.table is not None
-    table, columns = _read_table(source.table, what)
+    table, columns = _read_table(source.table, what, source.malformed)
     values = table[_column(source.column, columns, source.table, what)]
     has_locus = set(PLACE) <= set(table)
     key = ("locus" if has_locus else "name") if source.key == "auto" else source.key
@@ -314,7 +321,7 @@ def _from_table(source: LabelSource, regions: pd.DataFrame, origin: Origin, what
     return _as_numbers(found, f"{what}: {source.table}")
 
 
-def _read_table(path: str | Path, what: str) -> tuple[pd.DataFrame, list[str]]:
+def _read_table(path: str | Path, what: str, malformed: str) -> tuple[pd.DataFrame, list[str]]:
     """A table with a header (tabs or commas, may be gzipped), or BED; and the columns of the file."""
     require_file(path, what=what)
     found: list[str] = []
@@ -326,7 +333,7 @@ def _read_table(path: str | Path, what: str) -> tuple[pd.DataFrame, list[str]]:
             if "name" in cells or set(PLACE) <= set(cells):
                 return _read_rows(path, separator, cells, number + 1, what), cells
             if len(cells) > 2 and cells[1].isdecimal() and cells[2].isdecimal():
-                peaks = read_peaks(path)
+                peaks = read_peaks(path, malformed=malformed, summits=False)
                 return peaks, peaks.attrs["columns"]
             if line.strip() and not line.startswith(("#", "track", "browser")):
                 break

@@ -18,6 +18,8 @@ Item = TypeVar("Item")
 PLAIN_INTERVAL = 10.0
 #: Where standard error went before ``redirect``: the terminal of the run, or the log of a cluster's job.
 _outside: int | None = None
+#: The log of this job, once ``redirect`` was called.
+_log: Path | None = None
 
 
 def redirect(path: str | Path) -> None:
@@ -25,8 +27,9 @@ def redirect(path: str | Path) -> None:
 
     Called before heavy imports, so that an import error or a crash in compiled code is logged too.
     """
-    global _outside
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    global _outside, _log
+    _log = Path(path)
+    _log.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -35,6 +38,11 @@ def redirect(path: str | Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+
+
+def beside_log(suffix: str) -> Path | None:
+    """Path of a file beside the job's log, with its name and another suffix; None outside of a job."""
+    return None if _log is None else _log.with_name(_log.stem + suffix)
 
 
 def announce(logger: logging.Logger, level: int, text: str) -> None:

@@ -7,7 +7,10 @@ import gzip
 import io
 import itertools
 import zlib
+from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +19,11 @@ from pandas.api.types import is_integer_dtype
 
 from cislex.errors import ConfigError, InputError
 from cislex.genome import is_gzip
+from cislex.logs import get_logger
+from cislex.malformed import ROW_COLUMNS, Faults, require_stance, write_rows
 from cislex.storage import require_file
+
+logger = get_logger(__name__)
 
 FORMATS = ("auto", "bed", "narrowPeak", "summits")
 BED_COLUMNS = [
@@ -28,23 +35,39 @@ NARROWPEAK_COLUMNS = [*BED_COLUMNS[:6], "signal_value", "p_value", "q_value", "s
 _HEADERS = {"chrom", "chr", "chromosome", "seqname", "seqnames"}
 #: Coordinates above this are a mistake in any genome, and would overflow window arithmetic.
 _MAX_COORDINATE = 1 << 40
-_WHOLE = r"-?\d{1,12}"
+#: A whole number; some programs write it as ``100.0``.
+_WHOLE = r"-?\d{1,12}(\.0*)?"
 
 
-def read_peaks(path: str | Path, *, file_format: str = "auto") -> pd.DataFrame:
-    """Read a peak file and check every row.
+@dataclass(frozen=True)
+class PeakFile:
+    """A peak file, each row of which is in exactly one of ``rows`` and ``dropped``.
 
-    Comment (``#``), ``track``, ``browser``, header and empty lines are not rows. Columns are separated
-    by tabs, or by blanks where the first row has no tab.
-
-    Parameters
+    Attributes
     ----------
-    path
-        BED3 to BED12 (further columns are kept as ``column_13`` …), narrowPeak or summits; may be
-        gzipped.
-    file_format
-        ``auto`` (10 columns, the last an integer in most rows: narrowPeak; all intervals one base wide:
-        summits; else BED), ``bed``, ``narrowPeak`` or ``summits``.
+    rows
+        The usable rows, see :func:`read_peaks`.
+    dropped
+        Malformed rows that were dropped: ``malformed.ROW_COLUMNS``.
+    adjusted
+        Rows of ``rows`` whose summit was moved into the peak or left out: the same columns.
+    """
+
+    rows: pd.DataFrame
+    dropped: pd.DataFrame
+    adjusted: pd.DataFrame
+
+    def __len__(self) -> int:
+        """Rows that were read."""
+        return len(self.rows) + len(self.dropped)
+
+
+def read_peaks(
+    path: str | Path, *, file_format: str = "auto", malformed: str | None = "error", summits: bool = True
+) -> pd.DataFrame:
+    """Read the usable rows of a peak file; those that were dropped are in a file that a warning names.
+
+    Parameters and errors are those of :func:`read_peak_file`.
 
     Returns
     -------
@@ -53,83 +76,106 @@ def read_peaks(path: str | Path, *, file_format: str = "auto") -> pd.DataFrame:
         ``score`` (text), ``strand`` (+, - or .), ``summit`` (int64 position of the summit, −1 where
         the file tells none) and the file's further columns by name. ``attrs["columns"]`` lists the
         file's columns by position.
+    """
+    found = read_peak_file(path, file_format=file_format, malformed=malformed, summits=summits)
+    if len(found.dropped):
+        logger.warning(
+            "%s: the %d malformed rows that were dropped are in %s",
+            path,
+            len(found.dropped),
+            write_rows(found.dropped),
+        )
+    return found.rows
+
+
+def read_peak_file(
+    path: str | Path, *, file_format: str = "auto", malformed: str | None = "error", summits: bool = True
+) -> PeakFile:
+    """Read a peak file, check every row, and account for each.
+
+    Comment (``#``), ``track``, ``browser``, header and empty lines are not rows. Columns are separated
+    by tabs, or by blanks where the first row has no tab. A summit one past the end of its peak (files
+    that count from 1 have them) is moved to the last base, with a warning that counts them.
+
+    Parameters
+    ----------
+    path
+        BED3 to BED12 (further columns are kept as ``column_13`` …), narrowPeak or summits; may be
+        gzipped.
+    file_format
+        ``auto`` (10 columns, the last a whole number in most rows: narrowPeak; all intervals one base
+        wide: summits; else BED), ``bed``, ``narrowPeak`` or ``summits``.
+    malformed
+        Whether rows that cannot be used are an ``error``, or dropped (``drop``). None: an error, where
+        the config leaves no choice.
+    summits
+        Whether summits are needed. If not, one that cannot be used is left out and its row kept.
 
     Raises
     ------
     InputError
         Rows are malformed (every kind of fault, each with its count and the first three by file and
-        line), or there is no row.
+        line; all of them in a file that the message names), or there is no usable row.
     """
     if file_format not in FORMATS:
         raise ConfigError(f"format of {path}: found {file_format!r}, expected one of {', '.join(FORMATS)}")
+    require_stance(malformed or "error", what=str(path))
     numbers, rows = _data_lines(path)
-    faults = _Faults(path)
+    faults, adjusted = Faults(path), []
     frame = _parse(path, numbers, rows, faults)
+    del rows
     sound = _check_intervals(frame, faults)
     if file_format == "auto":
-        file_format = _detect(frame[sound])
+        file_format = _detect(frame[sound], path)
     columns = list(frame.columns[1:])
     if file_format == "narrowPeak":
         frame, columns = _as_narrowpeak(path, frame, faults)
+        adjusted = _check_offsets(frame, sound, faults, needed=summits)
     frame["summit"] = _summits(frame, file_format, sound, faults)
     for column, default in (("name", "."), ("score", "."), ("strand", ".")):
         if column not in frame:
             frame[column] = default
-    frame["strand"] = frame["strand"].replace("*", ".")
+    frame["strand"] = frame["strand"].replace({"*": ".", "": "."})
     faults.find(frame, ~frame["strand"].isin(["+", "-", "."]), "strand {strand!r} is not one of + - .")
-    faults.refuse()
-    frame.attrs = {"columns": columns, "format": file_format}
-    return frame
+    if malformed != "drop":
+        faults.refuse(f"correct or remove them{', or set malformed: drop' if malformed else ''}")
+    return _account(path, frame, faults, adjusted, {"columns": columns, "format": file_format})
 
 
-class _Faults:
-    """Malformed rows of a file, by kind of fault."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = path
-        self.lines: set[int] = set()
-        #: Of each kind the number of rows and the text of the first three.
-        self.kinds: list[tuple[int, list[str]]] = []
-
-    def find(self, frame: pd.DataFrame, bad: pd.Series, problem: str) -> None:
-        """Note the bad rows; ``problem`` may name columns in braces."""
-        rows = frame[bad.to_numpy()]
-        if not len(rows):
-            return
-        self.lines.update(rows["source_line"].tolist())
-        named = [
-            f"{self.path}:{row['source_line']}: "
-            + problem.format(**{str(key): value for key, value in row.items()})
-            for row in rows.head(3).to_dict("records")
-        ]
-        self.kinds.append((len(rows), named))
-
-    def refuse(self) -> None:
-        """Raise for all that was found."""
-        if not self.kinds:
-            return
-        told = []
-        for count, named in self.kinds:
-            told += named
-            if count > len(named):
-                told.append(f"({count} rows like these)")
-        kinds = f", {len(self.kinds)} kinds of faults" if len(self.kinds) > 1 else ""
-        if kinds or len(self.lines) > 3:
-            told.append(f"({len(self.lines)} malformed rows in all{kinds})")
-        raise InputError("malformed rows in a peak file; correct or remove them:\n" + "\n".join(told))
+def _account(
+    path: str | Path,
+    frame: pd.DataFrame,
+    faults: Faults,
+    adjusted: list[pd.DataFrame],
+    attributes: dict[Hashable | None, Any],
+) -> PeakFile:
+    """Part the usable rows from the others, and say how many of them are not as the file has them."""
+    if faults.lines:
+        frame = frame[~frame["source_line"].isin(faults.lines)].reset_index(drop=True)
+        if not len(frame):
+            faults.refuse("no other row is left")
+        logger.warning("%s: malformed rows are dropped:\n%s", path, "\n".join(faults.told()))
+    frame.attrs = attributes
+    changed = [rows for rows in adjusted if len(rows)]
+    table = pd.concat(changed) if changed else pd.DataFrame(columns=ROW_COLUMNS)
+    table = table[table["source_line"].isin(frame["source_line"])].sort_values("source_line")
+    for reason, rows in table.groupby("reason", sort=False):
+        first = [f"line {row.source_line}: {row.detail}" for row in rows.head(3).itertuples()]
+        logger.warning("%s: %d rows with %s: %s", path, len(rows), reason, "; ".join(first))
+    return PeakFile(frame, faults.table(), table.reset_index(drop=True))
 
 
 def _data_lines(path: str | Path) -> tuple[NDArray[np.int64], list[str]]:
     require_file(path, what="peak file")
     try:
         with (gzip.open if is_gzip(path) else open)(path, "rb") as handle:
-            text = handle.read().decode("utf-8-sig").replace("\r", "")
+            data = handle.read()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: the compressed file is broken or cut short: {error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected a text file of peaks (BED), found binary data") from error
-    if "\0" in text:
+    if b"\0" in data:
         raise InputError(f"{path}: expected a text file of peaks (BED), found binary data")
+    text = _decoded(data, path).replace("\r\n", "\n").replace("\r", "\n")
+    del data
     skipped = ("#", "track ", "track\t", "browser ", "browser\t")
     lines = text.split("\n")
     del text  # with a million rows each copy counts
@@ -145,20 +191,35 @@ def _data_lines(path: str | Path) -> tuple[NDArray[np.int64], list[str]]:
     return numbers, rows
 
 
-def _parse(path: str | Path, numbers: NDArray[np.int64], rows: list[str], faults: _Faults) -> pd.DataFrame:
-    """Rows with as many columns as the first; start, end and the tenth as text where one is no number."""
+def _decoded(data: bytes, path: str | Path) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        logger.warning("%s:%d: not UTF-8; read as Latin-1", path, line)
+        return data.decode("latin-1")
+
+
+def _parse(path: str | Path, numbers: NDArray[np.int64], rows: list[str], faults: Faults) -> pd.DataFrame:
+    """Rows with as many columns as most; start, end and the tenth as text where one is no number."""
     counts = np.fromiter((row.count("\t") for row in rows), dtype=np.int64, count=len(rows)) + 1
-    width = int(counts[0])
+    first = int(counts[0])
+    usual = int(np.bincount(counts).argmax())
+    width = first if (counts == first).sum() == (counts == usual).sum() else usual
     if width < 3:
         raise InputError(
             f"{path}:{numbers[0]}: found {width} column(s) in {rows[0][:60]!r}; "
             "expected at least chrom, start and end, separated by tabs"
         )
-    lines = pd.DataFrame({"source_line": numbers, "columns": counts})
-    other = lines["columns"] != width
-    faults.find(lines, other, f"{{columns}} columns where the first row has {width}")
-    if other.any():
-        kept = (~other).to_numpy().nonzero()[0]
+    if (counts != width).any():
+        other = np.flatnonzero(counts != width)
+        # What stands where a place should, for the table of what was dropped.
+        places = [[*rows[i].split("\t"), "", ""][:3] for i in other]
+        lines = pd.DataFrame(places, columns=BED_COLUMNS[:3])
+        lines = lines.assign(source_line=numbers[other], columns=counts[other])
+        have = "the first row has" if width == first else "most rows have"
+        faults.find(lines, lines["columns"] != width, f"{{columns}} columns where {have} {width}")
+        kept = np.flatnonzero(counts == width)
         numbers, rows = numbers[kept], [rows[i] for i in kept]
     columns = [BED_COLUMNS[i] if i < len(BED_COLUMNS) else f"column_{i + 1}" for i in range(width)]
     texts = {column for column in columns if column in ("chrom", "name", "score", "strand")}
@@ -185,20 +246,20 @@ def _read_rows(rows: list[str], columns: list[str], texts: set[str]) -> pd.DataF
     )
 
 
-def _whole(frame: pd.DataFrame, column: str, problem: str, faults: _Faults) -> pd.Series:
-    """Make a column int64, 0 where it is no whole number; return where it is one."""
+def _whole(frame: pd.DataFrame, column: str, problem: str, faults: Faults) -> pd.Series:
+    """Make a column int64, 0 where it is no whole number (``100.0`` is one); return where it is one."""
     if is_integer_dtype(frame[column]):
         whole = pd.Series(True, index=frame.index)
     else:
         text = frame[column].astype(str)
         whole = text.str.fullmatch(_WHOLE).astype(bool)
         faults.find(frame, ~whole, problem)
-        frame[column] = text.where(whole, "0")
+        frame[column] = text.where(whole, "0").str.partition(".")[0]
     frame[column] = frame[column].astype("int64")
     return whole
 
 
-def _check_intervals(frame: pd.DataFrame, faults: _Faults) -> pd.Series:
+def _check_intervals(frame: pd.DataFrame, faults: Faults) -> pd.Series:
     """Note what is wrong; return the rows whose interval can be used."""
     sound = pd.Series(True, index=frame.index)
     for column in ("start", "end"):
@@ -214,20 +275,26 @@ def _check_intervals(frame: pd.DataFrame, faults: _Faults) -> pd.Series:
     return sound
 
 
-def _detect(frame: pd.DataFrame) -> str:
+def _detect(frame: pd.DataFrame, path: str | Path) -> str:
     columns = frame.columns[1:]
     if len(columns) == len(NARROWPEAK_COLUMNS):
         offsets = frame[columns[-1]]
         if is_integer_dtype(offsets) or offsets.astype(str).str.fullmatch(_WHOLE).mean() > 0.5:
             return "narrowPeak"
+        logger.warning(
+            "%s: ten columns, but the tenth is no whole number in most rows (first %s): read as BED, with "
+            "midpoints for summits; set format: narrowPeak or bed",
+            path,
+            offsets.iloc[0] if len(offsets) else None,
+        )
     narrow = frame["end"] - frame["start"] == 1
     return "summits" if len(frame) and bool(narrow.all()) else "bed"
 
 
-def _as_narrowpeak(path: str | Path, frame: pd.DataFrame, faults: _Faults) -> tuple[pd.DataFrame, list[str]]:
+def _as_narrowpeak(path: str | Path, frame: pd.DataFrame, faults: Faults) -> tuple[pd.DataFrame, list[str]]:
     width = len(frame.columns) - 1
     if width != len(NARROWPEAK_COLUMNS):
-        faults.refuse()
+        faults.refuse("correct or remove them")
         raise InputError(
             f"{path}: narrowPeak has {len(NARROWPEAK_COLUMNS)} columns, found {width}; "
             "set format: auto or bed for other files"
@@ -235,22 +302,39 @@ def _as_narrowpeak(path: str | Path, frame: pd.DataFrame, faults: _Faults) -> tu
     return frame.set_axis(["source_line", *NARROWPEAK_COLUMNS], axis=1), list(NARROWPEAK_COLUMNS)
 
 
-def _summits(frame: pd.DataFrame, file_format: str, sound: pd.Series, faults: _Faults) -> NDArray[np.int64]:
+def _check_offsets(
+    frame: pd.DataFrame, sound: pd.Series, faults: Faults, *, needed: bool
+) -> list[pd.DataFrame]:
+    """Make ``summit_offset`` one within the peak, or −1; return the rows that were adjusted."""
+    unused = Faults(faults.path)
+    whole = _whole(
+        frame, "summit_offset", "summit {summit_offset!r} is not a whole number", faults if needed else unused
+    )
+    offset, width = frame["summit_offset"], frame["end"] - frame["start"]
+    (faults if needed else unused).find(
+        frame,
+        sound & whole & ((offset < -1) | (offset > width)),
+        "summit {summit_offset} is not an offset within the peak {start}-{end} (from 0; -1 for none)",
+    )
+    past = Faults(faults.path)
+    past.find(
+        frame,
+        sound & whole & (offset == width),
+        "summit {summit_offset} is one past the peak {start}-{end}; moved to its last base",
+    )
+    frame["summit_offset"] = offset.where(whole & (offset >= 0) & (offset <= width), -1).clip(upper=width - 1)
+    return [past.table().assign(reason="summit_past_end"), unused.table().assign(reason="unused_summit")]
+
+
+def _summits(frame: pd.DataFrame, file_format: str, sound: pd.Series, faults: Faults) -> NDArray[np.int64]:
     """Position of each row's summit, −1 where there is none: int64 (N,)."""
-    width = frame["end"] - frame["start"]
     if file_format == "summits":
         wide = "{chrom}:{start}-{end} is not one base wide, as a summit must be"
-        faults.find(frame, sound & (width != 1), wide)
+        faults.find(frame, sound & (frame["end"] - frame["start"] != 1), wide)
         return frame["start"].to_numpy(np.int64)
     if file_format != "narrowPeak":
         return np.full(len(frame), -1, dtype=np.int64)
-    whole = _whole(frame, "summit_offset", "summit {summit_offset!r} is not a whole number", faults)
     offset = frame["summit_offset"]
-    faults.find(
-        frame,
-        sound & whole & ((offset < -1) | (offset >= width)),
-        "summit {summit_offset} is not an offset within the peak {start}-{end} (from 0; -1 for none)",
-    )
     return np.where(offset < 0, -1, frame["start"] + offset).astype(np.int64)
 
 

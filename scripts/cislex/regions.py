@@ -16,7 +16,7 @@ import pandas as pd
 from cislex.errors import InputError
 from cislex.genome import Genome, read_aliases
 from cislex.logs import announce, get_logger
-from cislex.peaks import read_peaks
+from cislex.peaks import read_peak_file, read_peaks
 from cislex.selection import REGION_COLUMNS, RegionOptions, select_regions
 from cislex.storage import atomic_path, require_file, write_table
 
@@ -48,6 +48,7 @@ def extract_regions(
     blacklist: str | Path | None = None,
     fai: str | Path | None = None,
     gzi: str | Path | None = None,
+    adjusted: str | Path | None = None,
 ) -> pd.DataFrame:
     """Make windows from a peak file and account for every row.
 
@@ -63,31 +64,44 @@ def extract_regions(
         Table of chromosome names and BED of intervals to avoid, or None.
     fai, gzi
         The genome's index (``genome.index_genome``), or None.
+    adjusted
+        Written: rows that are kept but whose summit was moved or left out, with reason and detail.
 
     Returns
     -------
     DataFrame
         The kept windows.
     """
-    table = read_peaks(peaks, file_format=options.file_format)
-    barred = read_peaks(blacklist, file_format="bed") if blacklist is not None else None
+    found = read_peak_file(
+        peaks,
+        file_format=options.file_format,
+        malformed=options.malformed,
+        summits=options.center == "summit",
+    )
+    barred = read_peaks(blacklist, file_format="bed", malformed=None) if blacklist is not None else None
     with Genome(fasta, fai=fai, gzi=gzi) as genome:
         kept, lost = select_regions(
-            table, genome, options, aliases=read_aliases(aliases), blacklist=barred, source=peaks
+            found.rows, genome, options, aliases=read_aliases(aliases), blacklist=barred, source=peaks
         )
+    if len(found.dropped):
+        lost = pd.concat([found.dropped, lost]).sort_values("source_line", ignore_index=True)
     write_table(lost, dropped)
+    if adjusted is not None:
+        write_table(found.adjusted, adjusted)
     write_regions_bed(kept, regions)
     reasons = ", ".join(f"{count} {reason}" for reason, count in lost["reason"].value_counts().items())
     unexpected = int((~lost["reason"].isin(ASKED_FOR)).sum())
-    many = unexpected > MANY_DROPPED * len(table)
+    many = unexpected > MANY_DROPPED * len(found)
     advice = f"; each row is in {dropped}" if many else ""
     if many and (lost["reason"] == "unknown_chromosome").any():
         advice += "; other names of chromosomes of the genome go into genome: {aliases: file.tsv}"
+    if len(found.adjusted):
+        advice += f"; {len(found.adjusted)} summits that could not be used: {adjusted or 'see the log'}"
     announce(
         logger,
-        logging.WARNING if many else logging.INFO,
-        f"{peaks} ({table.attrs['format']}): {len(table)} rows read, {len(kept)} regions kept, {len(lost)} "
-        f"dropped{f' ({reasons})' if reasons else ''}{advice}",
+        logging.WARNING if many or len(found.dropped) or len(found.adjusted) else logging.INFO,
+        f"{peaks} ({found.rows.attrs['format']}): {len(found)} rows read, {len(kept)} regions kept, "
+        f"{len(lost)} dropped{f' ({reasons})' if reasons else ''}{advice}",
     )
     return kept
 

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.genome import UNKNOWN, Genome
 from cislex.logs import get_logger
+from cislex.malformed import ROW_COLUMNS, require_stance
 from cislex.peaks import FORMATS, order_values
+from cislex.row_ledger import RowLedger, best_first, drop_surplus
 
 logger = get_logger(__name__)
 
 REGION_COLUMNS = ["chrom", "start", "end", "name", "score", "strand", "peak_start", "peak_end", "source_line"]
-DROPPED_COLUMNS = ["source_line", "chrom", "start", "end", "reason", "detail"]
+DROPPED_COLUMNS = ROW_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class RegionOptions:
         Length of every window (bp).
     file_format
         Format of the peak file: auto, bed, narrowPeak, summits.
+    malformed
+        Whether rows that cannot be used are an ``error``, or dropped (``drop``).
     exclude_chromosomes, only_chromosomes
         Names, of the genome or aliases. An empty ``only_chromosomes`` means all.
     center
@@ -59,6 +63,7 @@ class RegionOptions:
 
     length: int
     file_format: str = "auto"
+    malformed: str = "error"
     exclude_chromosomes: tuple[str, ...] = ()
     only_chromosomes: tuple[str, ...] = ()
     center: str = "summit"
@@ -86,39 +91,11 @@ class RegionOptions:
             value = getattr(self, field)
             if value is not None and (not isinstance(value, int) or value < least):
                 raise ConfigError(f"regions, {field}: found {value!r}, expected a whole number from {least}")
+        require_stance(self.malformed, what="regions")
         if not 0 <= self.max_unknown <= 1:
             raise ConfigError(f"regions, max_unknown: found {self.max_unknown!r}, expected 0 to 1")
         for field in ("exclude_chromosomes", "only_chromosomes"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
-
-
-class _Ledger:
-    """The rows of a peak file, and for each dropped one why; a row's first reason counts."""
-
-    def __init__(self, peaks: pd.DataFrame) -> None:
-        self.peaks = peaks
-        self.alive = np.ones(len(peaks), dtype=bool)
-        self.reason = np.full(len(peaks), "", dtype=object)
-        self.detail = np.full(len(peaks), "", dtype=object)
-
-    def drop(self, rows: NDArray[np.bool_] | NDArray[np.int64], reason: str, detail: object) -> None:
-        """Drop rows (a mask, or indices with details alike) that are still alive."""
-        indices = np.flatnonzero(rows) if rows.dtype == bool else rows
-        fresh = self.alive[indices]
-        self.reason[indices[fresh]] = reason
-        text = np.asarray(detail, dtype=object)
-        self.detail[indices[fresh]] = text if text.ndim == 0 else text[fresh]
-        self.alive[indices[fresh]] = False
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        """Indices of the rows that are alive."""
-        return np.flatnonzero(self.alive)
-
-    def counts(self) -> str:
-        """How many rows were dropped for which reason, as a sentence part."""
-        found = pd.Series(self.reason[~self.alive]).value_counts()
-        return ", ".join(f"{count} {reason}" for reason, count in found.items())
 
 
 def select_regions(
@@ -159,7 +136,7 @@ def select_regions(
         No row is usable.
     """
     aliases = aliases or {}
-    ledger = _Ledger(peaks)
+    ledger = RowLedger(peaks)
     values = _ranking(peaks, options, source)
     chroms = _translate(peaks["chrom"], genome, aliases)
     _drop_chromosomes(ledger, chroms, genome, options, aliases)
@@ -169,7 +146,7 @@ def select_regions(
     _drop_unknown(ledger, chroms, starts, genome, options)
     if options.deduplicate != "none":
         _drop_duplicates(ledger, chroms, starts, values, options)
-    _drop_surplus(ledger, values, options)
+    drop_surplus(ledger, values, options)
     _require_regions(ledger, genome, source)
     return _tables(ledger, chroms, starts, options.length)
 
@@ -194,7 +171,7 @@ def _chromosome_set(names: Iterable[str], genome: Genome, aliases: Mapping[str, 
 
 
 def _drop_chromosomes(
-    ledger: _Ledger, chroms: pd.Series, genome: Genome, options: RegionOptions, aliases: Mapping[str, str]
+    ledger: RowLedger, chroms: pd.Series, genome: Genome, options: RegionOptions, aliases: Mapping[str, str]
 ) -> None:
     unknown = ~chroms.isin(list(genome.lengths))
     ledger.drop(unknown.to_numpy(bool), "unknown_chromosome", "neither in the genome nor in the alias table")
@@ -215,7 +192,7 @@ def _drop_chromosomes(
         ledger.drop(~chroms.isin(only).to_numpy(bool), "excluded_chromosome", "not in only_chromosomes")
 
 
-def _place(ledger: _Ledger, chroms: pd.Series, genome: Genome, options: RegionOptions) -> NDArray[np.int64]:
+def _place(ledger: RowLedger, chroms: pd.Series, genome: Genome, options: RegionOptions) -> NDArray[np.int64]:
     """Start of every row's window: int64 (N,); rows whose window does not fit are dropped."""
     peaks, length = ledger.peaks, options.length
     start, end = peaks["start"].to_numpy(np.int64), peaks["end"].to_numpy(np.int64)
@@ -237,7 +214,7 @@ def _place(ledger: _Ledger, chroms: pd.Series, genome: Genome, options: RegionOp
 
 
 def _drop_blacklisted(
-    ledger: _Ledger,
+    ledger: RowLedger,
     chroms: pd.Series,
     starts: NDArray[np.int64],
     length: int,
@@ -285,7 +262,7 @@ def _intersect(windows: pd.DataFrame, barred: pd.DataFrame) -> pd.DataFrame:
 
 
 def _drop_unknown(
-    ledger: _Ledger, chroms: pd.Series, starts: NDArray[np.int64], genome: Genome, options: RegionOptions
+    ledger: RowLedger, chroms: pd.Series, starts: NDArray[np.int64], genome: Genome, options: RegionOptions
 ) -> None:
     rows = ledger.rows
     if options.max_unknown >= 1 or not len(rows):
@@ -300,31 +277,26 @@ def _drop_unknown(
 
 
 def _drop_duplicates(
-    ledger: _Ledger,
+    ledger: RowLedger,
     chroms: pd.Series,
     starts: NDArray[np.int64],
     values: NDArray[np.float64],
     options: RegionOptions,
 ) -> None:
-    best_first = _best_first(ledger.rows, values)
+    ranked = best_first(ledger.rows, values)
     lines = ledger.peaks["source_line"].to_numpy(np.int64)
     chrom_codes, _ = pd.factorize(chroms)
     if options.deduplicate == "exact":
         minus = (ledger.peaks["strand"] == "-").to_numpy(bool)
-        keys = pd.DataFrame({"chrom": chrom_codes, "start": starts, "minus": minus}).iloc[best_first]
-        keeper = pd.Series(best_first, index=keys.index).groupby([keys[c] for c in keys]).transform("first")
+        keys = pd.DataFrame({"chrom": chrom_codes, "start": starts, "minus": minus}).iloc[ranked]
+        keeper = pd.Series(ranked, index=keys.index).groupby([keys[c] for c in keys]).transform("first")
         keepers, reason = keeper.to_numpy(np.int64), "duplicate"
     else:
-        keepers = _overlap_keepers(chrom_codes[best_first], starts[best_first], options.length)
-        keepers, reason = best_first[keepers], "overlapping"
-    lost = keepers != best_first
+        keepers = _overlap_keepers(chrom_codes[ranked], starts[ranked], options.length)
+        keepers, reason = ranked[keepers], "overlapping"
+    lost = keepers != ranked
     detail = [f"of the window of line {line}, which is kept" for line in lines[keepers[lost]]]
-    ledger.drop(best_first[lost], reason, np.array(detail, dtype=object))
-
-
-def _best_first(rows: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows by falling value, NaN last, equal ones in the order of the file."""
-    return rows[np.argsort(-values[rows], kind="stable")]
+    ledger.drop(ranked[lost], reason, np.array(detail, dtype=object))
 
 
 def _overlap_keepers(chroms: NDArray[np.int64], starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
@@ -349,17 +321,7 @@ def _overlap_keepers(chroms: NDArray[np.int64], starts: NDArray[np.int64], lengt
     return result
 
 
-def _drop_surplus(ledger: _Ledger, values: NDArray[np.float64], options: RegionOptions) -> None:
-    if options.top is not None:
-        lost = _best_first(ledger.rows, values)[options.top :]
-        ledger.drop(lost, "below_top", f"not among the best {options.top} by {options.order_by}")
-    rows = ledger.rows
-    if options.sample is not None and options.sample < len(rows):
-        chosen = np.random.default_rng(options.seed).choice(len(rows), options.sample, replace=False)
-        ledger.drop(np.delete(rows, chosen), "not_sampled", f"not in the random sample of {options.sample}")
-
-
-def _require_regions(ledger: _Ledger, genome: Genome, source: str | Path) -> None:
+def _require_regions(ledger: RowLedger, genome: Genome, source: str | Path) -> None:
     if ledger.alive.any():
         return
     hint = ""
@@ -375,7 +337,7 @@ def _require_regions(ledger: _Ledger, genome: Genome, source: str | Path) -> Non
 
 
 def _tables(
-    ledger: _Ledger, chroms: pd.Series, starts: NDArray[np.int64], length: int
+    ledger: RowLedger, chroms: pd.Series, starts: NDArray[np.int64], length: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     peaks, rows = ledger.peaks, ledger.rows
     kept = peaks.iloc[rows]

@@ -37,16 +37,23 @@ class Intervals:
 
 
 def read_positions(
-    path: str | Path, genome: Genome, *, task: str, aliases: Mapping[str, str] | None = None
+    path: str | Path,
+    genome: Genome,
+    *,
+    task: str,
+    aliases: Mapping[str, str] | None = None,
+    malformed: str = "error",
 ) -> Positions:
     """Read where the peaks of a task lie: the summit where the file has one, else the midpoint.
+
+    Malformed rows are an error, or dropped with a warning (``malformed="drop"``).
 
     Raises
     ------
     InputError
         When no peak lies on a chromosome of the genome.
     """
-    peaks = read_peaks(path)
+    peaks = read_peaks(path, malformed=malformed)
     chroms = peaks["chrom"].map(lambda name: genome_name(name, genome.lengths, aliases))
     middle = (peaks["start"] + peaks["end"]) // 2
     centre = peaks["summit"].where(peaks["summit"] >= 0, middle).to_numpy(np.int64)
@@ -83,7 +90,7 @@ def read_blacklist(
     """Read a BED file of intervals to keep windows away from; merged, by chromosome of the genome."""
     if path is None:
         return {}
-    frame = read_peaks(path, file_format="bed")
+    frame = read_peaks(path, file_format="bed", malformed=None)
     frame["chrom"] = frame["chrom"].map(lambda name: genome_name(name, genome.lengths, aliases))
     merged = {}
     for chrom, rows in frame.sort_values("start").groupby("chrom"):

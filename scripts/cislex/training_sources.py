@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +65,8 @@ class GenomicSettings:
         Where negative windows come from.
     train_negatives_per_positive
         Negative windows per positive one in training; None: as in the other splits.
+    malformed
+        Whether rows of peak files that cannot be used are an ``error``, or dropped (``drop``).
     """
 
     fasta: str | Path
@@ -77,6 +80,7 @@ class GenomicSettings:
     blacklist: str | Path | None = None
     negatives: Negatives = field(default_factory=Negatives)
     train_negatives_per_positive: float | None = None
+    malformed: str = "error"
 
     def __post_init__(self) -> None:
         self._windows_of("train")  # refuses a number out of range before anything is read
@@ -94,6 +98,7 @@ class GenomicSettings:
         if not tasks:
             raise ConfigError("tasks is empty; name at least one peak file")
         names = read_aliases(self.aliases)
+        read = partial(read_positions, aliases=names, malformed=self.malformed)
         drawn = {}
         with Genome(self.fasta, fai=self.fai, gzi=self.gzi) as genome:
             splits = split_chromosomes(
@@ -102,13 +107,11 @@ class GenomicSettings:
                 test=self.test_chromosomes,
                 exclude=self.exclude_chromosomes,
             )
-            positions = {
-                task: read_positions(path, genome, task=task, aliases=names) for task, path in tasks.items()
-            }
+            positions = {task: read(path, genome, task=task) for task, path in tasks.items()}
             avoid = read_blacklist(self.blacklist, genome, aliases=names)
             listed: Positions = {}
             if self.negatives.path is not None:
-                listed = read_positions(self.negatives.path, genome, task="negatives", aliases=names)
+                listed = read(self.negatives.path, genome, task="negatives")
             for i, split in enumerate(SPLITS):
                 rng = np.random.default_rng([seed, 0, i])
                 drawn[split] = draw_windows(

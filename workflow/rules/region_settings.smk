@@ -16,6 +16,7 @@ def region_options(wildcards):
     settings = config["regions"][wildcards.regions]
     same = (
         "center",
+        "malformed",
         "exclude_chromosomes",
         "only_chromosomes",
         "top",

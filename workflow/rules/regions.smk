@@ -2,7 +2,7 @@
 
 Purpose: the regions that the model will read; every row of the peak file is kept or accounted for.
 Inputs: peak files, the genome, its aliases and blacklist. Outputs: genome/ (index and digests of the genome),
-regions/{regions}/regions.bed and dropped.tsv.
+regions/{regions}/regions.bed, dropped.tsv and adjusted.tsv.
 """
 
 
@@ -41,6 +41,7 @@ rule extract_regions:
     output:
         regions=f"{RESULTS}/regions/{{regions}}/regions.bed",
         dropped=f"{RESULTS}/regions/{{regions}}/dropped.tsv",
+        adjusted=f"{RESULTS}/regions/{{regions}}/adjusted.tsv",
     log:
         f"{RESULTS}/logs/extract_regions/{{regions}}.log",
     benchmark:

@@ -71,6 +71,7 @@ def _genomic_settings(training, length):
         **_chosen(
             training,
             "train_negatives_per_positive",
+            "malformed",
             "validation_chromosomes",
             "test_chromosomes",
             "exclude_chromosomes",
