@@ -1,19 +1,18 @@
 """Loaders: from a weights file to a network on the CPU, one small frozen dataclass for each kind of file.
 
-Weights are read with ``weights_only=True``; arbitrary pickles only with ``trust_pickle``.
+Weights are read with ``weights_only=True``; arbitrary pickles, and programs that could do more than compute,
+only with ``trust_pickle``.
 """
 
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import h5py
-import torch
 from torch import nn
 
 from cislex import architectures
@@ -23,7 +22,9 @@ from cislex.formats import Network
 from cislex.formats.bpnet_lite import read_bpnet_lite
 from cislex.formats.cherimoya import read_cherimoya
 from cislex.formats.chrombpnet import read_chrombpnet
+from cislex.formats.exported import read_exported
 from cislex.formats.keras_files import read_keras
+from cislex.formats.torchscript import read_torchscript
 from cislex.weights import (
     find_state,
     function_of,
@@ -32,7 +33,6 @@ from cislex.weights import (
     keys_of,
     load_state,
     read_checkpoint,
-    reading,
     split_module,
     strip_prefixes,
 )
@@ -161,13 +161,18 @@ class ExportedLoader:
     """A program saved by ``torch.export.save`` (.pt2), exported in evaluation mode.
 
     One that was exported for a single batch size is called as often as it takes.
+
+    Parameters
+    ----------
+    trust_pickle
+        The user's word that the file comes from a source they trust; else see :mod:`cislex.formats.exported`.
     """
+
+    trust_pickle: bool = False
 
     def load(self, weights: Path) -> Network:
         """Read the program as a module."""
-        with reading(weights):
-            program = torch.export.load(weights)
-        model = program.module()
+        model = read_exported(weights, trust_pickle=self.trust_pickle).module()
         rows = fixed_rows(model)
         if rows is None:
             return Network(model)
@@ -179,13 +184,19 @@ class ExportedLoader:
 
 @dataclass(frozen=True)
 class TorchscriptLoader:
-    """A TorchScript program; it can predict, but shows no operations to DeepLIFT."""
+    """A TorchScript program; it can predict, but shows no operations to DeepLIFT.
+
+    Parameters
+    ----------
+    trust_pickle
+        The user's word that the file comes from a source they trust; else one that writes files is refused.
+    """
+
+    trust_pickle: bool = False
 
     def load(self, weights: Path) -> Network:
         """Read the program as a module."""
-        with reading(weights), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit itself, for torch.export
-            return Network(torch.jit.load(str(weights), map_location="cpu"))
+        return Network(read_torchscript(weights, trust_pickle=self.trust_pickle))
 
 
 @dataclass(frozen=True)
@@ -264,9 +275,9 @@ def make_loader(
                 raise ConfigError(f"loader: architecture needs architecture: one of {names}")
             return ArchitectureLoader(architecture, hyperparameters or {})
         case "exported":
-            return ExportedLoader()
+            return ExportedLoader(trust_pickle)
         case "torchscript":
-            return TorchscriptLoader()
+            return TorchscriptLoader(trust_pickle)
         case "pickled":
             return PickledLoader(module, trust_pickle)
         case "chrombpnet":

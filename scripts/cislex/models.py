@@ -99,7 +99,7 @@ def load_model(
     module
         ``path/to/model.py:build`` (factory), or the file that defines the class (pickled).
     trust_pickle
-        Allow ``pickled`` and ``bpnet-lite`` to run the code that the file holds.
+        Allow ``pickled``, ``bpnet-lite``, ``exported`` and ``torchscript`` to run code that the file holds.
     architecture, hyperparameters
         Network of the zoo and its arguments (architecture).
     part, bias
