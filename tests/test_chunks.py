@@ -170,6 +170,7 @@ EFFECTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "references.seed": ({}, {"references": {**METHOD["references"], "seed": 1}}),
     "references.start": ({}, {"references": {**METHOD["references"], "start": 20}}),
     "references.end": ({}, {"references": {**METHOD["references"], "end": 20}}),
+    "references.sampling": ({}, {"references": {**METHOD["references"], "sampling": "uniform"}}),
     "references.frequencies": (
         {"references": {"kind": "uniform"}},
         {"references": {"kind": "uniform", "frequencies": [0.3, 0.2, 0.2, 0.3]}},

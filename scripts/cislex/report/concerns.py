@@ -77,7 +77,8 @@ def gate_concern(label: str, anchor: str, quality: QualityView) -> list[Concern]
         what = f"and were dropped (qc.on_fail: drop): motifs and hits rest on the other {left:,}."
     else:
         what = "and were dropped (qc.on_fail: drop): nothing is left to read."
-    return [Concern(f"{over} {what}", f"{anchor}-quality", severe=True)]
+    severe = not quality.dropped or quality.dropped > MANY_DROPPED * quality.regions
+    return [Concern(f"{over} {what}", f"{anchor}-quality", severe=severe)]
 
 
 def in_order(concerns: Sequence[Concern]) -> list[Concern]:
