@@ -13,12 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from cislex import storage as storage_module
 from cislex.aggregation import Gate, aggregate_chunks
-from cislex.chunks import ChunkJob, attribute_chunk
+from cislex.chunks import ChunkJob, attribute_chunk, region_seeds
 from cislex.errors import CompletenessError, ConfigError, DeadlineError, InputError, ModelError, StorageError
 from cislex.models import load_model
 from cislex.sequence_import import import_sequences
+from cislex.sequences import SequenceStore
+
+SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 
 MODEL = '''
 import torch
@@ -78,7 +82,8 @@ def run(
     for fold in list(workspace["weights"])[:folds]:
         made[fold] = []
         for chunk in range(chunks):
-            job = ChunkJob(chunk=chunk, chunks=chunks, fold=fold, targets=TARGETS, method=METHOD, **changes)
+            settings = {"targets": TARGETS, "method": METHOD, **changes}
+            job = ChunkJob(chunk=chunk, chunks=chunks, fold=fold, **settings)
             made[fold].append(out / fold / f"{chunk}.h5")
             attribute_chunk(
                 workspace["sequences"],
@@ -145,6 +150,66 @@ def test_one_model_in_two_folds_differs_unless_the_references_are_the_same(
     same = aggregate(twin, run(twin, tmp_path / "s", chunks=1, folds=2, same_references=True), tmp_path / "s")
     assert other["fold_spread"].max() > 1e-4
     assert same["fold_spread"].max() == pytest.approx(0, abs=1e-7)
+
+
+#: For each key of ``method`` and of ``references`` that enters a number: settings, and a change of them.
+EFFECTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "name": ({}, {"name": "saliency"}),
+    "rule": ({}, {"rule": "reveal_cancel"}),
+    "rules": ({}, {"rules": {"relu": "linear"}}),
+    "references": ({}, {"references": {"kind": "zeros"}}),
+    "quadrature": ({"name": "integrated_gradients", "steps": 3}, {"quadrature": "trapezoid"}),
+    "steps": ({"name": "integrated_gradients", "steps": 3}, {"steps": 5}),
+    "tolerance": (
+        {"name": "integrated_gradients", "quadrature": "adaptive", "steps": 2, "tolerance": 0.9},
+        {"tolerance": 1e-3},
+    ),
+    "start": ({"name": "ism"}, {"start": 9}),
+    "end": ({"name": "ism"}, {"end": 9}),
+    "references.kind": ({}, {"references": {"kind": "shuffle", "n": 4}}),
+    "references.n": ({}, {"references": {"kind": "dinucleotide_shuffle", "n": 5}}),
+    "references.seed": ({}, {"references": {**METHOD["references"], "seed": 1}}),
+    "references.start": ({}, {"references": {**METHOD["references"], "start": 20}}),
+    "references.end": ({}, {"references": {**METHOD["references"], "end": 20}}),
+    "references.sampling": ({}, {"references": {**METHOD["references"], "sampling": "uniform"}}),
+    "references.frequencies": (
+        {"references": {"kind": "uniform"}},
+        {"references": {"kind": "uniform", "frequencies": [0.3, 0.2, 0.2, 0.3]}},
+    ),
+}
+#: Keys whose effect is tested beside what they are for: errors, files, genomes.
+ELSEWHERE = {"unknown_ops", "references.path", "references.gc_tolerance"}
+
+
+def test_every_key_of_a_method_has_a_case() -> None:
+    schema = yaml.safe_load(SCHEMA.read_text())["$defs"]
+    keys = set(schema["method"]["properties"])
+    keys |= {f"references.{key}" for key in schema["references"]["properties"]}
+    assert set(EFFECTS) | ELSEWHERE == keys
+
+
+@pytest.mark.parametrize("key", EFFECTS)
+def test_a_key_of_the_method_has_an_effect(workspace: dict[str, Any], tmp_path: Path, key: str) -> None:
+    before, change = EFFECTS[key]
+    found = []
+    for number, method in enumerate(({**METHOD, **before}, {**METHOD, **before, **change})):
+        made = run(workspace, tmp_path / str(number), chunks=1, method=method)
+        found.append(content(made["fold_0"][0])["hypothetical"])
+    assert np.abs(found[0] - found[1]).max() > 1e-4 * np.abs(found[0]).max()
+
+
+def test_seeds_of_references_add_to_the_seed_of_the_run_and_share_no_reference(
+    workspace: dict[str, Any],
+) -> None:
+    def seeds(run_seed: int, seed: int | None) -> list[int]:
+        references = {"kind": "shuffle"} | ({} if seed is None else {"seed": seed})
+        job = ChunkJob(0, 1, "fold_0", TARGETS, {**METHOD, "references": references}, seed=run_seed)
+        with SequenceStore(workspace["sequences"]) as store:
+            return region_seeds(store, job, 0, N).tolist()
+
+    assert seeds(3, None) == seeds(3, 0) == seeds(1, 2)
+    drawn = [{seed + k for seed in seeds(0, s) for k in range(20)} for s in (0, 1)]
+    assert not drawn[0] & drawn[1]
 
 
 def test_direct_copies_equal_recompressed_rows(

@@ -48,6 +48,47 @@ def test_rows_that_the_settings_leave_out_are_not_lost() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "over", "said"),
+    [
+        ("fail", 300, ("300 of 300 regions (100 %)", "were kept (qc.on_fail: keep): their contrib")),
+        ("dropped", 218, ("218 of 300 regions (73 %)", "drop): motifs and hits rest on the other 82.")),
+        ("dropped", 300, ("300 of 300 regions (100 %)", "(qc.on_fail: drop): nothing is left to read.")),
+        ("fail", 0, ()),
+    ],
+)  # fmt: skip
+def test_the_head_tells_how_many_regions_are_over_the_limit(
+    tmp_path: Path, status: str, over: int, said: tuple[str, ...]
+) -> None:
+    options = write_results(tmp_path / "results")
+    first, *_ = options.pop("analyses")  # type: ignore[misc]
+    table = pd.read_csv(first.qc, sep="\t")
+    table["status"] = [status] * over + ["pass"] * (300 - over)
+    table["max_relative_delta"] = [0.02] * over + [1e-6] * (300 - over)
+    write_table(table, first.qc)
+    render_report(tmp_path / "r.html", title="T", template=TEMPLATE, analyses=[first], **options)  # type: ignore[arg-type]
+    head = (tmp_path / "r.html").read_text().partition("</header>")[0]
+    assert all(part in head for part in said)
+    assert ("are over the completeness limit of 0.001 (largest relative delta 0.020) and" in head) == bool(
+        over
+    )
+
+
+def test_the_head_says_that_a_model_lost_to_a_motif_and_is_not_to_be_interpreted(tmp_path: Path) -> None:
+    options = write_results(tmp_path / "results")
+    path = tmp_path / "results/models/yeast/fold_0.evaluation.tsv"
+    scores = pd.read_csv(path, sep="\t").assign(auprc=[0.3, 0.85], auprc_low=0.2, auprc_high=[0.4, 0.9])
+    write_table(scores, path)
+    path = path.with_name("fold_0.baseline.tsv")
+    write_table(pd.read_csv(path, sep="\t").assign(pwm_auprc_low=0.6, pwm_auprc_high=0.9), path)
+    render_report(tmp_path / "r.html", title="T", template=TEMPLATE, **options)  # type: ignore[arg-type]
+    head = (tmp_path / "r.html").read_text().partition("</header>")[0]
+    told = head[head.index('id="concerns"') :]
+    assert re.search(r'<li class="bad">Model yeast, fold_0: output reb1 lost to a known motif: do not', told)
+    assert "AUPRC 0.300 (0.200–0.400) against 0.810 (0.600–0.900) of REB1 MA0363.3" in told
+    assert "output abf1" not in told
+
+
+@pytest.mark.parametrize(
     ("positive", "negative", "said"),
     [
         (54, 1, "54 seqlets with positive and 1 seqlet with negative contributions; more than 100 of one"),

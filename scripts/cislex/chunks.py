@@ -323,10 +323,12 @@ def _rows(places: NDArray[np.int64]) -> slice | NDArray[np.int64]:
 
 
 def region_seeds(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:
-    """Seeds of rows ``start:stop``, from the locus (the name, for sequences without coordinates)."""
+    """Seeds of rows ``start:stop``, from the locus (the name, for sequences without coordinates).
+
+    ``references.seed`` is added to the seed of the run before it is hashed: two seeds share no reference.
+    """
     regions = store.regions(start, stop)
     named = regions["chrom"].where(regions["chrom"] != "", regions["name"])
     source = store.source_digest if job.same_references else f"{store.source_digest}/{job.fold}"
-    return provenance.locus_seeds(
-        source, named, regions["start"], regions["end"], regions["strand"], job.seed
-    )
+    seed = job.seed + int((job.method.get("references") or {}).get("seed", 0))
+    return provenance.locus_seeds(source, named, regions["start"], regions["end"], regions["strand"], seed)

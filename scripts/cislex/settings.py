@@ -27,7 +27,7 @@ from cislex.errors import ConfigError
 _REFERENCES: dict[str, tuple[Any, dict[str, str]]] = {
     "dinucleotide_shuffle": (
         DinucleotideShuffle,
-        {"n": "n", "seed": "seed", "start": "start", "end": "end"},
+        {"n": "n", "seed": "seed", "start": "start", "end": "end", "sampling": "sampling"},
     ),
     "shuffle": (Shuffle, {"n": "n", "seed": "seed"}),
     "zeros": (Zeros, {}),
@@ -55,8 +55,8 @@ def references_from_settings(settings: Mapping[str, Any]) -> References:
     ----------
     settings
         ``kind`` (dinucleotide_shuffle, shuffle, zeros, uniform, genomic or saved), ``n``, ``seed``,
-        ``start``, ``end``, ``frequencies``, ``path``, ``gc_tolerance``; for genomic also ``fasta``,
-        ``fai``, ``gzi`` and ``exclude``, a BED file.
+        ``start``, ``end``, ``sampling``, ``frequencies``, ``path``, ``gc_tolerance``; for genomic also
+        ``fasta``, ``fai``, ``gzi`` and ``exclude``, a BED file.
 
     Raises
     ------

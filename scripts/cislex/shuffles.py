@@ -38,6 +38,7 @@ def fill_shuffles(
     dinucleotides: bool,
     out: NDArray[np.uint8],
     *,
+    uniform: bool = False,
     threads: int = 1,
 ) -> None:
     """Write R shuffles of each sequence as one-hot.
@@ -54,6 +55,9 @@ def fill_shuffles(
         Keep the counts of dinucleotides and both ends, else the counts of bases (in all columns).
     out
         Written, every value: (n, R, 4, L) uint8.
+    uniform
+        Of dinucleotide shuffles, draw every one with the same probability, instead of those alone in which
+        the last exit of each base is that of the sequence itself.
     threads
         Most threads; the result does not depend on it.
     """
@@ -62,7 +66,7 @@ def fill_shuffles(
     cuts = [rows * part // parts for part in range(parts + 1)]
 
     def run(part: int) -> None:
-        _fill(codes, seeds, start, end, dinucleotides, cuts[part], cuts[part + 1], out)
+        _fill(codes, seeds, start, end, dinucleotides, uniform, cuts[part], cuts[part + 1], out)
 
     if parts == 1:
         run(0)
@@ -132,6 +136,63 @@ def _permute(values, count, state, numbers, taken):  # type: ignore[no-untyped-d
 
 
 @compiled
+def _below(bound, state, numbers, taken):  # type: ignore[no-untyped-def]
+    """Draw a number from 0 to ``bound`` − 1; returns it and how many of ``numbers`` are used up."""
+    mask = 1
+    while mask < bound - 1:
+        mask = 2 * mask + 1
+    while True:
+        if taken == _STATE:
+            _twist(state, numbers)
+            taken = 0
+        drawn = np.int64(numbers[taken]) & mask
+        taken += 1
+        if drawn < bound:
+            return drawn, taken
+
+
+@compiled
+def _draw_last_exits(exits, counts, root, leave, state, numbers, taken):  # type: ignore[no-untyped-def]
+    """Put at the end of each base's list an exit of a random tree towards ``root`` (Wilson 1996).
+
+    From each base a walk takes random exits until it meets the tree; the exits by which it left the bases
+    for the last time join the tree. Every tree of exits has the same probability, so with the other exits in
+    random order every path has (the BEST theorem). Exits to the same base are never the last one of it.
+    ``leave`` (4, 5) is scratch: exits to each base, and how many lead elsewhere.
+    """
+    leave[:] = 0
+    for base in range(4):
+        for k in range(counts[base]):
+            leave[base, exits[base, k]] += 1
+        leave[base, base] = 0
+        leave[base, 4] = leave[base, 0] + leave[base, 1] + leave[base, 2] + leave[base, 3]
+    joined = 1 << np.int64(root)
+    chosen = np.zeros(4, np.int64)
+    for base in range(4):
+        if counts[base] == 0:
+            continue
+        here = np.int64(base)
+        while not (joined >> here) & 1:
+            number, taken = _below(leave[here, 4], state, numbers, taken)
+            follower = 0
+            while number >= leave[here, follower]:
+                number -= leave[here, follower]
+                follower += 1
+            chosen[here] = follower
+            here = np.int64(follower)
+        here = np.int64(base)
+        while not (joined >> here) & 1:
+            joined |= 1 << here
+            last = counts[here] - 1
+            k = last
+            while exits[here, k] != chosen[here]:
+                k -= 1
+            exits[here, k], exits[here, last] = exits[here, last], exits[here, k]
+            here = chosen[here]
+    return taken
+
+
+@compiled
 def _collect(row, start, end, exits, counts):  # type: ignore[no-untyped-def]
     """List the bases that follow each base in ``row[start:end]``, in order."""
     counts[:] = 0
@@ -161,18 +222,20 @@ def write_one_hot(drawn, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _fill(codes, seeds, start, end, dinucleotides, first, last, out):  # type: ignore[no-untyped-def]
+def _fill(codes, seeds, start, end, dinucleotides, uniform, first, last, out):  # type: ignore[no-untyped-def]
     """Write shuffles ``first`` to ``last`` of the n × R.
 
-    A dinucleotide shuffle is a random Eulerian path (Altschul & Erickson 1985; the last exit of each base
-    is kept, which is what makes every draw a path through all edges): each base has its list of following
-    bases in random order, and a walk takes the next one from the list of the base where it stands. Runs of
-    known bases are shuffled one by one, so unknown bases stay and every dinucleotide count is kept.
+    A dinucleotide shuffle is a random Eulerian path (Altschul & Erickson 1985): each base has its list of
+    following bases in random order, and a walk takes the next one from the list of the base where it stands.
+    It is a path through all edges if the last exits of all bases but the final one lead to that one. So do
+    the sequence's own, which are kept unless ``uniform`` draws others. Runs of known bases are shuffled one
+    by one, so unknown bases stay and every dinucleotide count is kept.
     """
     repeats, length = out.shape[1], codes.shape[1]
     state, numbers = np.empty(_STATE, np.uint32), np.empty(_STATE, np.uint32)
     exits, drawn = np.empty((4, length), np.uint8), np.empty(length, np.uint8)
     counts, at = np.empty(4, np.int64), np.empty(4, np.int64)
+    leave = np.empty((4, 5), np.int64)
     for number in range(first, last):
         i, k = number // repeats, number % repeats
         row = codes[i]
@@ -187,8 +250,12 @@ def _fill(codes, seeds, start, end, dinucleotides, first, last, out):  # type: i
                     stop += 1
                 if stop > begin:
                     _collect(row, begin, stop, exits, counts)
+                    root = row[stop - 1]
+                    if uniform:
+                        taken = _draw_last_exits(exits, counts, root, leave, state, numbers, taken)
                     for base in range(4):
-                        taken = _permute(exits[base], counts[base] - 1, state, numbers, taken)
+                        free = counts[base] - np.int64(not (uniform and base == root))
+                        taken = _permute(exits[base], free, state, numbers, taken)
                     _walk(exits, row[begin], begin, stop, at, drawn)
                 begin = stop + 1
         else:

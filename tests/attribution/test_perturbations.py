@@ -12,11 +12,11 @@ import pytest
 import torch
 from cislex.attribution.columns import Columns
 from cislex.attribution.perturbations import scrambles, substitutions
+from cislex.attribution.references import DinucleotideShuffle, make_references
 from cislex.attribution.windows import tiles, window_seed
 from cislex.errors import ConfigError, InputError, ModelError
 from cislex.targets import Difference, LogCounts, Output, Profile
 from tangermeme.ablate import ablate
-from tangermeme.ersatz import dinucleotide_shuffle
 from tangermeme.ersatz import substitute as tangermeme_substitute
 from torch import Tensor, nn
 
@@ -67,8 +67,13 @@ def test_scrambles_keep_what_they_promise(kind: str) -> None:
                 assert pairs[0] == pairs[1]
 
 
+def uniform_shuffle(x: Tensor, start: int, end: int, seed: int) -> Tensor:
+    """One shuffle (N, 1, 4, L) of a window."""
+    return make_references(DinucleotideShuffle(1, seed, start, end, sampling="uniform"), x)
+
+
 def test_scrambles_are_those_of_a_loop(model: nn.Module) -> None:
-    """The oracle shuffles by the peer's function, from the seed of example and window."""
+    """The oracle shuffles whole examples, from the seed of example and window."""
     x, seeds, n = X[[0, 2]], np.array([7, 11]), 3
     found = scrambles(model, x, WINDOWS, n=n, seeds=seeds, target=[Output(0), Output(1)], precision="float64")
     before = model(x.double())
@@ -76,8 +81,8 @@ def test_scrambles_are_those_of_a_loop(model: nn.Module) -> None:
         for w, (start, end) in enumerate(WINDOWS):
             first = window_seed(int(seeds[i]), start, end)
             for k in range(n):
-                mutant = dinucleotide_shuffle(x[i : i + 1].double(), start, end, 1, random_state=[first + k])
-                effect = model(mutant[:, 0])[0] - before[i]
+                mutant = uniform_shuffle(x[i : i + 1].double(), start, end, first + k)
+                effect = model(mutant[:, 0].double())[0] - before[i]
                 torch.testing.assert_close(found.draws[i, w, k], effect)
     torch.testing.assert_close(found.effects, found.draws.mean(2))
     torch.testing.assert_close(found.spread, found.draws.std(2))
@@ -92,9 +97,7 @@ def test_scrambles_equal_ablation_of_the_peer() -> None:
 
     def shuffle(sequences: Tensor, start: int, end: int, n: int, random_state: Any) -> Tensor:
         first = window_seed(0, start, end)
-        return torch.cat(
-            [dinucleotide_shuffle(sequences, start, end, 1, random_state=[first + k]) for k in range(n)], 1
-        )
+        return torch.cat([uniform_shuffle(sequences, start, end, first + k).double() for k in range(n)], 1)
 
     before, after = ablate(model, x.double(), 10, 40, n=5, shuffle_fn=shuffle, device="cpu")
     found = scrambles(model, x, [[10, 40]], n=5, target=1, precision="float64")

@@ -40,6 +40,17 @@ def decode(one_hot: Tensor) -> str:
     return "".join(LETTERS[c] if v else "N" for c, v in zip(codes.tolist(), values.tolist(), strict=True))
 
 
+class Linear(torch.nn.Module):
+    """Σ w·x."""
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.weights = torch.nn.Parameter(weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.weights).sum((1, 2))[:, None]
+
+
 def random_sequences(n: int, length: int, seed: int = 0) -> Tensor:
     codes = torch.randint(0, 4, (n, length), generator=torch.Generator().manual_seed(seed))
     return torch.nn.functional.one_hot(codes, 4).transpose(1, 2).to(torch.uint8)
@@ -53,7 +64,9 @@ def pairs(sequence: str) -> Counter[str]:
 @pytest.mark.parametrize("seed", [0, 7, 2**31 - 2])
 def test_equals_tangermeme_for_the_same_seeds(length: int, seed: int) -> None:
     x = random_sequences(5, length)
-    ours = make_references(DinucleotideShuffle(n=3, seed=seed), x)
+    ours = make_references(DinucleotideShuffle(n=3, seed=seed, sampling="fixed_exits"), x)
+    if length >= 30:
+        assert torch.equal(make_references(DinucleotideShuffle(n=3, seed=seed), x), ours), "the default"
     for k in range(3):
         theirs = ersatz.dinucleotide_shuffle(x, n=1, random_state=[seed + k] * 5)[:, 0]
         assert torch.equal(ours[:, k], theirs)
@@ -65,6 +78,25 @@ def test_partial_shuffles_equal_tangermeme(start: int, end: int) -> None:
     ours = make_references(DinucleotideShuffle(n=1, seed=5, start=start, end=end), x)[:, 0]
     theirs = ersatz.dinucleotide_shuffle(x, start=start, end=end, n=1, random_state=[5] * 4)[:, 0]
     assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("width", "uniform"), [(29, True), (30, False)])
+def test_short_windows_are_shuffled_uniformly_by_default(width: int, uniform: bool) -> None:
+    x = random_sequences(3, 60, seed=2)
+    same = DinucleotideShuffle(start=5, end=5 + width, sampling="uniform" if uniform else "fixed_exits")
+    other = DinucleotideShuffle(start=5, end=5 + width, sampling="fixed_exits" if uniform else "uniform")
+    ours = make_references(DinucleotideShuffle(start=5, end=5 + width), x)
+    assert torch.equal(ours, make_references(same, x))
+    assert not torch.equal(ours, make_references(other, x))
+
+
+def test_uniform_shuffles_move_the_base_before_the_last() -> None:
+    x = random_sequences(20, 200, seed=3)
+    weights = torch.arange(1.0, 801.0).view(1, 4, 200)
+    for sampling, moves in (("fixed_exits", False), ("uniform", True)):
+        method = DeepLiftShap(DinucleotideShuffle(sampling=sampling))
+        found = attribute(Linear(weights), x, method).contributions[..., 198]
+        assert bool((found != 0).any()) == moves
 
 
 def test_seeds_per_example_equal_tangermeme_and_do_not_depend_on_the_batch() -> None:
@@ -220,6 +252,7 @@ def test_an_empty_batch_is_valid() -> None:
     ("make", "message"),
     [
         (lambda: DinucleotideShuffle(n=0), "at least 1"),
+        (lambda: DinucleotideShuffle(sampling="wilson"), "found 'wilson', expected one of auto, fixed_exits"),
         (lambda: Uniform((0.5, 0.5)), "four numbers"),  # type: ignore[arg-type]
         (lambda: Uniform((float("nan"), 0, 0, 0)), "four numbers"),
     ],

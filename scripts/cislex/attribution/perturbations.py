@@ -96,7 +96,8 @@ def scrambles(
     n
         Draws of each window.
     kind
-        ``dinucleotide`` (keeps the window's dinucleotides and its first and last base; at least 4 bp) or
+        ``dinucleotide`` (keeps the window's dinucleotides and its first and last base, every such order with
+        the same probability; at least 4 bp) or
         ``base`` (keeps its bases; at least 2 bp).
     seed, seeds
         One for all examples, or (N,). A draw depends on it, the window's coordinates, the number of the draw

@@ -20,6 +20,11 @@ from cislex.errors import ConfigError, InputError, offenders
 from cislex.shuffles import fill_shuffles
 
 UNKNOWN = 4  # code of an all-zero column
+#: Which of the dinucleotide shuffles are drawn.
+SAMPLINGS = ("auto", "fixed_exits", "uniform")
+#: Windows shorter than this, in bp, are shuffled uniformly by ``auto``: the last exits of the four bases lie
+#: among the last ten or so columns, which are then a large part of the window.
+SHORT_WINDOW = 30
 
 
 def at_least_one(name: str, n: int) -> None:
@@ -41,15 +46,30 @@ class DinucleotideShuffle:
     start, end
         Only columns ``[start, end)`` are shuffled; a negative ``end`` counts from the end and is
         inclusive, so −1 is the whole rest.
+    sampling
+        ``uniform``: every shuffle with the same probability. ``fixed_exits``: those in which each base is
+        left for the last time as in the example, as tangermeme does: a part of them, in which the base before
+        the last is always the example's own. ``auto``: uniform for windows shorter than 30 bp, else
+        fixed_exits.
     """
 
     n: int = 20
     seed: int = 0
     start: int = 0
     end: int = -1
+    sampling: str = "auto"
 
     def __post_init__(self) -> None:
         at_least_one("DinucleotideShuffle", self.n)
+        if self.sampling not in SAMPLINGS:
+            raise ConfigError(
+                f"DinucleotideShuffle.sampling: found {self.sampling!r}, expected one of "
+                f"{', '.join(SAMPLINGS)}"
+            )
+
+    def is_uniform(self, width: int) -> bool:
+        """Whether windows of ``width`` bp are shuffled uniformly."""
+        return self.sampling == "uniform" or (self.sampling == "auto" and width < SHORT_WINDOW)
 
 
 @dataclass(frozen=True)
@@ -238,7 +258,8 @@ def _shuffled(
     codes = codes.to(torch.uint8).masked_fill_(values == 0, UNKNOWN)
     out = np.empty((len(x), references.n, 4, length), dtype=np.uint8)
     both = isinstance(references, DinucleotideShuffle)
-    fill_shuffles(codes.cpu().numpy(), seeds, start, end, both, out, threads=threads)
+    uniform = isinstance(references, DinucleotideShuffle) and references.is_uniform(end - start)
+    fill_shuffles(codes.cpu().numpy(), seeds, start, end, both, out, uniform=uniform, threads=threads)
     return torch.from_numpy(out)
 
 

@@ -177,12 +177,13 @@ def scrambled(codes: Tensor, kind: str, seed: int, start: int, end: int, draws: 
 
     Unknown bases stay where they are. A draw depends on nothing but the example's seed, the window, the
     number of the draw and what the window holds. ``dinucleotide`` keeps the dinucleotides within the window
-    and its first and last base, so those at its borders as well (of each run of known bases); ``base`` keeps
+    and its first and last base, so those at its borders as well (of each run of known bases), and draws every
+    such order with the same probability; ``base`` keeps
     the bases.
     """
     window = one_hot(codes[start:end]).expand(len(draws), -1, -1)
     first = window_seed(seed, start, end)
-    method = DinucleotideShuffle(n=1) if kind == "dinucleotide" else Shuffle(n=1)
+    method = DinucleotideShuffle(n=1, sampling="uniform") if kind == "dinucleotide" else Shuffle(n=1)
     made = make_references(method, window, np.array([first + k for k in draws], np.int64))
     return to_codes(made[:, 0])
 

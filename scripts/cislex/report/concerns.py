@@ -9,6 +9,8 @@ from cislex.report.agreement import POOR_CORRELATION, AgreementView
 from cislex.report.facts import decimals, percent
 from cislex.report.folds import POOR_AGREEMENT, FoldsView
 from cislex.report.inputs import RegionsView
+from cislex.report.performance import FoldView
+from cislex.report.quality import QualityView
 
 #: A larger share of rows that were lost is told.
 MANY_DROPPED = 0.1
@@ -18,10 +20,11 @@ ASKED_FOR = {"below_top", "not_sampled", "excluded_chromosome"}
 
 @dataclass(frozen=True)
 class Concern:
-    """A sentence, and the id of the section that tells more."""
+    """A sentence, and the id of the section that tells more; ``severe``: what follows may be worthless."""
 
     text: str
     anchor: str
+    severe: bool = False
 
 
 def region_concerns(sets: Sequence[RegionsView]) -> list[Concern]:
@@ -45,11 +48,54 @@ def region_concerns(sets: Sequence[RegionsView]) -> list[Concern]:
     return found
 
 
+def model_concerns(folds: Sequence[FoldView]) -> list[Concern]:
+    """Models trained here that a known motif alone beats on the test windows."""
+    return [
+        Concern(f"Model {fold.spec.name}, {fold.spec.fold}: {defeat.told}", "models", severe=defeat.clear)
+        for fold in folds
+        for defeat in fold.beaten
+    ]
+
+
+def gate_concern(label: str, anchor: str, quality: QualityView) -> list[Concern]:
+    """Regions over the limit of the quality gate: how many, and what was done with them."""
+    if not quality.over:
+        return []
+    limit = "" if quality.limit is None else f" of {quality.limit:g}"
+    share = percent(quality.over / quality.regions)
+    over = (
+        f"{label}: {quality.over:,} of {quality.regions:,} regions ({share}) are over the completeness limit"
+        f"{limit} (largest relative delta {quality.largest})"
+    )
+    left = quality.regions - quality.dropped
+    if not quality.dropped:
+        what = (
+            "and were kept (qc.on_fail: keep): their contributions do not sum to the difference of "
+            "predictions, and motifs and hits rest on them."
+        )
+    elif left:
+        what = f"and were dropped (qc.on_fail: drop): motifs and hits rest on the other {left:,}."
+    else:
+        what = "and were dropped (qc.on_fail: drop): nothing is left to read."
+    severe = not quality.dropped or quality.dropped > MANY_DROPPED * quality.regions
+    return [Concern(f"{over} {what}", f"{anchor}-quality", severe=severe)]
+
+
+def in_order(concerns: Sequence[Concern]) -> list[Concern]:
+    """Severe ones first, each once."""
+    return sorted(dict.fromkeys(concerns), key=lambda concern: not concern.severe)
+
+
 def target_concerns(
-    label: str, anchor: str, *, folds: FoldsView | None, agreement: AgreementView | None
+    label: str,
+    anchor: str,
+    *,
+    folds: FoldsView | None,
+    agreement: AgreementView | None,
+    quality: QualityView | None = None,
 ) -> list[Concern]:
-    """Folds of one target that disagree, and predictions that hardly follow what was observed."""
-    found = []
+    """Regions of one target over the limit, folds that disagree, predictions far from what was observed."""
+    found = [] if quality is None else gate_concern(label, anchor, quality)
     if agreement is not None and agreement.correlation is not None:
         value = agreement.correlation
         if value < POOR_CORRELATION:

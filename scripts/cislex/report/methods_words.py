@@ -188,8 +188,9 @@ def _references(references: Settings, cited: Bibliography) -> str:
     if kind == "dinucleotide_shuffle":
         start, end = references.get("start", 0), references.get("end", -1)
         part = f" from bp {start} to {end}" if start or end not in (-1, None) else ""
+        uniform = "uniformly drawn " if references.get("sampling") == "uniform" else ""
         return (
-            f"against {n} dinucleotide-preserving shuffles of each region{part} "
+            f"against {n} {uniform}dinucleotide-preserving shuffles of each region{part} "
             f"({cited.cite('altschul1985shuffle')})"
         )
     if kind == "shuffle":

@@ -16,7 +16,7 @@ from cislex import __version__
 from cislex.errors import InputError
 from cislex.logs import get_logger
 from cislex.report.agreement import AgreementView, describe_agreement
-from cislex.report.concerns import Concern, region_concerns, target_concerns
+from cislex.report.concerns import Concern, in_order, model_concerns, region_concerns, target_concerns
 from cislex.report.facts import Fact, count, facts, recorded, setting, shared
 from cislex.report.findings import (
     HitsView,
@@ -92,7 +92,9 @@ class TargetView:
     @property
     def concerns(self) -> list[Concern]:
         """What to know before trusting this target."""
-        return target_concerns(self.spec.label, self.anchor, folds=self.folds, agreement=self.agreement)
+        return target_concerns(
+            self.spec.label, self.anchor, folds=self.folds, agreement=self.agreement, quality=self.quality
+        )
 
 
 @dataclass(frozen=True)
@@ -191,13 +193,19 @@ def render_report(
         trusted=list(trusted),
         regions=sets,
         methods=methods,
-        folds=describe_training(models),
+        folds=(folds := describe_training(models)),
         models=describe_models(analyses, models),
-        lost=region_concerns(sets),
         glyphs=glyph_definitions(),
         fewer=drawn < top,
         window=window,
-        **_describe_all(analyses, top=drawn, window=window),
+        **(told := _describe_all(analyses, top=drawn, window=window)),
+        concerns=in_order(
+            [
+                *model_concerns(folds),
+                *region_concerns(sets),
+                *(c for t in told["targets"] for c in t.concerns),
+            ]
+        ),
     )
     write_text(html, out)
     get_logger(__name__).info("%s: %d targets, %.1f MB", out, len(analyses), len(html.encode()) / 1e6)
@@ -385,5 +393,6 @@ def _template(path: str | Path, folder: Path) -> jinja2.Template:
     environment.filters["link"] = link
     environment.filters["breakable"] = breakable
     environment.filters["count"] = count
+    environment.filters["capital"] = _capital
     environment.filters["setting"] = setting
     return environment.get_template(Path(path).name)

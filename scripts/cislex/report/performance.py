@@ -45,7 +45,20 @@ DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2")
 #: Outputs that are drawn, points of a curve, and points of a scatter plot, at most.
 MOST_TASKS, MOST_STEPS, MOST_POINTS = 6, 200, 1500
 
+#: What is said of an output that a known motif alone predicts better.
+LOST = "lost to a known motif: do not interpret it; scan for the motif, or train on more positives"
+NO_BETTER = "is no better than a known motif (the intervals overlap): it may have learned no more than that"
+
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Defeat:
+    """An output that a known motif alone predicts better; ``clear`` where the intervals do not overlap."""
+
+    output: str
+    told: str
+    clear: bool
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class FoldView:
     columns: list[str]
     scores: list[list[str]]
     drawn: list[Markup]
-    beaten: list[str]
+    beaten: list[Defeat]
 
 
 def describe_training(specs: Sequence[TrainedModel]) -> list[FoldView]:
@@ -101,7 +114,7 @@ def _curve(path: str | Path, what: str) -> tuple[Markup | None, str]:
     return curves(xs, losses, kept=(best, why), label=f"Training curve of {what}"), f"{len(xs)} epochs; {why}"
 
 
-def _scores(spec: TrainedModel, what: str) -> tuple[list[str], list[list[str]], list[str]]:
+def _scores(spec: TrainedModel, what: str) -> tuple[list[str], list[list[str]], list[Defeat]]:
     """Heads and rows of the table, and where a known motif alone does better on the test windows."""
     assert spec.evaluation is not None
     table = read_table(spec.evaluation, what=f"evaluation of {what}", columns=["task", "split", "n"])
@@ -110,7 +123,7 @@ def _scores(spec: TrainedModel, what: str) -> tuple[list[str], list[list[str]], 
     cells: list[Sequence[str]] = [table[name].tolist() for name in ("task", "split")]
     cells += [[cell(text) for text in table[name]] for name in ("n", "positives") if name in table]
     cells += [_intervals(table, name) for name in own]
-    beaten: list[str] = []
+    beaten: list[Defeat] = []
     if spec.baseline is not None:
         keys = ["task", "split"]
         needed = [*keys, "pwm_id", "pwm_name", "pwm_auroc", "pwm_auprc"]
@@ -119,10 +132,27 @@ def _scores(spec: TrainedModel, what: str) -> tuple[list[str], list[list[str]], 
         heads += ["Best known motif", "– its AUROC", "– its AUPRC"]
         cells += [(table["pwm_name"] + " " + table["pwm_id"]).tolist()]
         cells += [_intervals(table, f"pwm_{name}") for name in ("auroc", "auprc")]
-        worse = (numbers(table, "pwm_auprc") > numbers(table, "auprc")) & (table["split"] == "test")
-        beaten = table.loc[worse, "task"].tolist()
+        beaten = _defeats(table)
     rows = [[str(cell) for cell in row] for row in zip(*cells, strict=True)]
     return ["Output", *heads], rows, beaten
+
+
+def _defeats(table: pd.DataFrame) -> list[Defeat]:
+    """Outputs whose AUPRC on the test windows is below that of a known motif."""
+    ours, theirs = numbers(table, "auprc"), numbers(table, "pwm_auprc")
+    clear = (numbers(table, "pwm_auprc_low") > numbers(table, "auprc_high")).to_numpy()
+    told = zip(_intervals(table, "auprc"), _intervals(table, "pwm_auprc"), strict=True)
+    found = []
+    for row, (own, known) in enumerate(told):
+        entry = table.iloc[row]
+        if entry["split"] != "test" or not theirs.iloc[row] > ours.iloc[row]:
+            continue
+        scores = f"AUPRC {own} against {known} of {entry['pwm_name']} {entry['pwm_id']} on the test windows"
+        verdict = LOST if clear[row] else NO_BETTER
+        found.append(
+            Defeat(str(entry["task"]), f"output {entry['task']} {verdict} ({scores}).", bool(clear[row]))
+        )
+    return found
 
 
 def _test_scores(spec: TrainedModel, what: str) -> dict[tuple[str, str], str]:

@@ -35,6 +35,7 @@ class QualityView:
     over: int
     dropped: int
     offenders: list[Offender]
+    limit: float | None = None
 
 
 def describe_quality(spec: AnalysisTarget, *, first: int = 5) -> QualityView:
@@ -66,6 +67,7 @@ def describe_quality(spec: AnalysisTarget, *, first: int = 5) -> QualityView:
         over=int(bad.sum()),
         dropped=int((table["status"] == "dropped").sum()),
         offenders=offenders,
+        limit=spec.limit,
     )
 
 
