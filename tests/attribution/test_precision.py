@@ -10,11 +10,26 @@ import attribution_models as models
 import pytest
 import torch
 from cislex.attribution import (
+    DeepLiftShap,
     DinucleotideShuffle,
     IntegratedGradients,
     attribute,
+    attribute_batches,
+    attribute_positions,
+    attribute_targets,
+    block_epistasis,
+    deletions,
+    epistasis,
+    insertions,
+    ism_distances,
+    position_batches,
+    reference_sufficiency,
+    scrambles,
+    substitutions,
 )
 from cislex.attribution.precision import TF32_PAIRS, lend, tf32_notice
+from cislex.attribution.residuals import operation_residuals
+from cislex.attribution.survey import survey_operations
 from cislex.errors import ConfigError
 
 X = models.one_hot(3, 60)
@@ -113,3 +128,77 @@ def test_on_a_cpu_nothing_is_measured() -> None:
             raise AssertionError("measured")
 
     assert tf32_notice(lend(Never(), "cpu", "float32"), X, (), pairs=10 * TF32_PAIRS) is None
+
+
+SHAP = DeepLiftShap(REFERENCES)
+#: Every public call, and the numbers that it returns; those of a profile want one.
+CALLS: dict[str, Callable[..., tuple[Any, Any]]] = {
+    "attribute": lambda m, **o: _noted(attribute(m, X, SHAP, **o), "hypothetical"),
+    "attribute_targets": lambda m, **o: _noted(attribute_targets(m, X, SHAP, [1], **o)[0], "hypothetical"),
+    "attribute_batches": lambda m, **o: _noted(
+        next(iter(attribute_batches(m, X, SHAP, [1], **o)))[1][0], "hypothetical"
+    ),
+    "no sequences": lambda m, **o: _noted(attribute(m, X[:0], SHAP, **o), "hypothetical"),
+    "attribute_positions": lambda m, **o: _noted(
+        attribute_positions(m.conv, X, SHAP, index=0, positions=[7], **o), "contributions"
+    ),
+    "position_batches": lambda m, **o: _noted(
+        next(iter(position_batches(m.conv, X, SHAP, index=0, positions=[7], **o))).attributions[0],
+        "hypothetical",
+    ),
+    "scrambles": lambda m, **o: _noted(scrambles(m, X, [[3, 20]], n=2, **o), "effects"),
+    "substitutions": lambda m, **o: _noted(substitutions(m, X, "ACGT", [9], **o), "effects"),
+    "insertions": lambda m, **o: _noted(insertions(m, X, "ACGT", [9], **o), "effects"),
+    "deletions": lambda m, **o: _noted(deletions(m, X, [[9, 12]], **o), "effects"),
+    "epistasis": lambda m, **o: _noted(epistasis(m, X, [9, 12], **o), "epistasis"),
+    "block_epistasis": lambda m, **o: _noted(block_epistasis(m, X, [[3, 9], [20, 30]], n=2, **o), "draws"),
+    "ism_distances": lambda m, **o: _noted(ism_distances(m, X, start=3, end=9, **o), "distance"),
+    "reference_sufficiency": lambda m, **o: (
+        reference_sufficiency(m, X, SHAP, counts=(1, 2), **o).table.to_numpy(float),
+        None,
+    ),
+    "operation_residuals": lambda m, **o: ([i.residual for i in operation_residuals(m, X, SHAP, **o)], None),
+}
+
+
+def _noted(result: Any, name: str) -> tuple[Any, Any]:
+    return getattr(result, name), result.notes["precision"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_model_of_float64_stays_in_it(call: str) -> None:
+    model = models.trap("functional_relu").double()
+    found, said = CALLS[call](model)
+    wanted, _ = CALLS[call](model, precision="float64")
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0, equal_nan=True)
+    assert said in ("float64", None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_half_precision_is_for_those_who_ask(dtype: torch.dtype) -> None:
+    model = models.trap("functional_relu").to(dtype)
+    found = attribute(model, X, SHAP)
+    assert found.notes["precision"] == "float32"
+    wanted = attribute(model.float(), X, SHAP, precision="float32")
+    torch.testing.assert_close(found.hypothetical, wanted.hypothetical)
+    assert attribute(model.to(dtype), X, SHAP, precision="bfloat16").notes["precision"] == "bfloat16"
+
+
+def test_a_buffer_of_float64_makes_no_model_of_float64() -> None:
+    model = models.trap("functional_relu")
+    model.weights = model.weights.double()
+    assert lend(model, "cpu").precision == "float32"
+    assert lend(torch.nn.Identity(), "cpu").precision == "float32"
+
+
+def test_a_survey_takes_a_model_of_float64_with_further_inputs() -> None:
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = models.trap("functional_relu")
+
+        def forward(self, x: torch.Tensor, extra: torch.Tensor) -> Any:
+            return self.inner(x) + extra
+
+    uses = survey_operations(Two().double(), X, extra_inputs=(torch.ones(len(X), 1),))
+    assert "relu" in [use.operation for use in uses]

@@ -14,7 +14,7 @@ from cislex.attribution.batching import BatchSize
 from cislex.attribution.methods import DeepLiftShap, Method
 from cislex.attribution.opened import open_model
 from cislex.attribution.pipeline import EXECUTORS, Inputs, Run, advise
-from cislex.attribution.precision import Loan, has_script, lend, unwrap
+from cislex.attribution.precision import Loan, choose_precision, has_script, lend, unwrap
 from cislex.attribution.references import FixedReferences, make_references, number_of
 from cislex.attribution.result import Attribution, collect
 from cislex.attribution.saved import SavedReferences
@@ -36,7 +36,7 @@ def attribute(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: str | torch.device | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     reverse_complement: bool = False,
     keep_global: bool = True,
     progress: bool = False,
@@ -63,7 +63,8 @@ def attribute(
     device
         By default where the model is; ``auto`` for a GPU where there is one.
     precision
-        ``float32`` (TF32 off), ``tf32``, ``bfloat16`` or ``float64``.
+        ``float32`` (TF32 off), ``tf32``, ``bfloat16`` or ``float64``; by default ``float64`` for models whose
+        parameters are, and ``float32`` for any other, half precisions too. ``notes`` say what was used.
     reverse_complement
         Attribute the average over both strands, f̄(x) = ½ (f(x) + f(rc x)), against the same references
         reverse-complemented; ``prediction``, ``delta`` and all else are those of f̄. Extra inputs whose last
@@ -76,7 +77,7 @@ def attribute(
     Returns
     -------
     Attribution
-        On the CPU; float64 for precision ``float64``, else float32.
+        On the CPU; float64 where it was computed in float64, else float32.
 
     Raises
     ------
@@ -109,7 +110,7 @@ def attribute_targets(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: str | torch.device | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     reverse_complement: bool = False,
     keep_global: bool = True,
     progress: bool = False,
@@ -142,7 +143,8 @@ def attribute_targets(
         progress=progress,
     )
     if not len(x):
-        return _nothing(x, method, len(targets), precision, keep_global)
+        used = choose_precision(unwrap(model), precision)
+        return _nothing(x, method, len(targets), used, keep_global)
     return collect(batches, len(x))
 
 
@@ -156,7 +158,7 @@ def attribute_batches(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: str | torch.device | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     reverse_complement: bool = False,
     keep_global: bool = False,
     progress: bool = False,

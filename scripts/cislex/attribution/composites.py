@@ -191,15 +191,26 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return ((x1 / lengths[0]) * (x2 / lengths[1])).sum(dim)
 
 
+def diff(
+    input: Tensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: Tensor | None = None,
+    append: Tensor | None = None,
+    *,
+    out: None = None,
+) -> Tensor:
+    """Differences of neighbours, n times."""
+    h = torch.cat([item for item in (prepend, input, append) if item is not None], dim)
+    for _ in range(n):
+        h = h.narrow(dim, 1, h.shape[dim] - 1) - h.narrow(dim, 0, h.shape[dim] - 1)
+    return h
+
+
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """Gated linear unit: a·sigmoid(b)."""
     a, b = input.chunk(2, dim)
     return a * torch.sigmoid(b)
-
-
-def softsign(input: Tensor) -> Tensor:
-    """h / (1 + |h|)."""
-    return input / (torch.abs(input) + 1)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
@@ -307,8 +318,8 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "vector_norm": vector_norm,
     "normalize": normalize,
     "cosine_similarity": cosine_similarity,
+    "diff": diff,
     "glu": glu,
-    "softsign": softsign,
     "softmin": softmin,
     "scaled_dot_product_attention": scaled_dot_product_attention,
     "multi_head_attention_forward": multi_head_attention,

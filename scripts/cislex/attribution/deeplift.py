@@ -19,7 +19,7 @@ from cislex.attribution.pairing import Pairing, PairingError
 from cislex.attribution.paths import integrate
 from cislex.attribution.recording import Recorder, Replayer, finish
 from cislex.attribution.result import BatchResult
-from cislex.attribution.revealcancel import FOLLOWED, RevealReplayer
+from cislex.attribution.revealcancel import RevealReplayer
 from cislex.attribution.rules import builtin, user_rules
 from cislex.attribution.severed import Reading
 from cislex.attribution.validation import check_shape
@@ -62,7 +62,7 @@ class Engine:
         """Run the examples; returns the records, the model's output and the targets' values."""
         recorder = Recorder(*self.arguments)
         if self.method.rule != "rescale":
-            recorder.alert, recorder.followed = True, FOLLOWED
+            recorder.alert, recorder.followed = True, RevealReplayer.followed
         try:
             with torch.enable_grad(), recorder:  # what the model does without gradients is told by that
                 output = self.model(x.clone(), *extra)
@@ -88,7 +88,7 @@ class Engine:
         """Run reference rows; returns the model's output, the targets' values in autograd, and the phase."""
         replayer = self.replayer(*self.arguments, records=records, pairing=pairing, unknown=self.unknown)
         if isinstance(replayer, RevealReplayer):
-            replayer.convolutions = self.method.rule == "reveal_cancel"
+            replayer.splitter.convolutions = self.method.rule == "reveal_cancel"
         self.last = replayer
         try:
             with torch.enable_grad(), torch.autograd.graph.disable_saved_tensors_hooks(RUN_AGAIN), replayer:
@@ -194,6 +194,8 @@ def _attribute(
         part = slice(start, min(start + step, total))
         _add(engine, x, refs[:, part], targets, extra, (records, output, prediction), part, sums)
     notes = {"integrated": ", ".join(sorted(engine.integrated))} if engine.integrated else {}
+    if isinstance(engine.last, RevealReplayer):
+        notes |= engine.last.notes()
     sums.multipliers /= total
     sums.products /= total
     return BatchResult(

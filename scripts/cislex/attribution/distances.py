@@ -73,7 +73,7 @@ def ism_distances(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: str | torch.device | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     progress: bool = False,
 ) -> Distances:
     """Euclidean distance over outputs of every substitution in a window.

@@ -37,7 +37,7 @@ def insertions(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: Device = None,
-    precision: str = "float32",
+    precision: str | None = None,
     progress: bool = False,
 ) -> Perturbations:
     """Effects of inserting bases; the length is kept by letting others fall off one end.
@@ -95,7 +95,7 @@ def deletions(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: Device = None,
-    precision: str = "float32",
+    precision: str | None = None,
     progress: bool = False,
 ) -> Perturbations:
     """Effects of deleting windows; the length is kept by moving one side in and filling its end.

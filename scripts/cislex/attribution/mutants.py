@@ -124,7 +124,7 @@ def prepare(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: str | torch.device | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     progress: str | None = None,
 ) -> tuple[Study, bool]:
     """Check what the user gave; returns the study and whether one target was given, not a list.
@@ -151,14 +151,14 @@ def prepare(
         BatchSize(loan.device, batch_size),
         1 if measure else len(targets),
         progress,
-        {"precision": precision},
+        {"precision": loan.precision},
     )
     if len(x):
         with loan.active():
             probe(
                 loan.model,
                 x[:1].to(loan.device, loan.dtype),
-                [_moved(item[:1], loan) for item in extra],
+                [loan.takes(item[:1]) for item in extra],
                 targets if measure is None else [],
             )
     return study, not several
@@ -174,7 +174,7 @@ class Block:
         self.codes = study.codes[rows]
         loan = study.loan
         self.x = one_hot(self.codes).to(loan.device, loan.dtype)
-        self.extra = [_moved(item[rows], loan) for item in study.extra]
+        self.extra = [loan.takes(item[rows]) for item in study.extra]
         n = len(self.codes)
         index = torch.arange(max(n, 2), device=loan.device) % n  # models that squeeze need two rows
         with torch.no_grad():
@@ -325,8 +325,3 @@ def none_of(study: Study, *shape: int) -> Tensor:
 def shaped(values: Tensor, single: bool) -> Tensor:
     """``values`` (…, T), without the last axis where one target was given, not a list."""
     return values.squeeze(-1) if single else values
-
-
-def _moved(item: Tensor, loan: Loan) -> Tensor:
-    item = item.to(loan.device)
-    return item.to(loan.dtype) if item.is_floating_point() else item

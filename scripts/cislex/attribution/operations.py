@@ -54,7 +54,9 @@ result_type promote_types can_cast broadcast_shapes is_tensor is_storage is_nonz
 ones_like full_like empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty
 new_tensor empty zeros ones full arange linspace eye tensor as_tensor scalar_tensor rand randn randint
 randperm empty_strided from_numpy is_grad_enabled set_grad_enabled get_rng_state isnan isinf isfinite
-isneginf isposinf
+isneginf isposinf T mT H mH real imag index_put masked_scatter select_scatter slice_scatter
+diagonal_scatter as_strided_scatter hsplit vsplit dsplit column_stack row_stack narrow_copy atleast_1d
+atleast_2d atleast_3d unsafe_index adjoint
 """)
 
 _MULTILINEAR = _words("""
@@ -110,6 +112,9 @@ _PROTOCOL = {
     "__setitem__": "setitem_",
 }
 
+#: Properties that hold the values of their tensor.
+_PROPERTIES = frozenset(("data", "T", "mT", "H", "mH", "real", "imag"))
+
 #: Same operation, several names.
 _ALIASES = {
     "divide": "div",
@@ -144,7 +149,7 @@ def canonical(func: Callable[..., Any]) -> tuple[str, bool]:
     name = getattr(func, "__name__", type(func).__name__)
     if name in ("__get__", "__set__", "__delete__"):
         owner = getattr(getattr(func, "__self__", None), "__name__", "")
-        return ("data" if owner == "data" else "dim"), name == "__set__"
+        return (owner if owner in _PROPERTIES else "dim"), name == "__set__"
     if isinstance(func, torch._ops.OpOverload):
         name = func._schema.name.split("::")[-1]
         if name.startswith("_") and name not in _ALIASES:
@@ -251,6 +256,26 @@ class Call:
         if self.func_writes:
             args = (args[0].clone(), *args[1:])
         return self.func(*args, **kwargs)
+
+    def applied(self, tensors: Sequence[Tensor]) -> Any:
+        """What the call makes of other tensors; where it writes, what it would have written."""
+        if not self.func_writes:
+            return self.run(tensors)
+        replacements = iter(tensors)
+        first, *others = _substitute(tuple(self.args), replacements)
+        first = first.clone()
+        self.func(first, *others, **_substitute(self.kwargs, replacements))
+        return first
+
+    def place(self, position: int, name: str) -> int | None:
+        """Index among ``tensors`` of an argument by position or name; None where it is no tensor."""
+        before: list[Tensor] = []
+        if name in self.kwargs:
+            _collect(self.args, before)
+            _collect([value for key, value in self.kwargs.items()][: list(self.kwargs).index(name)], before)
+        else:
+            _collect(self.args[:position], before)
+        return len(before) if isinstance(self.argument(position, name), Tensor) else None
 
     @property
     def func_writes(self) -> bool:

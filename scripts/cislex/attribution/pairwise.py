@@ -132,7 +132,7 @@ def epistasis(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: str | torch.device | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     limit_gib: float = LIMIT_GIB,
     progress: bool = False,
 ) -> Epistasis:
@@ -288,7 +288,7 @@ def block_epistasis(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: str | torch.device | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     progress: bool = False,
 ) -> BlockEpistasis:
     """Epistasis of blocks, such as two motifs: scramble A, scramble B, scramble both.

@@ -82,7 +82,7 @@ def scrambles(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: Device = None,
-    precision: str = "float32",
+    precision: str | None = None,
     progress: bool = False,
 ) -> Perturbations:
     """Effects of shuffling what a window holds, n times: what its order of bases contributes.
@@ -203,7 +203,7 @@ def substitutions(
     extra_inputs: Sequence[Any] = (),
     batch_size: int | None = None,
     device: Device = None,
-    precision: str = "float32",
+    precision: str | None = None,
     progress: bool = False,
 ) -> Perturbations:
     """Effects of writing a motif over the bases of a sequence.

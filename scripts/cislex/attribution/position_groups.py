@@ -236,7 +236,7 @@ def prepare_positions(
     extra_inputs: Sequence[Any],
     batch_size: int | None,
     device: str | torch.device | None,
-    precision: str,
+    precision: str | None,
     crop: bool,
     both_strands: bool = False,
     reverse_index: int | tuple[int, ...] | None = None,
@@ -249,7 +249,7 @@ def prepare_positions(
     where = (index,) if isinstance(index, int) else index
     job = Job(
         loan, x, method, torch.zeros(0, dtype=torch.int64), where or (), head,
-        check_seeds(seeds, len(x)), extra, batch_size, None, {"precision": precision},
+        check_seeds(seeds, len(x)), extra, batch_size, None, {"precision": loan.precision},
     )  # fmt: skip
     if not len(x):
         job.positions = check_positions([] if positions is None else positions, 0, 2**31)

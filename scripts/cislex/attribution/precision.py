@@ -37,6 +37,10 @@ class Loan:
     dtype: torch.dtype
     precision: str
 
+    def takes(self, item: Tensor) -> Tensor:
+        """A further input as the model takes it: on its device, and in its floating point."""
+        return item.to(self.device, self.dtype if item.is_floating_point() else item.dtype)
+
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
         """Evaluation mode, no gradients for parameters, TF32 as asked, no autocast, no inference mode.
@@ -101,10 +105,24 @@ def choose_device(model: nn.Module, device: str | torch.device | None) -> torch.
     return torch.device("cpu") if first is None else first.device
 
 
-def lend(model: nn.Module, device: str | torch.device | None, precision: str) -> Loan:
-    """The model itself, or a copy where another device or floating point is asked for."""
+def choose_precision(model: nn.Module, precision: str | None) -> str:
+    """The precision asked for; by default float64 for a model of float64, and float32 for any other.
+
+    Half precisions lose what attributions consist of, small differences of large numbers, so a model in one
+    is computed in float32 unless it is asked for. What a model is in, its parameters say, else its buffers.
+    """
+    if precision is None:
+        values: list[Tensor] = [tensor for tensor in model.parameters() if tensor.is_floating_point()]
+        values = values or [tensor for tensor in model.buffers() if tensor.is_floating_point()]
+        return "float64" if any(tensor.dtype == torch.float64 for tensor in values) else "float32"
     if precision not in PRECISIONS:
         raise ConfigError(f"precision: found {precision!r}, expected one of {', '.join(PRECISIONS)}")
+    return precision
+
+
+def lend(model: nn.Module, device: str | torch.device | None, precision: str | None = None) -> Loan:
+    """The model itself, or a copy where another device or floating point is asked for."""
+    precision = choose_precision(model, precision)
     chosen, dtype = choose_device(model, device), PRECISIONS[precision]
     moved = any(
         tensor.device != chosen or (tensor.is_floating_point() and tensor.dtype != dtype)

@@ -112,7 +112,7 @@ def operation_residuals(
     seeds: Any = None,
     extra_inputs: Sequence[Any] = (),
     device: str | torch.device | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
 ) -> list[OperationResidual]:
     """Tell which operations a delta comes from, largest first.
 
@@ -143,7 +143,7 @@ def operation_residuals(
         engine = Engine(loan.model, method)
         engine.replayer = _TappedReplayer if method.rule == "rescale" else _TappedRevealReplayer
         inputs = x.to(loan.device, loan.dtype).repeat_interleave(r, 0)
-        moved = [item.to(loan.device).repeat_interleave(r, 0) for item in extra]
+        moved = [loan.takes(item).repeat_interleave(r, 0) for item in extra]
         records, output_x, prediction = engine.record(inputs, [chosen], moved)
         flat = refs.flatten(0, 1).to(loan.device, loan.dtype)
         leaf = flat.clone().requires_grad_()

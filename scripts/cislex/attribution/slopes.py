@@ -134,6 +134,14 @@ def _elu(pair: Elementwise) -> Tensor:
     return torch.where((a >= 0) & (b >= 0), scale, slope)
 
 
+def _softsign(pair: Elementwise) -> Tensor:
+    """h/(1 + |h|): 1/((1 + |a|)(1 + |b|)) on one side of zero; across it the quotient cancels nothing."""
+    a, b = pair.a, pair.b
+    fa, fb = pair.values
+    same = 1 / ((1 + a.abs()) * (1 + b.abs()))
+    return torch.where((a < 0) == (b < 0), same, (fa - fb) / (a - b))
+
+
 def _gelu_prime(pair: Elementwise, h: Tensor) -> Tensor:
     approximate = pair.call.kwargs.get("approximate", "none")
     return torch.ops.aten.gelu_backward(torch.ones_like(h), h, approximate=approximate)
@@ -255,6 +263,7 @@ SLOPES: dict[str, Slope] = {
     "softplus": _softplus,
     "logsigmoid": _smooth(lambda h: torch.sigmoid(-h)),
     "log_sigmoid": _smooth(lambda h: torch.sigmoid(-h)),
+    "softsign": _softsign,
     "mish": _smooth(),
     "tanhshrink": _smooth(lambda h: torch.tanh(h).square_()),
     "sin": _sine,

@@ -151,7 +151,7 @@ def survey_operations(
     x = check_sequences(sequences)[:2]
     extra = check_extra(extra_inputs, len(check_sequences(sequences)))
     chosen = as_target(target)
-    loan = lend(open_model(unwrap(model), [chosen]), device, "float32")
+    loan = lend(open_model(unwrap(model), [chosen]), device)
     given, linear = user_rules(method.rules)
     decompositions = {name: rule for name, rule in DECOMPOSITIONS.items() if name not in linear}
     surveyor = _Surveyor(
@@ -161,7 +161,7 @@ def survey_operations(
     with loan.active(), torch.enable_grad():
         leaf = x.to(loan.device, loan.dtype).requires_grad_()
         with surveyor:
-            output = loan.model(leaf.clone(), *(item[:2].to(loan.device) for item in extra))
+            output = loan.model(leaf.clone(), *(loan.takes(item[:2]) for item in extra))
             if getattr(chosen, "pair", None) is None:
                 chosen(output)
     uses = [
