@@ -22,7 +22,7 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     models = {analysis["model"] for analysis in config["analyses"].values()}
     if any(config["regions"][name]["peaks"] for name in regions):
         for key in ("fasta", "aliases", "blacklist"):
-            yield f"genome.{key}", config["genome"][key]
+            yield f"genome.{key}", (config["genome"] or {}).get(key)
     for name in sorted(regions):
         for key in ("peaks", "fasta", "hdf5"):
             yield f"regions.{name}.{key}", config["regions"][name][key]
@@ -33,7 +33,7 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for target, label in (analysis["labels"] or {}).items():
             for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):
                 yield f"analyses.{name}.labels.{target}.{source}", label[source]
-        database = analysis["motifs"]["database"]
+        database = (analysis["motifs"] or {"database": "jaspar-"})["database"]
         if not database.startswith("jaspar-"):
             yield f"analyses.{name}.motifs.database", database
 

@@ -118,6 +118,12 @@ def analysis_of(wildcards):
     return config["analyses"][wildcards.analysis]
 
 
+def with_motifs(key="motifs"):
+    """Analyses whose motifs are looked for, or (``hits``) whose hits are called, as a pattern."""
+    names = [_re.escape(name) for name, a in config["analyses"].items() if a[key]]
+    return "|".join(names) or "(?!)"
+
+
 def regions_of(wildcards):
     """Name of the region set of an analysis."""
     return analysis_of(wildcards)["regions"]
@@ -129,17 +135,14 @@ def model_of(wildcards):
 
 
 def fasta_path():
-    """The genome."""
-    return config["genome"]["fasta"]
+    """The genome; nothing where there is none, which nothing then needs (configuration.resolve)."""
+    return config["genome"]["fasta"] if config["genome"] else []
 
 
 def genome_extra():
     """Alias table and blacklist, where the config has them, as named inputs."""
-    return {
-        key: config["genome"][key]
-        for key in ("aliases", "blacklist")
-        if config["genome"][key]
-    }
+    genome = config["genome"] or {}
+    return {key: genome[key] for key in ("aliases", "blacklist") if genome.get(key)}
 
 
 def region_length(regions):
