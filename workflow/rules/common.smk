@@ -18,6 +18,7 @@ ROOT = _Path(str(workflow.current_basedir)).resolve().parents[1]
 PACKAGE = ROOT / "scripts" / "cislex"
 
 _sys.path.insert(0, str(ROOT / "workflow"))
+import config_paths as _config_paths
 import config_yaml as _config_yaml
 import configuration as _configuration
 import contents as _contents
@@ -28,6 +29,10 @@ _sys.path.pop(0)
 
 #: Another workflow may import this one, and then reads and makes files of its own.
 _IS_MAIN = _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile"
+
+_problem = _config_paths.folder_problem(ROOT, _sys.executable)
+if _problem:
+    raise WorkflowError(_problem)
 
 _lost = _config_yaml.problems_of(map(_Path, workflow.configfiles), numbers=_IS_MAIN)
 if _lost:
@@ -45,12 +50,16 @@ except _configuration.ConfigurationError as _error:
 
 config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 
-RESULTS = config["results"].rstrip("/")
+RESULTS = config["results"]
 
 if _IS_MAIN:
     _missing = _inputs.missing_files(config, _Path.cwd())
     if _missing:
-        raise WorkflowError(_inputs.message(_missing, _Path.cwd()))
+        raise WorkflowError(
+            _inputs.message(
+                _missing, _Path.cwd(), list(map(_Path, workflow.configfiles))
+            )
+        )
     _misfits = _contents.problems(config, _Path.cwd())
     if _misfits:
         raise WorkflowError(
