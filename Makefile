@@ -1,7 +1,8 @@
 # Every command a reader needs. `make demo` works on a bare machine with Python 3.11.
 PYTHON ?= python3
 CORES ?= 2
-VENV := .venv
+# Snakemake starts jobs only with a Python whose path has no blanks: in such a clone, make … VENV=/path/elsewhere.
+VENV ?= .venv
 BIN := $(VENV)/bin
 CONFIG ?= config/config.yaml
 PROFILE ?= profiles/slurm
@@ -26,7 +27,14 @@ $(VENV)/.installed: requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	touch $@
 
-environment: $(VENV)/.installed bedtools
+environment: plain-path $(VENV)/.installed bedtools
+
+.PHONY: plain-path
+plain-path:
+	@case "$(VENV)" in /*) path="$(VENV)";; *) path="$(CURDIR)/$(VENV)";; esac; \
+	case "$$path" in *[[:space:]]*) echo "$$path has blanks, and Snakemake starts jobs only with a Python whose path \
+	has none: add VENV=/path/without/blanks, or move the clone"; exit 1;; esac
+
 
 bedtools:
 	@command -v bedtools >/dev/null || { \

@@ -225,6 +225,53 @@ def test_settings_that_cannot_go_together(
         resolve(minimal)
 
 
+def test_motifs_are_left_out_with_null_and_the_genome_where_nothing_lies_on_it(
+    minimal: dict[str, Any],
+) -> None:
+    minimal["regions"]["mine"] = {"fasta": "mine.fa"}
+    del minimal["genome"]
+    minimal["analyses"]["first"] |= {"motifs": None}
+    resolved = resolve(minimal)
+    assert resolved["genome"] is None
+    assert resolved["analyses"]["first"]["motifs"] is None
+    assert resolve(yaml.safe_load(yaml.safe_dump(resolved))) == resolved
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"motifs": None, "hits": {}}, "analyses.first.hits: hits are of motifs, and motifs is null"),
+        ({"motifs": {"window": 101}}, "analyses.first.motifs.window: 101 bp of regions of 100 bp"),
+    ],
+)
+def test_motifs_and_hits_must_fit(minimal: dict[str, Any], change: dict[str, Any], message: str) -> None:
+    minimal["analyses"]["first"] |= change
+    with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
+        resolve(minimal)
+
+
+def test_regions_too_short_for_motifs_are_refused_at_the_plan(minimal: dict[str, Any]) -> None:
+    from cislex.motifs import ModiscoSettings
+
+    width = ModiscoSettings().pattern_width
+    minimal["models"]["net"]["input_length"] = width
+    with pytest.raises(
+        configuration.ConfigurationError, match=f"{width} bp are too short for motifs.*motifs: null"
+    ):
+        resolve(minimal)
+    minimal["models"]["net"]["input_length"] = width + 1
+    assert resolve(minimal)
+    minimal["models"]["net"]["input_length"] = width
+    minimal["analyses"]["first"]["motifs"] = None
+    assert resolve(minimal)
+
+
+def test_a_missing_genome_names_what_needs_it(minimal: dict[str, Any]) -> None:
+    del minimal["genome"]
+    with pytest.raises(configuration.ConfigurationError, match=r"genome: needed by regions\.mine \(peaks\)"):
+        resolve(minimal)
+
+
 def test_bfloat16_goes_with_a_gate_that_it_can_pass(minimal: dict[str, Any]) -> None:
     for gate in ({"on_fail": "keep"}, {"max_relative_delta": 0.5}):
         minimal["analyses"]["first"] |= {"precision": "bfloat16", "qc": gate}

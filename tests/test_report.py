@@ -288,6 +288,24 @@ def test_real_data_have_no_truth(results: tuple[Path, dict], tmp_path: Path) -> 
     assert "No model was trained in this run" in text
 
 
+def test_motifs_that_were_left_out_are_not_called_none(results: tuple[Path, dict], tmp_path: Path) -> None:
+    bare = {"motifs": None, "logos": None, "modisco": None, "database": None, "hits": None, "truth": None}
+    every = [dataclasses.replace(spec, **bare, settings={"motifs": None}) for spec in results[1]["analyses"]]
+    for analyses, lead in (
+        (every, "were attributed; motifs were left out."),
+        (every[:1], "Motifs were left out"),
+    ):
+        render_report(tmp_path / "r.html", title="t", results="r", analyses=analyses, template=TEMPLATE)
+        text = plain(tmp_path / "r.html")
+        assert lead in text
+        assert "o motif was found" not in text
+        assert "TF-MoDISco" not in text
+        assert "TOMTOM" not in text
+    some = [every[0], *results[1]["analyses"][1:]]
+    render_report(tmp_path / "r.html", title="t", results="r", analyses=some, template=TEMPLATE)
+    assert f"No motif in {every[0].label}" not in plain(tmp_path / "r.html")
+
+
 def test_same_inputs_give_the_same_bytes(results: tuple[Path, dict], page: Path) -> None:
     root, arguments = results
     again = root / "again.html"

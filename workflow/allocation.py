@@ -174,7 +174,8 @@ class Work:
 
     def genome_mb(self) -> float:
         """Size of the genome's letters in MB."""
-        return plain_size(self.config["genome"]["fasta"]) / MB
+        genome = self.config["genome"]
+        return plain_size(genome["fasta"]) / MB if genome else 0.0
 
     def measured(self, analysis: str) -> Measured | None:
         """What the inspection of an analysis found."""

@@ -12,10 +12,10 @@ from model_settings import model_checks
 JASPAR = tuple(
     f"jaspar-{group}" for group in ("vertebrates", "plants", "insects", "nematodes", "fungi", "urochordates")
 )
-
-
 #: A limit below this on the relative delta fails nearly every region in bfloat16.
 LEAST_BFLOAT16_DELTA = 0.1
+#: TF-MoDISco's patterns before trimming in bp, as in cislex.motifs; regions must be longer.
+PATTERN_WIDTH = 50
 
 
 def cross_checks(config: dict[str, Any]) -> Iterator[str]:
@@ -48,10 +48,12 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
             yield f"regions.{name}: hdf5 needs the name of the dataset"
     for name, model in config["models"].items():
         yield from model_checks(name, model)
+    yield from _genome_checks(config)
     yield from _method_checks(config)
     yield from _fold_checks(config)
     for name, analysis in config["analyses"].items():
-        database = analysis["motifs"]["database"]
+        yield from _motif_checks(name, analysis, config)
+        database = (analysis["motifs"] or {"database": ""})["database"]
         if database.startswith("jaspar-") and database not in JASPAR:
             yield (
                 f"analyses.{name}.motifs.database: '{database}' is not one of {', '.join(JASPAR)}"
@@ -60,6 +62,44 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
         for target, label in (analysis["labels"] or {}).items():
             for problem in _label_checks(config, analysis, target, label):
                 yield f"analyses.{name}.labels.{target}: {problem}"
+
+
+def _motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
+    """Motifs that are long enough to be found, and hits that have motifs."""
+    motifs = analysis["motifs"]
+    if motifs is None:
+        if analysis["hits"] is not None:
+            yield f"analyses.{name}.hits: hits are of motifs, and motifs is null; set hits: null, too"
+        return
+    regions, model = config["regions"].get(analysis["regions"]), config["models"].get(analysis["model"])
+    if regions is None or model is None:
+        return
+    length = regions["length"] or model["input_length"]
+    if (motifs["window"] or 0) > length:
+        yield f"analyses.{name}.motifs.window: {motifs['window']} bp of regions of {length} bp; expected less"
+    if length <= PATTERN_WIDTH:
+        yield (
+            f"analyses.{name}: regions of {length} bp are too short for motifs: TF-MoDISco needs more than "
+            f"{PATTERN_WIDTH} bp. Set motifs: null, or use a model with longer regions"
+        )
+
+
+def _genome_checks(config: dict[str, Any]) -> Iterator[str]:
+    """A genome, where something lies on one."""
+    if config["genome"] is not None:
+        return
+    needs = [
+        f"regions.{name} (peaks)" for name, entry in config["regions"].items() if entry["peaks"] is not None
+    ]
+    needs += [
+        f"models.{name}.training ({source})"
+        for name, model in config["models"].items()
+        for source in ("tasks", "signal")
+        if (model["training"] or {}).get(source) is not None
+    ]
+    if needs:
+        more = f" and {len(needs) - 3} more" if len(needs) > 3 else ""
+        yield f"genome: needed by {', '.join(needs[:3])}{more}; give genome: {{fasta: …}}"
 
 
 def _method_checks(config: dict[str, Any]) -> Iterator[str]:

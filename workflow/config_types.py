@@ -60,14 +60,14 @@ def typed(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
     spells, if the schema takes that. :class:`Untyped` texts are read first. A whole float becomes an integer
     where the schema takes integers alone. What fits nothing stays, for the validation to tell.
     """
-    return _typed(value, list(_options(schema, root)), root)
+    return _typed(value, list(options(schema, root)), root)
 
 
 def _typed(value: Any, schemas: list[dict[str, Any]], root: dict[str, Any]) -> Any:
     if isinstance(value, dict):
-        return {key: _typed(entry, _below(schemas, key, root), root) for key, entry in value.items()}
+        return {key: _typed(entry, below(schemas, key, root), root) for key, entry in value.items()}
     if isinstance(value, list):
-        items = [part for s in schemas if "items" in s for part in _options(s["items"], root)]
+        items = [part for s in schemas if "items" in s for part in options(s["items"], root)]
         return [_typed(entry, items, root) for entry in value]
     if isinstance(value, str):
         kept, read = str(value), _whole(scalar(value), schemas)
@@ -83,22 +83,22 @@ def _whole(value: Any, schemas: list[dict[str, Any]]) -> Any:
     return value
 
 
-def _options(schema: dict[str, Any], root: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def options(schema: dict[str, Any], root: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A schema and the alternatives and parts in it, without references."""
     schema = dereference(schema, root)
     yield schema
     for key in ("oneOf", "anyOf", "allOf"):
         for option in schema.get(key, ()):
-            yield from _options(option, root)
+            yield from options(option, root)
 
 
-def _below(schemas: list[dict[str, Any]], key: Any, root: dict[str, Any]) -> list[dict[str, Any]]:
+def below(schemas: list[dict[str, Any]], key: Any, root: dict[str, Any]) -> list[dict[str, Any]]:
     """What the schemas say of an entry of a mapping."""
     found = []
     for schema in schemas:
         entry = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
         if isinstance(entry, dict):
-            found += _options(entry, root)
+            found += options(entry, root)
     return found
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 from config_checks import JASPAR, cross_checks
 from config_errors import ConfigurationError, suggestion
+from config_paths import expand, expand_all
 from config_schema import fill_defaults, problems
 from config_sheets import read_sheet
 from config_types import typed, untyped
@@ -76,16 +77,26 @@ def resolve(
     )
     for section in SHEETS:
         if isinstance(resolved.get(section), str):
-            resolved[section] = read_sheet(Path(resolved[section]), section)
+            resolved[section] = read_sheet(Path(_sheet_path(resolved[section], section)), section)
     resolved = typed(resolved, schema, schema)
     _refuse(problems(resolved, schema))
     fill_defaults(resolved, schema, schema)
-    resolved = replace(resolved, "{results}", resolved["results"].rstrip("/"))
+    wrong: list[str] = []
+    resolved = expand_all(resolved, schema, wrong)
+    _refuse(wrong)
+    resolved = replace(resolved, "{results}", resolved["results"])
     _refuse(cross_checks(resolved))
     return resolved
 
 
-def _refuse(found: Iterator[str]) -> None:
+def _sheet_path(path: str, section: str) -> str:
+    try:
+        return expand(path)
+    except ValueError as error:
+        raise ConfigurationError(f"{section}: {error}") from None
+
+
+def _refuse(found: Iterable[str]) -> None:
     lines = list(found)
     if lines:
         raise ConfigurationError("\n  ".join(["the config cannot be used:", *lines]))

@@ -6,7 +6,8 @@ Plain Python without the package, so that Snakemake parses the workflow without 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     models = {analysis["model"] for analysis in config["analyses"].values()}
     if any(config["regions"][name]["peaks"] for name in regions):
         for key in ("fasta", "aliases", "blacklist"):
-            yield f"genome.{key}", config["genome"][key]
+            yield f"genome.{key}", (config["genome"] or {}).get(key)
     for name in sorted(regions):
         for key in ("peaks", "fasta", "hdf5"):
             yield f"regions.{name}.{key}", config["regions"][name][key]
@@ -33,7 +34,7 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for target, label in (analysis["labels"] or {}).items():
             for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):
                 yield f"analyses.{name}.labels.{target}.{source}", label[source]
-        database = analysis["motifs"]["database"]
+        database = (analysis["motifs"] or {"database": "jaspar-"})["database"]
         if not database.startswith("jaspar-"):
             yield f"analyses.{name}.motifs.database", database
 
@@ -78,18 +79,38 @@ def missing_files(config: dict[str, Any], folder: Path) -> list[str]:
     made = (config["results"].rstrip("/") + "/", "resources/downloads/")
     found = []
     for key, path in named_files(config):
-        if path and not path.startswith(made) and not (folder / path).exists():
+        if not path or path.startswith(made):
+            continue
+        if not (folder / path).exists():
             found.append(f"{key}: no such file: {path}")
+        elif (folder / path).is_dir() and ".training.labels." not in key:
+            found.append(f"{key}: {path} is a folder; expected a file")
     return found
 
 
-def message(missing: list[str], folder: Path) -> str:
-    """What is said about them."""
+def message(missing: list[str], folder: Path, configs: Iterable[Path] = ()) -> str:
+    """What is said about them, and where relative paths start.
+
+    Parameters
+    ----------
+    missing
+        A line for each file.
+    folder
+        The folder in which relative paths start.
+    configs
+        The config files: paths may be meant from theirs.
+    """
     lines = missing[:MOST_NAMED]
     if len(missing) > MOST_NAMED:
         lines.append(f"… and {len(missing) - MOST_NAMED} more")
+    beside = [path.parent for path in configs if path.parent != folder]
+    own = (
+        f", not beside the config: for that, run with --directory {shlex.quote(str(beside[0]))}"
+        if beside
+        else ""
+    )
     return "\n  ".join(["files that the config names are missing:", *lines]) + (
-        f"\nRelative paths start in {folder}."
+        f"\nRelative paths start in {folder}{own}."
     )
 
 

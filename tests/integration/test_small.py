@@ -50,6 +50,20 @@ def test_a_dry_run_shows_the_whole_plan_before_any_input_of_a_later_stage_exists
     assert plan["render_report"] == 1
 
 
+def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakemake: Run) -> None:
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    del config["genome"]
+    for analysis in config["analyses"].values():
+        analysis["motifs"] = None
+    (project / "bare.yaml").write_text(yaml.safe_dump(config))
+    options = ("--configfile", "bare.yaml", "--dry-run", "--forceall")
+    plan = planned(snakemake(*options, folder=project).stdout)
+    assert plan["aggregate_chunks"] == 3
+    assert not plan.keys() & {"find_motifs", "annotate_motifs", "fetch_motif_database", "call_hits"}
+    wanted = snakemake("results/shap/a/modisco.h5", *options, folder=project, check=False).stdout
+    assert "No rule to produce" in wanted or "MissingRuleException" in wanted
+
+
 def test_the_report_names_the_planted_motif(finished: Path) -> None:
     page = (finished / "results" / "report.html").read_text()
     assert "PLANTED" in page

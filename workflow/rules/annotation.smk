@@ -50,6 +50,8 @@ rule annotate_motifs:
         f"{RESULTS}/logs/annotate_motifs/{{analysis}}/{{target}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/annotate_motifs/{{analysis}}/{{target}}.tsv"
+    wildcard_constraints:
+        analysis=with_motifs(),
     conda:
         "../../envs/motifs.yaml"
     threads: 1

@@ -16,6 +16,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = _Path(str(workflow.current_basedir)).resolve().parents[1]
 
 _sys.path.insert(0, str(ROOT / "workflow"))
+import config_paths as _config_paths
 import config_yaml as _config_yaml
 import configuration as _configuration
 import contents as _contents
@@ -27,6 +28,10 @@ _sys.path.pop(0)
 
 #: Another workflow may import this one, and then reads and makes files of its own.
 _IS_MAIN = _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile"
+
+_problem = _config_paths.folder_problem(ROOT, _sys.executable)
+if _problem:
+    raise WorkflowError(_problem)
 
 _lost = _config_yaml.problems_of(map(_Path, workflow.configfiles), numbers=_IS_MAIN)
 if _lost:
@@ -44,12 +49,16 @@ except _configuration.ConfigurationError as _error:
 
 config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 
-RESULTS = config["results"].rstrip("/")
+RESULTS = config["results"]
 
 if _IS_MAIN:
     _missing = _inputs.missing_files(config, _Path.cwd())
     if _missing:
-        raise WorkflowError(_inputs.message(_missing, _Path.cwd()))
+        raise WorkflowError(
+            _inputs.message(
+                _missing, _Path.cwd(), list(map(_Path, workflow.configfiles))
+            )
+        )
     _misfits = _contents.problems(config, _Path.cwd())
     if _misfits:
         raise WorkflowError(
@@ -96,6 +105,12 @@ def analysis_of(wildcards):
     return config["analyses"][wildcards.analysis]
 
 
+def with_motifs(key="motifs"):
+    """Analyses whose motifs are looked for, or (``hits``) whose hits are called, as a pattern."""
+    names = [_re.escape(name) for name, a in config["analyses"].items() if a[key]]
+    return "|".join(names) or "(?!)"
+
+
 def regions_of(wildcards):
     """Name of the region set of an analysis."""
     return analysis_of(wildcards)["regions"]
@@ -107,17 +122,14 @@ def model_of(wildcards):
 
 
 def fasta_path():
-    """The genome."""
-    return config["genome"]["fasta"]
+    """The genome; nothing where there is none, which nothing then needs (configuration.resolve)."""
+    return config["genome"]["fasta"] if config["genome"] else []
 
 
 def genome_extra():
     """Alias table and blacklist, where the config has them, as named inputs."""
-    return {
-        key: config["genome"][key]
-        for key in ("aliases", "blacklist")
-        if config["genome"][key]
-    }
+    genome = config["genome"] or {}
+    return {key: genome[key] for key in ("aliases", "blacklist") if genome.get(key)}
 
 
 def region_length(regions):

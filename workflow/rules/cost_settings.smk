@@ -42,7 +42,7 @@ def analysis_plans():
             "regions": analysis["regions"],
             "method": analysis["method"],
             "targets": len(analysis["targets"]),
-            "seqlets": analysis["motifs"]["max_seqlets"],
+            "seqlets": (analysis["motifs"] or {"max_seqlets": 0})["max_seqlets"],
             "held_out": analysis["fold_use"] == "held_out",
         }
         for name, analysis in config["analyses"].items()

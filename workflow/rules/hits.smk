@@ -15,6 +15,8 @@ rule call_hits:
         f"{RESULTS}/logs/call_hits/{{analysis}}/{{target}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/call_hits/{{analysis}}/{{target}}.tsv"
+    wildcard_constraints:
+        analysis=with_motifs("hits"),
     conda:
         "../../envs/motifs.yaml"
     threads: 1

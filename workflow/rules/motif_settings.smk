@@ -39,4 +39,5 @@ def trimming_of(wildcards):
 DATABASES = {
     database_name(analysis["motifs"]): analysis["motifs"]
     for analysis in config["analyses"].values()
+    if analysis["motifs"]
 }

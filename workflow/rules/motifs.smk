@@ -14,6 +14,8 @@ rule find_motifs:
         f"{RESULTS}/logs/find_motifs/{{analysis}}/{{target}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/find_motifs/{{analysis}}/{{target}}.tsv"
+    wildcard_constraints:
+        analysis=with_motifs(),
     conda:
         "../../envs/motifs.yaml"
     threads: 2

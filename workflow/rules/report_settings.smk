@@ -53,6 +53,21 @@ def report_labels(name, target):
     return {**label, "hdf5": label["hdf5"] or (own if label["dataset"] else None)}
 
 
+def _report_motifs(analysis, folder):
+    """Files of the motifs of a target, and of what is read from them; nothing where motifs are left out."""
+    if not analysis["motifs"]:
+        return {"motifs": None}
+    name = database_name(analysis["motifs"])
+    return {
+        "motifs": f"{folder}/motifs.tsv",
+        "logos": f"{folder}/logos",
+        "modisco": f"{folder}/modisco.h5",
+        "database": f"{RESULTS}/motif_databases/{name}.meme",
+        "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
+        "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
+    }
+
+
 def report_analyses():
     """Files and settings of each target of each analysis."""
     entries = []
@@ -81,16 +96,8 @@ def report_analyses():
                     "region_set": analysis["regions"],
                     "model": analysis["model"],
                     "attributions": f"{folder}/attributions.h5",
-                    "motifs": f"{folder}/motifs.tsv",
-                    "logos": f"{folder}/logos",
                     "qc": f"{folder}/qc.tsv",
-                    "modisco": f"{folder}/modisco.h5",
-                    "database": (
-                        f"{RESULTS}/motif_databases/"
-                        f"{database_name(analysis['motifs'])}.meme"
-                    ),
-                    "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
-                    "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
+                    **_report_motifs(analysis, folder),
                     **(
                         {
                             "evaluation": f"{RESULTS}/{name}/evaluation.tsv",
@@ -110,7 +117,7 @@ def report_analyses():
                         **{key: analysis[key] for key in shown},
                     },
                     "files": [
-                        f"{folder}/motifs.meme",
+                        *([f"{folder}/motifs.meme"] if analysis["motifs"] else []),
                         f"{RESULTS}/{name}/inspection.txt",
                         f"{RESULTS}/{name}/predictions.tsv",
                         *tracks,
@@ -167,11 +174,11 @@ def report_model_settings():
 
 def report_settings():
     """Facts of the run for the head of the page; settings that were not given are left out."""
-    genome, models = PORTABLE_CONFIG["genome"], config["models"]
+    genome, models = PORTABLE_CONFIG["genome"] or {}, config["models"]
     facts = {
-        "genome": genome["fasta"],
-        "chromosome aliases": genome["aliases"],
-        "blacklist": genome["blacklist"],
+        "genome": genome.get("fasta"),
+        "chromosome aliases": genome.get("aliases"),
+        "blacklist": genome.get("blacklist"),
         "sources": [
             f"{name} from {entry['url']}" for name, entry in config["fetch"].items()
         ]

@@ -139,13 +139,22 @@ def training_options(wildcards):
 
 
 def has_baseline(model):
-    """Whether a model trained here is a classifier, for which a motif scan is a baseline."""
+    """Whether a model trained here is a classifier with known motifs, whose scan is a baseline."""
     training = config["models"][model]["training"]
-    return _configuration.training_head(training) in ("sigmoid", "softmax")
+    classes = _configuration.training_head(training) in ("sigmoid", "softmax")
+    return classes and bool(_motifs_of(model))
+
+
+def _motifs_of(model):
+    """Motif settings of the analyses of a model that have them."""
+    return [
+        analysis["motifs"]
+        for analysis in config["analyses"].values()
+        if analysis["model"] == model and analysis["motifs"]
+    ]
 
 
 def baseline_database(wildcards):
-    """Known motifs of the first analysis of the model."""
-    analyses = config["analyses"].values()
-    first = next(entry for entry in analyses if entry["model"] == wildcards.model)
-    return f"{RESULTS}/motif_databases/{database_name(first['motifs'])}.meme"
+    """Known motifs of the first analysis of the model that looks for motifs."""
+    first = _motifs_of(wildcards.model)[0]
+    return f"{RESULTS}/motif_databases/{database_name(first)}.meme"

@@ -30,6 +30,8 @@ if config["simulate"]:
             f"{RESULTS}/logs/compare_with_truth/{{analysis}}/{{target}}.log",
         benchmark:
             f"{RESULTS}/benchmarks/compare_with_truth/{{analysis}}/{{target}}.tsv"
+        wildcard_constraints:
+            analysis=with_motifs(),
         conda:
             "../../envs/motifs.yaml"
         threads: 1

@@ -171,6 +171,8 @@ def describe_motifs(
     composite
         Says of a pattern's width (bp) and its best match's identifier whether it holds more than that.
     """
+    if spec.motifs is None:
+        return []
     table = read_table(
         spec.motifs,
         what=f"motifs of {spec.label}",

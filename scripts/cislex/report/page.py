@@ -90,6 +90,11 @@ class TargetView:
     method: str
 
     @property
+    def searched(self) -> bool:
+        """Whether motifs were looked for."""
+        return self.spec.motifs is not None
+
+    @property
     def concerns(self) -> list[Concern]:
         """What to know before trusting this target."""
         return target_concerns(
@@ -243,13 +248,15 @@ def lead(views: Sequence[TargetView]) -> str:
     sets = {view.spec.region_set: view.total for view in views}
     where = f"in {count(len(views), 'target')} over {count(sum(sets.values()), 'region')}"
     found = [view for view in views if view.motifs]
+    if not any(view.searched for view in views):
+        return f"{_capital(where.removeprefix('in '))} were attributed; motifs were left out."
     if not found:
         return f"No motif was found {where}."
     lexicon = read_lexicon(motif for view in found for motif in view.motifs)
     parts = [f"{_capital(known_motifs(lexicon))} {where}{_named(lexicon)}.", composition(lexicon)]
     best = [f"{view.motifs[0].best} in {view.spec.label}" for view in found if view.motifs[0].best]
     parts.append(f"Best match of the most frequent pattern: {_some(best, '; ')}." if best else "")
-    empty = [view.spec.label for view in views if not view.motifs]
+    empty = [view.spec.label for view in views if view.searched and not view.motifs]
     parts.append(f"No motif in {_some(empty, ', ')}." if empty else "")
     return " ".join(part for part in parts if part)
 
@@ -346,7 +353,9 @@ def _describe(
     return TargetView(
         spec=spec,
         anchor=quote(f"{spec.analysis}.{spec.target}", safe=""),
-        summary=summarise(motifs, flagged, best.total),
+        summary=summarise(motifs, flagged, best.total)
+        if spec.motifs is not None
+        else f"{_capital(count(best.total, 'region'))} attributed; motifs were left out.",
         settings=facts(spec.settings),
         recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
         notes=[str(note) for note in notes] if isinstance(notes, list) else [str(notes)],

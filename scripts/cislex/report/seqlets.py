@@ -17,6 +17,8 @@ def why_no_motif(spec: AnalysisTarget) -> str:
         The target; read are the attributes ``positive_seqlets``, ``negative_seqlets`` and ``settings`` of its
         ``modisco.h5``.
     """
+    if spec.motifs is None:
+        return "Motifs were left out of this analysis (motifs: null)."
     if spec.modisco is None:
         return ""
     facts = recorded(spec.modisco)

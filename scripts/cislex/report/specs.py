@@ -91,7 +91,7 @@ class AnalysisTarget:
     attributions
         ``attributions.h5``.
     motifs
-        ``motifs.tsv``.
+        ``motifs.tsv``, or ``None`` where motifs were left out.
     logos
         Folder with the files that the column ``logo`` of ``motifs.tsv`` names.
     qc
@@ -124,7 +124,7 @@ class AnalysisTarget:
     region_set: str
     model: str
     attributions: str | Path
-    motifs: str | Path
+    motifs: str | Path | None
     logos: str | Path | None = None
     qc: str | Path | None = None
     modisco: str | Path | None = None
