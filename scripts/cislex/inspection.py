@@ -30,6 +30,7 @@ from cislex.attribution.saved import SavedReferences
 from cislex.attribution.survey import OperationUse, survey_operations
 from cislex.devices import claim
 from cislex.errors import ModelError, UnsupportedOperationError, offenders
+from cislex.full_precision import own_dtype
 from cislex.logs import get_logger
 from cislex.measurement import count_flops, peak_memory_mb
 from cislex.models import check_model, load_model, name_outputs
@@ -171,7 +172,7 @@ def _describe(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], length: i
     rows += [Row("layer", name, f"{count}×") for name, count in sorted(kinds.items())]
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     with torch.inference_mode():
-        outputs = name_outputs(model(random_sequences(length).to(device, torch.float32)), tuple(shapes))
+        outputs = name_outputs(model(random_sequences(length).to(device, own_dtype(model))), tuple(shapes))
     for name, values in outputs.items():
         shape = " × ".join(map(str, ("N", *shapes[name])))
         detail = f"{values.min():.3g} to {values.max():.3g} on random sequences"
@@ -289,7 +290,7 @@ def _cost(
     """Time and memory on this device."""
     on = choose_device(model, device)
     own = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    flops = count_flops(model, x.to(own, torch.float32))
+    flops = count_flops(model, x.to(own, own_dtype(model)))
     host = peak_memory_mb()
     if on.type == "cuda":
         memory = torch.cuda.max_memory_allocated(on) / 2**20

@@ -35,6 +35,7 @@ from cislex.weights import (
     read_checkpoint,
     split_module,
     strip_prefixes,
+    told,
 )
 
 
@@ -116,8 +117,8 @@ class FactoryLoader:
             factory = function_of(import_file(path), name, path)
             try:
                 model = factory()
-            except Exception as error:
-                raise ModelError(f"{self.module}() raised {type(error).__name__}: {error}") from error
+            except (Exception, SystemExit) as error:
+                raise ModelError(f"{self.module}() raised {told(error)}") from error
         if not isinstance(model, nn.Module):
             raise ModelError(f"{self.module}() returned {type(model).__name__}; expected a torch.nn.Module")
         load_state(model, state, source=weights)

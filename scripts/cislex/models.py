@@ -14,10 +14,12 @@ from cislex.adapters import InputLayout
 from cislex.devices import resolve_device
 from cislex.errors import CislexError, ModelError, offenders
 from cislex.formats import Network
+from cislex.full_precision import in_full_precision, own_dtype
 from cislex.loaders import make_loader
 from cislex.logs import get_logger
+from cislex.outputs import flat_outputs
 from cislex.provenance import digest_file, digest_json, digest_strings
-from cislex.weights import split_module
+from cislex.weights import UNQUANTISED, quantised_layers, split_module, told
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ def load_model(
     ).load(path)
     if loader != "exported":  # an exported program has one mode only, and says so by raising
         network.model.eval()
-    for notice in network.notices:
+    full, remarks = in_full_precision(network.model)
+    for notice in (*network.notices, *(f"{path}: {remark}" for remark in remarks)):
         get_logger(__name__).warning(notice)
     digests = [digest_file(file) for file in files]
     if module:
@@ -144,7 +147,7 @@ def load_model(
     if loader == "architecture" or part is not None or not wanted.is_plain:
         digests.append(digest_json(changes))
     digest = digests[0] if len(digests) == 1 else digest_strings(digests)
-    model = _to_device(wanted.wrap(network.model), resolve_device(device))
+    model = _to_device(wanted.wrap(full), resolve_device(device))
     controls = tuple(tuple(shape) for shape in wanted.controls)
     return LoadedModel(
         model, digest, _region_length(network, wanted), network.output_names, controls or network.extra_inputs
@@ -166,9 +169,10 @@ def name_outputs(output: Any, names: Sequence[str] = ()) -> dict[str, Tensor]:
     Parameters
     ----------
     output
-        A tensor, a tuple or list of tensors, or a mapping of tensors.
+        A tensor, a tuple, named tuple or list of tensors, or a mapping of tensors or of such containers.
     names
-        Names for the tensors of a tensor or tuple; by default ``output``, or ``output_0``, ``output_1``, …
+        Names for the tensors of a tensor or tuple; by default ``output``, or the fields, or ``output_0``,
+        ``output_1``, … Keys of containers in containers are joined by dots.
 
     Returns
     -------
@@ -180,16 +184,15 @@ def name_outputs(output: Any, names: Sequence[str] = ()) -> dict[str, Tensor]:
     ModelError
         When an output is not a tensor, or the number of names is another.
     """
-    if isinstance(output, Mapping):
-        named = {str(key): value for key, value in output.items()}
-    elif isinstance(output, tuple | list):
+    if isinstance(output, tuple | list) and not hasattr(output, "_fields"):
         if names and len(names) != len(output):
             raise ModelError(
                 f"outputs names {len(names)} tensors ({', '.join(names)}); the model returns {len(output)}"
             )
-        named = dict(zip(names or [f"output_{i}" for i in range(len(output))], output, strict=True))
-    else:
-        named = {names[0] if len(names) == 1 else "output": output}
+        output = dict(zip(names or [f"output_{i}" for i in range(len(output))], output, strict=True))
+    elif not isinstance(output, Mapping | tuple):
+        output = {names[0] if len(names) == 1 else "output": output}
+    named = flat_outputs(output)
     wrong = [
         f"{key}: {type(value).__name__}" for key, value in named.items() if not isinstance(value, Tensor)
     ]
@@ -225,19 +228,21 @@ def check_model(loaded: LoadedModel, length: int, *, names: Sequence[str] = ()) 
             f"the model takes {loaded.input_length} bp and the regions are {length} bp long; set the "
             "regions' length or the model's input_length"
         )
+    if dynamic := [layer for layer in quantised_layers(loaded.model) if ".dynamic." in layer]:
+        raise ModelError(f"the model has dynamically quantised layers: {offenders(dynamic)}; {UNQUANTISED}")
     device = loaded.device
     codes = (torch.arange(length) * 7 // 3 + torch.arange(2)[:, None]) % 4
-    onehot = nn.functional.one_hot(codes, 4).transpose(1, 2).to(device, torch.float32).contiguous()
+    onehot = nn.functional.one_hot(codes, 4).transpose(1, 2).to(device, own_dtype(loaded.model)).contiguous()
     try:
         with torch.inference_mode():
             outputs = name_outputs(loaded.model(onehot), names or loaded.output_names)
     except CislexError:
         raise
-    except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+    except (Exception, SystemExit) as error:
+        first = next(iter(told(error).strip().splitlines()), "no message")
         raise ModelError(
-            f"the model failed on two sequences of {length} bp, float32 {tuple(onehot.shape)}: "
-            f"{type(error).__name__}: {first}. Does the regions' length match the model's?"
+            f"the model failed on two sequences of {length} bp, {onehot.dtype} {tuple(onehot.shape)}: "
+            f"{first}. {_advice(error)}"
         ) from error
     for name, tensor in outputs.items():
         if tensor.ndim == 0 or tensor.shape[0] != 2:
@@ -249,6 +254,14 @@ def check_model(loaded: LoadedModel, length: int, *, names: Sequence[str] = ()) 
                 f"output {name} of the model is NaN or infinite on plain sequences: are the weights damaged?"
             )
     return {name: tuple(tensor.shape[1:]) for name, tensor in outputs.items()}
+
+
+def _advice(error: BaseException) -> str:
+    """What an error of a forward pass that failed on plain sequences points to."""
+    text = str(error).lower()
+    if "dtype" in text or "should be the same" in text:
+        return "Does the model cast its input or a part of its weights? All of it should be float32"
+    return "Does the regions' length match the model's?"
 
 
 def describe_model(loaded: LoadedModel, length: int, *, names: Sequence[str] = ()) -> ModelInterface:

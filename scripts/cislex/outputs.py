@@ -45,9 +45,10 @@ def select_head(output: Any, head: int | str | None) -> Tensor:
     Parameters
     ----------
     output
-        A tensor, or a tuple, list or dict of tensors.
+        A tensor, or a tuple, named tuple, list or dict of tensors or of such containers.
     head
-        Position or key; None for an output that is one tensor (or one tensor in a container).
+        Position, key or field; for containers in containers their names joined by dots (``human.rna``). None
+        for an output that is one tensor (or one tensor in a container).
 
     Raises
     ------
@@ -55,30 +56,49 @@ def select_head(output: Any, head: int | str | None) -> Tensor:
         When there is no such head, or none was chosen among several.
     """
     output = plain_output(output)
-    chosen = output
-    if isinstance(output, Mapping):
-        keys = list(output)
-        if head is None and len(keys) == 1:
-            head = keys[0]
-        if head not in output:
+    if not isinstance(output, Mapping | tuple | list):
+        if head not in (None, 0):
             raise ModelError(
-                f"target: found head {head!r}; the model returns a dict: set head to one of {keys}"
+                f"target: found head {head!r}, but the model returns one {type(output).__name__}"
             )
-        chosen = output[head]
-    elif isinstance(output, tuple | list):
-        if head is None and len(output) == 1:
-            head = 0
-        if not isinstance(head, int) or not -len(output) <= head < len(output):
-            raise ModelError(
-                f"target: found head {head!r}; the model returns {len(output)} outputs: "
-                f"set head to one of 0 to {len(output) - 1}"
-            )
-        chosen = output[head]
-    elif head not in (None, 0):
-        raise ModelError(f"target: found head {head!r}, but the model returns one {type(output).__name__}")
+        chosen = output
+    else:
+        chosen = _inside(output, head)
     if not isinstance(chosen, Tensor) or not chosen.is_floating_point() or chosen.ndim == 0:
         raise ModelError(f"target: head {head!r} is {describe(chosen)}; expected floating point (N, …)")
     return chosen
+
+
+def _inside(output: Any, head: int | str | None) -> Any:
+    """What a container holds under a position, a key, or a path of them; under None the only one."""
+    named = flat_outputs(output)
+    if head is None and len(named) == 1:
+        return next(iter(named.values()))
+    if isinstance(output, Mapping) and head in output:
+        return output[head]
+    if isinstance(output, tuple | list) and isinstance(head, int) and -len(output) <= head < len(output):
+        return output[head]
+    if not isinstance(head, str) or head not in named:
+        places = f", or by position 0 to {len(output) - 1}" if isinstance(output, tuple | list) else ""
+        raise ModelError(
+            f"target: found head {head!r}; the model returns {len(named)} outputs: set head to one of "
+            f"{', '.join(named)}{places}"
+        )
+    return named[head]
+
+
+def flat_outputs(output: Any, prefix: str = "") -> dict[str, Any]:
+    """What a container holds, by keys, fields of named tuples or positions, joined by dots."""
+    if isinstance(output, Mapping):
+        items = [(str(key), value) for key, value in output.items()]
+    elif isinstance(output, tuple | list):
+        items = list(zip(getattr(output, "_fields", map(str, range(len(output)))), output, strict=True))
+    else:
+        return {prefix: output}
+    found: dict[str, Any] = {}
+    for name, value in items:
+        found |= flat_outputs(value, f"{prefix}.{name}" if prefix else name)
+    return found
 
 
 def describe(value: Any) -> str:

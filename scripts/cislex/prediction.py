@@ -18,6 +18,7 @@ from torch import nn
 from cislex import provenance, targets
 from cislex.attribution.opened import open_model
 from cislex.errors import ConfigError, ModelError, offenders
+from cislex.full_precision import own_dtype
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model, name_outputs
 from cislex.new_hdf5 import new_hdf5
@@ -183,7 +184,7 @@ def _forward(
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     try:
         with torch.inference_mode():
-            raw = model(torch.from_numpy(sequences).to(device).to(torch.float32))
+            raw = model(torch.from_numpy(sequences).to(device).to(own_dtype(model)))
             outputs = name_outputs(plain_output(raw), names)
             found = {name: tensor.float().cpu().numpy() for name, tensor in outputs.items()}
             scalar = [targets.read_target(target, raw).double().cpu().numpy() for target in scalars.values()]

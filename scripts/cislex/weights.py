@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,49 +11,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import safetensors.torch
-import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from cislex.checkpoint_files import holds_plain_data, is_torch_file, read_checkpoint, reading
 from cislex.errors import ModelError, offenders
 
 #: Wrappers that other tools put around a state dict in a checkpoint.
 STATE_KEYS = ("state_dict", "model_state_dict", "model")
+#: What to do about quantised layers.
+UNQUANTISED = (
+    "quantised layers are step functions, scaled by the whole batch, which no attribution can follow; use "
+    "the model from before the quantisation"
+)
 
-
-@contextmanager
-def reading(weights: Path) -> Iterator[None]:
-    """Turn whatever a reader raises into an error that names the file."""
-    try:
-        yield
-    except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        raise ModelError(
-            f"{weights}: cannot be read as this loader's format: {type(error).__name__}: {first}"
-        ) from error
-
-
-def read_checkpoint(weights: Path, *, weights_only: bool = True) -> Any:
-    """Read a file of ``torch.save`` or safetensors onto the CPU; with ``weights_only`` it cannot run code."""
-    with reading(weights):
-        if weights.suffix == ".safetensors":
-            return safetensors.torch.load_file(weights)
-        return torch.load(weights, map_location="cpu", weights_only=weights_only)
-
-
-def is_torch_file(weights: Path) -> bool:
-    """Whether a file begins as ``torch.save`` writes it: a zip archive, or a pickle (before PyTorch 1.6)."""
-    with weights.open("rb") as handle:
-        return handle.read(2) in (b"PK", b"\x80\x02")
-
-
-def holds_plain_data(weights: Path) -> bool:
-    """Whether a file of ``torch.save`` can be read without running code that it brings."""
-    try:
-        torch.load(weights, map_location="meta", weights_only=True)
-    except pickle.UnpicklingError:
-        return False
-    return True
+__all__ = ["holds_plain_data", "is_torch_file", "read_checkpoint", "reading"]
 
 
 def keys_of(checkpoint: Any) -> list[str]:
@@ -62,15 +33,23 @@ def keys_of(checkpoint: Any) -> list[str]:
     return [str(key) for key in checkpoint] if isinstance(checkpoint, Mapping) else []
 
 
-def find_state(checkpoint: Any, source: Path) -> Mapping[str, Tensor]:
+def find_state(checkpoint: Any, source: Path) -> Mapping[str, Any]:
     """Find the state dict in what a file held: the dict itself or one of the usual wrappers."""
     for key in STATE_KEYS:
         if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(key), Mapping):
             checkpoint = checkpoint[key]
             break
-    if not isinstance(checkpoint, Mapping) or not all(isinstance(v, Tensor) for v in checkpoint.values()):
+    if isinstance(checkpoint, Mapping) and any("_packed_params" in str(name) for name in checkpoint):
+        raise ModelError(f"{source}: the weights are quantised; {UNQUANTISED}")
+    if not isinstance(checkpoint, Mapping):
         raise ModelError(
             f"{source}: expected a state dict (names → tensors), found {type(checkpoint).__name__}"
+        )
+    other = [f"{name}: {type(v).__name__}" for name, v in checkpoint.items() if not isinstance(v, Tensor)]
+    if other:
+        raise ModelError(
+            f"{source}: expected a state dict (names → tensors); not tensors: {offenders(other)}; a state "
+            f"dict is looked for in {', '.join(STATE_KEYS)}"
         )
     return checkpoint
 
@@ -78,8 +57,8 @@ def find_state(checkpoint: Any, source: Path) -> Mapping[str, Tensor]:
 def load_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str | Path) -> None:
     """Load weights into a model; names must match exactly, but for wrappers' prefixes.
 
-    ``module.`` (DataParallel) and ``_orig_mod.`` (torch.compile) are stripped where the names do not match
-    as they are.
+    ``module.`` (DataParallel), ``_orig_mod.`` (torch.compile) and the name under which a wrapper holds the
+    network (``model.`` in Lightning and gReLU) are stripped where the names do not match as they are.
 
     Raises
     ------
@@ -90,8 +69,10 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str | P
     if set(state) != set(expected):
         state = strip_prefixes(state)
     # Files from before PyTorch 0.4.1 do not count batches; no prediction depends on the number.
-    uncounted = {name for name in expected if name.endswith(".num_batches_tracked") and name not in state}
-    state = {**state, **{name: expected[name] for name in uncounted}}
+    uncounted = {name for name in expected if name.endswith(".num_batches_tracked")}
+    if not uncounted <= set(state) or set(state) != set(expected):
+        state = _unwrapped(state, set(expected) - uncounted)
+    state = {**{name: expected[name] for name in uncounted}, **state}
     missing = sorted(set(expected) - set(state))
     unexpected = sorted(set(state) - set(expected))
     if missing or unexpected:
@@ -102,11 +83,43 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str | P
     wrong = [
         f"{name} {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the model"
         for name, tensor in expected.items()
-        if tuple(state[name].shape) != tuple(tensor.shape)
+        if not is_lazy(tensor) and tuple(state[name].shape) != tuple(tensor.shape)
     ]
     if wrong:
         raise ModelError(f"{source}: weights of another shape: {offenders(wrong)}")
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:  # parts of one module that do not fit each other, such as lazy ones
+        raise ModelError(f"{source}: the weights do not fit the model: {error}") from error
+
+
+def _unwrapped(state: Mapping[str, Tensor], wanted: set[str]) -> Mapping[str, Tensor]:
+    """The weights below the one prefix under which all that are wanted are found, or all as they are.
+
+    What a wrapper keeps beside the network, such as the weights of a loss or a metric, is left aside.
+    """
+    first = min(wanted, default="")
+    prefixes = {name.removesuffix(first) for name in state if name.endswith(f".{first}") or name == first}
+    fitting = [prefix for prefix in prefixes if all(prefix + name in state for name in wanted)]
+    if "" in fitting or len(fitting) != 1:
+        return state
+    prefix = fitting[0]
+    return {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+
+
+def is_lazy(tensor: Tensor) -> bool:
+    """Whether a weight takes its shape from what is loaded into it, or from the first input."""
+    return isinstance(tensor, UninitializedParameter | UninitializedBuffer)
+
+
+def quantised_layers(model: nn.Module) -> list[str]:
+    """Names of the layers that are quantised by PyTorch, with their classes."""
+    kinds = (".quantized.", ".quantizable.")
+    return [
+        f"{name or '(the model itself)'} ({type(module).__module__}.{type(module).__name__})"
+        for name, module in model.named_modules()
+        if any(kind in f"{type(module).__module__}." for kind in kinds)
+    ]
 
 
 def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -146,10 +159,18 @@ def import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ModelError(f"module: {path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ModelError(f"module: {path} cannot be imported: {told(error)}") from error
     return module
+
+
+def told(error: BaseException) -> str:
+    """What the user's code raised, in words."""
+    if isinstance(error, SystemExit):
+        code = "" if error.code is None else repr(error.code)
+        return f"SystemExit: sys.exit({code}) was called, which would end the job without a reason"
+    return f"{type(error).__name__}: {error}"
 
 
 def function_of(module: ModuleType, name: str, path: Path) -> Callable[[], nn.Module]:

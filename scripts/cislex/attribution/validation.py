@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cislex.errors import InputError, ModelError, offenders
 from cislex.targets import Target, read_target
+from cislex.weights import UNQUANTISED, quantised_layers
 
 #: Values looked at together, so that checks of large arrays need little memory.
 _BLOCK = 1 << 24
@@ -165,7 +166,7 @@ def probe(
             other[1] = other[1].flip(0, 1)
             second = [target(output) for output in [model(other, *rows[1:])] for target in targets]
             for target, here, there in zip(targets, first, second, strict=True):
-                _check_own(target, here, there)
+                _check_own(target, here, there, quantised_layers(model))
 
 
 def _probed(target: Target, output: Any, n: int) -> Tensor:
@@ -174,7 +175,7 @@ def _probed(target: Target, output: Any, n: int) -> Tensor:
     return values
 
 
-def _check_own(target: Target, here: Tensor, there: Tensor) -> None:
+def _check_own(target: Target, here: Tensor, there: Tensor, quantised: Sequence[str] = ()) -> None:
     """The same sequence twice in one call, and once beside another one, has one value."""
     tolerance = _SAME.get(here.dtype, 1e-3) * max(float(here.abs().max()), 1e-6)
     if abs(float(here[0] - here[1])) > tolerance:
@@ -186,8 +187,12 @@ def _check_own(target: Target, here: Tensor, there: Tensor) -> None:
     if abs(float(here[0] - there[0])) > tolerance:
         raise ModelError(
             f"target {target}: the model returns {float(here[0]):.6g} for a sequence and "
-            f"{float(there[0]):.6g} for the same one beside another; what to do: look for statistics of the "
-            "batch, such as BatchNorm with track_running_stats=False"
+            f"{float(there[0]):.6g} for the same one beside another; what to do: "
+            + (
+                f"{UNQUANTISED}: {offenders(quantised)}"
+                if quantised
+                else "look for statistics of the batch, such as BatchNorm with track_running_stats=False"
+            )
         )
 
 
