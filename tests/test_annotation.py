@@ -123,3 +123,41 @@ def test_the_script_writes_the_same_files(
     )
     assert (tmp_path / "t.tsv").read_bytes() == found.table.read_bytes()
     assert len(list((tmp_path / "logos").iterdir())) == 9
+
+
+def matrix(text: str) -> np.ndarray:
+    return np.array([[0.97 if base == letter else 0.01 for letter in text] for base in "ACGT"])
+
+
+@pytest.mark.parametrize(
+    "known", [["CTGAAGTC"], ["GGGGCCCCAT", "CTGAAGTC"], ["TTTTTTTT", "CTGAAGTC", "CAGGTG"]]
+)
+def test_few_known_motifs_claim_no_match_by_chance(known: list[str]) -> None:
+    similar = compare_motifs([matrix("AAGTGAAG"), matrix("AAAAAAAA")], [matrix(k) for k in known], threads=1)
+    assert (similar.q > 0.05).all()
+
+
+@pytest.mark.parametrize("others", [0, 5, 23])
+def test_a_true_match_is_claimed_among_few_known_motifs(others: int) -> None:
+    rng = np.random.default_rng(1)
+    known = ["TTACCCGG", *("".join(rng.choice(list("ACGT"), 9)) for _ in range(others))]
+    queries = [matrix("TTACCCGGAA"), matrix("CATGACGT")]
+    similar = compare_motifs(queries, [matrix(k) for k in known], threads=1)
+    assert similar.q[0, 0] <= 0.02
+    assert similar.q[1].min() > 0.05
+    assert similar.best(0, 1)[0] == 0
+
+
+def test_few_known_motifs_claim_at_the_rate_that_q_promises() -> None:
+    rng = np.random.default_rng(2)
+    drawn = [matrix("".join(rng.choice(list("ACGT"), 9))) for _ in range(43)]
+    found = [compare_motifs([query], drawn[:3], threads=1).q.min() <= 0.1 for query in drawn[3:]]
+    assert sum(found) <= 9  # 4 of 40 are expected; more than 9 come in 1 of 200 trials
+
+
+def test_the_null_is_that_of_tomtom_from_25_known_motifs_on() -> None:
+    rng = np.random.default_rng(3)
+    known = [matrix("".join(rng.choice(list("ACGT"), 9))) for _ in range(25)]
+    similar = compare_motifs(known[:2], known, threads=1)
+    np.testing.assert_array_equal(similar.q, adjust_p_values(similar.p))
+    assert (compare_motifs(known[:2], known[:24], threads=1).q >= 2 / 4999).all()

@@ -11,7 +11,14 @@ from cislex.motif_io import MemeMotif, write_meme
 from cislex.report import AnalysisTarget
 from cislex.report.facts import cell, decimals, interval, label, number, power_of_ten, probability
 from cislex.report.findings import Match, MotifView, Pictures, describe_motifs
-from cislex.report.lexicon import composition, is_composite, known_motifs, match_widths, read_lexicon
+from cislex.report.lexicon import (
+    composition,
+    few_known_motifs,
+    is_composite,
+    known_motifs,
+    match_widths,
+    read_lexicon,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
 import report_fixture as fixture
@@ -147,3 +154,11 @@ def test_intervals_of_negative_numbers_are_no_subtractions() -> None:
     assert interval(-0.05, -0.2, 0.1) == "−0.050 (−0.200 to 0.100)"
     assert interval(0.5, float("nan"), 0.6) == "0.500"
     assert interval(float("nan"), 0, 1) == "–"
+
+
+def test_a_database_too_small_for_tomtom_is_told() -> None:
+    (note,) = few_known_motifs(3)
+    assert note.startswith(
+        "the database holds 3 known motifs, fewer than 25: q-values come from patterns whose"
+    )
+    assert few_known_motifs(25) == few_known_motifs(0) == []

@@ -19,6 +19,7 @@ from cislex.errors import InputError, offenders
 from cislex.logos import information_heights, write_logo
 from cislex.logs import get_logger
 from cislex.motif_io import (
+    FEW_MOTIFS,
     Matrix,
     MemeMotif,
     Motif,
@@ -32,8 +33,10 @@ from cislex.storage import write_table
 
 #: Known motifs that are named for each motif.
 MATCHES = 3
-#: With fewer targets than this, TOMTOM's p-values depend on which targets are given.
-FEW_TARGETS = 25
+#: Shuffles of each query: a first look, and for queries that may match more, at most so many.
+FIRST_SHUFFLES, LEAST_SHUFFLES, MOST_SHUFFLES = 99, 999, 4999
+#: A query whose p-value after the first look is above this is not looked at again.
+HOPELESS = 0.1
 
 MATCH_COLUMNS = [
     f"match_{rank}{suffix}" for rank in range(1, MATCHES + 1) for suffix in ("", "_name", "_p", "_q")
@@ -54,7 +57,8 @@ class Similarities:
     Parameters
     ----------
     p, q
-        float64 (queries, targets): p-values, and their Benjamini-Hochberg q-values over all pairs.
+        float64 (queries, targets): TOMTOM's p-values, and their Benjamini-Hochberg q-values over all pairs;
+        with fewer than 25 targets q-values of an empirical null (:func:`compare_motifs`).
     score
         float64 (queries, targets): the alignment's score; breaks ties of p.
     strand
@@ -85,6 +89,10 @@ def adjust_p_values(p: NDArray[np.float64]) -> NDArray[np.float64]:
 def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, threads: int) -> Similarities:
     """Compare motifs by TOMTOM (memelite; Euclidean distance, both strands).
 
+    With fewer than 25 targets, TOMTOM's p-values depend on which these are. There q-values are empirical: a
+    query's columns are shuffled, and a match counts by how often a shuffled query matches any target as well.
+    So they are corrected for the targets; Benjamini-Hochberg corrects for the queries.
+
     Parameters
     ----------
     queries, targets
@@ -98,12 +106,6 @@ def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, thre
     InputError
         When a matrix is not (4, w) finite frequencies.
     """
-    import numba
-    from memelite import tomtom
-
-    from cislex.compilation import compile_module_once
-
-    compile_module_once(importlib.import_module("memelite.tomtom"))
     wrong = [
         f"{what} {number} {matrix.shape}"
         for what, matrices in (("query", queries), ("target", targets))
@@ -112,17 +114,56 @@ def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, thre
     ]
     if wrong:
         raise InputError(f"motifs to compare must be finite and (4, w): {offenders(wrong)}")
-    if len(targets) < FEW_TARGETS:
-        logger.warning("only %d known motifs: p-values depend strongly on which they are", len(targets))
+    p, score, strand = _tomtom(queries, targets, threads)
+    if len(targets) >= FEW_MOTIFS:
+        return Similarities(p, adjust_p_values(p), score, strand)
+    logger.warning(
+        "only %d known motifs, fewer than %d: q-values come from shuffled columns of the motifs",
+        len(targets),
+        FEW_MOTIFS,
+    )
+    return Similarities(p, _empirical_q_values(queries, targets, p, threads), score, strand)
+
+
+def _tomtom(
+    queries: Sequence[Matrix], targets: Sequence[Matrix], threads: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """p-value, score and strand of every pair, (queries, targets) each."""
+    import numba
+    from memelite import tomtom
+
+    from cislex.compilation import compile_module_once
+
+    compile_module_once(importlib.import_module("memelite.tomtom"))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="tomtom was given")  # said above
+        warnings.filterwarnings("ignore", message="tomtom was given")  # few targets are dealt with
         p, score, _, _, strand = tomtom(
             [np.asfortranarray(q, dtype=np.float64) for q in queries],
             [np.asfortranarray(t, dtype=np.float64) for t in targets],
             n_jobs=min(threads, numba.get_num_threads()),
         )
     p = np.clip(p.astype(np.float64), 0.0, 1.0)
-    return Similarities(p, adjust_p_values(p), score.astype(np.float64), strand.astype(np.int64))
+    return p, score.astype(np.float64), strand.astype(np.int64)
+
+
+def _empirical_q_values(
+    queries: Sequence[Matrix], targets: Sequence[Matrix], p: NDArray[np.float64], threads: int
+) -> NDArray[np.float64]:
+    """q-values (queries, targets) against queries whose columns are shuffled; the same in every run."""
+    most = min(MOST_SHUFFLES, max(LEAST_SHUFFLES, 40 * len(queries)))
+    chance = np.ones_like(p)
+    for number, query in enumerate(queries):
+        rng = np.random.default_rng(0)
+        best = np.empty(0)
+        for wanted in (FIRST_SHUFFLES, most):
+            shuffled = [query[:, rng.permutation(query.shape[1])] for _ in range(wanted - len(best))]
+            best = np.concatenate([best, _tomtom(shuffled, targets, threads)[0].min(axis=1)])
+            as_good = (best[:, None] <= p[number] * (1 + 1e-9)).sum(axis=0)
+            chance[number] = (1 + as_good) / (1 + len(best))
+            if chance[number].min() > HOPELESS:
+                break
+    smallest = chance.min(axis=1)
+    return np.minimum(chance * (adjust_p_values(smallest) / smallest)[:, None], 1.0)
 
 
 def annotate_motifs(

@@ -23,6 +23,10 @@ from cislex.storage import atomic_path, open_hdf5, require_file, write_text
 
 Matrix = NDArray[np.float64]
 
+#: TOMTOM's p-values rest on the columns of all known motifs: with fewer than this they claim matches by
+#: chance, and q-values come from shuffled motifs instead.
+FEW_MOTIFS = 25
+
 #: Groups of modisco-lite's file, with the sign and the prefix of our names.
 GROUPS = {"pos_patterns": ("+", "pos"), "neg_patterns": ("-", "neg")}
 ALPHABET = "ACGT"

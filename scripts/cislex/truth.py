@@ -14,7 +14,7 @@ from cislex.annotation import Similarities, adjust_p_values, compare_motifs
 from cislex.errors import InputError, offenders
 from cislex.hits import read_hits
 from cislex.logs import get_logger
-from cislex.motif_io import Matrix, MemeMotif, read_meme, reverse_complement
+from cislex.motif_io import FEW_MOTIFS, Matrix, MemeMotif, read_meme, reverse_complement
 from cislex.storage import open_hdf5, read_regions, require_file, write_table
 
 COLUMNS = [
@@ -167,7 +167,7 @@ def _recover(
     """Assign each discovered motif to the planted motif that it resembles most, by identifier.
 
     q-values are Benjamini-Hochberg over discovered × planted motifs; the database only gives TOMTOM
-    enough targets for its p-values to mean something.
+    enough targets for its p-values to mean something. Without enough of them q-values are empirical.
     """
     if not discovered:
         return {}
@@ -177,7 +177,8 @@ def _recover(
         [motif.ppm for motif in discovered], [motif.ppm for motif in targets], threads=threads
     )
     p = similar.p[:, : len(planted)]
-    q = adjust_p_values(p)
+    few = len(targets) < FEW_MOTIFS
+    q = similar.q[:, : len(planted)] if few else adjust_p_values(p)
     best = p.argmin(axis=1)
     recovered = {}
     for number, target in enumerate(planted):

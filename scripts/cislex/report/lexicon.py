@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cislex.motif_io import read_meme
+from cislex.motif_io import FEW_MOTIFS, read_meme
 from cislex.report.facts import count
 from cislex.report.findings import WEAK_Q, MotifView
 
@@ -58,6 +58,16 @@ def match_widths(database: str | Path | None) -> dict[str, int]:
     if database is None:
         return {}
     return {motif.identifier: motif.ppm.shape[1] for motif in read_meme(database)}
+
+
+def few_known_motifs(known: int) -> list[str]:
+    """A note where the database is too small for TOMTOM's q-values; 0: no database was given."""
+    if not 0 < known < FEW_MOTIFS:
+        return []
+    return [
+        f"the database holds {count(known, 'known motif')}, fewer than {FEW_MOTIFS}: q-values come from "
+        "patterns whose columns are shuffled, and a match among so few does not exclude a better one elsewhere"
+    ]
 
 
 def is_composite(width: int, match: int) -> bool:

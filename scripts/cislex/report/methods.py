@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cislex.motif_io import FEW_MOTIFS
 from cislex.report.citations import Bibliography
 from cislex.report.facts import count, in_words, recorded
 from cislex.report.findings import WEAK_Q
@@ -204,11 +205,18 @@ def _annotation(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> list
         if database:
             sentences.append(
                 f"They were compared with {_database(database, motifs, cited)} by TOMTOM "
-                f"({cited.cite('gupta2007tomtom')}) as implemented in memelite; a match counts at "
-                f"q ≤ {WEAK_Q:g}. A pattern at least {WIDER_BP} bp and half as wide again as its best match "
-                f"is called a composite."
+                f"({cited.cite('gupta2007tomtom')}) as implemented in memelite{_null(database)}; a match "
+                f"counts at q ≤ {WEAK_Q:g}. A pattern at least {WIDER_BP} bp and half as wide again as its best "
+                f"match is called a composite."
             )
     return list(dict.fromkeys(sentences))
+
+
+def _null(database: str) -> str:
+    """Where q-values come from, if not from TOMTOM's p-values."""
+    if len(match_widths(database)) >= FEW_MOTIFS:
+        return ""
+    return f" (q-values from shuffled columns of the patterns: fewer than {FEW_MOTIFS} known motifs)"
 
 
 def _database(path: str, motifs: Settings, cited: Bibliography) -> str:

@@ -33,6 +33,7 @@ from cislex.report.inspected import describe_models
 from cislex.report.lexicon import (
     Lexicon,
     composition,
+    few_known_motifs,
     is_composite,
     known_motifs,
     match_widths,
@@ -350,6 +351,7 @@ def _describe(
     best = read_top_regions(spec, top=top)
     hits = describe_hits(spec, every, best.places)
     notes = attributes.get("notes") or []
+    notes = [str(note) for note in notes] if isinstance(notes, list) else [str(notes)]
     return TargetView(
         spec=spec,
         anchor=quote(f"{spec.analysis}.{spec.target}", safe=""),
@@ -358,7 +360,7 @@ def _describe(
         else f"{_capital(count(best.total, 'region'))} attributed; motifs were left out.",
         settings=facts(spec.settings),
         recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
-        notes=[str(note) for note in notes] if isinstance(notes, list) else [str(notes)],
+        notes=[*notes, *few_known_motifs(len(widths))],
         folds=describe_folds(spec, attributes),
         agreement=describe_agreement(spec),
         quality=describe_quality(spec),
