@@ -113,7 +113,9 @@ def test_the_file_is_what_the_documentation_says(path: Path) -> None:
         assert handle["references"].chunks == (1, 2, 4, 60)
         assert handle["seeds"][:].tolist() == SEEDS.tolist()
         assert len(set(handle["sequence_digests"][:].tolist())) == 5
-        assert handle.attrs["made_from"] == "DinucleotideShuffle(n=2, seed=0, start=0, end=-1)"
+        assert (
+            handle.attrs["made_from"] == "DinucleotideShuffle(n=2, seed=0, start=0, end=-1, sampling='auto')"
+        )
         pd.testing.assert_frame_equal(read_regions(handle), regions, check_dtype=False)
 
 
