@@ -84,27 +84,31 @@ def group_norm(
     )
 
 
-def instance_norm(
-    input: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    cudnn_enabled: bool = True,
-) -> Any:
-    """Normalisation of each channel of each example."""
-    if not use_input_stats:
-        return functional.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+def instance_norm(input: Tensor, *ordered: Any, **named: Any) -> Any:
+    """Normalisation of each channel of each example.
+
+    ``torch.nn.functional`` names its arguments; ``torch.instance_norm`` gives all of them in another order.
+    """
+    names = ("weight", "bias", "running_mean", "running_var", "use_input_stats", "momentum", "eps", "cudnn")
+    options = dict(zip(names, ordered, strict=False)) | named
+    weight, bias, eps = options.get("weight"), options.get("bias"), options.get("eps", 1e-5)
+    if not options.get("use_input_stats", True):
+        statistics = options["running_mean"], options["running_var"]
+        return functional.batch_norm(input, *statistics, weight, bias, False, 0.1, eps)
     return group_norm(input, input.shape[1], weight, bias, eps)
+
+
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: None = None) -> Any:
+    """Least and largest value."""
+    axes = _axes(input, dim)
+    least, largest = input.amin(axes, keepdim), input.amax(axes, keepdim)
+    return torch.return_types.aminmax((least, largest))
 
 
 def _spread(h: Tensor, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, list[int], bool]:
     """Variance from the several signatures of var and std: (values with axes kept, axes, keepdim)."""
     rest = list(args)
-    dim = options.get("dim")
+    dim = options.get("dim", options.get("axis"))
     correction = options.get("correction")
     unbiased = options.get("unbiased")
     if rest and isinstance(rest[0], bool):
@@ -113,7 +117,7 @@ def _spread(h: Tensor, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[
         dim = rest.pop(0)
         if rest:
             unbiased = rest.pop(0)
-    keepdim = bool(options.get("keepdim", rest.pop(0) if rest else False))
+    keepdim = bool(options.get("keepdim", options.get("keepdims", rest.pop(0) if rest else False)))
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     dims = _axes(h, dim)
@@ -318,6 +322,7 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "vector_norm": vector_norm,
     "normalize": normalize,
     "cosine_similarity": cosine_similarity,
+    "aminmax": aminmax,
     "diff": diff,
     "glu": glu,
     "softmin": softmin,

@@ -16,7 +16,7 @@ from cislex.attribution.gradients import pick
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Phase
 from cislex.attribution.pairing import Pairing, PairingError
-from cislex.attribution.paths import integrate
+from cislex.attribution.paths import LIMIT, integrate
 from cislex.attribution.recording import Recorder, Replayer, finish
 from cislex.attribution.result import BatchResult
 from cislex.attribution.revealcancel import RevealReplayer
@@ -55,7 +55,7 @@ class Engine:
         self.method = method
         self.replayer: type[Replayer] = Replayer if method.rule == "rescale" else RevealReplayer
         self.last: Replayer | None = None
-        self.unknown = integrate() if method.unknown_ops == "integrate" else None
+        self.unknown = integrate(limit=LIMIT) if method.unknown_ops == "integrate" else None
         self.integrated: set[str] = set()
 
     def record(self, x: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]) -> Any:

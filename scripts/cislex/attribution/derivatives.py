@@ -79,6 +79,11 @@ DERIVATIVES: dict[str, Callable[[Call, Tensor], Three]] = {
 }
 
 
+def jumps(call: Call) -> bool:
+    """Whether a softplus has a threshold so low that it jumps there by more than rounding."""
+    return call.name == "softplus" and float(call.argument(2, "threshold", 20)) < 20
+
+
 def series_of(call: Call, a: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
     """Coefficients of 1, d and d² at the example's points, and up to which |d| they hold."""
     first, second, third = DERIVATIVES[call.name](call, a)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cislex.attribution import kernels
-from cislex.attribution.derivatives import DERIVATIVES, series_of
+from cislex.attribution.derivatives import DERIVATIVES, jumps, series_of
 from cislex.attribution.operations import Call, Phase
 from cislex.attribution.pairing import Pairing
 from cislex.attribution.recording import Record, Rule
@@ -114,7 +114,7 @@ def _series(
 ) -> Tensor | None:
     """Slope of a smooth function in one compiled pass on a CPU; the example's part is made once."""
     example, value = record.tensors[index], record.output
-    if call.name not in DERIVATIVES or len(example) != pairing.examples:
+    if call.name not in DERIVATIVES or len(example) != pairing.examples or jumps(call):
         return None
     if not (isinstance(value, Tensor) and kernels.fits(example, h, output) and kernels.fits(value, output)):
         return None

@@ -55,8 +55,11 @@ ones_like full_like empty_like rand_like randn_like randint_like new_zeros new_o
 new_tensor empty zeros ones full arange linspace eye tensor as_tensor scalar_tensor rand randn randint
 randperm empty_strided from_numpy is_grad_enabled set_grad_enabled get_rng_state isnan isinf isfinite
 isneginf isposinf T mT H mH real imag index_put masked_scatter select_scatter slice_scatter
-diagonal_scatter as_strided_scatter hsplit vsplit dsplit column_stack row_stack narrow_copy atleast_1d
-atleast_2d atleast_3d unsafe_index adjoint
+fft_fft fft_ifft fft_rfft fft_irfft fft_hfft fft_ihfft
+fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn fft_rfftn fft_irfftn fft_fftshift fft_ifftshift
+fft_r2c fft_c2r fft_c2c stft istft complex view_as_real view_as_complex conj conj_physical resolve_conj
+resolve_neg diagonal_scatter as_strided_scatter hsplit vsplit dsplit column_stack row_stack narrow_copy
+atleast_1d atleast_2d atleast_3d unsafe_index adjoint
 """)
 
 _MULTILINEAR = _words("""
@@ -111,6 +114,9 @@ _PROTOCOL = {
     "__ipow__": "pow_",
     "__setitem__": "setitem_",
 }
+
+#: What torch also calls some arguments.
+_NUMPY = {"dim": "axis", "keepdim": "keepdims"}
 
 #: Properties that hold the values of their tensor.
 _PROPERTIES = frozenset(("data", "T", "mT", "H", "mH", "real", "imag"))
@@ -284,8 +290,9 @@ class Call:
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
         """A non-tensor argument by position or name."""
-        if name in self.kwargs:
-            return self.kwargs[name]
+        for key in (name, _NUMPY.get(name)):
+            if key in self.kwargs:
+                return self.kwargs[key]
         return self.args[position] if len(self.args) > position else default
 
     def describe(self) -> str:
@@ -322,6 +329,11 @@ def tensors_of(output: Any) -> list[Tensor]:
     found: list[Tensor] = []
     _collect(output, found)
     return found
+
+
+def differentiable(tensor: Tensor) -> bool:
+    """Whether a tensor can carry multipliers: real or complex numbers, not indices."""
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def whereabouts(model: torch.nn.Module) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from cislex.errors import ModelError
@@ -16,6 +17,13 @@ class PairingError(ModelError):
 def gap(example: Tensor, reference: Tensor) -> Tensor:
     """Example minus reference; zero where both are the same infinity, as under a mask."""
     return (example - reference).masked_fill_(example == reference, 0.0)
+
+
+def product(multiplier: Tensor, difference: Tensor) -> Tensor:
+    """What a difference contributes, in double precision: Re(m̄·Δ) of complex numbers, as in autograd."""
+    if multiplier.is_complex() or difference.is_complex():
+        return (multiplier.to(torch.complex128).conj() * difference).real
+    return multiplier.double() * difference.double()
 
 
 @dataclass(frozen=True)

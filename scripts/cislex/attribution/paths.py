@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cislex.attribution.operations import Call, tensors_of
-from cislex.attribution.pairing import Pairing, gap
+from cislex.attribution.operations import Call, differentiable, tensors_of, whereabouts
+from cislex.attribution.pairing import Pairing, gap, product
 from cislex.attribution.recording import Record, Rule
+from cislex.errors import UnsupportedOperationError
 
 FIRST_POINTS = 8
 MOST_POINTS = 64
+#: Share of an unknown operation's difference that the path rule may leave unexplained.
+LIMIT = 1e-3
 
 
 def gauss_legendre(points: int) -> list[tuple[float, float]]:
@@ -39,8 +42,16 @@ class _Integrator:
     """One call on its way from reference to example."""
 
     def __init__(
-        self, call: Call, record: Record, pairing: Pairing, active: list[int], points: int | None
+        self,
+        call: Call,
+        record: Record,
+        pairing: Pairing,
+        active: list[int],
+        points: int | None,
+        limit: float | None,
     ) -> None:
+        self.limit = limit
+        self.where = "" if limit is None else f" {whereabouts(torch.nn.Module())}"
         self.call = call
         self.active = active
         self.points = points
@@ -65,8 +76,19 @@ class _Integrator:
             multipliers = self._quadrature(gradients, points)
             residual, tolerance = self._residual(gradients, multipliers)
             if residual <= tolerance or points >= MOST_POINTS or residual > before / 2 > 0.5e-4:
+                self._judge(residual, points)
                 return multipliers
             points, before = 2 * points, residual
+
+    def _judge(self, residual: float, points: int) -> None:
+        """Refuse what does not converge, where nobody has vouched for the operation."""
+        if self.limit is not None and residual > self.limit:
+            raise UnsupportedOperationError(
+                f"{self.call.describe()}{self.where}: averaging its Jacobian over {points} points leaves "
+                f"{residual:.1e} of its difference unexplained; expected at most {self.limit:g}: it "
+                f"has jumps or many kinks; what to do: give a rule (rules={{{self.call.name!r}: "
+                "'piecewise_linear'}}, if it works element by element), or use a gradient method or ISM"
+            )
 
     def _quadrature(self, gradients: Sequence[Tensor | None], points: int) -> list[Tensor]:
         totals = [torch.zeros_like(tensor) for tensor in self.references]
@@ -101,16 +123,16 @@ class _Integrator:
         """Largest |Σ m·Δh − Σ g·Δy| of a row relative to Σ|g·Δy|, and what is small enough."""
         got: Any = 0.0
         for m, x, r in zip(multipliers, self.examples, self.references, strict=True):
-            got = got + self._by_row(m * gap(x, r), r)
+            got = got + self._by_row(product(m, gap(x, r)), r)
         wanted: Any = 0.0
         size: Any = 0.0
         for gradient, y, y_x in zip(
             gradients, self.reference_outputs, tensors_of(self.record.output), strict=True
         ):
             if gradient is not None:
-                product = gradient * gap(self.pairing.expand(y_x, y), y)
-                wanted = wanted + self._by_row(product, y)
-                size = size + self._by_row(product.abs(), y)
+                passed = product(gradient, gap(self.pairing.expand(y_x, y), y))
+                wanted = wanted + self._by_row(passed, y)
+                size = size + self._by_row(passed.abs(), y)
         tolerance = max(16 * torch.finfo(self.references[0].dtype).eps, 2e-13)
         worst = ((got - wanted).abs() / (size + torch.finfo(torch.float64).tiny)).max()
         return float(worst), tolerance
@@ -118,7 +140,6 @@ class _Integrator:
     def _by_row(self, values: Tensor, like: Tensor) -> Tensor:
         rows = self.pairing.examples * self.pairing.references
         dim = next((d for d, size in enumerate(like.shape) if size == rows), None)
-        values = values.double()
         return values.sum() if dim is None else values.movedim(dim, 0).flatten(1).sum(1)
 
     reference_outputs: list[Tensor]
@@ -133,7 +154,7 @@ class _Path(torch.autograd.Function):
         integrator.reference_outputs = [tensor.detach() for tensor in outputs]
         ctx.integrator = integrator
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*(tensor for tensor in outputs if not tensor.is_floating_point()))
+        ctx.mark_non_differentiable(*(tensor for tensor in outputs if not differentiable(tensor)))
         return tuple(outputs)
 
     @staticmethod
@@ -144,13 +165,18 @@ class _Path(torch.autograd.Function):
         return (None, None, *ctx.integrator.integrate(gradients))
 
 
-def integrate(points: int | None = None) -> Rule:
-    """Path rule with a fixed number of points, or as many as the residual asks for."""
+def integrate(points: int | None = None, *, limit: float | None = None) -> Rule:
+    """Path rule with a fixed number of points, or as many as the residual asks for.
+
+    With ``limit`` an operation that leaves more of its difference unexplained is an error.
+    """
 
     def rule(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
         structure: list[Any] = []
         outputs = _Path.apply(
-            _Integrator(call, record, pairing, active, points), structure, *(call.tensors[i] for i in active)
+            _Integrator(call, record, pairing, active, points, limit),
+            structure,
+            *(call.tensors[i] for i in active),
         )
         return _like(structure[0], list(outputs))
 

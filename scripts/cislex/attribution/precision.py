@@ -112,9 +112,8 @@ def choose_precision(model: nn.Module, precision: str | None) -> str:
     is computed in float32 unless it is asked for. What a model is in, its parameters say, else its buffers.
     """
     if precision is None:
-        values: list[Tensor] = [tensor for tensor in model.parameters() if tensor.is_floating_point()]
-        values = values or [tensor for tensor in model.buffers() if tensor.is_floating_point()]
-        return "float64" if any(tensor.dtype == torch.float64 for tensor in values) else "float32"
+        own = {tensor.dtype for tensor in model.parameters()} or {tensor.dtype for tensor in model.buffers()}
+        return "float64" if own & {torch.float64, torch.complex128} else "float32"
     if precision not in PRECISIONS:
         raise ConfigError(f"precision: found {precision!r}, expected one of {', '.join(PRECISIONS)}")
     return precision
@@ -124,14 +123,18 @@ def lend(model: nn.Module, device: str | torch.device | None, precision: str | N
     """The model itself, or a copy where another device or floating point is asked for."""
     precision = choose_precision(model, precision)
     chosen, dtype = choose_device(model, device), PRECISIONS[precision]
-    moved = any(
-        tensor.device != chosen or (tensor.is_floating_point() and tensor.dtype != dtype)
-        for tensor in (*model.parameters(), *model.buffers())
-    )
-    if moved:
+
+    def lent(tensor: Tensor) -> Tensor:
+        """As the loan has it; the complex numbers of a model stay complex."""
+        wanted = dtype if tensor.is_floating_point() else tensor.dtype
+        if tensor.is_complex():
+            wanted = torch.complex128 if dtype == torch.float64 else torch.complex64
+        return tensor.to(chosen, wanted)
+
+    if any(lent(tensor) is not tensor for tensor in (*model.parameters(), *model.buffers())):
         with warnings.catch_warnings():  # copying an exported program, torch warns about itself
             warnings.simplefilter("ignore", FutureWarning)
-            model = copy.deepcopy(model).to(device=chosen, dtype=dtype)
+            model = copy.deepcopy(model)._apply(lent)
     return Loan(model, chosen, dtype, precision)
 
 

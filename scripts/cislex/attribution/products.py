@@ -14,12 +14,18 @@ from cislex.attribution.operations import Call
 from cislex.attribution.pairing import Pairing
 from cislex.attribution.paths import multilinear
 from cislex.attribution.recording import Record, Rule
+from cislex.errors import UnsupportedOperationError
 
 
 def middle(example: Tensor, reference: Tensor, pairing: Pairing) -> Tensor:
     """½(x + r), pair by pair, in the reference's shape."""
     a, b = pairing.views(example, reference)
     return torch.lerp(a.expand_as(b), b, 0.5).reshape(reference.shape)
+
+
+def _kind(gradient: Tensor, is_complex: bool) -> Tensor:
+    """A multiplier of a real activation is real, though what is above may be complex."""
+    return gradient.real if gradient.is_complex() and not is_complex else gradient
 
 
 class _Weigh(torch.autograd.Function):
@@ -30,7 +36,7 @@ class _Weigh(torch.autograd.Function):
         ctx: Any, compute: Callable[[], tuple[Tensor, list[Tensor | None]]], *activations: Tensor
     ) -> Tensor:
         output, weights = compute()
-        ctx.shapes = [activation.shape for activation in activations]
+        ctx.like = [(activation.shape, activation.is_complex()) for activation in activations]
         ctx.save_for_backward(*weights)
         return output
 
@@ -38,8 +44,8 @@ class _Weigh(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         found = [
-            (gradient * weight).sum_to_size(shape)
-            for weight, shape in zip(ctx.saved_tensors, ctx.shapes, strict=True)
+            _kind((gradient * weight.conj()).sum_to_size(shape), is_complex)
+            for weight, (shape, is_complex) in zip(ctx.saved_tensors, ctx.like, strict=True)
         ]
         return (None, *found)
 
@@ -70,9 +76,12 @@ class _Matmul(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor]:
         first, second = ctx.saved_tensors
-        left = gradient @ second.transpose(-1, -2)
-        right = first.transpose(-1, -2) @ gradient
-        return None, left.sum_to_size(first.shape), right.sum_to_size(second.shape)
+        left, right = gradient @ second.mH, first.mH @ gradient
+        return (
+            None,
+            _kind(left.sum_to_size(first.shape), first.is_complex()),
+            _kind(right.sum_to_size(second.shape), second.is_complex()),
+        )
 
 
 def matmul(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
@@ -93,7 +102,10 @@ def divide(call: Call, record: Record, pairing: Pairing, active: list[int]) -> A
     top, bottom = (1, 0) if reverse else (0, 1)
     first, second = call.args[top], call.args[bottom]
     if call.argument(2, "rounding_mode") is not None:
-        return multilinear(call, record, pairing, active)
+        raise UnsupportedOperationError(
+            f"{call.describe()}: rounds a quotient of activations, which carries no attribution; what to do: "
+            "divide without rounding_mode, or use ISM"
+        )
     positions = [id(tensor) for tensor in call.tensors]
     activations = [call.tensors[i] for i in active]
 
@@ -118,6 +130,18 @@ def divide(call: Call, record: Record, pairing: Pairing, active: list[int]) -> A
     if not (isinstance(second, Tensor) and second.requires_grad):
         return call.func(*call.args, **call.kwargs)
     return _Weigh.apply(compute, *activations)
+
+
+def modulus(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
+    """|z| of complex numbers: |z_x| − |z_r| = Re((z̄_x + z̄_r)(z_x − z_r)) / (|z_x| + |z_r|)."""
+
+    def compute() -> tuple[Tensor, list[Tensor]]:
+        z_r = call.tensors[0]
+        z_x = pairing.expand(record.tensors[0], z_r)
+        size = (z_x.abs() + z_r.abs()).clamp_min(torch.finfo(z_r.real.dtype).tiny)
+        return call.run(call.tensors), [(z_x + z_r).conj() / size]
+
+    return _Weigh.apply(compute, call.tensors[0])
 
 
 def maximum(sign: float) -> Rule:

@@ -21,6 +21,7 @@ from cislex.attribution.operations import (
     Kind,
     Phase,
     canonical,
+    differentiable,
     kind_of,
     tensors_of,
     whereabouts,
@@ -278,7 +279,7 @@ class Replayer(_Mode):
         output = self.apply(rule, call, record, active)
         if not isinstance(output, Tensor):
             for tensor in tensors_of(output):
-                if not tensor.is_floating_point():  # such as the indices of a maximum
+                if not differentiable(tensor):  # such as the indices of a maximum
                     self._sever(call, tensor, call.name)
         return _write_back(call, output)
 

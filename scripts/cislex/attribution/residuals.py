@@ -13,7 +13,7 @@ from cislex.attribution.deeplift import Engine
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.opened import open_model
 from cislex.attribution.operations import Call, tensors_of, whereabouts
-from cislex.attribution.pairing import Pairing, gap
+from cislex.attribution.pairing import Pairing, gap, product
 from cislex.attribution.precision import lend, unwrap
 from cislex.attribution.recording import Record, Replayer, Rule
 from cislex.attribution.references import make_references
@@ -51,7 +51,7 @@ class _Tap(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (difference,) = ctx.saved_tensors
-        ctx.note(gradient.detach().double() * difference.double())
+        ctx.note(product(gradient.detach(), difference))
         return gradient.clone(), None, None
 
 
@@ -178,7 +178,7 @@ def _table(
 def _rows(products: list[Tensor], rows: int) -> Tensor:
     """Sums over everything but the rows; one number where the rows cannot be told."""
     total: Any = 0.0
-    for product in products:
-        dim = next((d for d, size in enumerate(product.shape) if size == rows), None)
-        total = total + (product.sum() if dim is None else product.movedim(dim, 0).reshape(rows, -1).sum(1))
+    for item in products:
+        dim = next((d for d, size in enumerate(item.shape) if size == rows), None)
+        total = total + (item.sum() if dim is None else item.movedim(dim, 0).reshape(rows, -1).sum(1))
     return torch.as_tensor(total)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+
 from cislex.attribution import elementwise, paths, pooling, products, slopes
+from cislex.attribution.operations import whereabouts
 from cislex.attribution.recording import Rule
-from cislex.errors import ConfigError
+from cislex.errors import ConfigError, UnsupportedOperationError
 
 
 def _words(text: str) -> list[str]:
@@ -18,8 +21,17 @@ def _words(text: str) -> list[str]:
 _INTEGRATED = _words("""
 softmax log_softmax logsumexp logaddexp logaddexp2 lstm gru rnn_tanh rnn_relu lstm_cell gru_cell
 rnn_tanh_cell rnn_relu_cell prod cumprod atan2 hypot xlogy special_xlogy addcdiv pow logcumsumexp cdist
-pairwise_distance dist det
+pairwise_distance dist det float_power polar
 """)
+
+#: Operations that order activations by their values: their Jacobian jumps wherever two change places.
+ORDERED = frozenset(
+    _words("sort msort topk kthvalue median nanmedian quantile nanquantile mode cummax cummin")
+)
+
+#: Why these are refused, and what to do instead.
+ORDERS = "orders activations by their values, for which there is no exact rule, nor does integrating converge"
+NO_ORDER = "express it by max, min or pooling, or use a gradient method or ISM"
 
 _POOLS = [f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)]
 
@@ -41,10 +53,40 @@ def _power(slope: Rule) -> Rule:
     return rule
 
 
+def _refuse(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
+    """What no rule of the engine, nor the path rule, is exact for."""
+    where = whereabouts(torch.nn.Module())
+    raise UnsupportedOperationError(f"{call.describe()} {where}: {ORDERS}; what to do: {NO_ORDER}")
+
+
+def _real(plain: Rule) -> Rule:
+    """The rule of a function of one real activation; complex ones, or several, are integrated."""
+    whole = paths.integrate()
+
+    def rule(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
+        fits = len(active) == 1 and not call.tensors[active[0]].is_complex()
+        return (plain if fits else whole)(call, record, pairing, active)
+
+    return rule
+
+
+def _modulus(plain: Rule) -> Rule:
+    """The absolute value of real and of complex numbers."""
+
+    def rule(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
+        chosen = products.modulus if call.tensors[0].is_complex() else plain
+        return chosen(call, record, pairing, active)
+
+    return rule
+
+
 def builtin() -> dict[str, Rule]:
     """All rules of Rescale by canonical name."""
     rules: dict[str, Rule] = {name: paths.integrate() for name in _INTEGRATED}
-    rules |= {name: elementwise.elementwise(slope) for name, slope in slopes.SLOPES.items()}
+    rules |= {name: _real(elementwise.elementwise(slope)) for name, slope in slopes.SLOPES.items()}
+    rules |= dict.fromkeys(ORDERED, _refuse)
+    rules["angle"] = paths.integrate(limit=paths.LIMIT)  # jumps from π to −π
+    rules["abs"] = _modulus(rules["abs"])
     rules |= dict.fromkeys(_POOLS, pooling.max_pool)
     rules |= dict.fromkeys(_PRODUCTS, paths.multilinear)
     rules |= dict.fromkeys(("matmul", "bmm", "mm"), products.matmul)
@@ -56,7 +98,7 @@ def builtin() -> dict[str, Rule]:
     rules |= {"min": pooling.extremum(-1.0), "amin": pooling.extremum(-1.0)}
     rules |= {name: products.clamp(rules[name]) for name in ("clamp", "clamp_min", "clamp_max")}
     rules["relu"] = elementwise.relu
-    rules["pow"] = _power(elementwise.elementwise(slopes._pow))
+    rules["pow"] = _power(_real(elementwise.elementwise(slopes._pow)))
     return rules
 
 
@@ -74,7 +116,7 @@ def user_rules(
         elif rule == "piecewise_linear":
             rules[name] = elementwise.elementwise(slopes._quotient)
         elif rule == "integrate":
-            rules[name] = paths.integrate()
+            rules[name] = paths.integrate(limit=paths.LIMIT)
         elif callable(rule):
             rules[name] = rule
         else:

@@ -112,8 +112,14 @@ def _sine(pair: Elementwise) -> Tensor:
 
 
 def _softplus(pair: Elementwise) -> Tensor:
-    beta = float(pair.call.argument(1, "beta", 1))
-    return quotient_or_midpoint(pair, lambda h: torch.sigmoid(h * beta), scale=1 / beta)
+    """log(1 + exp(βh))/β, and h itself where βh is above the threshold: there it jumps."""
+    beta, limit = (float(pair.call.argument(*item)) for item in ((1, "beta", 1), (2, "threshold", 20)))
+    return quotient_or_midpoint(
+        pair,
+        lambda h: torch.where(h * beta > limit, 1.0, torch.sigmoid(h * beta)),
+        scale=1 / beta,
+        kinks=(limit / beta,),
+    )
 
 
 def _elu(pair: Elementwise) -> Tensor:
@@ -143,7 +149,7 @@ def _softsign(pair: Elementwise) -> Tensor:
 
 
 def _gelu_prime(pair: Elementwise, h: Tensor) -> Tensor:
-    approximate = pair.call.kwargs.get("approximate", "none")
+    approximate = pair.call.argument(1, "approximate", "none")
     return torch.ops.aten.gelu_backward(torch.ones_like(h), h, approximate=approximate)
 
 
@@ -288,4 +294,5 @@ SLOPES: dict[str, Slope] = {
     "reciprocal": _reciprocal,
     "square": _square,
     "nan_to_num": _quotient,
+    **dict.fromkeys(("frac", "remainder", "fmod"), _quotient),
 }

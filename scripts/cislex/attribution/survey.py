@@ -15,7 +15,16 @@ from cislex.attribution.opened import open_model
 from cislex.attribution.operations import Call, Kind, canonical, whereabouts
 from cislex.attribution.precision import lend, unwrap
 from cislex.attribution.recording import _Mode
-from cislex.attribution.rules import _INTEGRATED, _POOLS, _PRODUCTS, builtin, user_rules
+from cislex.attribution.rules import (
+    _INTEGRATED,
+    _POOLS,
+    _PRODUCTS,
+    NO_ORDER,
+    ORDERED,
+    ORDERS,
+    builtin,
+    user_rules,
+)
 from cislex.attribution.slopes import SLOPES
 from cislex.attribution.validation import check_extra, check_sequences
 from cislex.targets import Output, Target, as_target
@@ -84,6 +93,8 @@ class _Surveyor(_Mode):
             return LINEAR
         if kind is Kind.BRANCH:
             return BRANCH
+        if call.name in ORDERED:
+            return f"{UNKNOWN}: {ORDERS}; {NO_ORDER}"
         if call.name in _INTEGRATED:
             return PATH
         if call.name in _POOLS or call.name in ("max", "amax", "min", "amin"):
