@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attribution_models as models
 import pytest
 import torch
-from cislex.attribution import DeepLiftShap, DinucleotideShuffle, Zeros, attribute
+from cislex.attribution import DeepLiftShap, DinucleotideShuffle, Shuffle, Zeros, attribute
 from torch import Tensor, nn
 
 X = models.one_hot(3, 60)
@@ -134,3 +136,50 @@ def test_a_dense_layer_equals_the_definition() -> None:
         )
         expected += head.weight[0, j].detach() * weights * shares
     torch.testing.assert_close(found.multipliers.flatten(), expected)
+
+
+class Composition(nn.Module):
+    """Pooled base counts, which a shuffle keeps, beside pooled motifs; sums of large terms that cancel."""
+
+    def __init__(self, pool: Callable[[Tensor], Tensor], seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.counts, self.motifs = nn.Conv1d(4, 16, 1, bias=False), nn.Conv1d(4, 16, 7)
+        self.dense, self.head = nn.Linear(32, 16), nn.Sequential(nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 1))
+        self.pool = pool
+        with torch.no_grad():
+            self.counts.weight -= self.counts.weight.mean(1, keepdim=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = [self.pool(self.counts(x)), self.pool(torch.relu(self.motifs(x)))]
+        return self.head(torch.relu(self.dense(torch.cat(pooled, 1) * 5)))
+
+
+def pooled_in_place(h: Tensor) -> Tensor:
+    total = torch.zeros_like(h[:, :, 0])
+    for part in h.split(12, -1):
+        total += part.sum(-1)
+    return total / h.shape[-1]
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda h: h.mean(-1),
+        lambda h: nn.functional.adaptive_avg_pool1d(h, 1).squeeze(-1),
+        lambda h: h @ torch.full((h.shape[-1],), 1 / h.shape[-1], dtype=h.dtype),
+        pooled_in_place,
+    ],
+    ids=["mean", "average pooling", "product", "in place"],
+)
+def test_rounding_decides_no_sign(pool: Callable[[Tensor], Tensor]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    order = torch.stack([torch.randperm(60, generator=generator) % 4 for _ in range(4)])
+    x = nn.functional.one_hot(order, 4).transpose(1, 2)
+    method = DeepLiftShap(Shuffle(n=4), rule="reveal_cancel")
+    for seed in range(2):
+        model = Composition(pool, seed)
+        truth = attribute(model, x, method, precision="float64").hypothetical
+        for batch in (4, 16):
+            found = attribute(model, x, method, batch_size=batch).hypothetical
+            assert (found - truth).abs().max() <= 1e-4 * truth.abs().max()

@@ -17,7 +17,7 @@ from cislex.attribution.pairing import gap
 
 Parts = tuple[Tensor, Tensor]
 
-#: A difference below this many units of rounding of its two values has no sign.
+#: A difference below this many units of rounding, of its two values or their terms, has no sign.
 _ROUNDING = 16
 
 
@@ -28,26 +28,27 @@ class Signs(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, reference: Tensor, example: Tensor) -> Parts:
+    def forward(ctx: Any, reference: Tensor, example: Tensor, terms: Tensor | None) -> Parts:
         """Return both parts."""
         change = gap(example, reference)
-        ctx.save_for_backward(_certain(change, example, reference))
+        ctx.save_for_backward(_certain(change, example, reference, terms))
         return change.clamp_min(0), change.clamp_max(0)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, up: Tensor, down: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, up: Tensor, down: Tensor) -> tuple[Tensor, None, None]:
         """Send each part's multiplier on where its difference has that sign."""
         (difference,) = ctx.saved_tensors
         even = 0.5 * (up + down)
-        return torch.where(difference > 0, up, torch.where(difference < 0, down, even)), None
+        return torch.where(difference > 0, up, torch.where(difference < 0, down, even)), None, None
 
 
-def _certain(change: Tensor, example: Tensor, reference: Tensor) -> Tensor:
-    """The difference, zero where it is rounding of its two values."""
+def _certain(change: Tensor, example: Tensor, reference: Tensor, terms: Tensor | None) -> Tensor:
+    """The difference, zero where it is rounding of its two values, or of the terms that they are sums of."""
     eps = torch.finfo(change.dtype).eps
     units = _ROUNDING if eps < 1e-6 else 1  # in half precision more would be a difference
-    rounding = (example.abs() + reference.abs()).mul_(units * eps)
+    size = example.abs() + reference.abs()
+    rounding = (size if terms is None else size + terms.sqrt()).mul_(units * eps)
     return change.masked_fill(change.abs() <= rounding, 0.0)
 
 
@@ -55,18 +56,18 @@ class Size(torch.autograd.Function):
     """|Δ|, whose multiplier counts with the sign of Δ."""
 
     @staticmethod
-    def forward(ctx: Any, reference: Tensor, example: Tensor) -> Tensor:
+    def forward(ctx: Any, reference: Tensor, example: Tensor, terms: Tensor | None) -> Tensor:
         """Return the size."""
         difference = gap(example, reference)
-        ctx.save_for_backward(_certain(difference, example, reference).sign_())
+        ctx.save_for_backward(_certain(difference, example, reference, terms).sign_())
         return difference.abs_()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """Turn the multiplier to the sign."""
         (sign,) = ctx.saved_tensors
-        return gradient * sign, None
+        return gradient * sign, None, None
 
 
 class Halves(torch.autograd.Function):

@@ -27,6 +27,7 @@ from cislex.attribution.parts import Parts
 from cislex.attribution.recording import Record, Replayer, Rule
 from cislex.attribution.slopes import SLOPES, _pow, relative_midpoint
 from cislex.attribution.splitting import FOLLOWED, Splitter, is_linear
+from cislex.attribution.terms import Squares
 
 
 class _Reveal(torch.autograd.Function):
@@ -114,23 +115,33 @@ class RevealReplayer(Replayer):
             return super().handle(call, kind)
         target, book = call.tensors[0], self.splitter.book
         sharing = book.before_write(target)
-        parts = self._parts_to_be(call, kind)
+        parts, squares = self._parts_to_be(call, kind)
         output = super().handle(call, kind)
         if parts is not None:
             book.after_write(target, parts, sharing)
+        self.splitter.terms.add(target, lambda: squares)
         return output
 
-    def _parts_to_be(self, call: Call, kind: Kind) -> Parts | None:
-        """Parts of a tensor that a linear call is about to write."""
+    def _parts_to_be(self, call: Call, kind: Kind) -> tuple[Parts | None, Squares]:
+        """Parts of a tensor that a linear call is about to write, and the squares of its terms."""
         active = [i for i, tensor in enumerate(call.tensors) if tensor.requires_grad]
         if kind is Kind.NONLINEAR or (kind is Kind.MULTILINEAR and len(active) > 1) or not active:
-            return None
+            return None, self.splitter.terms.of(call.tensors[0])
         record = self.records[self.cursor] if self.cursor < len(self.records) else None
         if record is None or record.name != call.name or len(record.tensors) != len(call.tensors):
-            return None
+            return None, None
+        with torch.no_grad():
+            squares = [*self.splitter.squares(call, record, active), None][0]
         with torch.enable_grad():
             make = self.splitter.maker(call, record, active)
-            return None if make is None else make()[0]
+            return None if make is None else make()[0], squares
+
+    def apply(self, rule: Rule, call: Call, record: Record, active: list[int]) -> Any:
+        """Carry out a rule; what it returns rounds as its argument does."""
+        output = super().apply(rule, call, record, active)
+        if len(active) == 1 and not call.in_place:
+            self.splitter.pass_terms(call, active[0], output)
+        return output
 
     def choose(self, call: Call) -> Rule | None:
         """RevealCancel where the parts are known, else the rule of Rescale."""

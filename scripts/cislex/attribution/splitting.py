@@ -19,6 +19,7 @@ from cislex.attribution.pairing import Pairing
 from cislex.attribution.parts import Halves, Parts, PartsBook, Signs, Size
 from cislex.attribution.recording import Record
 from cislex.attribution.severed import sources
+from cislex.attribution.terms import Squares, Terms
 
 #: Operations that move values, or leave some out, without changing their sign.
 _MOVED = frozenset(
@@ -126,6 +127,7 @@ class Splitter:
         #: Whether convolutions and sums make parts (RevealCancel everywhere) or only dense layers do.
         self.convolutions = True
         self.book = PartsBook()
+        self.terms = Terms(pairing)
 
     def follow(self, call: Call, record: Record, active: list[int], output: Any) -> None:
         """Note how the parts of an operation's output would be made."""
@@ -134,6 +136,7 @@ class Splitter:
             return
         if any(tensor is given for tensor in made for given in call.tensors):  # such as dropout
             return
+        self._note_terms(call, record, active, made)
         make = self.maker(call, record, active, made[0])
         if make is None:
             return
@@ -146,6 +149,40 @@ class Splitter:
 
         for k in range(1 if call.name in _NORMS else len(made)):
             self.book.add(made[k], lambda k=k: one(k), call.tensors)  # type: ignore[misc]
+
+    def _note_terms(self, call: Call, record: Record, active: list[int], made: list[Tensor]) -> None:
+        """Note how large the terms of the outputs are."""
+        if any(tensor.is_complex() for tensor in call.tensors):
+            return
+        found: list[list[Squares]] = []
+
+        def one(k: int) -> Squares:
+            if not found:
+                found.append(self.squares(call, record, active))
+            return found[0][k] if k < len(found[0]) else None
+
+        for k in range(1 if call.name in _NORMS else len(made)):
+            self.terms.add(made[k], lambda k=k: one(k))  # type: ignore[misc]
+
+    def squares(self, call: Call, record: Record, active: list[int]) -> list[Squares]:
+        """Squares of the terms of each output."""
+        if call.name in DENSE or call.name in CONVOLUTIONS:
+            return [self.terms.layer(call, record, active)]
+        if call.name in _SCALED:
+            return [self.terms.scaled(call, record, active, [_factor(call, i) for i in active])]
+        if call.name in _MOVED or call.name in _SUMMED:
+            return self.terms.moved(call, record, active, summed=call.name in _SUMMED)
+        return []
+
+    def pass_terms(self, call: Call, index: int, output: Any) -> None:
+        """A function of one activation rounds as its argument does: its slope is about one, or less."""
+        if (
+            isinstance(output, Tensor)
+            and not output.is_complex()
+            and output.shape == call.tensors[index].shape
+        ):
+            given = call.tensors[index]
+            self.terms.add(output, lambda: self.terms.of(given))
 
     def maker(
         self, call: Call, record: Record, active: list[int], output: Tensor | None = None
@@ -173,7 +210,8 @@ class Splitter:
         lazy = self.book.find(tensor)
         if lazy is not None:
             return lazy.get()
-        return Signs.apply(tensor, self.pairing.expand(record.tensors[index], tensor.detach()))
+        example = self.pairing.expand(record.tensors[index], tensor.detach())
+        return Signs.apply(tensor, example, self.terms.of(tensor))
 
     def _layer(self, call: Call, record: Record, active: list[int], output: Tensor | None) -> Parts:
         """Parts of a linear layer, by the sign of weight × Δx.
@@ -186,7 +224,8 @@ class Splitter:
             if i == added:
                 sizes.append(torch.zeros_like(tensor))
             elif i in active:
-                sizes.append(Size.apply(tensor, self.pairing.expand(record.tensors[i], tensor.detach())))
+                example = self.pairing.expand(record.tensors[i], tensor.detach())
+                sizes.append(Size.apply(tensor, example, self.terms.of(tensor)))
             else:
                 sizes.append(tensor.abs())
         size = call.applied(sizes)
