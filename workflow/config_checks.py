@@ -49,6 +49,7 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     for name, model in config["models"].items():
         yield from model_checks(name, model)
     yield from _genome_checks(config)
+    yield from _fetch_checks(config)
     yield from _method_checks(config)
     yield from _fold_checks(config)
     for name, analysis in config["analyses"].items():
@@ -82,6 +83,16 @@ def _motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -
             f"analyses.{name}: regions of {length} bp are too short for motifs: TF-MoDISco needs more than "
             f"{PATTERN_WIDTH} bp. Set motifs: null, or use a model with longer regions"
         )
+
+
+def _fetch_checks(config: dict[str, Any]) -> Iterator[str]:
+    """Downloads that can be checked."""
+    for name, entry in config["fetch"].items():
+        if entry["sha256"] is None and entry["sequence_md5"] is None:
+            yield (
+                f"fetch.{name}: give the digest that the download is checked with: sha256 (`sha256sum` of "
+                "the published file), or for a genome sequence_md5"
+            )
 
 
 def _genome_checks(config: dict[str, Any]) -> Iterator[str]:
