@@ -44,7 +44,8 @@ include: "workflow/rules/start.smk"
 
 
 rule all:
-    default_target: True
+    # Of another workflow that imports this one, its own first rule.
+    default_target: IS_DEFAULT
     input:
         report=f"{RESULTS}/report.html",
         config=f"{RESULTS}/config.yaml",

@@ -295,6 +295,12 @@ def test_settings_that_cannot_go_together(
         resolve(minimal)
 
 
+def test_what_no_analysis_uses_is_a_notice(minimal: dict[str, Any]) -> None:
+    assert configuration.notices(resolve(minimal)) == []
+    minimal["regions"]["spare"] = {"peaks": "other.bed"}
+    assert configuration.notices(resolve(minimal)) == ["regions that no analysis uses: spare"]
+
+
 def test_motifs_are_left_out_with_null_and_the_genome_where_nothing_lies_on_it(
     minimal: dict[str, Any],
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from config_checks import JASPAR, cross_checks
+from config_checks import JASPAR, cross_checks, notices
 from config_errors import ConfigurationError, suggestion
 from config_paths import expand, expand_all
 from config_schema import fill_defaults, problems
@@ -24,7 +24,7 @@ from model_settings import held_out_chromosomes, model_files, model_options, tra
 
 __all__ = [
     "JASPAR", "ConfigurationError", "Summarised", "held_out_chromosomes", "model_files", "model_options",
-    "read_sheet", "replace", "resolve", "suggestion", "training_head", "training_source",
+    "notices", "read_sheet", "replace", "resolve", "suggestion", "training_head", "training_source",
 ]  # fmt: skip
 
 #: Sections that may be the path of a TSV sheet instead of a mapping.
