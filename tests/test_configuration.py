@@ -237,6 +237,18 @@ def test_a_sheet_is_read_as_people_have_it(minimal: dict[str, Any], tmp_path: Pa
     ]
 
 
+def test_the_path_of_a_sheet_follows_the_rule_of_paths(
+    minimal: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB", str(tmp_path))
+    (tmp_path / "r.tsv").write_text("name\tpeaks\nmine\t./p.bed\n")
+    minimal["regions"] = "$LAB//r.tsv"
+    assert resolve(minimal)["regions"]["mine"]["peaks"] == "p.bed"
+    minimal["regions"] = "{project}/no such.tsv"
+    with pytest.raises(configuration.ConfigurationError, match=f"regions: no such sheet: {ROOT}/no such.tsv"):
+        resolve(minimal)
+
+
 def test_a_path_with_a_placeholder_is_a_cell(minimal: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "r.tsv").write_text("name\tpeaks\nmine\t{results}/p.bed\n")
     minimal["regions"] = str(tmp_path / "r.tsv")

@@ -77,7 +77,10 @@ def resolve(
     )
     for section in SHEETS:
         if isinstance(resolved.get(section), str):
-            resolved[section] = read_sheet(Path(_sheet_path(resolved[section], section)), section)
+            path = _sheet_path(resolved[section], section)
+            # The project lies three folders above its schema.
+            path = path.replace("{project}", str(schema_path.resolve().parents[2]))
+            resolved[section] = read_sheet(Path(path), section)
     resolved = typed(resolved, schema, schema)
     _refuse(problems(resolved, schema))
     fill_defaults(resolved, schema, schema)
