@@ -8,7 +8,8 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-if "analyses" not in config:
+# The demo, where no config is named: one that lacks `analyses` is an error, not the demo's.
+if "analyses" not in config and not workflow.config_settings.configfiles:
 
     configfile: str(workflow.source_path("config/config.yaml"))
 
@@ -44,7 +45,8 @@ include: "workflow/rules/start.smk"
 
 
 rule all:
-    default_target: True
+    # Of another workflow that imports this one, its own first rule.
+    default_target: IS_DEFAULT
     input:
         report=f"{RESULTS}/report.html",
         config=f"{RESULTS}/config.yaml",

@@ -100,8 +100,18 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
         (["analyses", "first", "method"], {"name": "deeplift"}, "did you mean 'deep_lift_shap'?"),
         (["analyses", "first", "motifs"], {"database": "jaspar-fungus"}, "did you mean 'jaspar-fungi'?"),
         (["analyses", "first", "motifs"], {"database": "jaspar-x"}, "'jaspar-x' is not one of jaspar-vert"),
-        (["analyses", "logs"], {}, "logs"),
-        (["analyses", "a/b"], {}, "a/b"),
+        (["analyses", "logs"], {}, "analyses: the name 'logs' is taken by a file or folder of the results"),
+        (["analyses", "a/b"], {}, "analyses: the name 'a/b' is not made of letters"),
+        (["analyses", "a" * 81], {}, "analyses: the name 'aaaaaaaaaaaaaaaaaaaa…' has 81 characters"),
+        (
+            ["analyses", "first", "targets", "predictions.tsv"],
+            {"kind": "output"},
+            "'predictions.tsv' is taken",
+        ),
+        (["analyses", 7], {}, "analyses: YAML reads the key 7 as no text"),
+        (["fetch"], {"x": {"url": "https://a.org/x"}}, "fetch.x: give the digest"),
+        (["fetch"], {"x": {"url": "https://a.org/x", "sha256": None}}, "fetch.x: give the digest"),
+        (["fetch"], {"x" * 201: {"url": "https://a.org/x"}}, "has 201 characters; at most 200"),
         (["results"], "", "results"),
     ],
 )
@@ -178,17 +188,89 @@ def test_a_sheet_equals_the_mapping(minimal: dict[str, Any], tmp_path: Path) -> 
         ("regions\tmodel\nmine\tnet\n", "needs a column 'name'"),
         ("name\tmodel\na\tnet\na\tnet\n", ":3: name 'a' is empty or used twice"),
         ("name\tmodel\na\tnet\textra\n", ":2 has another number of cells"),
+        ("name,model\na,net\n", "is separated by commas: save it separated by tabs"),
+        ('"name";"model"\na;net\n', "is separated by semicolons"),
+        ("name\tmodel\tmodel\na\tnet\tnet\n", "column 'model' is there 2 times"),
+        ("name\tmodel.x\tmodel\na\tb\tc\n", ":2: column 'model.x' is a part of 'model'"),
+        ("name\tmodel\tmodel.x\na\tb\tc\n", ":2: column 'model.x' is a part of 'model'"),
+        ("name\tmodel\t\na\tb\tc\n", ":2: cell 'c' is in a column without a name"),
+        (
+            "name\ttargets\na\t{t: {kind: output}\n",
+            ":2, column 'targets': {t: {kind: output} is neither JSON",
+        ),
+        ("name\tqc\na\t{on_fail: drop, on_fail: keep}\n", "'on_fail' is given twice"),
+        (b"name\tmodel\na\tnet\nb\tcaf\xe9\n", ":3: not UTF-8 text"),
     ],
 )
 def test_a_broken_sheet_is_refused_with_its_line(
-    minimal: dict[str, Any], tmp_path: Path, text: str, message: str
+    minimal: dict[str, Any], tmp_path: Path, text: str | bytes, message: str
 ) -> None:
     sheet = tmp_path / "analyses.tsv"
-    sheet.write_text(text)
+    sheet.write_bytes(text if isinstance(text, bytes) else text.encode())
     minimal["analyses"] = str(sheet)
-    with pytest.raises(configuration.ConfigurationError, match=r"column|:[23]") as raised:
+    with pytest.raises(configuration.ConfigurationError) as raised:
         resolve(minimal)
+    assert f"analyses: {sheet}" in str(raised.value)
     assert message in str(raised.value)
+
+
+def test_a_sheet_is_read_as_people_have_it(minimal: dict[str, Any], tmp_path: Path) -> None:
+    """Flow YAML, quotes and a byte-order mark of a spreadsheet, blank rows, text that looks like a number."""
+    target, entry = "{t: {kind: output, index: 0}}", minimal["analyses"].pop("first")
+    quoted = json.dumps(entry["targets"]).replace('"', '""')
+    minimal["models"]["7"] = minimal["models"].pop("net")
+    sheet = tmp_path / "analyses.tsv"
+    text = (
+        "\ufeffname\t regions\tmodel\ttargets\tqc.max_relative_delta\tmotifs.max_seqlets\tbatch_size\t\r\n"
+        f"a\tmine\t7\t{target}\t1e-2\t500.0\tnull\t\r\n\t\t\t\t\t\t\t\r\n"
+        f'b\tmine \t7\t"{quoted}"\t\t\t8\t\r\n'
+    )
+    sheet.write_text(text, encoding="utf-8", newline="")
+    minimal["analyses"] = str(sheet)
+    found = resolve(minimal)["analyses"]
+    assert found["a"]["targets"] == found["b"]["targets"] == entry["targets"]
+    assert found["a"]["qc"]["max_relative_delta"] == 0.01
+    assert repr(found["a"]["motifs"]["max_seqlets"]) == "500"
+    assert [(a["model"], a["regions"], a["batch_size"]) for a in found.values()] == [
+        ("7", "mine", None),
+        ("7", "mine", 8),
+    ]
+
+
+def test_the_path_of_a_sheet_follows_the_rule_of_paths(
+    minimal: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB", str(tmp_path))
+    (tmp_path / "r.tsv").write_text("name\tpeaks\nmine\t./p.bed\n")
+    minimal["regions"] = "$LAB//r.tsv"
+    assert resolve(minimal)["regions"]["mine"]["peaks"] == "p.bed"
+    minimal["regions"] = "{project}/no such.tsv"
+    with pytest.raises(configuration.ConfigurationError, match=f"regions: no such sheet: {ROOT}/no such.tsv"):
+        resolve(minimal)
+
+
+def test_a_path_with_a_placeholder_is_a_cell(minimal: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "r.tsv").write_text("name\tpeaks\nmine\t{results}/p.bed\n")
+    minimal["regions"] = str(tmp_path / "r.tsv")
+    assert resolve(minimal)["regions"]["mine"]["peaks"] == "out/p.bed"
+
+
+def test_no_analysis_or_target_has_the_name_of_a_file_or_folder_of_the_results(
+    minimal: dict[str, Any],
+) -> None:
+    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    taken = set(re.findall(r"\{RESULTS\}/([A-Za-z0-9_.]+)", rules)) | {"runs"}
+    inside = set(re.findall(r"\{RESULTS\}/\{\{analysis\}\}/([A-Za-z0-9_.]+)", rules))
+    assert {"genome", "report.html"} <= taken
+    assert {"chunks", "predictions.tsv"} <= inside
+    entry = minimal["analyses"]["first"]
+    for name in taken:
+        with pytest.raises(configuration.ConfigurationError, match=f"'{re.escape(name)}' is taken"):
+            resolve({**minimal, "analyses": {name: entry}})
+    for name in inside:
+        analysis = {**entry, "targets": {name: entry["targets"]["t"]}}
+        with pytest.raises(configuration.ConfigurationError, match=f"'{re.escape(name)}' is taken"):
+            resolve({**minimal, "analyses": {"first": analysis}})
 
 
 @pytest.mark.parametrize(
@@ -223,6 +305,12 @@ def test_settings_that_cannot_go_together(
     minimal["analyses"]["first"] |= change
     with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
         resolve(minimal)
+
+
+def test_what_no_analysis_uses_is_a_notice(minimal: dict[str, Any]) -> None:
+    assert configuration.notices(resolve(minimal)) == []
+    minimal["regions"]["spare"] = {"peaks": "other.bed"}
+    assert configuration.notices(resolve(minimal)) == ["regions that no analysis uses: spare"]
 
 
 def test_motifs_are_left_out_with_null_and_the_genome_where_nothing_lies_on_it(

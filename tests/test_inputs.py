@@ -73,6 +73,16 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: py
     assert "no permission in" in str(inputs.results_problem("results", tmp_path))
 
 
+@pytest.mark.workflow
+def test_a_config_without_analyses_is_not_filled_from_the_demo(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("results: out\nregions: {mine: {fasta: x.fa}}\n")
+    snakemake = str(Path(sys.executable).parent / "snakemake")
+    command = [snakemake, "-s", str(ROOT / "Snakefile"), "--configfile", "my.yaml", "--dry-run", "--nocolor"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "'analyses' is a required property" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("target", ["run", "inspect", "estimate", "resources", "cluster"])
 def test_make_refuses_a_config_that_is_not_there(target: str) -> None:
     # The tests may run under a make, which hands its options down.

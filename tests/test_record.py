@@ -42,6 +42,18 @@ def test_a_record_has_command_config_versions_and_digests(
     assert found["code"] == record.digest_code(ROOT)
 
 
+def test_a_record_that_cannot_be_written_whole_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(record.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        record.write(tmp_path / "runs", ["snakemake"], config={}, files=[], root=ROOT)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "MOST_DIGESTED", 2)
     (tmp_path / "genome.fa").write_bytes(b"abc")

@@ -42,13 +42,12 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
         if len(wanted) > 1:
             found = ", ".join(f"{length} ({who})" for length, who in wanted.items())
             yield f"regions.{name}: one set of regions has one length, but these differ: {found}"
-        if not wanted and regions["peaks"] is not None:
-            yield f"regions.{name}: no analysis uses it and it has no length: remove it or give one"
         if regions["hdf5"] is not None and regions["dataset"] is None:
             yield f"regions.{name}: hdf5 needs the name of the dataset"
     for name, model in config["models"].items():
         yield from model_checks(name, model)
     yield from _genome_checks(config)
+    yield from _fetch_checks(config)
     yield from _method_checks(config)
     yield from _fold_checks(config)
     for name, analysis in config["analyses"].items():
@@ -62,6 +61,18 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
         for target, label in (analysis["labels"] or {}).items():
             for problem in _label_checks(config, analysis, target, label):
                 yield f"analyses.{name}.labels.{target}: {problem}"
+
+
+def notices(config: dict[str, Any]) -> list[str]:
+    """What may be meant otherwise, but can be run: parts of a complete config that no analysis uses."""
+    found = []
+    for section, key in (("regions", "regions"), ("models", "model")):
+        used = {analysis[key] for analysis in config["analyses"].values()}
+        unused = [name for name in config[section] if name not in used]
+        if unused:
+            more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
+            found.append(f"{section} that no analysis uses: {', '.join(unused[:5])}{more}")
+    return found
 
 
 def _motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
@@ -82,6 +93,16 @@ def _motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -
             f"analyses.{name}: regions of {length} bp are too short for motifs: TF-MoDISco needs more than "
             f"{PATTERN_WIDTH} bp. Set motifs: null, or use a model with longer regions"
         )
+
+
+def _fetch_checks(config: dict[str, Any]) -> Iterator[str]:
+    """Downloads that can be checked."""
+    for name, entry in config["fetch"].items():
+        if entry["sha256"] is None and entry["sequence_md5"] is None:
+            yield (
+                f"fetch.{name}: give the digest that the download is checked with: sha256 (`sha256sum` of "
+                "the published file), or for a genome sequence_md5"
+            )
 
 
 def _genome_checks(config: dict[str, Any]) -> Iterator[str]:

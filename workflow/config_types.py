@@ -15,7 +15,7 @@ from config_schema import dereference
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS = {"null": None, "~": None, "true": True, "false": False}
-_PYTHON = {
+_PYTHON: dict[str, type | tuple[type, ...]] = {
     "string": str, "integer": int, "number": (int, float), "boolean": bool, "null": type(None),
     "array": list, "object": dict,
 }  # fmt: skip
@@ -94,7 +94,7 @@ def options(schema: dict[str, Any], root: dict[str, Any]) -> Iterator[dict[str, 
 
 def below(schemas: list[dict[str, Any]], key: Any, root: dict[str, Any]) -> list[dict[str, Any]]:
     """What the schemas say of an entry of a mapping."""
-    found = []
+    found: list[dict[str, Any]] = []
     for schema in schemas:
         entry = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
         if isinstance(entry, dict):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from config_checks import JASPAR, cross_checks
+from config_checks import JASPAR, cross_checks, notices
 from config_errors import ConfigurationError, suggestion
 from config_paths import expand, expand_all
 from config_schema import fill_defaults, problems
@@ -24,7 +24,7 @@ from model_settings import held_out_chromosomes, model_files, model_options, tra
 
 __all__ = [
     "JASPAR", "ConfigurationError", "Summarised", "held_out_chromosomes", "model_files", "model_options",
-    "read_sheet", "replace", "resolve", "suggestion", "training_head", "training_source",
+    "notices", "read_sheet", "replace", "resolve", "suggestion", "training_head", "training_source",
 ]  # fmt: skip
 
 #: Sections that may be the path of a TSV sheet instead of a mapping.
@@ -77,7 +77,10 @@ def resolve(
     )
     for section in SHEETS:
         if isinstance(resolved.get(section), str):
-            resolved[section] = read_sheet(Path(_sheet_path(resolved[section], section)), section)
+            path = _sheet_path(resolved[section], section)
+            # The project lies three folders above its schema.
+            path = path.replace("{project}", str(schema_path.resolve().parents[2]))
+            resolved[section] = read_sheet(Path(path), section)
     resolved = typed(resolved, schema, schema)
     _refuse(problems(resolved, schema))
     fill_defaults(resolved, schema, schema)

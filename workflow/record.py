@@ -70,8 +70,22 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.yaml"
     text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=110)
-    path.write_text(text, encoding="utf-8")
+    _write_whole(text, path)
     return path
+
+
+def _write_whole(text: str, path: Path) -> None:
+    """Write a file that is complete as soon as it has its name, or not there."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def describe(path: Path) -> dict[str, Any]:

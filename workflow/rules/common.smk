@@ -11,6 +11,7 @@ import sys as _sys
 from pathlib import Path as _Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger as _logger
 
 #: Folder of the project (this file lies in workflow/rules/), also when another workflow imports it.
 ROOT = _Path(str(workflow.current_basedir)).resolve().parents[1]
@@ -28,6 +29,8 @@ _sys.path.pop(0)
 
 #: Another workflow may import this one, and then reads and makes files of its own.
 _IS_MAIN = _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile"
+#: Whether `all` is what Snakemake makes where no target is named.
+IS_DEFAULT = _IS_MAIN or workflow.default_target is None
 
 _problem = _config_paths.folder_problem(ROOT, _sys.executable)
 if _problem:
@@ -46,6 +49,10 @@ try:
     )
 except _configuration.ConfigurationError as _error:
     raise WorkflowError(str(_error)) from None
+
+if workflow.is_main_process:
+    for _notice in _configuration.notices(PORTABLE_CONFIG):
+        _logger.warning(_notice)
 
 config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 

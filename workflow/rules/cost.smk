@@ -9,12 +9,6 @@ Inputs: inspections; benchmark files. Outputs: cost.tsv and cost.txt.
 include: "cost_settings.smk"
 
 
-localrules:
-    estimate_cost,
-    estimate,
-    compare_resources,
-
-
 rule estimate_cost:
     input:
         inspections=expand(
@@ -28,6 +22,7 @@ rule estimate_cost:
         f"{RESULTS}/logs/estimate_cost.log",
     benchmark:
         f"{RESULTS}/benchmarks/estimate_cost.tsv"
+    localrule: True
     conda:
         "../../envs/data.yaml"
     threads: 1
@@ -53,6 +48,7 @@ rule estimate:
         rules.estimate_cost.output.text,
     log:
         f"{RESULTS}/logs/estimate.log",
+    localrule: True
     message:
         "What attribution will cost"
     run:
@@ -63,6 +59,7 @@ rule estimate:
 rule compare_resources:
     log:
         f"{RESULTS}/logs/compare_resources.log",
+    localrule: True
     message:
         "What jobs used, beside what they ask for"
     run:

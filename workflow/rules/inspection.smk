@@ -5,10 +5,6 @@ Inputs: the weights of every fold. Outputs: {analysis}/inspection.tsv, inspectio
 """
 
 
-localrules:
-    inspect,
-
-
 rule inspect_model:
     input:
         weights=lambda wildcards: [
@@ -56,6 +52,7 @@ rule inspect:
         expand(f"{RESULTS}/{{analysis}}/inspection.txt", analysis=config["analyses"]),
     log:
         f"{RESULTS}/logs/inspect.log",
+    localrule: True
     message:
         "What the models are, and what passes through which rule"
     run:

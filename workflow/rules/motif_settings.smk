@@ -18,7 +18,7 @@ def database_name(settings):
     stem = "".join(
         c if c.isascii() and c.isalnum() else "-" for c in Path(database).stem
     )
-    return f"meme-{stem}.{digest}"
+    return f"meme-{stem[:80]}.{digest}"
 
 
 def database_of(wildcards):

@@ -7,9 +7,6 @@ Inputs: URLs, or the folder named by the environment variable CISLEX_MIRROR. Out
 if config["fetch"]:
 
     # On the host that runs Snakemake: compute nodes of a cluster often reach no network.
-    localrules:
-        fetch_resources,
-
     rule fetch_resources:
         input:
             unpack(
@@ -27,6 +24,7 @@ if config["fetch"]:
             f"{RESULTS}/benchmarks/fetch_resources/{{file}}.tsv"
         wildcard_constraints:
             file="|".join(map(_re.escape, config["fetch"])),
+        localrule: True
         conda:
             "../../envs/data.yaml"
         threads: 1

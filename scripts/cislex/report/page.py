@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
-from markupsafe import Markup, escape
-
 from cislex import __version__
 from cislex.errors import InputError
 from cislex.logs import get_logger
 from cislex.report.agreement import AgreementView, describe_agreement
 from cislex.report.concerns import Concern, in_order, model_concerns, region_concerns, target_concerns
-from cislex.report.facts import Fact, count, facts, recorded, setting, shared
+from cislex.report.facts import Fact, count, facts, recorded, shared
 from cislex.report.findings import (
     HitsView,
     MotifView,
@@ -47,7 +43,9 @@ from cislex.report.quality import QualityView, describe_quality
 from cislex.report.regions_drawn import RegionView, draw_regions, read_top_regions
 from cislex.report.seqlets import why_no_motif
 from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_all
-from cislex.storage import require_file, write_text
+from cislex.report.template import capital as _capital
+from cislex.report.template import load_template
+from cislex.storage import write_text
 
 #: Bytes of motif logos on one page; the rest of the page is small.
 LOGO_BUDGET, DOUBTFUL_BUDGET = 2_000_000, 600_000
@@ -189,7 +187,7 @@ def render_report(
         settings=settings or {},
         engine=engine,
     )
-    page = _template(template, Path(out).resolve().parent)
+    page = load_template(template, Path(out).resolve().parent)
     html = page.render(
         title=title,
         date=date,
@@ -325,10 +323,6 @@ def method_line(attributes: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
-
-
 def _describe(
     spec: AnalysisTarget,
     attributes: Mapping[str, Any],
@@ -380,30 +374,3 @@ def _in_order(attributes: Mapping[str, Any]) -> list[Fact]:
     keys = [key for key in FIRST_ATTRIBUTES if key in attributes]
     keys += [key for key in attributes if key not in FIRST_ATTRIBUTES]
     return facts({key: attributes[key] for key in keys})
-
-
-def _template(path: str | Path, folder: Path) -> jinja2.Template:
-    """Load the template with escaping on; ``link`` makes a path relative to the page's folder."""
-    require_file(path, what="report: template")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(path).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-    def link(target: str | Path) -> Markup:
-        relative = Path(os.path.relpath(Path(target).resolve(), folder)).as_posix()
-        return Markup('<a href="{}">{}</a>').format(quote(relative), relative)
-
-    def breakable(value: str) -> Markup:
-        # A path may go on in the next line after a slash, not amid a name.
-        return Markup(escape(value).replace("/", Markup("/<wbr>")))
-
-    environment.filters["link"] = link
-    environment.filters["breakable"] = breakable
-    environment.filters["count"] = count
-    environment.filters["capital"] = _capital
-    environment.filters["setting"] = setting
-    return environment.get_template(Path(path).name)
