@@ -1,4 +1,4 @@
-"""Logarithms and ratios of targets, several tracks, nested outputs: values, and completeness under DeepLIFT."""
+"""Logarithms and ratios of targets, several tracks, nested outputs: values, and completeness."""
 
 from __future__ import annotations
 
