@@ -18,7 +18,7 @@ LAYERS = [
     },
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
-        "outputs", "target_base", "simulation", "weights", "shuffles", "training_inputs",
+        "outputs", "target_base", "scaled_targets", "simulation", "weights", "shuffles", "training_inputs",
         "architectures", "formats", "adapters", "fixed_batch", "loaders", "models",
         "checkpoint_files", "full_precision",
         "windows", "negatives", "training_data", "signal_data", "training_fasta", "training_arrays",

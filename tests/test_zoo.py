@@ -246,6 +246,33 @@ def keras_deepstarr(path: Path, *, wrapped: bool, first_norm: int) -> Callable[[
     return forward
 
 
+#: Keras's own names of the layers, in the order in which a session made them after other models.
+DEFAULT_NAMES = {
+    "Conv1D_1st": "conv1d_8", "Conv1D_2": "conv1d_9", "Conv1D_3": "conv1d_10", "Conv1D_4": "conv1d_11",
+    "Dense_1": "dense_9", "Dense_2": "dense_10", "Dense_Dev": "dense_11", "Dense_Hk": "dense_12",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_deepstarr_is_read_from_a_keras_file_of_default_names(joint: bool, tmp_path: Path) -> None:
+    forward = keras_deepstarr(tmp_path / "w.h5", wrapped=True, first_norm=8)
+    with h5py.File(tmp_path / "w.h5", "a") as handle:
+        group = handle["model_weights"]
+        for ours, name in DEFAULT_NAMES.items():
+            group.move(f"{ours}/{ours}", f"{name}/{name}")
+            del group[ours]
+        if joint:
+            both = [group[f"{name}/{name}"] for name in ("dense_11", "dense_12")]
+            kernel = np.concatenate([head["kernel:0"][()] for head in both], 1)
+            bias = np.concatenate([head["bias:0"][()] for head in both])
+            del group["dense_11"], group["dense_12"]
+            group["dense_11/dense_11/kernel:0"], group["dense_11/dense_11/bias:0"] = kernel, bias
+    loaded = load_model("architecture", weights=tmp_path / "w.h5", architecture="deepstarr")
+    rows = onehot(3, 249)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(rows), forward(rows.transpose(1, 2)), atol=1e-4, rtol=1e-4)
+
+
 def normalise(h: np.ndarray, layer: dict[str, np.ndarray]) -> np.ndarray:
     return (h - layer["moving_mean"]) / np.sqrt(layer["moving_variance"] + 1e-3) * layer["gamma"] + layer[
         "beta"
@@ -270,7 +297,7 @@ def test_weights_of_another_architecture_are_named(tmp_path: Path) -> None:
         load_model("architecture", weights=tmp_path / "w.h5", architecture="basset")
     with h5py.File(tmp_path / "w.h5", "a") as handle:
         del handle["model_weights/Dense_Hk"]
-    with pytest.raises(ModelError, match="not a DeepSTARR model: missing Dense_Hk"):
+    with pytest.raises(ModelError, match="not a DeepSTARR model: no layer for fc_hk"):
         load_model("architecture", weights=tmp_path / "w.h5", architecture="deepstarr")
     with pytest.raises(ConfigError, match=r"needs architecture: one of cnn, .*deepsea_beluga"):
         load_model("architecture", weights=tmp_path / "w.pt")

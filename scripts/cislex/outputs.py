@@ -122,6 +122,13 @@ def entry(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
     return values
 
 
+def entries_of(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
+    """``values[:, index]`` of (N, tracks, positions): one track, or several in the order that is given."""
+    if isinstance(index, int):
+        return entry(values, index)
+    return torch.stack([entry(values, i) for i in index], 1)
+
+
 def rebuilt(container: Any, items: Iterable[Any]) -> Any:
     """A tuple, named tuple or list of the same kind with other items."""
     kind = type(container)

@@ -15,17 +15,20 @@ import torch
 from torch import Tensor
 
 from cislex.errors import ConfigError, ModelError
-from cislex.outputs import axis_last, caught, describe, entry, plain_output, select_head
+from cislex.outputs import axis_last, caught, describe, entries_of, entry, plain_output, select_head
+from cislex.scaled_targets import Log, Ratio
 from cislex.target_base import Bound, PairTarget, Target, bind_target, read_target
 
 __all__ = [
     "Bound",
     "Custom",
     "Difference",
+    "Log",
     "LogCounts",
     "Output",
     "PreActivation",
     "Profile",
+    "Ratio",
     "Slice",
     "Sum",
     "Target",
@@ -75,7 +78,8 @@ class Slice(Target):
     start, stop, step
         Entries of that axis, half-open, as of a Python slice.
     index
-        Entries of the other axes, such as the track; None reduces over them as well.
+        Entries of the other axes, such as the track; None reduces over them as well. Where there is one other
+        axis, several entries of it, over which is reduced too.
     head
         Which output, of a model that returns several.
     reduction
@@ -102,7 +106,7 @@ class Slice(Target):
         """Return (B,) sums or means."""
         values = axis_last(select_head(output, self.head), self.axis)
         if self.index is not None:
-            values = entry(values, self.index)
+            values = entries_of(values, self.index) if values.ndim == 3 else entry(values, self.index)
         size = values.shape[-1] if values.ndim > 1 else 0
         entries = range(*slice(self.start, self.stop, self.step).indices(size))
         ends = [end for end in (self.start, self.stop) if end is not None]
@@ -291,7 +295,9 @@ def opened_at(target: Target) -> frozenset[str]:
     """Where a model must be opened for a target: names of modules, ``""`` for the last activation."""
     if isinstance(target, PreActivation):
         return frozenset((target.module or "",))
-    parts = (target.a, target.b) if isinstance(target, Difference) else getattr(target, "parts", ())
+    if isinstance(target, Difference | Ratio):
+        return opened_at(target.a) | opened_at(target.b)
+    parts = (target.of,) if isinstance(target, Log) else getattr(target, "parts", ())
     return frozenset().union(*(opened_at(part) for part in parts))
 
 
@@ -331,6 +337,8 @@ _KINDS: dict[str, type[Target]] = {
     "profile": Profile,
     "difference": Difference,
     "sum": Sum,
+    "log": Log,
+    "ratio": Ratio,
 }
 
 
@@ -339,7 +347,8 @@ def from_config(settings: Mapping[str, Any], *, name: str | None = None) -> Targ
 
     ``name`` is what messages call it.
 
-    ``difference`` has ``a`` and ``b``, ``sum`` has ``parts`` (settings again) and ``weights``; the other keys
+    ``difference`` and ``ratio`` have ``a`` and ``b``, ``log`` has ``of``, ``sum`` has ``parts`` (settings
+    again) and ``weights``; the other keys
     are the parameters of the class. ``pre_activation`` (true, or the name of a module) reads any other kind
     before the final activation.
 
@@ -351,9 +360,13 @@ def from_config(settings: Mapping[str, Any], *, name: str | None = None) -> Targ
     return target
 
 
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
+
+
 def _from_config(settings: Mapping[str, Any]) -> Target:
     kind, before = settings.get("kind"), settings.get("pre_activation", False)
-    if before and kind in ("difference", "sum"):
+    if before and kind in ("difference", "sum", "log", "ratio"):
         raise ConfigError(f"target of kind {kind}: give pre_activation to its parts")
     if not isinstance(before, bool | str):
         raise ConfigError(f"target: found pre_activation {before!r}, expected true, false or a module's name")
@@ -363,14 +376,14 @@ def _from_config(settings: Mapping[str, Any]) -> Target:
     if kind not in _KINDS:
         raise ConfigError(f"target: found kind {kind!r}, expected one of {', '.join(_KINDS)}")
     own = {key: value for key, value in settings.items() if key not in ("kind", "pre_activation")}
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in own.items()}
+    given = {key: _as_tuple(value) for key, value in own.items()}
     allowed = list(_KINDS[kind].__dataclass_fields__)  # type: ignore[attr-defined]
     unknown = sorted(set(given) - set(allowed))
     if unknown:
         raise ConfigError(
             f"target of kind {kind}: found {', '.join(unknown)}; its keys are {', '.join(allowed)}"
         )
-    for key in {"a", "b"} & set(given):
+    for key in {"a", "b", "of"} & set(given):
         given[key] = from_config(settings[key])
     if "parts" in given:
         given["parts"] = tuple(from_config(part) for part in settings["parts"])

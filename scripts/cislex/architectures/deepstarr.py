@@ -32,7 +32,19 @@ _KERNELS = {
     "Dense_Dev": "fc_dev",
     "Dense_Hk": "fc_hk",
 }
-_NORMS = ("bn1", "bn2", "bn3", "bn4", "bn_fc1", "bn_fc2")
+#: Shapes of the kernels in Keras's order of axes; 0 stands for the flattened positions.
+_SHAPES = {
+    "conv1": (7, 4, 256),
+    "conv2": (3, 256, 60),
+    "conv3": (5, 60, 60),
+    "conv4": (3, 60, 120),
+    "fc1": (0, 256),
+    "fc2": (256, 256),
+    "fc_dev": (256, 1),
+    "fc_hk": (256, 1),
+}
+_NORM_WIDTHS = {"bn1": 256, "bn2": 60, "bn3": 60, "bn4": 120, "bn_fc1": 256, "bn_fc2": 256}
+_Layers = Mapping[str, Mapping[str, NDArray[np.float32]]]
 
 
 class DeepSTARR(nn.Module):
@@ -81,7 +93,11 @@ class DeepSTARR(nn.Module):
 
     @staticmethod
     def from_keras(layers: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> dict[str, Tensor]:
-        """State dict of the layers of the published Keras file.
+        """State dict of the layers of a Keras file.
+
+        Layers of the published names are taken by them; those of Keras's own names (``conv1d_3``)
+        by the shapes of their arrays and, of equal shapes, the order of their numbers. The two activities may
+        come from one dense layer of two units.
 
         Parameters
         ----------
@@ -93,24 +109,64 @@ class DeepSTARR(nn.Module):
         ModelError
             When layers are missing.
         """
-        norms = sorted((name for name in layers if name.startswith("batch_normalization")), key=_number)
-        missing = [name for name in _KERNELS if name not in layers]
-        if missing or len(norms) != len(_NORMS):
-            raise ModelError(
-                f"not a DeepSTARR model: missing {offenders(missing) or 'none'}; {len(norms)} layers of "
-                f"batch normalisation, expected {len(_NORMS)}; the file has {offenders(layers, first=8)}"
-            )
+        kernels, norms = _kernels(layers), _norms(layers)
         state = {}
-        for source, ours in _KERNELS.items():
-            kernel = torch.from_numpy(layers[source]["kernel"])
-            if source == "Dense_1":  # Keras flattens position by position, PyTorch channel by channel
-                kernel = kernel.unflatten(0, (-1, 120)).transpose(0, 1).flatten(0, 1)
-            state[f"{ours}.weight"] = kernel.permute(*reversed(range(kernel.ndim))).contiguous()
-            state[f"{ours}.bias"] = torch.from_numpy(layers[source]["bias"])
-        for source, ours in zip(norms, _NORMS, strict=True):
+        for ours, (kernel, bias) in kernels.items():
+            tensor = torch.from_numpy(kernel)
+            if ours == "fc1":  # Keras flattens position by position, PyTorch channel by channel
+                tensor = tensor.unflatten(0, (-1, 120)).transpose(0, 1).flatten(0, 1)
+            state[f"{ours}.weight"] = tensor.permute(*reversed(range(tensor.ndim))).contiguous()
+            state[f"{ours}.bias"] = torch.from_numpy(bias)
+        for ours, source in norms.items():
             for theirs, name in _NORM.items():
                 state[f"{ours}.{name}"] = torch.from_numpy(layers[source][theirs])
         return state
+
+
+def _kernels(layers: _Layers) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Kernel and bias of each module, from the published names or by shapes."""
+    if all(name in layers for name in _KERNELS):
+        return {ours: (layers[name]["kernel"], layers[name]["bias"]) for name, ours in _KERNELS.items()}
+    left = sorted((name for name in layers if {"kernel", "bias"} <= set(layers[name])), key=_number)
+    found, missing = {}, []
+    for ours, shape in _SHAPES.items():
+        name = next((name for name in left if _fits(layers[name]["kernel"].shape, shape)), None)
+        if name is None:
+            missing.append(f"{ours} of shape {' × '.join(str(n or 'positions · 120') for n in shape)}")
+            continue
+        left.remove(name)
+        found[ours] = (layers[name]["kernel"], layers[name]["bias"])
+    joint = next((name for name in left if layers[name]["kernel"].shape == (256, 2)), None)
+    if joint is not None and "fc_dev" not in found:
+        kernel, bias = layers[joint]["kernel"], layers[joint]["bias"]
+        heads = {ours: (kernel[:, i : i + 1], bias[i : i + 1]) for i, ours in enumerate(("fc_dev", "fc_hk"))}
+        found, missing = found | heads, [name for name in missing if not name.startswith(tuple(heads))]
+        left.remove(joint)
+    if missing or left:
+        raise ModelError(
+            f"not a DeepSTARR model: no layer for {offenders(missing) or 'none'}; left over "
+            f"{offenders(left) or 'none'}; the file has {offenders(layers, first=8)}"
+        )
+    return found
+
+
+def _fits(found: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    """Whether a shape is the expected one, in which 0 stands for 120 channels at each of some positions."""
+    return len(found) == len(expected) and all(
+        a == b if b else a % 120 == 0 for a, b in zip(found, expected, strict=True)
+    )
+
+
+def _norms(layers: _Layers) -> dict[str, str]:
+    """Name of the layer for each batch normalisation, in their order, of fitting widths."""
+    norms = sorted((name for name in layers if set(_NORM) <= set(layers[name])), key=_number)
+    widths = [len(layers[name]["gamma"]) for name in norms]
+    if widths != list(_NORM_WIDTHS.values()):
+        raise ModelError(
+            f"not a DeepSTARR model: batch normalisations {', '.join(norms) or 'none'} of widths {widths}; "
+            f"expected widths {list(_NORM_WIDTHS.values())}"
+        )
+    return dict(zip(_NORM_WIDTHS, norms, strict=True))
 
 
 def _number(layer: str) -> int:
