@@ -34,6 +34,13 @@ def build():
 
 def build_strange():
     return Net(True)
+
+class Dead(Net):
+    def forward(self, x):
+        return super().forward(x) * torch.tensor([0.0, 1.0])
+
+def build_dead():
+    return Dead(False)
 """
 METHOD: dict[str, Any] = {
     "name": "deep_lift_shap",
@@ -178,3 +185,12 @@ def test_what_a_run_would_cost(tmp_path: Path) -> None:
     assert cost["flops_per_sequence"] == pytest.approx(convolution + dense, rel=1e-3)
     assert 100 <= cost["startup_seconds"] < 200  # with what the job did before
     assert cost["host_memory_mb"] > 50
+
+
+def test_an_output_that_is_constant_is_told(tmp_path: Path) -> None:
+    path = inspect(
+        tmp_path, build="build_dead", wanted={n: {"kind": "output", "index": i} for i, n in enumerate("ab")}
+    )
+    table = pd.read_csv(path, sep="\t").set_index(["section", "name"])["detail"]
+    assert "no attribution" in table["target", "a"]
+    assert "no attribution" not in table["target", "b"]

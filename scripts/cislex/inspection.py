@@ -40,6 +40,8 @@ from cislex.targets import Target
 SEQUENCES = 10
 #: Widest column of the text, in characters.
 WIDEST = 72
+#: What is said of a target without any attribution.
+SILENT = "no attribution: every contribution is zero, it does not depend on the sequence"
 RED, PLAIN = "\033[31m", "\033[0m"
 
 
@@ -214,6 +216,8 @@ def _examine(
     for (name, target), result in zip(named.items(), results, strict=True):
         values = result.prediction
         detail = f"{values.min():.4g} to {values.max():.4g} on random sequences"
+        if not result.contributions.any():
+            detail += "; " + SILENT
         rows.append(Row("target", name, repr(target), detail))
         if result.max_relative_delta is not None:
             rows.append(_delta(model, x, method, target, name, float(result.max_relative_delta.max()), gate))

@@ -45,7 +45,7 @@ from cislex.report.methods import describe_methods
 from cislex.report.performance import describe_training
 from cislex.report.quality import QualityView, describe_quality
 from cislex.report.regions_drawn import RegionView, draw_regions, read_top_regions
-from cislex.report.seqlets import why_no_motif
+from cislex.report.seqlets import is_silent, why_no_motif
 from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_all
 from cislex.storage import require_file, write_text
 
@@ -94,8 +94,9 @@ class TargetView:
     def concerns(self) -> list[Concern]:
         """What to know before trusting this target."""
         return target_concerns(
-            self.spec.label, self.anchor, folds=self.folds, agreement=self.agreement, quality=self.quality
-        )
+            self.spec.label, self.anchor, folds=self.folds, agreement=self.agreement,
+            quality=self.quality, silent=is_silent(self.spec),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

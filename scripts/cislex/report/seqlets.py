@@ -8,6 +8,11 @@ from cislex.report.facts import count, recorded
 from cislex.report.specs import AnalysisTarget
 
 
+def is_silent(spec: AnalysisTarget) -> bool:
+    """Whether TF-MoDISco was given attributions that are all zero."""
+    return spec.modisco is not None and bool(recorded(spec.modisco).get("no_attribution"))
+
+
 def why_no_motif(spec: AnalysisTarget) -> str:
     """Say why TF-MoDISco reports no pattern of a target; empty where its file does not tell.
 
@@ -20,6 +25,8 @@ def why_no_motif(spec: AnalysisTarget) -> str:
     if spec.modisco is None:
         return ""
     facts = recorded(spec.modisco)
+    if facts.get("no_attribution"):
+        return "Every attribution is zero: this output of the model does not depend on the sequence."
     settings = facts.get("settings")
     if not isinstance(settings, Mapping) or not {"positive_seqlets", "negative_seqlets"} <= facts.keys():
         return ""
