@@ -25,7 +25,7 @@ import report_fixture as fixture
 sys.path.pop(0)
 
 ROOT = Path(__file__).resolve().parents[1]
-TEMPLATE = ROOT / "resources" / "report.html.j2"
+TEMPLATE = ROOT / "scripts/cislex/report/report.html.j2"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 

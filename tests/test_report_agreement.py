@@ -206,7 +206,7 @@ def test_the_page_shows_the_section_where_there_are_labels(tmp_path: Path) -> No
     write_table(table.assign(target=first.target), evaluation)
     labelled = dataclasses.replace(first, evaluation=evaluation, observed=observed)
     page = tmp_path / "report.html"
-    template = ROOT / "resources" / "report.html.j2"
+    template = ROOT / "scripts/cislex/report/report.html.j2"
     render_report(page, title="T", template=template, analyses=[labelled, *others], **options)
     html = page.read_text()
     assert html.count("Does the model predict what was observed?") == 1

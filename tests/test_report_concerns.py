@@ -19,7 +19,7 @@ from cislex.report.seqlets import why_no_motif
 from cislex.storage import write_table
 from report_fixture import write_results
 
-TEMPLATE = Path(__file__).resolve().parents[1] / "resources" / "report.html.j2"
+TEMPLATE = Path(__file__).resolve().parents[1] / "scripts/cislex/report/report.html.j2"
 
 
 def regions(kept: int, **lost: int) -> RegionsView:

@@ -22,7 +22,7 @@ import report_fixture as fixture
 
 sys.path.pop(0)
 
-TEMPLATE = Path(__file__).resolve().parents[1] / "resources" / "report.html.j2"
+TEMPLATE = Path(__file__).resolve().parents[1] / "scripts/cislex/report/report.html.j2"
 MODISCO = {
     "max_seqlets": 2000, "window": None, "seed": 3, "n_leiden_runs": 2, "sliding_window_size": 20,
     "flank_size": 5, "target_seqlet_fdr": 0.05, "min_metacluster_size": 100, "final_min_cluster_size": 20,

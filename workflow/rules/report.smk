@@ -8,7 +8,7 @@ Inputs: the tables, logos and attributions of every target. Outputs: report.html
 rule render_report:
     input:
         files=report_files(),
-        template=str(ROOT / "resources" / "report.html.j2"),
+        template=str(PACKAGE / "report" / "report.html.j2"),
     output:
         report=f"{RESULTS}/report.html",
     log:

@@ -49,6 +49,8 @@ from cislex.report.seqlets import is_silent, why_no_motif
 from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_all
 from cislex.storage import require_file, write_text
 
+#: The page's template, which is installed with the package.
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 #: Bytes of motif logos on one page; the rest of the page is small.
 LOGO_BUDGET, DOUBTFUL_BUDGET = 2_000_000, 600_000
 #: Regions drawn on one page, shared among the targets: a drawing takes about 16 kB.
@@ -121,7 +123,7 @@ def render_report(
     regions: Sequence[RegionSet] = (),
     models: Sequence[TrainedModel] = (),
     settings: Mapping[str, Any] | None = None,
-    template: str | Path,
+    template: str | Path = TEMPLATE,
     trusted: Sequence[str] = (),
     model_settings: Mapping[str, Mapping[str, Any]] | None = None,
     engine: str = "",
@@ -148,7 +150,7 @@ def render_report(
     settings
         Facts of the run, shown as they are; ``sources`` (where public files come from) in the methods.
     template
-        The Jinja template.
+        The Jinja template; by default that of the package.
     trusted
         Models whose weights were unpickled with ``trust_pickle``.
     model_settings
