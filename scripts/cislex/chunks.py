@@ -246,10 +246,10 @@ def _refuse_over(
         return
     worst = int(over[np.argmax(deltas[over])])
     region = store.regions(int(rows[worst]), int(rows[worst]) + 1).iloc[0]
+    worse = f"{len(over)} of {len(deltas)} regions of a batch are over qc.max_relative_delta = {limit:g}"
     where = f"{region['name']!s} {region.chrom}:{region.start}-{region.end} ({deltas[worst]:.2g})"
     raise CompletenessError(
-        f"{what}: {len(over)} of {len(deltas)} regions of a batch are over qc.max_relative_delta = {limit:g}, "
-        f"the worst {where}; stopped now, since the gate would refuse them in the end. Set qc.on_fail to "
+        f"{what}: {worse}, the worst {where}; stopped now, since the gate would refuse them in the end. Set qc.on_fail to "
         "drop or keep, raise the limit, or use precision: float64"
     )
 

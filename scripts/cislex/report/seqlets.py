@@ -37,7 +37,8 @@ def why_no_motif(spec: AnalysisTarget) -> str:
         "negative contributions"
     )
     if max(positive, negative) > needed:
-        return f"{found}, but no {least} of them are alike, which is what a pattern takes."
+        takes = "which is what a pattern takes (motifs.final_min_cluster_size)"
+        return f"{found}, but no {least} of them are alike, {takes}."
     return (
         f"{found}; more than {needed} of one sign are needed (motifs.min_metacluster_size). More regions "
         "give more seqlets; so few may also mean that the model has learned no motif."
