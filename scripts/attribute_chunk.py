@@ -30,4 +30,5 @@ if "snakemake" in globals():
         batch_size=smk.params.batch_size,
         device=smk.params.device,
         deadline=deadline(smk.resources.runtime),
+        gate=smk.config["analyses"][smk.wildcards.analysis]["qc"],
     )

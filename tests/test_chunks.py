@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,26 @@ def test_the_gate_stops_with_the_worst_regions_and_leaves_nothing(
         aggregate(workspace, made, tmp_path, max_relative_delta=1e-30)
     assert not (tmp_path / "a.h5").exists()
     assert not (tmp_path / "qc.tsv").exists()
+
+
+def test_a_job_stops_at_its_first_region_over_a_gate_that_is_an_error(
+    workspace: dict[str, Any], tmp_path: Path
+) -> None:
+    job = ChunkJob(chunk=0, chunks=1, fold="fold_0", targets=TARGETS, method=METHOD)
+    sequences, weights = workspace["sequences"], workspace["weights"]["fold_0"]
+    options: dict[str, Any] = {"model": model_of(workspace), "device": "cpu", "batch_size": 8}
+    strict = {"max_relative_delta": 1e-12, "on_fail": "error"}
+    for attempt in range(2):  # a retry fails alike
+        with pytest.raises(
+            CompletenessError, match=r"target first: \d of 2 regions of a batch are over"
+        ) as raised:
+            attribute_chunk(sequences, weights, tmp_path / "c.h5", job, gate=strict, **options)
+        assert re.search(r"the worst s[01] ", str(raised.value)), attempt
+    assert not (tmp_path / "c.h5").exists()
+    for number, gate in enumerate(
+        ({"max_relative_delta": 1e-12, "on_fail": "drop"}, {"max_relative_delta": 0.5, "on_fail": "error"})
+    ):
+        attribute_chunk(sequences, weights, tmp_path / f"{number}.h5", job, gate=gate, **options)
 
 
 def test_recomputed_chunks_change_the_aggregate(workspace: dict[str, Any], tmp_path: Path) -> None:

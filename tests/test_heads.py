@@ -111,6 +111,17 @@ def test_counts_are_compared_as_log_sums() -> None:
     assert head.values(torch.zeros(2, 1), signal)[0][:, 0].tolist() == pytest.approx([np.log(8), 0])
 
 
+def test_few_positives_are_balanced_by_default_and_many_are_not() -> None:
+    labels = np.zeros((1000, 4), np.uint8)
+    labels[:50, 0], labels[:200, 1], labels[:199, 2] = 1, 1, 1
+    head = make_head(LossSettings(positive_weight="auto"), labels, ["few", "many", "just", "none"])
+    assert isinstance(head, Sigmoid)
+    assert head.positive_weight == pytest.approx((19.0, 1.0, 801 / 199, 1.0))
+    many = make_head(LossSettings(positive_weight="auto"), labels[:, 1:2], ["many"])
+    assert isinstance(many, Sigmoid)
+    assert many.positive_weight == 1.0
+
+
 def test_balanced_weights_come_from_the_training_labels() -> None:
     labels = np.zeros((100, 2), dtype=np.uint8)
     labels[:20, 0], labels[:50, 1] = 1, 1

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from cislex.attribution import DinucleotideShuffle, make_references, save_references
 from cislex.errors import ModelError, UnsupportedOperationError
-from cislex.inspection import Row, as_text, inspect_model, random_sequences
+from cislex.inspection import Row, as_text, inspect_model, random_sequences, share_over
 
 FACTORY = """
 import torch
@@ -34,6 +36,13 @@ def build():
 
 def build_strange():
     return Net(True)
+
+class Dead(Net):
+    def forward(self, x):
+        return super().forward(x) * torch.tensor([0.0, 1.0])
+
+def build_dead():
+    return Dead(False)
 """
 METHOD: dict[str, Any] = {
     "name": "deep_lift_shap",
@@ -178,3 +187,37 @@ def test_what_a_run_would_cost(tmp_path: Path) -> None:
     assert cost["flops_per_sequence"] == pytest.approx(convolution + dense, rel=1e-3)
     assert 100 <= cost["startup_seconds"] < 200  # with what the job did before
     assert cost["host_memory_mb"] > 50
+
+
+def test_an_output_that_is_constant_is_told(tmp_path: Path) -> None:
+    path = inspect(
+        tmp_path, build="build_dead", wanted={n: {"kind": "output", "index": i} for i, n in enumerate("ab")}
+    )
+    table = pd.read_csv(path, sep="\t").set_index(["section", "name"])["detail"]
+    assert "no attribution" in table["target", "a"]
+    assert "no attribution" not in table["target", "b"]
+
+
+def test_a_delta_near_the_limit_is_a_warning_with_the_share_to_expect(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    worst = float(pd.read_csv(inspect(tmp_path), sep="\t").set_index("section").loc["delta", "value"])
+    with caplog.at_level("WARNING"):
+        table = pd.read_csv(
+            inspect(tmp_path, gate={"max_relative_delta": 3 * worst, "on_fail": "error"}), sep="\t"
+        )
+    detail = table.set_index("section").loc["delta", "detail"]
+    assert "within a factor of 10 of the limit" in detail
+    assert re.search(r"about \d+\.\d\d% of the regions will be over it \(log-normal fitted to 10", detail)
+    assert detail in caplog.text
+    assert "\n!  delta" in (tmp_path / "inspection.txt").read_text()
+    caplog.clear()
+    inspect(tmp_path, gate={"max_relative_delta": 20 * worst, "on_fail": "error"})
+    assert "within a factor" not in caplog.text
+
+
+def test_the_share_over_the_limit_is_that_of_a_log_normal() -> None:
+    drawn = 10 ** np.random.default_rng(0).normal(-4, 0.5, 20_000)
+    for limit in (1e-4, 1e-3, 10**-2.5):
+        assert share_over(drawn[:2000], limit) == pytest.approx((drawn > limit).mean(), abs=0.02)
+    assert share_over(np.full(10, 1e-4), 1e-3) < 1e-6

@@ -111,7 +111,6 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     broken[7, 2, 5] = np.nan
     cases = {
         "NaN or infinite in rows 7": (sequences, broken),
-        "every attribution is zero": (sequences, np.zeros_like(scores)),
         "observed contributions": (sequences, scores * sequences),
         "swapped": (np.abs(scores * 100), sequences),
     }
@@ -190,3 +189,30 @@ def test_the_script_writes_the_file_and_logs_why_there_is_no_motif(tmp_path: Pat
     )
     assert "no positive motifs" in log
     assert read_motifs(out) == []
+
+
+def test_a_constant_output_is_a_result_without_motifs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sequences, scores = noise(30)
+    with caplog.at_level("WARNING"):
+        found = find_motifs(
+            write(tmp_path, sequences, 0 * scores), tmp_path / "m.h5", ModiscoSettings(), threads=1
+        )
+    assert found == 0
+    assert "every attribution is zero" in caplog.text
+    assert read_motifs(tmp_path / "m.h5") == []
+    with h5py.File(tmp_path / "m.h5") as handle:
+        assert (handle.attrs["no_attribution"], handle.attrs["positive_seqlets"]) == (1, 0)
+
+
+def test_no_rows_are_no_constant_output(tmp_path: Path) -> None:
+    sequences, scores = noise(3)
+    assert (
+        find_motifs(
+            write(tmp_path, sequences[:0], scores[:0]), tmp_path / "m.h5", ModiscoSettings(), threads=1
+        )
+        == 0
+    )
+    with h5py.File(tmp_path / "m.h5") as handle:
+        assert (handle.attrs["no_attribution"], handle.attrs["regions"]) == (0, 0)

@@ -158,3 +158,19 @@ def test_the_page_tells_them(tmp_path: Path) -> None:
     files = html[html.index('<section id="files">') :]
     shared = files[files.index("<h4>Shared</h4>") :]
     assert files.count('href="inspection.tsv"') == shared.count('href="inspection.tsv"') == 1
+
+
+def test_a_constant_output_is_told_at_the_head_and_others_are_reported(tmp_path: Path) -> None:
+    options = write_results(tmp_path / "results")
+    first, empty, _ = options.pop("analyses")  # type: ignore[misc]
+    with h5py.File(empty.attributions, "r+") as handle:
+        handle["hypothetical"][...] = 0
+    with h5py.File(tmp_path / "modisco.h5", "w") as handle:
+        handle.attrs["no_attribution"] = 1
+    empty = dataclasses.replace(empty, modisco=tmp_path / "modisco.h5")
+    render_report(tmp_path / "r.html", title="T", template=TEMPLATE, analyses=[first, empty], **options)  # type: ignore[arg-type]
+    html = (tmp_path / "r.html").read_text()
+    head = html.partition("</header>")[0]
+    assert "peaks_yeast / rap1: no attribution: every contribution is zero" in head
+    assert "Every attribution is zero: this output of the model does not depend on the sequence." in html
+    assert "1 distinct known motif" in head

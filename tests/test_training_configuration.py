@@ -57,7 +57,8 @@ def test_the_head_follows_the_source(training: dict[str, Any], source: str, head
 def test_a_config_of_before_means_what_it_meant() -> None:
     resolved = resolve(PEAKS)
     assert resolved["negatives"] == {"kind": "gc_matched", "path": None}
-    assert (resolved["positive_weight"], resolved["class_weights"], resolved["focal_gamma"]) == (1, None, 0)
+    assert resolved["positive_weight"] == "auto"
+    assert (resolved["class_weights"], resolved["focal_gamma"]) == (None, 0)
     assert resolve({**PEAKS, "positive_weight": "balanced"})["positive_weight"] == "balanced"
     assert resolve({**LABELS, "class_weights": {"x": 2, "y": 1}})["class_weights"] == {"x": 2, "y": 1}
 

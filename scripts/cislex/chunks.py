@@ -25,7 +25,14 @@ from cislex.attribution import Attribution, attribute_batches
 from cislex.attribution.notes import merge_notes
 from cislex.chunk_files import read_inspected
 from cislex.devices import claim
-from cislex.errors import ConfigError, DeadlineError, InputError, ModelError, StorageError
+from cislex.errors import (
+    CompletenessError,
+    ConfigError,
+    DeadlineError,
+    InputError,
+    ModelError,
+    StorageError,
+)
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model
 from cislex.new_hdf5 import new_hdf5
@@ -97,6 +104,7 @@ def attribute_chunk(
     device: str = "auto",
     threads: int = 1,
     deadline: float | None = None,
+    gate: Mapping[str, Any] | None = None,
 ) -> None:
     """Attribute one chunk and write it atomically.
 
@@ -123,10 +131,13 @@ def attribute_chunk(
         Threads of torch on the CPU.
     deadline
         Seconds since 1970 before which the job stops by itself.
+    gate
+        ``max_relative_delta`` and ``on_fail`` of the quality gate. Where that is ``error``, the first batch
+        with a region over the limit stops the job, since aggregation would refuse it in the end.
 
     Raises
     ------
-    InputError, ModelError, StorageError, DeadlineError
+    InputError, ModelError, StorageError, DeadlineError, CompletenessError
         Before anything is computed where possible; nothing is left under ``out``.
     """
     torch.set_num_threads(threads)
@@ -148,7 +159,7 @@ def attribute_chunk(
                 logger.info("%d regions are there from an earlier attempt", kept)
             began = time.monotonic()
             work = _results(loaded, store, job, rows[kept:], batch_size=batch_size, device=where)
-            _fill(log, work, len(rows), deadline)
+            _fill(log, _gated(work, store, rows[kept:], list(job.targets), gate), len(rows), deadline)
             seconds = time.monotonic() - began
             rate = (len(rows) - kept) / max(seconds, 1e-9)
             attributes = {
@@ -231,6 +242,44 @@ def _results(
         )
         for _, results in batches:
             yield results
+
+
+def _gated(
+    work: Iterator[list[Attribution]],
+    store: SequenceStore,
+    rows: NDArray[np.int64],
+    names: Sequence[str],
+    gate: Mapping[str, Any] | None,
+) -> Iterator[list[Attribution]]:
+    """Batches as they come; an error at the first one with a region over the limit, where that is one."""
+    done = 0
+    for results in work:
+        if gate is not None and gate["on_fail"] == "error":
+            for name, result in zip(names, results, strict=True):
+                if result.max_relative_delta is not None:
+                    deltas = result.max_relative_delta.numpy()
+                    _refuse_over(
+                        deltas, store, rows[done:], f"target {name}", float(gate["max_relative_delta"])
+                    )
+        done += len(results[0])
+        yield results
+
+
+def _refuse_over(
+    deltas: NDArray[Any], store: SequenceStore, rows: NDArray[np.int64], what: str, limit: float
+) -> None:
+    """Stop at regions over the limit, before they are kept: a retry fails alike."""
+    over = np.flatnonzero(~(deltas <= limit))
+    if not len(over):
+        return
+    worst = int(over[np.argmax(deltas[over])])
+    region = store.regions(int(rows[worst]), int(rows[worst]) + 1).iloc[0]
+    worse = f"{len(over)} of {len(deltas)} regions of a batch are over qc.max_relative_delta = {limit:g}"
+    where = f"{region['name']!s} {region.chrom}:{region.start}-{region.end} ({deltas[worst]:.2g})"
+    raise CompletenessError(
+        f"{what}: {worse}, the worst {where}; stopped now, since the gate would refuse them in the end. "
+        "Set qc.on_fail to drop or keep, raise the limit, or use precision: float64"
+    )
 
 
 def _fill(log: PartialLog, work: Iterator[list[Attribution]], n: int, deadline: float | None) -> None:

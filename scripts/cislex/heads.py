@@ -18,9 +18,14 @@ from torch.nn import functional
 
 from cislex.errors import ConfigError, offenders
 from cislex.evaluation import evaluate, evaluate_signal
+from cislex.logs import get_logger
 
 Array = NDArray[Any]
 HEADS = ("sigmoid", "softmax", "regression", "counts", "profile")
+
+
+#: Tasks with fewer positive training windows are balanced by ``positive_weight: auto``.
+FEW_POSITIVES = 200
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class LossSettings:
         ``regression``: numbers as they are given; ``counts``: log(1 + summed signal); ``profile``: where
         the signal lies, and its log counts.
     positive_weight
-        sigmoid: weight of a positive label; ``balanced``: negatives per positive of each task.
+        sigmoid: weight of a positive label; ``balanced``: negatives per positive of each task; ``auto``:
+        balanced for tasks with fewer than 200 positives among the training windows, else 1.
     class_weights
         softmax: weight of each class by name; ``balanced``: inversely to how often it occurs; None: 1.
     focal_gamma
@@ -54,8 +60,8 @@ class LossSettings:
         if self.head not in HEADS:
             raise ConfigError(f"head is {self.head!r}; expected one of {', '.join(HEADS)}")
         weight = self.positive_weight
-        if weight != "balanced" and (isinstance(weight, str) or not weight > 0):
-            raise ConfigError(f"positive_weight is {weight!r}; expected more than 0, or balanced")
+        if weight not in ("auto", "balanced") and (isinstance(weight, str) or not weight > 0):
+            raise ConfigError(f"positive_weight is {weight!r}; expected more than 0, balanced or auto")
         if isinstance(self.class_weights, str) and self.class_weights != "balanced":
             raise ConfigError(f"class_weights is {self.class_weights!r}; expected balanced, or one per class")
         if self.focal_gamma < 0 or not self.counts_weight > 0:
@@ -64,7 +70,7 @@ class LossSettings:
                 f"{self.counts_weight}"
             )
         foreign = {
-            "positive_weight": (self.positive_weight != 1, ("sigmoid",)),
+            "positive_weight": (self.positive_weight not in (1, "auto"), ("sigmoid",)),
             "class_weights": (self.class_weights is not None, ("softmax",)),
             "focal_gamma": (self.focal_gamma != 0, ("sigmoid", "softmax")),
         }
@@ -293,6 +299,17 @@ def _positive_weight(settings: LossSettings, truth: Array, tasks: Sequence[str])
     if not isinstance(settings.positive_weight, str):
         return settings.positive_weight
     positive = truth.mean(axis=0, dtype=np.float64)
+    if settings.positive_weight == "auto":
+        few = (truth.sum(axis=0) < FEW_POSITIVES) & (positive > 0) & (positive < 1)
+        if not few.any():
+            return 1.0
+        get_logger(__name__).info(
+            "fewer than %d positives of %s: positives weigh as much as negatives",
+            FEW_POSITIVES,
+            offenders([task for task, is_few in zip(tasks, few, strict=True) if is_few]),
+        )
+        safe = np.where(few, positive, 0.5)
+        return tuple(float(weight) for weight in (1 - safe) / safe)
     _require_both(positive, tasks)
     return tuple(float(share) for share in (1 - positive) / positive)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cislex import settings, targets
@@ -41,6 +43,12 @@ from cislex.targets import Target
 SEQUENCES = 10
 #: Widest column of the text, in characters.
 WIDEST = 72
+#: A delta above the limit divided by this is near it.
+NEAR = 10.0
+#: Least standard deviation of the logarithm (base 10) of deltas: ten sequences may happen to be alike.
+LEAST_SPREAD = 0.1
+#: What is said of a target without any attribution.
+SILENT = "no attribution: every contribution is zero, it does not depend on the sequence"
 RED, PLAIN = "\033[31m", "\033[0m"
 
 
@@ -54,6 +62,8 @@ class Row:
     detail: str = ""
     #: Whether attribution cannot go on because of it.
     bad: bool = False
+    #: Whether it is near to that.
+    doubtful: bool = False
 
 
 def random_sequences(length: int, n: int = SEQUENCES) -> Tensor:
@@ -144,6 +154,11 @@ def inspect_model(
             "above; rewrite the operation, give a rule, or set method.unknown_ops: integrate"
         )
     get_logger(__name__).info("inspected\n%s", page)
+    for fold, row in rows:
+        if row.doubtful:
+            get_logger(__name__).warning(
+                "%s, %s %s: %s, %s", fold, row.section, row.name, row.value, row.detail
+            )
     frame = pd.DataFrame(
         [(fold, row.section, row.name, row.value, row.detail) for fold, row in rows],
         columns=["fold", "section", "name", "value", "detail"],
@@ -215,9 +230,11 @@ def _examine(
     for (name, target), result in zip(named.items(), results, strict=True):
         values = result.prediction
         detail = f"{values.min():.4g} to {values.max():.4g} on random sequences"
+        if not result.contributions.any():
+            detail += "; " + SILENT
         rows.append(Row("target", name, repr(target), detail))
         if result.max_relative_delta is not None:
-            rows.append(_delta(model, x, method, target, name, float(result.max_relative_delta.max()), gate))
+            rows.append(_delta(model, x, method, target, name, result.max_relative_delta, gate))
     return rows + _cost(model, x, seconds, startup + first, way["batch_size"], way["device"])
 
 
@@ -271,17 +288,41 @@ def _delta(
     method: Method,
     target: Target,
     name: str,
-    delta: float,
+    deltas: Tensor,
     gate: Mapping[str, Any] | None,
 ) -> Row:
-    """The delta test of one target; over the limit of the gate, where it comes from."""
+    """The delta test of one target; over the gate's limit, where it comes from; near it, what to expect."""
     limit = None if gate is None else gate["max_relative_delta"]
+    delta = float(deltas.max())
+    if limit is not None and limit / NEAR < delta <= limit:
+        share = share_over(deltas.numpy(), limit)
+        detail = (
+            f"within a factor of {NEAR:g} of the limit of {limit:g}: about {share:.2%} of the regions will "
+            f"be over it (log-normal fitted to {len(deltas)} random sequences); use precision: float64, or "
+            "on_fail: drop"
+        )
+        return Row("delta", name, f"{delta:.1e}", detail, doubtful=True)
     if limit is None or delta <= limit or not isinstance(method, DeepLiftShap):
         return Row("delta", name, f"{delta:.1e}", "largest relative delta of the random sequences")
     worst = operation_residuals(model, x[:2], method, target=target)[0]
     detail = f"over the limit of {limit:g}; most of it from {worst.operation} {worst.where}"
     strict = gate is not None and gate["on_fail"] == "error"
     return Row("delta", name, f"{delta:.1e}", detail, bad=strict)
+
+
+def share_over(deltas: NDArray[np.floating[Any]], limit: float) -> float:
+    """Share of regions expected over a limit: the tail of a log-normal with the mean and spread of a sample.
+
+    Parameters
+    ----------
+    deltas
+        Largest relative delta of each region of the sample, (n,).
+    limit
+        The gate's limit.
+    """
+    logs = np.log10(np.maximum(np.asarray(deltas, np.float64), 1e-12))
+    spread = max(float(logs.std(ddof=1)) if len(logs) > 1 else 0.0, LEAST_SPREAD)
+    return 0.5 * math.erfc((math.log10(limit) - float(logs.mean())) / (spread * math.sqrt(2)))
 
 
 def _cost(
@@ -317,7 +358,7 @@ def as_text(rows: Sequence[tuple[str, Row]], *, colour: bool = False) -> str:
             lines.append(f"{fold}")
             last = fold
         cells = [_cut(row.name, 28), _cut(row.value, WIDEST)]
-        mark = "!!" if row.bad else "  "
+        mark = "!!" if row.bad else "! " if row.doubtful else "  "
         line = f"{mark} {row.section:10s} {cells[0]:28s} {cells[1]:40s} {row.detail}".rstrip()
         lines.append(f"{RED}{line}{PLAIN}" if colour and row.bad else line)
     return "\n".join(lines) + "\n"

@@ -101,6 +101,11 @@ class Scores:
     offset: int
     length: int
 
+    @property
+    def silent(self) -> bool:
+        """Whether there are regions, and every attribution is zero: an output that is constant."""
+        return len(self.rows) > 0 and not self.hypothetical.any()
+
 
 @dataclasses.dataclass(frozen=True)
 class SeqletCounts:
@@ -141,12 +146,12 @@ def find_motifs(attributions: str | Path, out: str | Path, settings: ModiscoSett
     Returns
     -------
     int
-        Patterns written, both signs together.
+        Patterns written, both signs together; 0 where every attribution is zero (the file says so).
 
     Raises
     ------
     InputError
-        When the arrays are not one-hot, not finite, constant, or observed instead of hypothetical scores.
+        When the arrays are not one-hot, not finite, or observed instead of hypothetical scores.
     ConfigError
         When the window does not fit, or modisco-lite has another version.
     """
@@ -155,7 +160,12 @@ def find_motifs(attributions: str | Path, out: str | Path, settings: ModiscoSett
         scores = _read_scores(handle, settings, str(attributions))
     counts = SeqletCounts(0, 0, settings.max_seqlets)
     patterns: dict[str, Any] = {"pos_patterns": None, "neg_patterns": None}
-    if len(scores.rows):
+    if scores.silent:
+        logger.warning(
+            "%s: every attribution is zero: the target does not depend on the sequence, so there is no motif",
+            attributions,
+        )
+    elif len(scores.rows):
         counts = _count_seqlets(scores, settings)
         _report(counts, len(scores.rows), settings)
         if max(counts.positive, counts.negative) > settings.min_metacluster_size:
@@ -180,6 +190,7 @@ def _attributes(scores: Scores, counts: SeqletCounts, settings: ModiscoSettings)
         "window": scores.one_hot.shape[1],
         "window_offset": scores.offset,
         "regions": len(scores.rows),
+        "no_attribution": int(scores.silent),
         "positive_seqlets": counts.positive,
         "negative_seqlets": counts.negative,
         "seqlet_cap_reached": int(counts.cap_reached),
@@ -275,18 +286,15 @@ def _read_scores(handle: h5py.File, settings: ModiscoSettings, where: str) -> Sc
     scores = Scores(
         np.empty((count, width, 4), np.float32), np.empty((count, width, 4), np.float32), rows, offset, length
     )
-    is_projected, is_constant = True, True
+    is_projected = True
     for start, stop in _blocks(count, 4 * length):
         observed = sequences[start:stop, :, offset : offset + width]
         values = hypothetical[start:stop, :, offset : offset + width].astype(np.float32)
         check_block(observed, values, start, where)
         is_projected &= not (values * (observed == 0)).any()
-        is_constant &= not values.any()
         scores.one_hot[place[start:stop]] = observed.transpose(0, 2, 1)
         scores.hypothetical[place[start:stop]] = values.transpose(0, 2, 1)
-    if count and is_constant:
-        raise InputError(f"{where}: every attribution is zero: there is nothing to find motifs in")
-    if count and is_projected:
+    if count and is_projected and not scores.silent:
         raise InputError(
             f"{where}: 'hypothetical' is zero at every base that is not observed: these are observed "
             "contributions; TF-MoDISco needs hypothetical ones for all four bases"
@@ -351,10 +359,9 @@ def _count_seqlets(scores: Scores, settings: ModiscoSettings) -> SeqletCounts:
 
     size, flank = settings.sliding_window_size, settings.flank_size
     contributions = np.einsum("nlc,nlc->nl", scores.one_hot, scores.hypothetical)
-    if np.unique(contributions[:1000]).size < 2:
-        raise InputError(
-            "contributions of the observed bases do not vary: there is nothing to find motifs in"
-        )
+    if contributions.min() == contributions.max():
+        logger.warning("contributions of the observed bases do not vary: there is nothing to find motifs in")
+        return SeqletCounts(0, 0, settings.max_seqlets)
     seqlets, threshold = extract_seqlets(
         contributions, window_size=size, flank=flank, suppress=size // 2 + flank, **_extraction(settings)
     )

@@ -287,3 +287,13 @@ def test_incompatible_fixed_references_are_refused() -> None:
         make_references(FixedReferences(torch.zeros(1, 4, 11)), random_sequences(2, 10))
     with pytest.raises(InputError, match=r"\(n, 4, L\)"):
         make_references(Zeros(), random_sequences(2, 10).transpose(1, 2))
+
+
+@pytest.mark.parametrize(
+    "swapped", [(random_sequences(2, 9), Zeros()), (np.zeros((2, 4, 9)), DinucleotideShuffle())]
+)
+def test_swapped_arguments_are_named(swapped: tuple[object, object]) -> None:
+    with pytest.raises(
+        InputError, match=r"expected make_references\(references, sequences\): were they swapped"
+    ):
+        make_references(*swapped)  # type: ignore[arg-type]

@@ -33,6 +33,9 @@ rule find_motifs:
             "min_metacluster_size": analysis_of(wildcards)["motifs"][
                 "min_metacluster_size"
             ],
+            "final_min_cluster_size": analysis_of(wildcards)["motifs"][
+                "final_min_cluster_size"
+            ],
         },
     message:
         "Find the motifs that drive {wildcards.target} in {wildcards.analysis}"

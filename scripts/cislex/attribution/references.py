@@ -210,6 +210,12 @@ def make_references(
     InputError
         When shapes do not agree or a shuffle's window is outside of the sequences.
     """
+    kinds = (DinucleotideShuffle, Shuffle, Zeros, Uniform, FixedReferences)
+    if isinstance(references, Tensor | np.ndarray) or isinstance(sequences, kinds):
+        raise InputError(
+            f"make_references: found {type(references).__name__} as references and "
+            f"{type(sequences).__name__} as sequences; expected make_references(references, sequences): were they swapped?"
+        )
     x = torch.as_tensor(sequences)
     if x.ndim != 3 or x.shape[1] != 4:
         raise InputError(f"sequences: found shape {tuple(x.shape)}, expected (n, 4, L), channels A C G T")

@@ -94,6 +94,7 @@ class Sufficiency:
 
     def figure(self) -> Any:
         """Draw a matplotlib Figure: correlations, error per base and strongest bases against the number."""
+        _matplotlib()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -146,12 +147,23 @@ class Sufficiency:
             return
         if kind not in ("svg", "png", "pdf"):
             raise ConfigError(f"{path}: found the ending {kind!r}, expected svg, png, pdf or tsv")
-        import matplotlib
-
+        matplotlib = _matplotlib()
         # A fixed salt and no date: the same figure is the same file.
         dated = {} if kind == "png" else {"metadata": {"Date" if kind == "svg" else "CreationDate": None}}
         with matplotlib.rc_context({"svg.hashsalt": "cislex"}), atomic_path(path) as temporary:
             self.figure().savefig(temporary, format=kind, dpi=150, **dated)
+
+
+def _matplotlib() -> Any:
+    """The module, or an error that says how to install it."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ConfigError(
+            "figures need matplotlib, which is not installed; what to do: pip install 'cislex[plots]' (or "
+            "pip install matplotlib), or save the table (.tsv)"
+        ) from error
+    return matplotlib
 
 
 def _panel(axis: Any, table: pd.DataFrame, lines: dict[str, str], *, percent: bool) -> None:

@@ -93,9 +93,16 @@ def target_concerns(
     folds: FoldsView | None,
     agreement: AgreementView | None,
     quality: QualityView | None = None,
+    silent: bool = False,
 ) -> list[Concern]:
     """Regions of one target over the limit, folds that disagree, predictions far from what was observed."""
     found = [] if quality is None else gate_concern(label, anchor, quality)
+    if silent:
+        text = (
+            f"{label}: no attribution: every contribution is zero, so this output of the model does not "
+            "depend on the sequence (a dead head, or a constant)."
+        )
+        found.append(Concern(text, f"{anchor}-motifs", severe=True))
     if agreement is not None and agreement.correlation is not None:
         value = agreement.correlation
         if value < POOR_CORRELATION:

@@ -66,7 +66,7 @@ def few_known_motifs(known: int) -> list[str]:
         return []
     return [
         f"the database holds {count(known, 'known motif')}, fewer than {FEW_MOTIFS}: q-values come from "
-        "patterns whose columns are shuffled, and a match among so few does not exclude a better one elsewhere"
+        "patterns whose columns are shuffled, and a match among so few leaves better ones elsewhere possible"
     ]
 
 

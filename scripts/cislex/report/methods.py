@@ -206,8 +206,8 @@ def _annotation(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> list
             sentences.append(
                 f"They were compared with {_database(database, motifs, cited)} by TOMTOM "
                 f"({cited.cite('gupta2007tomtom')}) as implemented in memelite{_null(database)}; a match "
-                f"counts at q ≤ {WEAK_Q:g}. A pattern at least {WIDER_BP} bp and half as wide again as its best "
-                f"match is called a composite."
+                f"counts at q ≤ {WEAK_Q:g}. A pattern at least {WIDER_BP} bp and half as wide again as its "
+                f"best match is called a composite."
             )
     return list(dict.fromkeys(sentences))
 

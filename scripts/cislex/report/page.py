@@ -41,12 +41,14 @@ from cislex.report.methods import describe_methods
 from cislex.report.performance import describe_training
 from cislex.report.quality import QualityView, describe_quality
 from cislex.report.regions_drawn import RegionView, draw_regions, read_top_regions
-from cislex.report.seqlets import why_no_motif
+from cislex.report.seqlets import is_silent, why_no_motif
 from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_all
 from cislex.report.template import capital as _capital
 from cislex.report.template import load_template
 from cislex.storage import write_text
 
+#: The page's template, which is installed with the package.
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 #: Bytes of motif logos on one page; the rest of the page is small.
 LOGO_BUDGET, DOUBTFUL_BUDGET = 2_000_000, 600_000
 #: Regions drawn on one page, shared among the targets: a drawing takes about 16 kB.
@@ -97,8 +99,9 @@ class TargetView:
     def concerns(self) -> list[Concern]:
         """What to know before trusting this target."""
         return target_concerns(
-            self.spec.label, self.anchor, folds=self.folds, agreement=self.agreement, quality=self.quality
-        )
+            self.spec.label, self.anchor, folds=self.folds, agreement=self.agreement,
+            quality=self.quality, silent=is_silent(self.spec),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,6 @@ class _Room:
     doubtful: Pictures
     flagged: int
     widths: Mapping[str, Mapping[str, int]]
-
-
-#: The page's template, part of the package.
-TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 def render_report(

@@ -8,6 +8,11 @@ from cislex.report.facts import count, recorded
 from cislex.report.specs import AnalysisTarget
 
 
+def is_silent(spec: AnalysisTarget) -> bool:
+    """Whether TF-MoDISco was given attributions that are all zero."""
+    return spec.modisco is not None and bool(recorded(spec.modisco).get("no_attribution"))
+
+
 def why_no_motif(spec: AnalysisTarget) -> str:
     """Say why TF-MoDISco reports no pattern of a target; empty where its file does not tell.
 
@@ -22,6 +27,8 @@ def why_no_motif(spec: AnalysisTarget) -> str:
     if spec.modisco is None:
         return ""
     facts = recorded(spec.modisco)
+    if facts.get("no_attribution"):
+        return "Every attribution is zero: this output of the model does not depend on the sequence."
     settings = facts.get("settings")
     if not isinstance(settings, Mapping) or not {"positive_seqlets", "negative_seqlets"} <= facts.keys():
         return ""
@@ -32,7 +39,8 @@ def why_no_motif(spec: AnalysisTarget) -> str:
         "negative contributions"
     )
     if max(positive, negative) > needed:
-        return f"{found}, but no {least} of them are alike, which is what a pattern takes."
+        takes = "which is what a pattern takes (motifs.final_min_cluster_size)"
+        return f"{found}, but no {least} of them are alike, {takes}."
     return (
         f"{found}; more than {needed} of one sign are needed (motifs.min_metacluster_size). More regions "
         "give more seqlets; so few may also mean that the model has learned no motif."
