@@ -72,6 +72,9 @@ class ChunkJob:
     held_out
         Chromosomes that each fold did not see in training, where each region is to be attributed by the
         fold that held it out alone; None for every fold on every region.
+    allow_incomplete
+        Accept attributions whose first region does not sum up (``cislex.attribution.attribute``). Changes no
+        number, and so no digest.
     """
 
     chunk: int
@@ -84,6 +87,7 @@ class ChunkJob:
     precision: str = "float32"
     reverse_complement: bool = False
     held_out: Mapping[str, Sequence[str]] | None = None
+    allow_incomplete: bool = False
 
     def bounds(self, n: int) -> tuple[int, int]:
         """First and one-past-last row of this chunk among ``n`` rows; empty chunks are valid."""
@@ -210,7 +214,7 @@ def own_rows(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDAr
 def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
     """What the numbers of every chunk of a fold depend on."""
     stage = {**dataclasses.asdict(job), "model": model, "sequences": sequences}
-    del stage["chunk"]
+    del stage["chunk"], stage["allow_incomplete"]
     return stage
 
 
@@ -239,6 +243,7 @@ def _results(
             device=device,
             precision=job.precision,
             reverse_complement=job.reverse_complement,
+            allow_incomplete=job.allow_incomplete,
         )
         for _, results in batches:
             yield results

@@ -227,6 +227,11 @@ def _examine(
         if any(row.bad for row in rows):
             return rows
     results, first, seconds = _timed(model, x, method, list(named.values()), way)
+    if "incomplete" in results[0].notes:
+        refused = not (gate or {}).get("allow_incomplete", False)
+        rows.append(
+            Row("operation", "(out of sight)", "no rule", results[0].notes["incomplete"], bad=refused)
+        )
     for (name, target), result in zip(named.items(), results, strict=True):
         values = result.prediction
         detail = f"{values.min():.4g} to {values.max():.4g} on random sequences"
@@ -277,7 +282,8 @@ def _timed(
     took = []
     for part in (x[:1], x):
         began = time.perf_counter()
-        results = collect(attribute_batches(model, part, method, wanted, **way), len(part))
+        batches = attribute_batches(model, part, method, wanted, allow_incomplete=True, **way)
+        results = collect(batches, len(part))
         took.append((time.perf_counter() - began) / len(part))
     return results, took[0], took[1]
 

@@ -39,6 +39,7 @@ def attribute(
     precision: str | None = None,
     reverse_complement: bool = False,
     keep_global: bool = True,
+    allow_incomplete: bool = False,
     progress: bool = False,
 ) -> Attribution:
     """Attribute a model's predictions of N sequences to their bases.
@@ -71,6 +72,10 @@ def attribute(
         axis is L are turned along all but the first axis. Takes twice as long.
     keep_global
         Keep what ``Attribution.global_`` needs, another (N, 4, L).
+    allow_incomplete
+        Accept DeepLIFT attributions that do not sum to f(x) − f(r): where the first region has a relative
+        delta above 1e-2 that no known operation explains, or an operation ran out of sight (TorchScript
+        functions, compiled regions, custom C++ operations), that is an error otherwise, and a note here.
     progress
         Tell how far we are.
 
@@ -83,6 +88,8 @@ def attribute(
     ------
     InputError, ConfigError, ModelError, UnsupportedOperationError
         Naming what was found and what was expected.
+    CompletenessError
+        The first region's attributions do not sum up, and no known operation explains it.
     """
     return attribute_targets(
         model,
@@ -96,6 +103,7 @@ def attribute(
         precision=precision,
         reverse_complement=reverse_complement,
         keep_global=keep_global,
+        allow_incomplete=allow_incomplete,
         progress=progress,
     )[0]
 
@@ -113,6 +121,7 @@ def attribute_targets(
     precision: str | None = None,
     reverse_complement: bool = False,
     keep_global: bool = True,
+    allow_incomplete: bool = False,
     progress: bool = False,
 ) -> list[Attribution]:
     """Attribute several targets of one model, which share the forward passes and the references.
@@ -140,6 +149,7 @@ def attribute_targets(
         precision=precision,
         reverse_complement=reverse_complement,
         keep_global=keep_global,
+        allow_incomplete=allow_incomplete,
         progress=progress,
     )
     if not len(x):
@@ -161,6 +171,7 @@ def attribute_batches(
     precision: str | None = None,
     reverse_complement: bool = False,
     keep_global: bool = False,
+    allow_incomplete: bool = False,
     progress: bool = False,
 ) -> Iterator[tuple[slice, list[Attribution]]]:
     """Attribute batch by batch, so that any number of sequences needs bounded memory.
@@ -193,6 +204,7 @@ def attribute_batches(
         BatchSize(loan.device, batch_size),
         Courier(loan.device),
         repeat=has_fixed_batch(plain),
+        allow_incomplete=allow_incomplete,
     )
     return _batches(run, inputs, progress)
 

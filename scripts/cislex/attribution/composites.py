@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cislex.attribution.recording import Decomposition
+from cislex.attribution.interception import Decomposition
 
 
 def _axes(h: Tensor, dim: Any) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cislex.attribution.audit import Scrutiny, Trail
 from cislex.attribution.batching import join
 from cislex.attribution.composites import DECOMPOSITIONS
 from cislex.attribution.gradients import pick
@@ -57,6 +58,8 @@ class Engine:
         self.last: Replayer | None = None
         self.unknown = integrate(limit=LIMIT) if method.unknown_ops == "integrate" else None
         self.integrated: set[str] = set()
+        #: What to look for in the next replay.
+        self.scrutiny: Scrutiny | None = None
 
     def record(self, x: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]) -> Any:
         """Run the examples; returns the records, the model's output and the targets' values."""
@@ -82,6 +85,13 @@ class Engine:
             raise PairingError(f"one row alone loses its axis: {error}") from error
         return recorder.records, output, torch.stack(found)
 
+    def look(self, value: Tensor) -> None:
+        """Look for what ran out of sight between the sequence and a target's value."""
+        replayer = self.last
+        if self.scrutiny is not None and replayer is not None and replayer.trail is not None:
+            found = replayer.trail.unseen(value, replayer.nonlinear)
+            self.scrutiny.unseen += [item for item in found if item not in self.scrutiny.unseen]
+
     def replay(
         self, records: Any, pairing: Pairing, leaf: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]
     ) -> tuple[Any, list[Tensor | None], Phase]:
@@ -90,6 +100,9 @@ class Engine:
         if isinstance(replayer, RevealReplayer):
             replayer.splitter.convolutions = self.method.rule == "reveal_cancel"
         self.last = replayer
+        if self.scrutiny is not None:
+            replayer.trail = Trail()
+            replayer.exact = None if self.scrutiny.allow else leaf.dtype
         try:
             with torch.enable_grad(), torch.autograd.graph.disable_saved_tensors_hooks(RUN_AGAIN), replayer:
                 output = self.model(leaf.clone(), *extra)
@@ -99,6 +112,8 @@ class Engine:
                 raise UnsupportedOperationError(RUN_AGAIN) from error
             raise
         finish(replayer)
+        if replayer.trail is not None:
+            replayer.trail.close()
         replayer.severed.check(values, targets)
         self.integrated |= replayer.integrated
         return output, values, replayer.phase
@@ -119,6 +134,7 @@ def batch_multipliers(
     *,
     rows: int = 0,
     repeat: bool = False,
+    scrutiny: Scrutiny | None = None,
 ) -> BatchResult:
     """DeepLIFT multipliers of n examples, averaged over R references.
 
@@ -139,18 +155,23 @@ def batch_multipliers(
         pairs at once, or two or three where that is less.
     repeat
         Send each example forward once per reference, for models that mix rows with other axes.
+    scrutiny
+        Takes what ran out of sight.
 
     Raises
     ------
     UnsupportedOperationError
         When the model uses an operation without a rule.
     """
+    engine = Engine(model, method)
+    engine.scrutiny = scrutiny
     if not repeat:
         try:
-            return _attribute(Engine(model, method), x, refs, targets, extra, rows)
+            return _attribute(engine, x, refs, targets, extra, rows)
         except PairingError:
-            pass
-    return _repeated(Engine(model, method), x, refs, targets, extra, rows)
+            engine = Engine(model, method)
+            engine.scrutiny = scrutiny
+    return _repeated(engine, x, refs, targets, extra, rows)
 
 
 def _repeated(
@@ -193,6 +214,7 @@ def _attribute(
     for start in range(0, total, step):
         part = slice(start, min(start + step, total))
         _add(engine, x, refs[:, part], targets, extra, (records, output, prediction), part, sums)
+        engine.scrutiny = None
     notes = {"integrated": ", ".join(sorted(engine.integrated))} if engine.integrated else {}
     if isinstance(engine.last, RevealReplayer):
         notes |= engine.last.notes()
@@ -244,6 +266,7 @@ def _add(
                 f"target: found shape {tuple(f_r.shape)} for {n * r} sequences, expected one number each"
             )
         _check_reached(target, f_x, f_r.reshape(n, r))
+        engine.look(f_r)
         if f_r.requires_grad:
             phase.last = t + 1 == len(targets)
             (m,) = torch.autograd.grad(f_r.sum(), leaf, retain_graph=not phase.last, allow_unused=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cislex.attribution.kernels import Workers
+from cislex.attribution.transforms import memory_of
 
 
 class Kind(enum.Enum):
@@ -76,7 +77,8 @@ searchsorted unique unique_consecutive sign round floor ceil trunc fix heaviside
 xor invert float_value complex_value contains
 """)
 
-_KINDS: dict[str, Kind] = (
+#: What kind each operation is that the engine has heard of.
+KINDS: dict[str, Kind] = (
     dict.fromkeys(_LINEAR, Kind.LINEAR)
     | dict.fromkeys(_MULTILINEAR, Kind.MULTILINEAR)
     | dict.fromkeys(_BRANCH, Kind.BRANCH)
@@ -146,18 +148,26 @@ _ALIASES = {
 }
 
 
+#: Libraries whose operations are what their names say.
+_LIBRARIES = frozenset(("aten", "prims", "prim", "_c10d_functional"))
+
+
 def canonical(func: Callable[..., Any]) -> tuple[str, bool]:
     """Canonical name of a torch function and whether it writes in place.
 
     ``torch.relu_``, ``Tensor.relu`` and ``aten.relu.default`` are all ``relu``; a property such as
-    ``Tensor.data`` is its own name.
+    ``Tensor.data`` is its own name. Operations of other libraries whose names are those of linear ones keep
+    the library's name.
     """
     name = getattr(func, "__name__", type(func).__name__)
     if name in ("__get__", "__set__", "__delete__"):
         owner = getattr(getattr(func, "__self__", None), "__name__", "")
         return (owner if owner in _PROPERTIES else "dim"), name == "__set__"
-    if isinstance(func, torch._ops.OpOverload):
-        name = func._schema.name.split("::")[-1]
+    if isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+        packet = func if isinstance(func, torch._ops.OpOverloadPacket) else func.overloadpacket
+        library, _, name = packet._qualified_op_name.partition("::")
+        if library not in _LIBRARIES and kind_of(name) is not Kind.NONLINEAR:
+            return f"{library}::{name}", False  # its name says nothing about what it does
         if name.startswith("_") and name not in _ALIASES:
             name = name.lstrip("_")
     name = _PROTOCOL.get(name, name)
@@ -171,7 +181,7 @@ def canonical(func: Callable[..., Any]) -> tuple[str, bool]:
 
 def kind_of(name: str) -> Kind:
     """What kind an operation is; anything unheard of is nonlinear."""
-    return _KINDS.get(name, Kind.NONLINEAR)
+    return KINDS.get(name, Kind.NONLINEAR)
 
 
 class Held:
@@ -217,9 +227,9 @@ class Phase:
 
     def protect(self, target: Tensor) -> None:
         """Copy what shares memory with a tensor that is about to be written."""
-        pointer = target.untyped_storage().data_ptr()
+        pointer = memory_of(target)
         for held in list(self._held):
-            if held.tensor.untyped_storage().data_ptr() == pointer:
+            if memory_of(held.tensor) == pointer:
                 held.tensor = held.tensor.clone()
 
 

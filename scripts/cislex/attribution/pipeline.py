@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cislex.attribution.audit import Scrutiny
 from cislex.attribution.batching import BatchSize, join, pieces
 from cislex.attribution.genomic import GenomicWindows
 from cislex.attribution.methods import (
@@ -95,6 +96,10 @@ class Run:
     #: Whether examples are repeated for each reference (models that mix rows with other axes).
     repeat: bool = False
     checked: bool = False
+    #: Whether attributions that do not sum up are accepted.
+    allow_incomplete: bool = False
+    #: What the first batch has shown.
+    findings: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def results(self, inputs: Inputs) -> Iterator[tuple[slice, list[Attribution]]]:
         """Batches in order; on a GPU each is handed out when the next one has been queued."""
@@ -178,7 +183,7 @@ class Run:
 
     def notes(self) -> dict[str, str]:
         """What is known without a result."""
-        notes = {"precision": self.loan.precision}
+        notes = {"precision": self.loan.precision, **self.findings}
         if self.reverse_complement:
             notes["strands"] = "average of both"
         if self.loan.dtype == torch.bfloat16 and isinstance(self.method, ISM):
@@ -215,13 +220,17 @@ class Run:
         arguments = (self.loan.model, x, refs, self.targets, method, extra)
         if not isinstance(method, DeepLiftShap):
             return executor(method)(*arguments, rows=rows)
-        result = executor(method)(*arguments, rows=rows, repeat=self.repeat)
-        if not self.checked:
-            self.checked = True
-            selfcheck = importlib.import_module("cislex.attribution.selfcheck")
-            self.repeat = selfcheck.check_first(*arguments, result, rows=rows) or self.repeat
-            if self.repeat:
-                return executor(method)(*arguments, rows=rows, repeat=True)
+        if self.checked:
+            return executor(method)(*arguments, rows=rows, repeat=self.repeat)
+        scrutiny = Scrutiny(self.allow_incomplete)
+        result = executor(method)(*arguments, rows=rows, repeat=self.repeat, scrutiny=scrutiny)
+        selfcheck = importlib.import_module("cislex.attribution.selfcheck")
+        completeness = importlib.import_module("cislex.attribution.completeness")
+        if selfcheck.check_first(*arguments, result, rows=rows):
+            self.repeat = True
+            result = executor(method)(*arguments, rows=rows, repeat=True)
+        self.findings = completeness.judge(*arguments, result, scrutiny, rows=rows, repeat=self.repeat)
+        self.checked = True
         return result
 
 

@@ -30,6 +30,8 @@ from cislex.targets import Output, Target, select_head
 TOGETHER = 16
 #: Most positions that share a forward pass.
 MOST = 64
+#: Notes of single attributions that are told of all.
+KEPT = ("incomplete", "unseen")
 #: Largest difference of columns and whole sequences, relative to the largest value.
 _SAME = {"float64": 1e-9, "float32": 1e-4, "tf32": 5e-3, "bfloat16": 0.1}
 
@@ -64,6 +66,8 @@ class Job:
     reach: Reach | None
     notes: dict[str, str]
     compared: bool = False
+    #: Whether attributions that do not sum up are accepted.
+    allow_incomplete: bool = False
 
     #: The other strand: its sequences, positions and tracks; ``notes`` are the same.
     other: Job | None = None
@@ -126,7 +130,7 @@ class Job:
         self, rows: slice, refs: Tensor, chosen: list[int], start: int, stop: int
     ) -> list[Attribution]:
         targets: list[Target] = [Output((*self.index, p - start), self.head) for p in chosen]
-        return attribute_targets(
+        found = attribute_targets(
             self.loan.model,
             self.x[rows, :, start:stop],
             replace(self.method, references=FixedReferences(refs[..., start:stop])),
@@ -137,7 +141,11 @@ class Job:
             device=self.loan.device,
             precision=self.loan.precision,
             keep_global=False,
+            allow_incomplete=self.allow_incomplete,
         )
+        told = ((key, item.notes[key]) for item in found for key in KEPT if key in item.notes)
+        self.notes.update(told)
+        return found
 
     def _plain(self, rows: slice, refs: Tensor) -> tuple[Tensor, Tensor]:
         """Profiles (n, positions) and (n, R, positions) of whole sequences, a few rows at a time."""
@@ -240,6 +248,7 @@ def prepare_positions(
     crop: bool,
     both_strands: bool = False,
     reverse_index: int | tuple[int, ...] | None = None,
+    allow_incomplete: bool = False,
 ) -> Job:
     """Check what the user gave, before any expensive work."""
     x = check_sequences(sequences)
@@ -250,6 +259,7 @@ def prepare_positions(
     job = Job(
         loan, x, method, torch.zeros(0, dtype=torch.int64), where or (), head,
         check_seeds(seeds, len(x)), extra, batch_size, None, {"precision": loan.precision},
+        allow_incomplete=allow_incomplete,
     )  # fmt: skip
     if not len(x):
         job.positions = check_positions([] if positions is None else positions, 0, 2**31)

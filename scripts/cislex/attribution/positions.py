@@ -71,13 +71,14 @@ def attribute_positions(
     reverse_index: int | tuple[int, ...] | None = None,
     crop: bool = True,
     limit_gib: float = LIMIT_GIB,
+    allow_incomplete: bool = False,
     progress: bool = False,
 ) -> PositionAttributions:
     """Attribute single positions of a profile model's output.
 
     Parameters
     ----------
-    model, sequences, seeds, batch_size, device, precision
+    model, sequences, seeds, batch_size, device, precision, allow_incomplete
         As of :func:`cislex.attribution.attribute`.
     method
         By default ``DeepLiftShap()``; any other will do.
@@ -131,6 +132,7 @@ def attribute_positions(
         crop,
         reverse_complement,
         reverse_index,
+        allow_incomplete,
     )
     result = _Result(job, hypothetical, limit_gib)
     batches: Iterator[PositionBatch] = job.batches()
@@ -158,6 +160,7 @@ def position_batches(
     reverse_complement: bool = False,
     reverse_index: int | tuple[int, ...] | None = None,
     crop: bool = True,
+    allow_incomplete: bool = False,
 ) -> Iterator[PositionBatch]:
     """Attribute single positions group by group, so that any number of them needs bounded memory.
 
@@ -183,6 +186,7 @@ def position_batches(
         crop,
         reverse_complement,
         reverse_index,
+        allow_incomplete,
     ).batches()
 
 

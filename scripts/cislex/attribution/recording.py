@@ -8,25 +8,15 @@ gives the output whose backward multiplies by the pair's multiplier.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
-from cislex.attribution.normalisation import statistics_of
-from cislex.attribution.operations import (
-    Call,
-    Kind,
-    Phase,
-    canonical,
-    differentiable,
-    kind_of,
-    tensors_of,
-    whereabouts,
-)
-from cislex.attribution.pairing import Pairing
+from cislex.attribution.interception import Interception, write_back
+from cislex.attribution.operations import Call, Kind, Phase, differentiable, tensors_of, whereabouts
+from cislex.attribution.pairing import Pairing, PairingError
 from cislex.attribution.severed import (
     INSTEAD,
     READS,
@@ -40,12 +30,8 @@ from cislex.attribution.severed import (
     sources,
     unlike,
 )
-from cislex.errors import ModelError, UnsupportedOperationError
-
-#: Linear in evaluation mode only.
-_GUARDED = frozenset(
-    ("batch_norm", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
-)
+from cislex.attribution.transforms import carries_gradient, memory_of, plain
+from cislex.errors import ModelError
 
 
 class Record:
@@ -73,102 +59,9 @@ class Records(list[Record]):
 
 #: A rule: (call on the references, record of the example, pairing, indices of activations) -> output.
 Rule = Callable[[Call, Record, Pairing, list[int]], Any]
-#: A composite's own definition in simpler operations, called with the call's arguments.
-Decomposition = Callable[..., Any]
 
 
-class _Mode(TorchFunctionMode):
-    """What recording and replaying share: names, kinds, decompositions."""
-
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        rules: Mapping[str, Rule],
-        decompositions: Mapping[str, Decomposition],
-        linear: frozenset[str],
-        given: frozenset[str] = frozenset(),
-    ) -> None:
-        super().__init__()
-        self.given = given
-        self.model = model
-        self.rules = rules
-        self.decompositions = decompositions
-        self.linear = linear
-        self._known: dict[Any, tuple[str, bool, Kind]] = {}
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        known = self._known.get(func)
-        if known is None:
-            name, in_place = canonical(func)
-            kind = kind_of(name)
-            if name in self.given or (name in self.rules and kind is not Kind.MULTILINEAR):
-                kind = Kind.NONLINEAR
-            if name in self.linear:
-                kind = Kind.LINEAR
-            known = self._known[func] = (name, in_place, kind)
-        name, in_place, kind = known
-        if name in _GUARDED:
-            self._guard(Call(name, in_place, func, args, kwargs))
-        if kind is Kind.LINEAR and not in_place and not self.alert and not self.cuts(name):
-            return func(*args, **kwargs)
-        decomposition = self.decompositions.get(name)
-        if decomposition is not None and name not in self.given:
-            with self:
-                output = decomposition(*args, **kwargs)
-                if output is not NotImplemented:
-                    return _write_back(Call(name, in_place, func, args, kwargs), output)
-        call = Call(name, in_place, func, args, kwargs)
-        if kwargs.get("out") is not None:
-            self.fail(call, "writes into out=", "return the result instead")
-        return self.handle(call, kind)
-
-    #: Whether linear operations must be looked at too, and which of them are recorded.
-    alert: bool = False
-    followed: frozenset[str] = frozenset()
-
-    def cuts(self, name: str) -> bool:
-        """Whether the result of this call carries no gradient, whatever its arguments carry."""
-        return False
-
-    def _guard(self, call: Call) -> None:
-        """Refuse operations that are random, or that mix the rows of a batch."""
-        if call.name == "batch_norm":
-            if call.argument(5, "training", False) or statistics_of(call)[0] is None:
-                self.fail(
-                    call,
-                    "normalises with the statistics of the batch, so that examples depend on one another",
-                    "use running statistics (track_running_stats=True, model.eval())",
-                )
-        elif call.argument(2, "training", call.argument(2, "train", True)) and call.argument(1, "p", 0.5):
-            self.fail(
-                call,
-                "random: dropout is active although the model is in evaluation mode",
-                "pass training=self.training to the functional dropout",
-            )
-
-    def handle(self, call: Call, kind: Kind) -> Any:
-        raise NotImplementedError
-
-    def fail(self, call: Call, found: str, remedy: str) -> None:
-        """Raise the named error for a call."""
-        raise UnsupportedOperationError(
-            f"{call.describe()} {whereabouts(self.model)}: {found}; what to do: {remedy}"
-        )
-
-
-def _write_back(call: Call, output: Any) -> Any:
-    """Give an in-place call its in-place effect."""
-    if not call.in_place:
-        return output
-    target = call.tensors[0]
-    target.copy_(output)
-    return target
-
-
-class Recorder(_Mode):
+class Recorder(Interception):
     """Runs the example; ``records`` holds every operation that may need a rule, in order."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -198,18 +91,18 @@ class Recorder(_Mode):
 
     def _protect(self, target: Tensor) -> None:
         """Copy what earlier records share with a tensor that is about to be written."""
-        pointer = target.untyped_storage().data_ptr()
+        pointer = memory_of(target)
         for record in self.records:
             for i, tensor in enumerate(record.tensors):
-                if tensor.untyped_storage().data_ptr() == pointer:
+                if memory_of(tensor) == pointer:
                     record.tensors[i] = tensor.clone()
-            if isinstance(record.output, Tensor) and record.output.untyped_storage().data_ptr() == pointer:
+            if isinstance(record.output, Tensor) and memory_of(record.output) == pointer:
                 record.output = record.output.clone()
         for _, made in self.records.cut:
-            made[:] = [t.clone() if t.untyped_storage().data_ptr() == pointer else t for t in made]
+            made[:] = [tensor.clone() if memory_of(tensor) == pointer else tensor for tensor in made]
 
 
-class Replayer(_Mode):
+class Replayer(Interception):
     """Runs reference rows against the example's records."""
 
     def __init__(
@@ -247,7 +140,7 @@ class Replayer(_Mode):
                 self._cut(call, output, self._next_cut(call))
             return output
         record = self._next(call)
-        active = [i for i, tensor in enumerate(call.tensors) if tensor.requires_grad]
+        active = [i for i, tensor in enumerate(call.tensors) if carries_gradient(tensor)]
         if kind is Kind.BRANCH:
             return self._branch(call, record, bool(active))
         if not active or kind is Kind.LINEAR or (kind is Kind.MULTILINEAR and len(active) < 2):
@@ -281,11 +174,16 @@ class Replayer(_Mode):
             for tensor in tensors_of(output):
                 if not differentiable(tensor):  # such as the indices of a maximum
                     self._sever(call, tensor, call.name)
-        return _write_back(call, output)
+        return write_back(call, output)
 
     def apply(self, rule: Rule, call: Call, record: Record, active: list[int]) -> Any:
         """Carry out a rule."""
         return rule(call, record, self.pairing, active)
+
+    def sliced(self, size: int) -> None:
+        """Rows one by one are as many for the example as for the reference only where it is repeated."""
+        if size == self.pairing.examples * self.pairing.references:
+            self._rows_one_by_one()
 
     def choose(self, call: Call) -> Rule | None:
         """The rule of a call."""
@@ -296,6 +194,7 @@ class Replayer(_Mode):
 
     def _next(self, call: Call) -> Record:
         if self.cursor >= len(self.records) or self.records[self.cursor].name != call.name:
+            self._rows_one_by_one()
             expected = self.records[self.cursor].name if self.cursor < len(self.records) else "the end"
             self.fail(
                 call,
@@ -305,8 +204,14 @@ class Replayer(_Mode):
         record = self.records[self.cursor]
         self.cursor += 1
         if len(record.tensors) != len(call.tensors):
+            self._rows_one_by_one()
             self.fail(call, "other arguments than for the example", "remove data-dependent branches")
         return record
+
+    def _rows_one_by_one(self) -> None:
+        """A loop over rows is as long for the example as for the reference only where it is repeated."""
+        if self.pairing.references > 1:
+            raise PairingError("the model takes the rows one by one")
 
     def _next_cut(self, call: Call) -> list[Tensor]:
         """What a linear operation whose result is cut off made of the example, if the model came by there."""
@@ -348,10 +253,12 @@ class Replayer(_Mode):
 
     def _cut(self, call: Call, output: Any, example: list[Tensor]) -> None:
         """Sever what a linear operation made of activations where autograd did not see it."""
-        if not any(tensor.requires_grad for tensor in sources(call)):
+        if not any(carries_gradient(tensor) for tensor in sources(call)):
             return
         # Conversions that keep the gradient. Views under no_grad say that they require one, and cut it.
-        if torch.is_grad_enabled() and all(tensor.grad_fn is not None for tensor in tensors_of(output)):
+        if torch.is_grad_enabled() and all(
+            plain(tensor).grad_fn is not None for tensor in tensors_of(output)
+        ):
             return
         how = "" if torch.is_grad_enabled() else " under torch.no_grad"
         self._sever_results(call, output, f"{call.name}{how} ({whereabouts(self.model)})", example)
@@ -369,13 +276,17 @@ class Replayer(_Mode):
                 continue
             agrees = agreement(self.pairing, other, tensor)
             if not agrees:
-                stays = lasting or (tensor.requires_grad if call.in_place else tensor.grad_fn is not None)
+                stays = lasting or (
+                    carries_gradient(tensor) if call.in_place else plain(tensor).grad_fn is not None
+                )
                 unpaired = agrees is None or (other is None and any(item.unpaired for item in given))
                 self._sever(call, tensor, source, lasting=stays, unpaired=unpaired)
 
     def _pass_severed(self, call: Call, kind: Kind, severed: list[Severed]) -> Any:
         """Severed values may be worked on among themselves, and compared in the end; activations not."""
-        active = any(tensor.requires_grad and self.severed.find(tensor) is None for tensor in sources(call))
+        active = any(
+            carries_gradient(tensor) and self.severed.find(tensor) is None for tensor in sources(call)
+        )
         if active and (torch.is_grad_enabled() or kind is not Kind.LINEAR):
             check_paired(call, severed)
             self.fail(call, f"uses a value that {severed[0].source} {SEVERED}", INSTEAD)
@@ -394,6 +305,7 @@ class Replayer(_Mode):
 def finish(replayer: Replayer) -> None:
     """Check that the reference went through as many operations as the example."""
     if replayer.cursor != len(replayer.records):
+        replayer._rows_one_by_one()
         raise ModelError(
             f"the model ran {len(replayer.records)} operations for the example and {replayer.cursor} for the "
             "reference: it branches on its input; what to do: remove data-dependent branches"

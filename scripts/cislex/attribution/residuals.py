@@ -138,21 +138,36 @@ def operation_residuals(
     extra = check_extra(extra_inputs, len(x))
     refs = make_references(method.references, x, check_seeds(seeds, len(x)))
     loan = lend(open_model(unwrap(model), [chosen]), device, precision)
-    n, r = refs.shape[:2]
     with loan.active():
-        engine = Engine(loan.model, method)
-        engine.replayer = _TappedReplayer if method.rule == "rescale" else _TappedRevealReplayer
-        inputs = x.to(loan.device, loan.dtype).repeat_interleave(r, 0)
-        moved = [loan.takes(item).repeat_interleave(r, 0) for item in extra]
-        records, output_x, prediction = engine.record(inputs, [chosen], moved)
-        flat = refs.flatten(0, 1).to(loan.device, loan.dtype)
-        leaf = flat.clone().requires_grad_()
-        output, values, _ = engine.replay(records, Pairing(n * r, 1), leaf, [chosen], moved)
-        pair = getattr(chosen, "pair", None)
+        moved = [loan.takes(item) for item in extra]
+        inputs, references = (item.to(loan.device, loan.dtype) for item in (x, refs))
+        return residuals_of(loan.model, inputs, references, method, chosen, moved)
+
+
+def residuals_of(
+    model: torch.nn.Module,
+    x: Tensor,
+    refs: Tensor,
+    method: DeepLiftShap,
+    target: Target,
+    extra: Sequence[Tensor],
+) -> list[OperationResidual]:
+    """The same of a model that is ready, for n examples (n, 4, L) and their references (n, R, 4, L)."""
+    n, r = refs.shape[:2]
+    engine = Engine(model, method)
+    engine.replayer = _TappedReplayer if method.rule == "rescale" else _TappedRevealReplayer
+    inputs = x.repeat_interleave(r, 0)
+    moved = [item.repeat_interleave(r, 0) for item in extra]
+    records, output_x, prediction = engine.record(inputs, [target], moved)
+    flat = refs.flatten(0, 1)
+    leaf = flat.clone().requires_grad_()
+    output, values, _ = engine.replay(records, Pairing(n * r, 1), leaf, [target], moved)
+    pair = getattr(target, "pair", None)
+    with torch.enable_grad():
         f_x, f_r = (prediction[0], values[0]) if pair is None else pair(output_x, output)
-        assert f_r is not None
-        (m,) = torch.autograd.grad(f_r.sum(), leaf)
-        total = ((inputs - flat).double() * m.double()).sum((1, 2)) - (f_x - f_r).detach().double()
+    assert f_r is not None
+    (m,) = torch.autograd.grad(f_r.sum(), leaf)
+    total = ((inputs - flat).double() * m.double()).sum((1, 2)) - (f_x - f_r).detach().double()
     assert isinstance(engine.last, _Tapped)
     return _table(engine.last.taps, total)
 

@@ -98,13 +98,13 @@ class RevealReplayer(Replayer):
         super().__init__(*arguments, **options)
         self.splitter = Splitter(self.pairing)
         #: How many nonlinear calls an activation reached, and which of them took its whole difference.
-        self.nonlinear = 0
+        self.reached = 0
         self.whole: Counter[str] = Counter()
 
     def notes(self) -> dict[str, str]:
         """How many nonlinear calls saw parts."""
         names = ", ".join(f"{name} {times}" for name, times in sorted(self.whole.items()))
-        text = f"{self.whole.total()} of {self.nonlinear} nonlinear calls took the whole difference"
+        text = f"{self.whole.total()} of {self.reached} nonlinear calls took the whole difference"
         return {"reveal_cancel": f"{text}: {names}" if names else text}
 
     def handle(self, call: Call, kind: Kind) -> Any:
@@ -145,7 +145,7 @@ class RevealReplayer(Replayer):
 
     def choose(self, call: Call) -> Rule | None:
         """RevealCancel where the parts are known, else the rule of Rescale."""
-        self.nonlinear += 1
+        self.reached += 1
         found = None if call.name in self.given else _slope_of(call)
         if found is None or self.splitter.book.find(call.tensors[found[0]]) is None:
             self.whole[call.name] += 1

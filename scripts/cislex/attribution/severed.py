@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from cislex.attribution.operations import SHAPES, Call, canonical, tensors_of
 from cislex.attribution.pairing import Pairing, PairingError
+from cislex.attribution.transforms import memory_of, plain
 from cislex.errors import UnsupportedOperationError
 
 SEVERED = "computed from activations, which carries no attribution and differs between example and reference"
@@ -86,14 +87,14 @@ class SeveredValues:
     def add(self, severed: Severed, call: Call) -> None:
         """Remember what a call made, or wrote into."""
         self._tensors[id(severed.tensor)] = severed
-        memory = _memory(severed.tensor)
-        if memory and (call.in_place or all(_memory(tensor) != memory for tensor in call.tensors)):
+        memory = memory_of(severed.tensor)
+        if memory and (call.in_place or all(memory_of(tensor) != memory for tensor in call.tensors)):
             self._memory[memory] = severed
 
     def find(self, tensor: Tensor) -> Severed | None:
         """What is known of a tensor or of its memory, if it is severed."""
-        for found in (self._tensors.get(id(tensor)), self._memory.get(_memory(tensor))):
-            if found is not None and (found.lasting or tensor.grad_fn is None):
+        for found in (self._tensors.get(id(tensor)), self._memory.get(memory_of(tensor))):
+            if found is not None and (found.lasting or plain(tensor).grad_fn is None):
                 return found
         return None
 
@@ -125,11 +126,6 @@ class Reading(TorchFunctionMode):
             given = tensors_of((args, kwargs or {}))
             self.severed.check(given, [self.target] * len(given))
         return func(*args, **(kwargs or {}))
-
-
-def _memory(tensor: Tensor) -> int:
-    """Where the values of a tensor lie; 0 where it has none."""
-    return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else 0
 
 
 def agreement(pairing: Pairing, example: Tensor | None, reference: Tensor) -> bool | None:

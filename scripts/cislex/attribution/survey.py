@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cislex.attribution.audit import REMEDY, Trail
 from cislex.attribution.composites import DECOMPOSITIONS
+from cislex.attribution.interception import Interception
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.opened import open_model
-from cislex.attribution.operations import Call, Kind, canonical, whereabouts
+from cislex.attribution.operations import Call, Kind, canonical, tensors_of, whereabouts
 from cislex.attribution.precision import lend, unwrap
-from cislex.attribution.recording import _Mode
 from cislex.attribution.rules import (
     _INTEGRATED,
     _POOLS,
@@ -26,6 +27,7 @@ from cislex.attribution.rules import (
     user_rules,
 )
 from cislex.attribution.slopes import SLOPES
+from cislex.attribution.transforms import carries_gradient
 from cislex.attribution.validation import check_extra, check_sequences
 from cislex.targets import Output, Target, as_target
 
@@ -33,6 +35,12 @@ from cislex.targets import Output, Target, as_target
 LINEAR, ELEMENTWISE, PRODUCT = "linear: exact", "slope between example and reference", "product: midpoint"
 ROUTING, PATH = "maximum: routed to both argmaxima", "path: integrated"
 BRANCH = "no gradient: refused where it differs from the reference's"
+OUT_OF_SIGHT = f"UNKNOWN: ran out of sight of the attribution rules; {REMEDY}"
+NO_GRADIENT = (
+    "UNKNOWN: runs without gradients (torch.no_grad, inference_mode or a custom autograd.Function); remove "
+    "that context for attribution, or express the function in ordinary operations"
+)
+JUDGED = "out of sight: exact only where linear, judged by the delta of the first region"
 COMPOSITE, USER, UNKNOWN = "composite: by its parts", "given by the user", "UNKNOWN"
 
 
@@ -57,7 +65,7 @@ class OperationUse:
         return not self.rule.startswith(UNKNOWN)
 
 
-class _Surveyor(_Mode):
+class _Surveyor(Interception):
     """Runs the model in autograd and notes every operation that an activation reaches."""
 
     def __init__(self, *arguments: Any, integrate: bool) -> None:
@@ -77,9 +85,11 @@ class _Surveyor(_Mode):
         return super().__torch_function__(func, types, args, kwargs)
 
     def handle(self, call: Call, kind: Kind) -> Any:
-        active = [i for i, tensor in enumerate(call.tensors) if tensor.requires_grad]
+        active = [i for i, tensor in enumerate(call.tensors) if carries_gradient(tensor)]
         if active:
-            self._note(call, self._rule(call, kind, len(active)))
+            bent = kind is Kind.NONLINEAR or (kind is Kind.MULTILINEAR and len(active) > 1)
+            hidden = bent and not torch.is_grad_enabled()
+            self._note(call, NO_GRADIENT if hidden else self._rule(call, kind, len(active)))
         return call.func(*call.args, **call.kwargs)
 
     def fail(self, call: Call, found: str, remedy: str) -> None:
@@ -169,13 +179,20 @@ def survey_operations(
         loan.model, builtin() | given, decompositions, linear, frozenset(given),
         integrate=method.unknown_ops == "integrate",
     )  # fmt: skip
+    surveyor.exact = loan.dtype
+    surveyor.trail = Trail()
     with loan.active(), torch.enable_grad():
         leaf = x.to(loan.device, loan.dtype).requires_grad_()
         with surveyor:
             output = loan.model(leaf.clone(), *(loan.takes(item[:2]) for item in extra))
-            if getattr(chosen, "pair", None) is None:
-                chosen(output)
+            alone = getattr(chosen, "pair", None) is None
+            ends = [chosen(output)] if alone else tensors_of(output)
+    hidden = [item for end in ends for item in surveyor.trail.unseen(end, surveyor.nonlinear)]
     uses = [
+        OperationUse(item.node, OUT_OF_SIGHT if item.nonlinear else JUDGED, 1, item.where, "")
+        for item in dict.fromkeys(hidden)
+    ]
+    uses += [
         OperationUse(name, rule, calls, where, shapes)
         for (name, rule), (calls, where, shapes) in surveyor.found.items()
         if name not in _SILENT
