@@ -201,3 +201,43 @@ def test_softplus_between_close_points_has_the_slope_of_its_own_threshold(
 def test_a_rounded_quotient_is_refused() -> None:
     with pytest.raises(ModelError, match="rounds a quotient"):
         attribute(models.OneOperation(lambda h: torch.div(h, 0.5, rounding_mode="floor")), X, METHOD)
+
+
+class WithConstants(nn.Module):
+    """A function of an activation and a further input, which is the same for example and reference."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.function, self.head = nn.Conv1d(4, 8, 7, padding=3), function, nn.Linear(8, 1)
+
+    def forward(self, x: Tensor, given: Tensor) -> Tensor:
+        return self.head(self.function(self.conv(x) * 2, given).mean(-1))
+
+
+CONSTANTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "clamp(min)": lambda h, c: h.clamp(min=c),
+    "clamp": lambda h, c: torch.clamp(h, c - 1, c + 1),
+    "maximum": torch.maximum,
+    "hypot": torch.hypot,
+    "atan2": lambda h, c: torch.atan2(h, c.abs() + 1),
+    "pow": lambda h, c: h.abs().pow(c.abs() + 0.5),
+    "pow, base": lambda h, c: torch.pow(c.abs() + 0.5, h),
+    "xlogy": lambda h, c: torch.xlogy(c.abs(), h.square() + 0.1),
+    "remainder": lambda h, c: torch.remainder(h, c.abs() + 0.5),
+    "remainder of a constant": lambda h, c: torch.remainder(5 * c, h.square() + 3),
+    "where": lambda h, c: torch.where(c > 0, h.relu(), h.tanh()),
+}
+
+
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel", "genomics_default"])
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_constants_of_each_row_stay_with_their_row(name: str, rule: str) -> None:
+    torch.manual_seed(1)
+    given = torch.randn(3, 8, 1).double()
+    method = DeepLiftShap(DinucleotideShuffle(n=2), rule=rule)
+    found = attribute(
+        WithConstants(CONSTANTS[name]).double(), models.one_hot(3, 40), method, extra_inputs=(given,)
+    )
+    assert found.max_relative_delta is not None
+    assert found.max_relative_delta.max() < 1e-9

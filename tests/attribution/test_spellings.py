@@ -267,7 +267,10 @@ SPELLINGS: dict[str, tuple[Callable[..., Tensor], dict[str, Callable[..., Tensor
     ),
     "softplus": (
         lambda h, g: functional.softplus(h),
-        {"logaddexp": lambda h, g: torch.logaddexp(h, ZERO)},
+        {
+            "logaddexp": lambda h, g: torch.logaddexp(h, ZERO),
+            "logaddexp, reversed": lambda h, g: torch.logaddexp(torch.zeros(CHANNELS, 1).double(), h),
+        },
     ),
     "softsign": (
         lambda h, g: torch.where(POSITION >= 0, functional.softsign(h), 0.0),

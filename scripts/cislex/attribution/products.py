@@ -164,7 +164,7 @@ def clamp(plain: Rule) -> Rule:
     """min(max(h, low), high) with bounds that are activations too; ``plain`` where h alone is one."""
 
     def rule(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
-        if active == [0]:
+        if active == [0] and len(call.tensors) == 1:
             return plain(call, record, pairing, active)
         low = call.argument(1, "min") if call.name != "clamp_max" else None
         high = call.argument(1 if call.name == "clamp_max" else 2, "max")

@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cislex.attribution import kernels
-from cislex.attribution.elementwise import Elementwise, Slope, quotient_or_midpoint, relu_slope
+from cislex.attribution.elementwise import Elementwise, Slope, relu_slope
 from cislex.attribution.operations import Call, Kind
 from cislex.attribution.pairing import Pairing
 from cislex.attribution.parts import Parts
 from cislex.attribution.recording import Record, Replayer, Rule
-from cislex.attribution.slopes import SLOPES, _pow, relative_midpoint
+from cislex.attribution.slopes import OF_ONE_ARGUMENT, SLOPES
 from cislex.attribution.splitting import FOLLOWED, Splitter, is_linear
 from cislex.attribution.terms import Squares
 
@@ -68,9 +68,7 @@ _TWO: dict[str, Slope] = (
     dict.fromkeys(("maximum", "fmax", "max"), _larger(1.0))
     | dict.fromkeys(("minimum", "fmin", "min"), _larger(-1.0))
     | dict.fromkeys(("div", "rdiv"), _over)
-    | dict.fromkeys(("hypot", "atan2", "xlogy", "special_xlogy"), relative_midpoint)
-    | dict.fromkeys(("logaddexp", "logaddexp2"), quotient_or_midpoint)
-    | {"pow": _pow}
+    | OF_ONE_ARGUMENT
 )
 _EXTREMA = frozenset(("max", "min"))
 

@@ -42,13 +42,14 @@ conv_tbc lerp rmatmul
 """)
 
 
-def _power(slope: Rule) -> Rule:
-    """Powers of an activation to a constant have a slope; other powers are integrated."""
+def _of_one(slope: Rule) -> Rule:
+    """Functions of two arguments have a slope where one is constant; else they are integrated."""
     whole = paths.integrate()
 
     def rule(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
-        chosen = slope if active == [0] and len(call.tensors) == 1 else whole
-        return chosen(call, record, pairing, active)
+        shape = torch.broadcast_shapes(*(tensor.shape for tensor in call.tensors))
+        fits = len(active) == 1 and call.tensors[active[0]].shape == shape
+        return (slope if fits else whole)(call, record, pairing, active)
 
     return rule
 
@@ -98,7 +99,8 @@ def builtin() -> dict[str, Rule]:
     rules |= {"min": pooling.extremum(-1.0), "amin": pooling.extremum(-1.0)}
     rules |= {name: products.clamp(rules[name]) for name in ("clamp", "clamp_min", "clamp_max")}
     rules["relu"] = elementwise.relu
-    rules["pow"] = _power(_real(elementwise.elementwise(slopes._pow)))
+    for name, slope in slopes.OF_ONE_ARGUMENT.items():
+        rules[name] = _of_one(_real(elementwise.elementwise(slope)))
     return rules
 
 

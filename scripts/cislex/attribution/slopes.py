@@ -296,3 +296,11 @@ SLOPES: dict[str, Slope] = {
     "nan_to_num": _quotient,
     **dict.fromkeys(("frac", "remainder", "fmod"), _quotient),
 }
+
+#: Slopes of functions of two arguments where one of them is constant.
+OF_ONE_ARGUMENT: dict[str, Slope] = {
+    "pow": _pow,
+    "float_power": _pow,
+    **dict.fromkeys(("hypot", "atan2", "xlogy", "special_xlogy"), relative_midpoint),
+    **dict.fromkeys(("logaddexp", "logaddexp2"), quotient_or_midpoint),
+}
