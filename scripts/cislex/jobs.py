@@ -37,8 +37,8 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
     threads
         Threads that the rule was given.
     """
+    sys.excepthook = tell  # first: a log that cannot be written is told in the same way
     redirect(log)
-    sys.excepthook = tell
     os.environ.update({**MEMORY, **os.environ, **local_caches(threads)})
 
 
