@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,13 +82,43 @@ def test_an_error_on_purpose_is_its_message_alone() -> None:
     assert _uncaught("raise InputError('p.bed:3: no number')") == "InputError: p.bed:3: no number\n"
 
 
-def test_an_unforeseen_error_and_a_cause_keep_their_traceback() -> None:
+def test_an_unforeseen_error_keeps_its_traceback() -> None:
     unforeseen = _uncaught("raise ValueError('odd')")
     assert unforeseen.startswith("Traceback")
     assert unforeseen.endswith("ValueError: odd\n")
-    caused = _uncaught("raise InputError('the model failed') from ValueError('odd')")
-    assert "ValueError: odd" in caused
-    assert caused.endswith("cislex.errors.InputError: the model failed\n")
+
+
+def test_a_cause_is_one_line_with_its_place_in_the_users_code(tmp_path: Path) -> None:
+    assert _uncaught("raise InputError('the model failed') from ValueError('odd')") == (
+        "InputError: the model failed\ncaused by ValueError: odd\n"
+    )
+    (tmp_path / "model.py").write_text("def forward():\n    raise ValueError('odd')\n")
+    found = _uncaught(
+        f"""
+sys.path.insert(0, {str(tmp_path)!r})
+import model
+try:
+    model.forward()
+except ValueError as error:
+    raise InputError("the model failed: ValueError: odd") from error
+"""
+    )
+    assert "Traceback" not in found
+    assert found.endswith(f"odd, at {tmp_path}/model.py:2 in forward: raise ValueError('odd')\n")
+
+
+@pytest.mark.parametrize("number", ["EIO", "EFBIG", "ENOSPC", "EROFS", "EACCES"])
+def test_what_the_system_says_of_a_file_is_one_line_with_advice(number: str) -> None:
+    code = f"errno.{number}"
+    found = _uncaught(f"import errno, os; raise OSError({code}, os.strerror({code}), '/a/b.h5')")
+    assert found.count("\n") == 1
+    assert re.search(r"Error: /a/b\.h5: [A-Z].*; [a-z]", found), found
+
+
+def test_too_little_memory_says_what_to_do() -> None:
+    found = _uncaught("raise MemoryError('Unable to allocate 2.0 GiB')")
+    assert found.startswith("MemoryError: Unable to allocate 2.0 GiB; give the job more memory")
+    assert "Traceback" not in found
 
 
 def test_what_is_said_of_a_file_needs_no_traceback() -> None:

@@ -38,6 +38,7 @@ from cislex.models import LoadedModel, check_model, load_model
 from cislex.new_hdf5 import new_hdf5
 from cislex.partial import PartialLog, partial_path
 from cislex.provenance import code_digest, versions
+from cislex.region_errors import naming_regions
 from cislex.sequences import SequenceStore, held_out_rows
 from cislex.storage import FORMAT_VERSION, atomic_path, create_array, digest_regions, rows_per_hdf5_chunk
 
@@ -245,8 +246,11 @@ def _results(
             reverse_complement=job.reverse_complement,
             allow_incomplete=job.allow_incomplete,
         )
-        for _, results in batches:
-            yield results
+        done = 0
+        with naming_regions(store, block, lambda: done):  # noqa: B023
+            for _, results in batches:
+                done += len(results[0])
+                yield results
 
 
 def _gated(

@@ -22,7 +22,19 @@ class InputError(CislexError):
 
 
 class ModelError(CislexError):
-    """The model cannot be loaded, called, or read in the way that was asked."""
+    """The model cannot be loaded, called, or read in the way that was asked.
+
+    Parameters
+    ----------
+    message
+        What happened.
+    rows
+        Numbers of the examples for which it happened, where they are known.
+    """
+
+    def __init__(self, message: str, *, rows: Iterable[int] = ()) -> None:
+        super().__init__(message)
+        self.rows = tuple(rows)
 
 
 class UnsupportedOperationError(ModelError):

@@ -5,10 +5,12 @@ Imported before anything heavy, so that an import error ends up in the log too.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -35,22 +37,72 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
     threads
         Threads that the rule was given.
     """
+    sys.excepthook = tell  # first: a log that cannot be written is told in the same way
     redirect(log)
-    sys.excepthook = tell
     os.environ.update({**MEMORY, **os.environ, **local_caches(threads)})
 
 
-def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print an uncaught error: its message alone where cislex raised it on purpose.
+#: What to do about errors of the system that carry a file's name.
+_ADVICE = {
+    errno.EIO: "the disk or network reports a fault: copy the file elsewhere and tell the administrator",
+    errno.EFBIG: "no file of this size is allowed (ulimit -f, or the file system): write elsewhere",
+    errno.ENOSPC: "the disk is full: free space and run again",
+    errno.EDQUOT: "your quota is used up: free space and run again",
+    errno.EROFS: "the folder is read-only here: choose another",
+    errno.EACCES: "you have no permission: change it, or choose another folder",
+    errno.EPERM: "you have no permission: change it, or choose another folder",
+    errno.EMFILE: "too many files are open: raise ulimit -n",
+    errno.ENOTDIR: "a part of the path is a file: choose another folder",
+    errno.ENAMETOOLONG: "the name is too long for this file system: choose a shorter one",
+}
 
-    Where it has a cause, such as an error in the user's own model, the traceback says where that is; what
-    the system says of a file is in the message.
+
+def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an uncaught error: its message alone where it was foreseen, else with its traceback.
+
+    Foreseen are errors that cislex raises on purpose, with a line on their cause and where in the user's own
+    code it is, what the system says of a file, and too little memory.
     """
-    alone = error.__cause__ is None or isinstance(error, StorageError)
-    if isinstance(error, CislexError) and alone:
-        print(f"{kind.__name__}: {error}", file=sys.stderr, flush=True)
-    else:
+    text = None
+    if isinstance(error, CislexError):
+        text = f"{kind.__name__}: {error}{_cause(error)}"
+    elif isinstance(error, OSError) and error.errno in _ADVICE and error.filename is not None:
+        text = f"{kind.__name__}: {error.filename}: {error.strerror}; {_ADVICE[error.errno]}"
+    elif isinstance(error, MemoryError):
+        text = (
+            f"{kind.__name__}: {error or 'out of memory'}; give the job more memory (mem_mb of its rule in "
+            f"the profile), or make its chunks or batches smaller{_place(trace)}"
+        )
+    if text is None:
         sys.__excepthook__(kind, error, trace)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _cause(error: BaseException) -> str:
+    """The cause of an error, and where in the user's code it is, where the message does not say it all."""
+    cause = error.__cause__
+    if cause is None or isinstance(error, StorageError):
+        return ""
+    where = _place(cause.__traceback__)
+    if not where and str(cause) in str(error):
+        return ""
+    return f"\ncaused by {type(cause).__name__}: {next(iter(str(cause).splitlines()), '')}{where}"
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Where a traceback last was in code that is neither this package's nor installed."""
+    own = str(Path(__file__).parents[1])  # with the scripts, of which Snakemake runs copies
+    installed = ("site-packages", "dist-packages", "<frozen", "/lib/python", "/.snakemake/scripts/")
+    frames = [
+        frame
+        for frame in traceback.extract_tb(trace)
+        if not frame.filename.startswith(own) and not any(part in frame.filename for part in installed)
+    ]
+    if not frames:
+        return ""
+    last = frames[-1]
+    return f", at {last.filename}:{last.lineno} in {last.name}: {last.line or ''}".rstrip(": ")
 
 
 def started_at() -> float:

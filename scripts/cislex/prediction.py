@@ -23,6 +23,7 @@ from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model, name_outputs
 from cislex.new_hdf5 import new_hdf5
 from cislex.outputs import plain_output
+from cislex.region_errors import locus, naming_regions
 from cislex.sequences import SequenceStore, held_out_rows
 from cislex.storage import FORMAT_VERSION, atomic_path, create_array, write_regions, write_table
 from cislex.targets import Target
@@ -160,14 +161,15 @@ def _predict_fold(
     for start in progress(starts, total=store.n, label=f"predict {fold}", weight=batch_size):
         stop = min(start + batch_size, store.n)
         batch = store.read(start, stop)
-        found, scalar = _forward(model, batch, scalars, names)
-        if both_strands:
-            other = np.ascontiguousarray(batch[:, ::-1, ::-1])
-            scalar = (scalar + _forward(model, other, scalars, names)[1]) / 2
+        with naming_regions(store, np.arange(start, stop), lambda: 0):
+            found, scalar = _forward(model, batch, scalars, names)
+            if both_strands:
+                other = np.ascontiguousarray(batch[:, ::-1, ::-1])
+                scalar = (scalar + _forward(model, other, scalars, names)[1]) / 2
         for name, array in found.items():
             bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
             if bad.any():
-                rows = [_locus(store, start + int(i)) for i in np.flatnonzero(bad)]
+                rows = [locus(store, start + int(i)) for i in np.flatnonzero(bad)]
                 raise ModelError(
                     f"{fold}: output {name} is NaN or infinite for {offenders(rows)} in rows {start}-{stop}"
                 )
@@ -202,15 +204,6 @@ def _forward(
     )
     return {name: np.concatenate([first[name], second[name]]) for name in first}, np.concatenate(
         [a, b], axis=1
-    )
-
-
-def _locus(store: SequenceStore, row: int) -> str:
-    region = store.regions(row, row + 1).iloc[0]
-    return (
-        f"{region['chrom']}:{region['start']}-{region['end']}"
-        if region["chrom"]
-        else f"{region['name']} (row {row})"
     )
 
 

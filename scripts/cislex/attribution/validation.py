@@ -251,5 +251,6 @@ def check_finite(values: Mapping[str, Tensor | None], target: object, start: int
         )
         raise ModelError(
             f"target {target}: {source} {float(found)} for examples "
-            f"{offenders(row + start for row in rows)}; what to do: {hint}"
+            f"{offenders(row + start for row in rows)}; what to do: {hint}",
+            rows=[row + start for row in rows],
         )
