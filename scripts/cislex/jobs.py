@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 from cislex.errors import CislexError, StorageError
-from cislex.logs import redirect
+from cislex.logs import last_words, redirect
+from cislex.scratch import full_disk_named, private_folder, user_folder
 
 #: When this job began, in seconds since 1970; its process began a little earlier.
 _BEGAN = time.time()
@@ -35,8 +36,9 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
     threads
         Threads that the rule was given.
     """
-    redirect(log)
     sys.excepthook = tell
+    with full_disk_named(log):
+        redirect(log)
     os.environ.update({**MEMORY, **os.environ, **local_caches(threads)})
 
 
@@ -48,9 +50,9 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
     """
     alone = error.__cause__ is None or isinstance(error, StorageError)
     if isinstance(error, CislexError) and alone:
-        print(f"{kind.__name__}: {error}", file=sys.stderr, flush=True)
+        last_words(f"{kind.__name__}: {error}\n")
     else:
-        sys.__excepthook__(kind, error, trace)
+        last_words("".join(traceback.format_exception(kind, error, trace)))
 
 
 def started_at() -> float:
@@ -75,11 +77,7 @@ def local_caches(threads: int = 1) -> dict[str, str]:
     dict[str, str]
         ``NUMBA_CACHE_DIR``, ``NUMBA_NUM_THREADS``, ``MPLCONFIGDIR``.
     """
-    folder = Path(tempfile.gettempdir()) / f"cislex-cache-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o022:
-        folder = Path(tempfile.mkdtemp(prefix="cislex-cache-"))
+    folder = user_folder("cislex-cache") or private_folder("cache")
     return {
         "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(folder / "numba")),
         "NUMBA_NUM_THREADS": str(threads),
