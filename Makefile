@@ -21,6 +21,7 @@ help:
 	@echo "make resources CONFIG=my.yaml  what jobs used beside what they asked for"
 	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   the same on a cluster (docs/cluster.md)"
 	@echo "make test    lint, types, unit, integration and cluster tests"
+	@echo "make test-faults  every stage on a full disk (root)"
 
 $(VENV)/.installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -93,7 +94,7 @@ lint: environment
 	$(BIN)/snakemake --lint
 
 unit: environment
-	$(BIN)/python -m pytest -m "not workflow and not slurm" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults" --cov --cov-report=term:skip-covered
 
 integration: environment
 	$(BIN)/python -m pytest tests/integration -m workflow
@@ -102,6 +103,11 @@ integration: environment
 .PHONY: test-slurm
 test-slurm: environment
 	$(BIN)/python -m pytest tests/slurm -m slurm
+
+# Every stage on a small disk that is full at many levels; skipped with the reason where none can be mounted.
+.PHONY: test-faults
+test-faults: environment
+	$(BIN)/python -m pytest tests/faults
 
 test: lint unit integration test-slurm
 

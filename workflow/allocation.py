@@ -310,7 +310,14 @@ def _annotate_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
 
 def _call_hits(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows, length = _rows(work, wildcards)
-    return Use(700 + 20e-6 * rows * length, 60 + rows * length / 40_000)
+    analysis = work.config["analyses"][wildcards["analysis"]]
+    width = min(
+        length, (analysis.get("hits") or {}).get("window") or analysis["motifs"].get("window") or length
+    )
+    # Blocks of 256 MB, of which Fi-NeMo makes some copies, and what it solves at once: at most 1 GB.
+    blocks = min(36e-6 * rows * width, 900)
+    solved = min(96e-6 * min(rows, 500) * width * 40, max(1100, 96e-6 * width * 40))
+    return Use(700 + blocks + solved, 60 + rows * width / 40_000)
 
 
 def _render_report(work: Work, wildcards: Mapping[str, str]) -> Use:

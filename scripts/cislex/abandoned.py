@@ -43,13 +43,15 @@ def temporary_path(target: str | Path) -> Path:
     return path.with_name(f".{path.stem[:KEPT]}.{owner}.{secrets.token_hex(4)}{_suffix(path)}")
 
 
-def remove_abandoned(target: str | Path) -> None:
+def remove_abandoned(target: str | Path, *, own: bool = False) -> None:
     """Remove temporaries of ``target`` whose process is dead.
 
     Parameters
     ----------
     target
         The output whose temporaries were named by :func:`temporary_path`.
+    own
+        Only those of this user: for folders in which others may write, too.
     """
     path = Path(target)
     name = re.compile(
@@ -57,7 +59,9 @@ def remove_abandoned(target: str | Path) -> None:
     )
     for entry in _entries(path.parent):
         found = name.fullmatch(entry)
-        if found and _is_abandoned(path.with_name(entry), found.group(1), int(found.group(2))):
+        if found is None or (own and not _is_own(path.with_name(entry))):
+            continue
+        if _is_abandoned(path.with_name(entry), found.group(1), int(found.group(2))):
             _remove(path.with_name(entry))
 
 
@@ -106,6 +110,13 @@ def _is_abandoned(path: Path, machine: str, process: int) -> bool:
         return False
 
 
+def _is_own(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == os.getuid()
+    except OSError:
+        return False
+
+
 def _lives(process: int) -> bool:
     try:
         os.kill(process, 0)
@@ -118,7 +129,7 @@ def _lives(process: int) -> bool:
 
 def _remove(path: Path) -> None:
     """Remove a file or folder; another process may be doing the same."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

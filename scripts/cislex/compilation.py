@@ -13,8 +13,11 @@ from typing import Any
 import numba
 from numba.core.dispatcher import Dispatcher
 
+from cislex.scratch import full_disk_named
+
 #: The lock's name in numba's cache folder.
 LOCK = "compiling.lock"
+ADVICE = "free some space in TMPDIR (or set NUMBA_CACHE_DIR to a folder with more) and run again"
 
 
 class _MachineLock:
@@ -66,7 +69,7 @@ def compile_once(kernel: Any) -> Any:
 
     @functools.wraps(compile_alone)
     def in_turn(signature: Any) -> Any:
-        with _LOCK:
+        with full_disk_named("compiled code", advice=ADVICE), _LOCK:
             return compile_alone(signature)
 
     kernel.compile = in_turn

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +16,9 @@ from typing import Protocol
 
 import torch
 
-from cislex.errors import ConfigError
+from cislex.errors import ConfigError, StorageError
 from cislex.logs import get_logger
+from cislex.scratch import temporary_root, user_folder
 
 #: Share of a GPU's memory that must be free: others may compute there without a claim.
 FREE_SHARE = 0.5
@@ -106,9 +106,19 @@ def claim(
 
 
 def _locks(folder: str | Path | None) -> Path:
-    path = Path(folder or Path(tempfile.gettempdir()) / f"cislex-gpus-{os.getuid()}")
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
+    """The folder of the locks: one for all jobs of this user, on this machine where possible."""
+    if folder is not None:
+        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(folder)
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    elsewhere = [Path(runtime) / "cislex-gpus"] if runtime else []
+    found = user_folder("cislex-gpus", elsewhere=[*elsewhere, Path.home() / ".cache" / "cislex" / "gpus"])
+    if found is None:
+        raise StorageError(
+            f"jobs that share GPUs need a folder for their locks, and that in {temporary_root()} is not this "
+            "user's alone: set TMPDIR to a folder of your own, or name one GPU (device: cuda:0)"
+        )
+    return found
 
 
 def _wait(names: list[str], gpus: Gpus, folder: Path, free_share: float) -> tuple[int, int]:
@@ -116,7 +126,8 @@ def _wait(names: list[str], gpus: Gpus, folder: Path, free_share: float) -> tupl
     told = -TELL_SECONDS
     while True:
         for index, name in enumerate(names):
-            descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(folder / f"{name}.lock", flags, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from cislex.errors import InputError, offenders
 from cislex.logs import get_logger
 from cislex.provenance import digest_strings
+from cislex.scratch import refusal_in, scratch_folder
 from cislex.storage import atomic_path, require_file, write_table
 
 logger = get_logger(__name__)
@@ -196,8 +196,8 @@ def index_genome(
         Written: samtools' index, and bgzip's (empty for a plain file).
     """
     table = digest_sequences(fasta)
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "index.fai"
+    with scratch_folder("index") as folder:
+        made = folder / "index.fai"
         with Genome(fasta, _index=(made, made.with_suffix(".gzi"))) as genome:
             if genome.lengths != dict(zip(table["chrom"], table["length"], strict=True)):
                 raise InputError(
@@ -241,14 +241,16 @@ class Genome:
         self.path = require_file(fasta, what="genome FASTA")
         compressed = is_gzip(self.path)
         self._check_compression(compressed)
-        with tempfile.TemporaryDirectory() as folder:
-            private = (Path(folder) / "index.fai", Path(folder) / "index.gzi")
+        with scratch_folder("index") as folder:
+            private = (folder / "index.fai", folder / "index.gzi")
             index = _index or self._usable_index(compressed, fai, gzi) or private
             try:
                 self._faidx = pyfaidx.Faidx(
                     str(self.path), indexname=str(index[0]), gzi_indexname=str(index[1]), as_raw=True
                 )
             except (pyfaidx.FastaIndexingError, ValueError, OSError) as error:
+                if refused := refusal_in(error):
+                    raise refused from None
                 raise InputError(f"{self.path}: cannot be indexed as FASTA: {error}") from error
         self.lengths: dict[str, int] = {name: int(record.rlen) for name, record in self._faidx.index.items()}
 

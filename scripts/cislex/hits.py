@@ -8,12 +8,7 @@ genome, merged and sorted afterwards.
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cislex.errors import CislexError, InputError, offenders
+from cislex.errors import ConfigError
+from cislex.finemo_runs import HitSettings, blocks_of, find_hits
 from cislex.logs import get_logger
 from cislex.motif_io import Motif, TrimSettings, read_motifs
 from cislex.storage import atomic_path, has_coordinates, open_hdf5, read_regions
@@ -31,32 +27,7 @@ COLUMNS = [
     *("#chrom", "start", "end", "motif", "score", "strand"),
     *("hit_coefficient", "hit_similarity", "contribution", "analysis", "region"),
 ]
-#: Regions read from the file at once.
-BLOCK = 2048
-
 logger = get_logger("hits")
-
-
-@dataclasses.dataclass(frozen=True)
-class HitSettings:
-    """Settings of Fi-NeMo.
-
-    Parameters
-    ----------
-    sparsity
-        Fi-NeMo's lambda (0 to 1): hits less similar to their motif than this are not reported.
-    batch_size
-        Regions solved at once; memory grows with it times the number of motifs.
-    max_steps
-        Steps after which a region counts as solved.
-    device
-        ``cpu``, or ``auto`` for a GPU where there is one. GPU results differ in the last digits.
-    """
-
-    sparsity: float = 0.7
-    batch_size: int = 500
-    max_steps: int = 10000
-    device: str = "cpu"
 
 
 def call_hits(
@@ -99,16 +70,29 @@ def call_hits(
     motifs = [motif for motif in read_motifs(modisco, trimming) if not motif.flagged]
     with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
         regions = read_regions(handle)
-        reason = _why_empty(motifs, regions, handle["hypothetical"].shape[2])
+        place = _window(handle["hypothetical"].shape[2], settings)
+        reason = _why_empty(motifs, regions, place.stop - place.start)
         if reason:
             logger.warning("no hits were called: %s", reason)
             hits = pd.DataFrame(columns=COLUMNS)
         else:
-            local = _run_finemo(handle, motifs, settings, threads)
-            hits = _place_hits(local, handle, regions, analysis)
+            local = find_hits(handle, motifs, place, settings, threads=threads)
+            hits = _place_hits(local, handle, regions, place, analysis)
     _write_hits(hits, out)
     logger.info("%d hits of %d motifs in %d regions", len(hits), len(motifs), len(regions))
     return len(hits)
+
+
+def _window(length: int, settings: HitSettings) -> slice:
+    """Positions that are searched; of an odd number the last is left out, as Fi-NeMo wants it even."""
+    width = length if settings.window is None else settings.window
+    if width > length:
+        raise ConfigError(
+            f"hits.window (by default motifs.window) is {width}, but regions are {length} bases long; set "
+            f"hits: {{window: {length}}} or less"
+        )
+    low = (length - width) // 2
+    return slice(low, low + width - width % 2)
 
 
 def _why_empty(motifs: Sequence[Motif], regions: pd.DataFrame, length: int) -> str:
@@ -119,101 +103,17 @@ def _why_empty(motifs: Sequence[Motif], regions: pd.DataFrame, length: int) -> s
     if not has_coordinates(regions):
         return "the sequences have no coordinates on a genome"
     if length < max(motif.cwm.shape[1] for motif in motifs):
-        return f"the regions ({length} bases) are shorter than the untrimmed motifs"
+        return f"what is searched ({length} bases) is shorter than the untrimmed motifs"
     return ""
 
 
-def _run_finemo(
-    handle: h5py.File, motifs: Sequence[Motif], settings: HitSettings, threads: int
+def _place_hits(
+    local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, place: slice, analysis: str
 ) -> pd.DataFrame:
-    """Hits within regions: columns ``row, start, end, motif, strand, hit_coefficient, hit_similarity``."""
-    count, _, length = handle["hypothetical"].shape
-    width = length - length % 2  # Fi-NeMo wants an even width; the last base of an odd one is left out
-    with tempfile.TemporaryDirectory(prefix="cislex-hits-") as name:
-        folder = Path(name)
-        _write_arrays(handle, folder)
-        _write_motifs(motifs, folder)
-        # All regions begin at 0 of one made-up chromosome: hits come back in positions of their region.
-        peak = f"regions\t0\t{width}\t.\t0\t.\t0\t0\t0\t{width // 2}\n"
-        (folder / "peaks.narrowPeak").write_text(peak * count, encoding="utf-8")
-        extract = ["extract-regions-modisco-fmt", "-s", "sequences.npy", "-a", "scores.npy"]
-        extract += ["-p", "peaks.narrowPeak", "-o", "regions.npz", "-w", str(width)]
-        call = ["call-hits", "-r", "regions.npz", "-m", "motifs.h5", "-o", "hits", "-N", "names.tsv"]
-        call += ["-R", "cores.tsv", "-l", str(settings.sparsity), "-S", str(settings.max_steps)]
-        call += ["-b", str(min(settings.batch_size, count))]
-        _finemo(extract, folder, settings.device, threads)
-        _finemo(call, folder, settings.device, threads)
-        found = pd.read_csv(folder / "hits" / "hits.tsv", sep="\t")
-    return found.rename(columns={"peak_id": "row", "motif_name": "motif"})
-
-
-def _finemo(arguments: Sequence[str], folder: Path, device: str, threads: int) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    environment["POLARS_MAX_THREADS"] = str(threads)
-    if device == "cpu":
-        environment["CUDA_VISIBLE_DEVICES"] = ""
-    done = subprocess.run(
-        [sys.executable, "-m", "finemo", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    for line in (done.stdout + done.stderr).splitlines():
-        logger.info("finemo: %s", line)
-    if done.returncode:
-        last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise CislexError(
-            f"finemo {arguments[0]} failed with status {done.returncode}: {last}; see the log above"
-        )
-
-
-def _write_arrays(handle: h5py.File, folder: Path) -> None:
-    """Sequences (int8) and scores (float16), each region scaled to its greatest score.
-
-    Fi-NeMo keeps scores in float16, where small ones vanish, and then scales each region itself, so
-    that this scaling changes nothing but the precision.
-    """
-    shape = handle["hypothetical"].shape
-    sequences = np.lib.format.open_memmap(folder / "sequences.npy", mode="w+", dtype=np.int8, shape=shape)
-    scores = np.lib.format.open_memmap(folder / "scores.npy", mode="w+", dtype=np.float16, shape=shape)
-    for start in range(0, shape[0], BLOCK):
-        block = slice(start, start + BLOCK)
-        values = handle["hypothetical"][block].astype(np.float32)
-        is_finite = np.isfinite(values).all(axis=(1, 2))
-        if not is_finite.all():
-            rows = offenders(start + np.flatnonzero(~is_finite))
-            raise InputError(f"{handle.filename}: attributions are NaN or infinite in rows {rows}")
-        greatest = np.abs(values).max(axis=(1, 2), keepdims=True)
-        scores[block] = values / np.where(greatest > 0, greatest, 1.0)
-        sequences[block] = handle["sequences"][block]
-    sequences.flush()
-    scores.flush()
-
-
-def _write_motifs(motifs: Sequence[Motif], folder: Path) -> None:
-    """The oriented motifs in modisco-lite's layout, with their cores and names, as Fi-NeMo reads them."""
-    width = max(motif.cwm.shape[1] for motif in motifs)
-    names, cores = [], []
-    with h5py.File(folder / "motifs.h5", "w") as handle:
-        for number, motif in enumerate(motifs):
-            kind = "pos_patterns" if motif.sign == "+" else "neg_patterns"
-            group = handle.create_group(f"{kind}/pattern_{number}")
-            padding = ((0, width - motif.cwm.shape[1]), (0, 0))
-            group["contrib_scores"] = np.pad(motif.cwm.T, padding)
-            group["hypothetical_contribs"] = np.pad(motif.hypothetical.T, padding)
-            group["sequence"] = np.pad(motif.ppm.T, padding, constant_values=0.25)
-            names.append(f"{kind}.pattern_{number}\t{motif.name}\n")
-            cores.append(f"{motif.name}\t{motif.start}\t{motif.end}\n")
-    (folder / "names.tsv").write_text("".join(names), encoding="utf-8")
-    (folder / "cores.tsv").write_text("".join(cores), encoding="utf-8")
-
-
-def _place_hits(local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, analysis: str) -> pd.DataFrame:
     """Hits on the genome, merged over overlapping regions and sorted."""
     length = handle["hypothetical"].shape[2]
     local = local.astype({"row": np.int64, "start": np.int64, "end": np.int64})
+    local[["start", "end"]] += place.start
     local = local[(local["start"] >= 0) & (local["end"] <= length)]
     local = local.sort_values(["row", "start", "motif", "strand"], ignore_index=True)
     where = regions.iloc[local["row"]].reset_index(drop=True)
@@ -272,16 +172,18 @@ def _contributions(local: pd.DataFrame, handle: h5py.File) -> NDArray[np.float64
     """Sum of the observed bases' contributions under each hit (sorted by row)."""
     total = np.zeros(len(local))
     rows = local["row"].to_numpy()
-    for first in range(0, handle["hypothetical"].shape[0], BLOCK):
-        chosen = slice(*np.searchsorted(rows, [first, first + BLOCK]))
+    count, _, length = handle["hypothetical"].shape
+    for first, last in blocks_of(count, length):
+        chosen = slice(*np.searchsorted(rows, [first, last]))
         if chosen.start == chosen.stop:
             continue
-        block = slice(first, first + BLOCK)
-        observed = (handle["hypothetical"][block].astype(np.float64) * handle["sequences"][block]).sum(axis=1)
-        running = np.pad(observed.cumsum(axis=1), ((0, 0), (1, 0)))
         part = local.iloc[chosen]
+        low, high = int(part["start"].min()), int(part["end"].max())
+        values = handle["hypothetical"][first:last, :, low:high].astype(np.float64)
+        values *= handle["sequences"][first:last, :, low:high]
+        running = np.pad(values.sum(axis=1).cumsum(axis=1), ((0, 0), (1, 0)))
         row = rows[chosen] - first
-        total[chosen] = running[row, part["end"]] - running[row, part["start"]]
+        total[chosen] = running[row, part["end"] - low] - running[row, part["start"] - low]
     return total
 
 

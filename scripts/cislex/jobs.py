@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Mapping
@@ -16,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from cislex.errors import CislexError, StorageError
-from cislex.logs import redirect
+from cislex.logs import last_words, redirect
+from cislex.scratch import full_disk_named, private_folder, user_folder
 
 #: When this job began, in seconds since 1970; its process began a little earlier.
 _BEGAN = time.time()
@@ -38,7 +38,8 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
         Threads that the rule was given.
     """
     sys.excepthook = tell  # first: a log that cannot be written is told in the same way
-    redirect(log)
+    with full_disk_named(log):
+        redirect(log)
     os.environ.update({**MEMORY, **os.environ, **local_caches(threads)})
 
 
@@ -74,9 +75,8 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
             f"the profile), or make its chunks or batches smaller{_place(trace)}"
         )
     if text is None:
-        sys.__excepthook__(kind, error, trace)
-    else:
-        print(text, file=sys.stderr, flush=True)
+        text = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
+    last_words(f"{text}\n")
 
 
 def _cause(error: BaseException) -> str:
@@ -127,11 +127,7 @@ def local_caches(threads: int = 1) -> dict[str, str]:
     dict[str, str]
         ``NUMBA_CACHE_DIR``, ``NUMBA_NUM_THREADS``, ``MPLCONFIGDIR``.
     """
-    folder = Path(tempfile.gettempdir()) / f"cislex-cache-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o022:
-        folder = Path(tempfile.mkdtemp(prefix="cislex-cache-"))
+    folder = user_folder("cislex-cache") or private_folder("cache")
     return {
         "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(folder / "numba")),
         "NUMBA_NUM_THREADS": str(threads),

@@ -45,6 +45,16 @@ def beside_log(suffix: str) -> Path | None:
     return None if _log is None else _log.with_name(_log.stem + suffix)
 
 
+def last_words(text: str) -> None:
+    """Write to standard error; where the log's disk is full, to the run's own standard error instead."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        if _outside is not None:
+            os.write(_outside, text.encode())
+
+
 def announce(logger: logging.Logger, level: int, text: str) -> None:
     """Log a line, and after ``redirect`` show it on the run's own standard error as well.
 

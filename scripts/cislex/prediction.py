@@ -17,6 +17,7 @@ from torch import nn
 
 from cislex import provenance, targets
 from cislex.attribution.opened import open_model
+from cislex.blocks import RowWriter
 from cislex.errors import ConfigError, ModelError, offenders
 from cislex.full_precision import own_dtype
 from cislex.logs import get_logger, progress
@@ -32,6 +33,8 @@ logger = get_logger(__name__)
 
 #: Bases in one batch when no batch size is given; at most 1,024 regions.
 BATCH_BASES = 1 << 18
+#: Seconds between two looks whether the disk took what was predicted.
+LOOK_SECONDS = 10.0
 
 
 def predict_regions(
@@ -152,10 +155,11 @@ def _predict_fold(
     """Predict all regions by one fold into ``group``; return the targets, float64 (targets, N)."""
     names = names or loaded.output_names
     shapes = check_model(loaded, store.length, names=names)
-    for name, shape in shapes.items():
-        create_array(group, name, (store.n, *shape), "f4")
+    writers = {
+        name: RowWriter(create_array(group, name, (store.n, *shape), "f4")) for name, shape in shapes.items()
+    }
     values = np.zeros((len(scalars), store.n))
-    began = time.monotonic()
+    began = looked = time.monotonic()
     model = open_model(loaded.model, scalars.values())
     starts = range(0, store.n, batch_size)
     for start in progress(starts, total=store.n, label=f"predict {fold}", weight=batch_size):
@@ -173,8 +177,13 @@ def _predict_fold(
                 raise ModelError(
                     f"{fold}: output {name} is NaN or infinite for {offenders(rows)} in rows {start}-{stop}"
                 )
-            group[name][start:stop] = array
+            writers[name].append(array)
         values[:, start:stop] = scalar
+        if time.monotonic() - looked > LOOK_SECONDS:
+            group.file.flush()  # a full disk ends the job here, and not after the last region
+            looked = time.monotonic()
+    for writer in writers.values():
+        writer.finish()
     logger.info("%s: %d regions in %.1f s", fold, store.n, time.monotonic() - began)
     return values
 

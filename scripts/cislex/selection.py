@@ -6,7 +6,6 @@ Each filter drops rows with a reason; no row is lost without one.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from cislex.logs import get_logger
 from cislex.malformed import ROW_COLUMNS, require_stance
 from cislex.peaks import FORMATS, order_values
 from cislex.row_ledger import RowLedger, best_first, drop_surplus
+from cislex.scratch import probe_space, scratch_folder
 
 logger = get_logger(__name__)
 
@@ -247,18 +247,16 @@ def _intersect(windows: pd.DataFrame, barred: pd.DataFrame) -> pd.DataFrame:
         raise ConfigError("genome, blacklist: needs the bedtools program; install it (apt install bedtools)")
     import pybedtools
 
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [str(Path(folder) / name) for name in ("windows.bed", "barred.bed", "hits.bed")]
+    with scratch_folder("blacklist") as folder:
+        paths = [str(folder / name) for name in ("windows.bed", "barred.bed", "hits.bed")]
         for frame, path in ((windows, paths[0]), (barred, paths[1])):
             frame.to_csv(path, sep="\t", header=False, index=False)
         pybedtools.BedTool(paths[0]).intersect(b=paths[1], wa=True, wb=True, output=paths[2])
+        probe_space(paths[2])  # bedtools does not look whether what it writes was taken
         if not Path(paths[2]).stat().st_size:
             return pd.DataFrame({"row": np.zeros(0, np.int64), "chrom": "", "start": 0, "end": 0})
-        names = ["row", "chrom", "start", "end"]
-        hits = pd.read_csv(
-            paths[2], sep="\t", header=None, usecols=[3, 4, 5, 6], names=None, dtype={4: "str"}
-        )
-    return hits.set_axis(names, axis=1).drop_duplicates("row")
+        hits = pd.read_csv(paths[2], sep="\t", header=None, usecols=[3, 4, 5, 6], dtype={4: "str"})
+    return hits.set_axis(["row", "chrom", "start", "end"], axis=1).drop_duplicates("row")
 
 
 def _drop_unknown(

@@ -26,6 +26,7 @@ from cislex.logs import get_logger, progress
 from cislex.new_hdf5 import new_hdf5
 from cislex.provenance import to_attributes
 from cislex.regions import read_regions_bed
+from cislex.scratch import full_disk_named
 from cislex.storage import FORMAT_VERSION, atomic_path, open_hdf5, read_regions, require_file, write_regions
 
 logger = get_logger(__name__)
@@ -95,7 +96,11 @@ def encode_sequences(
         dtypes = {"chrom": "str", "md5": "str"}
         source_digest = genome_digest(pd.read_csv(chromosomes, sep="\t", dtype=dtypes, na_filter=False))
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=Path(out).parent) as scratch, Genome(fasta, fai=fai, gzi=gzi) as genome:
+    with (
+        full_disk_named(out),
+        tempfile.TemporaryFile(dir=Path(out).parent) as scratch,
+        Genome(fasta, fai=fai, gzi=gzi) as genome,
+    ):
         _gather(genome, table, length, scratch.fileno())
         write_sequences(
             out,

@@ -5,7 +5,6 @@ Coordinates are 0-based and half-open; one-hot arrays are (N, 4, L) in the order
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ import pandas as pd
 
 from cislex.abandoned import remove_abandoned, temporary_path
 from cislex.errors import InputError, StorageError
+from cislex.scratch import FULL, full_disk_named
 
 #: Columns of ``regions/`` in every HDF5 file, with their dtypes.
 REGION_COLUMNS = {"chrom": "str", "start": "int64", "end": "int64", "name": "str", "strand": "str"}
@@ -27,8 +27,6 @@ FORMAT_VERSION = 1
 ARRAY_CHUNK_BYTES = 1 << 16
 #: Uncompressed bytes of one HDF5 chunk of ``hypothetical``, about.
 HDF5_CHUNK_BYTES = 1 << 15
-#: What the system says where no more can be written.
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -53,17 +51,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}; {_advice(error)}") from error
     try:
-        yield temporary
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except OSError as error:
-        if error.errno in FULL:
-            raise StorageError(
-                f"disk full or quota hit while writing {target}; nothing was left: {_advice(error)}"
-            ) from error
-        raise
+        with full_disk_named(target):
+            yield temporary
+            with open(temporary, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 

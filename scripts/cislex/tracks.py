@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
+from cislex.bigwig import writing_bigwig
 from cislex.errors import InputError, StorageError, offenders
 from cislex.logs import get_logger, progress
 from cislex.storage import atomic_path, open_hdf5, read_regions, require_file
@@ -178,18 +179,14 @@ def _write_bigwig(
     read: Callable[[int], Values], regions: pd.DataFrame, sizes: dict[str, int], out: Path, length: int
 ) -> int:
     """Write the track from what reads the contributions of a region; return the bases with a value."""
-    import pyBigWig
-
     covered = 0
-    track = pyBigWig.open(str(out), "w")
-    track.addHeader(list(sizes.items()))
-    for chrom in sizes:
-        rows = np.flatnonzero((regions["chrom"] == chrom).to_numpy())
-        rows = rows[np.argsort(regions["start"].to_numpy()[rows], kind="stable")]
-        for origin, values in mean_pieces(regions["start"].to_numpy()[rows], length, rows, read):
-            track.addEntries(chrom, origin, values=values, span=1, step=1)
-            covered += len(values)
-    track.close()
+    with writing_bigwig(out, sizes) as add:
+        for chrom in sizes:
+            rows = np.flatnonzero((regions["chrom"] == chrom).to_numpy())
+            rows = rows[np.argsort(regions["start"].to_numpy()[rows], kind="stable")]
+            for origin, values in mean_pieces(regions["start"].to_numpy()[rows], length, rows, read):
+                add(chrom, origin, values)
+                covered += len(values)
     return covered
 
 

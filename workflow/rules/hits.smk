@@ -28,6 +28,8 @@ rule call_hits:
         settings=lambda wildcards: {
             "sparsity": analysis_of(wildcards)["hits"]["alpha"],
             "batch_size": analysis_of(wildcards)["hits"]["batch_size"],
+            "window": analysis_of(wildcards)["hits"]["window"]
+            or analysis_of(wildcards)["motifs"]["window"],
         },
         trimming=trimming_of,
     message:
