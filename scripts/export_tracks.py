@@ -10,11 +10,11 @@ if "snakemake" in globals():
 from cislex.tracks import export_tracks
 
 
-def main(attributions: str, fasta: str, out: str) -> None:
+def main(attributions: str, chromosomes: str, out: str) -> None:
     """Run the stage with plain arguments."""
-    export_tracks(attributions, fasta, out)
+    export_tracks(attributions, None, out, chromosomes=chromosomes)
 
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
-    main(smk.input.attributions, smk.input.fasta, smk.output.track)
+    main(smk.input.attributions, smk.input.chromosomes, smk.output.track)

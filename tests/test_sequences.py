@@ -46,9 +46,9 @@ def fasta_text(genome: dict[str, str], width: int = 60, end: str = "\n") -> str:
     )
 
 
-def write_bgzip(path: Path, text: str) -> Path:
+def write_bgzip(path: Path, text: str, *, encoding: str = "utf-8") -> Path:
     with bgzf.BgzfWriter(str(path), "wb") as handle:
-        handle.write(text.encode())
+        handle.write(text.encode(encoding))
     return path
 
 

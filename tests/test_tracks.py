@@ -13,6 +13,7 @@ import pyBigWig
 import pytest
 from cislex import tracks as tracks_module
 from cislex.errors import InputError
+from cislex.genome import index_genome
 from cislex.tracks import chromosome_sizes, export_tracks, mean_pieces, merge_regions
 
 
@@ -90,16 +91,22 @@ def test_nan_is_an_error_and_leaves_nothing(planted: motif_fixtures.Planted, tmp
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
 
 
-def test_sizes_come_from_the_index_or_the_sequences(planted: motif_fixtures.Planted, tmp_path: Path) -> None:
-    assert chromosome_sizes(planted.fasta) == motif_fixtures.CHROMOSOMES
-    packed = tmp_path / "g.fa.gz"
-    packed.write_bytes(gzip.compress(planted.fasta.read_bytes()))
-    assert chromosome_sizes(packed) == motif_fixtures.CHROMOSOMES
-    (tmp_path / "g.fa.gz.fai").write_text("chr1\t7\t6\t60\t61\n")
-    assert chromosome_sizes(packed) == {"chr1": 7}
+def test_sizes_never_come_from_an_index_beside_the_genome(
+    planted: motif_fixtures.Planted, tmp_path: Path
+) -> None:
+    text = b"\n>chr1 \xe9t\xe9\nACGT\n\n\n>\xc3\xa9\nAC\n"
+    for name in ("g.fa", "G.FA.GZ"):
+        (tmp_path / name).write_bytes(gzip.compress(text) if name == "G.FA.GZ" else text)
+        (tmp_path / f"{name}.fai").write_text("chr1\t7\t6\t60\t61\n")
+        assert chromosome_sizes(tmp_path / name) == {"chr1": 4, "é": 2}
     (tmp_path / "none.fa").write_text("")
-    with pytest.raises(InputError, match="holds no sequence"):
+    with pytest.raises(InputError, match="no FASTA record"):
         chromosome_sizes(tmp_path / "none.fa")
+    index_genome(planted.fasta, tmp_path / "c.tsv", tmp_path / "g.fai", tmp_path / "g.gzi")
+    path, _ = make(tmp_path, [("chr2", 0, "+")])
+    assert export_tracks(path, None, tmp_path / "c.bw", chromosomes=tmp_path / "c.tsv") == 40
+    with pyBigWig.open(str(tmp_path / "c.bw")) as track:
+        assert track.chroms() == motif_fixtures.CHROMOSOMES
 
 
 def test_touching_regions_are_one_stretch() -> None:
@@ -109,10 +116,11 @@ def test_touching_regions_are_one_stretch() -> None:
 
 def test_the_script_writes_the_track(planted: motif_fixtures.Planted, tmp_path: Path) -> None:
     out = tmp_path / "contributions.bw"
+    index_genome(planted.fasta, tmp_path / "chromosomes.tsv", tmp_path / "g.fai", tmp_path / "g.gzi")
     log = motif_fixtures.run_script(
         "export_tracks.py",
         tmp_path / "tracks.log",
-        input={"attributions": planted.attributions, "fasta": planted.fasta},
+        input={"attributions": planted.attributions, "chromosomes": tmp_path / "chromosomes.tsv"},
         output={"track": out},
     )
     assert "32000 bases" in log

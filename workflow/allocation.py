@@ -81,7 +81,7 @@ def size(path: str | Path | None) -> int:
 
 def plain_size(path: str | Path | None) -> float:
     """Bytes of a text file when unpacked, about: DNA and peaks pack to about a quarter."""
-    return size(path) * (4.0 if str(path).endswith((".gz", ".bgz")) else 1.0)
+    return size(path) * (4.0 if str(path).lower().endswith((".gz", ".bgz")) else 1.0)
 
 
 def count_lines(path: str | Path) -> int | None:

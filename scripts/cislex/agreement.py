@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cislex.chromosome_table import read_sizes
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.evaluation import evaluate, evaluate_signal, with_limits
 from cislex.genome import read_aliases
@@ -79,8 +80,7 @@ def evaluate_predictions(
     _require_same(table, places, predictions, regions)
     lengths: dict[str, int] = {}
     if chromosomes is not None:
-        known = pd.read_csv(chromosomes, sep="\t", dtype={"chrom": "str"})
-        lengths = dict(zip(known["chrom"], known["length"].astype(int), strict=True))
+        lengths = read_sizes(chromosomes)
     origin = Origin(peaks=peaks, file_format=file_format, lengths=lengths, aliases=read_aliases(aliases))
     unseen = None if held_out is None else table["chrom"].isin(set(held_out)).to_numpy()
     columns: dict[str, Any] = {} if unseen is None else {"held_out": unseen.astype(int)}

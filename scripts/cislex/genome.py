@@ -20,6 +20,7 @@ import pyfaidx
 from numpy.typing import NDArray
 
 from cislex.errors import InputError, offenders
+from cislex.fasta_index import header_name, index_fits, scan_fasta, write_fai, write_gzi
 from cislex.logs import get_logger
 from cislex.provenance import digest_strings
 from cislex.scratch import refusal_in, scratch_folder
@@ -137,7 +138,7 @@ def _split_records(text: bytes, name: str, path: str | Path) -> Iterator[tuple[b
         words = header.split(None, 1)
         if not words or header[:1].isspace():
             raise InputError(f"{path}: a FASTA record has no name (found the line {b'>' + header!r})")
-        yield True, words[0].decode("utf-8", "replace"), letters.replace(b"\n", b"")
+        yield True, header_name(header), letters.replace(b"\n", b"")
 
 
 def digest_sequences(path: str | Path) -> pd.DataFrame:
@@ -220,9 +221,10 @@ class Genome:
     fasta
         Path of the FASTA file.
     fai, gzi
-        Index files made by ``index_genome``. Without them, or when they are older than the FASTA, the
-        index beside the FASTA is used where it is complete and fresh, else one is made in a private
-        temporary folder (never beside the FASTA, where other jobs may be writing one too).
+        Index files made by ``index_genome``. Without them, or when they are older than the FASTA, an
+        index beside a plain FASTA is used where it fits every header and line end of the file, else one
+        is made in a private temporary folder (never beside the FASTA, where other jobs may be writing one
+        too). An index beside a bgzipped file is not used: nothing cheap tells whether it fits.
 
     Attributes
     ----------
@@ -243,7 +245,12 @@ class Genome:
         self._check_compression(compressed)
         with scratch_folder("index") as folder:
             private = (folder / "index.fai", folder / "index.gzi")
-            index = _index or self._usable_index(compressed, fai, gzi) or private
+            index = self._usable_index(compressed, fai, gzi) if _index is None else None
+            if index is None:
+                index = _index or private
+                write_fai(scan_fasta(self.path, compressed=compressed), index[0])
+                if compressed:
+                    write_gzi(self.path, index[1])
             try:
                 self._faidx = pyfaidx.Faidx(
                     str(self.path), indexname=str(index[0]), gzi_indexname=str(index[1]), as_raw=True
@@ -275,12 +282,17 @@ class Genome:
         beside = (Path(f"{self.path}.fai"), Path(f"{self.path}.gzi"))
         given = (Path(fai), Path(gzi or Path(fai).with_suffix(".gzi"))) if fai else None
         written = self.path.stat().st_mtime
-        for pair in (given, beside):
-            needed = pair[: 2 if compressed else 1] if pair else ()
-            if needed and all(path.is_file() and path.stat().st_mtime >= written for path in needed):
-                return pair
         if given:
+            needed = given[: 2 if compressed else 1]
+            if all(path.is_file() and path.stat().st_mtime >= written for path in needed):
+                return given
             logger.warning("%s: the index %s is missing or older; indexing again", self.path, given[0])
+        if compressed or not beside[0].is_file():
+            return None
+        # pyfaidx makes an older one again, beside the file.
+        if beside[0].stat().st_mtime >= written and index_fits(beside[0], self.path):
+            return beside
+        logger.warning("%s: %s is not its index; indexing again, elsewhere", self.path, beside[0].name)
         return None
 
     def __enter__(self) -> Genome:

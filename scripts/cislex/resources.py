@@ -97,7 +97,7 @@ def fetch_resource(
         if expected is not None:
             check_sequences(raw, expected, what=f"{name} from {origin}")
         with atomic_path(out) as temporary:
-            _unpack(raw, temporary, keep=Path(out).suffix == ".gz", origin=origin)
+            _unpack(raw, temporary, keep=Path(out).suffix.lower() == ".gz", origin=origin)
     logger.info("%s: taken from %s and checked", name, origin)
     return origin
 

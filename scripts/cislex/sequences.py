@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.blocks import pack
+from cislex.chromosome_table import read_chromosomes
 from cislex.errors import InputError, offenders
 from cislex.genome import UNKNOWN, Genome, digest_sequences, genome_digest
 from cislex.logs import get_logger, progress
@@ -93,8 +94,7 @@ def encode_sequences(
     if chromosomes is None:
         source_digest = genome_digest(digest_sequences(fasta))
     else:
-        dtypes = {"chrom": "str", "md5": "str"}
-        source_digest = genome_digest(pd.read_csv(chromosomes, sep="\t", dtype=dtypes, na_filter=False))
+        source_digest = genome_digest(read_chromosomes(chromosomes))
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     with (
         full_disk_named(out),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import os
 import tempfile
@@ -16,9 +15,11 @@ from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
 from cislex.bigwig import writing_bigwig
-from cislex.errors import InputError, StorageError, offenders
+from cislex.chromosome_table import read_sizes
+from cislex.errors import ConfigError, InputError, StorageError, offenders
+from cislex.genome import stream_fasta
 from cislex.logs import get_logger, progress
-from cislex.storage import atomic_path, open_hdf5, read_regions, require_file
+from cislex.storage import atomic_path, open_hdf5, read_regions
 
 #: Values read from the file at once (about 16 MB of float32).
 BLOCK_VALUES = 1 << 22
@@ -31,7 +32,13 @@ Values = NDArray[np.float32]
 logger = get_logger("tracks")
 
 
-def export_tracks(attributions: str | Path, fasta: str | Path, out: str | Path) -> int:
+def export_tracks(
+    attributions: str | Path,
+    fasta: str | Path | None,
+    out: str | Path,
+    *,
+    chromosomes: str | Path | None = None,
+) -> int:
     """Write the contribution of each covered base of the genome as a bigWig.
 
     A base's contribution is the sum over channels of sequences × hypothetical, that is the score of the
@@ -44,9 +51,11 @@ def export_tracks(attributions: str | Path, fasta: str | Path, out: str | Path) 
     attributions
         ``attributions.h5`` of a target.
     fasta
-        The genome, for chromosome order and sizes (its ``.fai`` is used where there is one).
+        The genome, for chromosome order and sizes; not read where ``chromosomes`` is given.
     out
         ``contributions.bw`` to write.
+    chromosomes
+        Table that ``index_genome`` wrote of the genome, or None. An index beside the genome is never read.
 
     Returns
     -------
@@ -58,7 +67,12 @@ def export_tracks(attributions: str | Path, fasta: str | Path, out: str | Path) 
     InputError
         When the regions have no coordinates, or do not fit the genome.
     """
-    sizes = chromosome_sizes(fasta)
+    if chromosomes is not None:
+        sizes, genome = read_sizes(chromosomes), str(chromosomes)
+    elif fasta is not None:
+        sizes, genome = chromosome_sizes(fasta), str(fasta)
+    else:
+        raise ConfigError("export_tracks: give fasta or chromosomes, for the lengths of chromosomes")
     with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
         regions = _places(handle)
         if "" in regions["chrom"].cat.categories:
@@ -66,7 +80,7 @@ def export_tracks(attributions: str | Path, fasta: str | Path, out: str | Path) 
                 f"{attributions}: the sequences have no coordinates on a genome, so no track can be made; "
                 "leave contributions.bw out for regions given as FASTA or HDF5"
             )
-        _check_regions(regions, handle["hypothetical"].shape[2], sizes, str(fasta))
+        _check_regions(regions, handle["hypothetical"].shape[2], sizes, genome)
         # Rows come in any order: contributions wait in an unnamed file, not in memory.
         with atomic_path(out) as temporary, tempfile.TemporaryFile(dir=temporary.parent) as scratch:
             read = _contributions(handle, regions, scratch.fileno())
@@ -92,32 +106,16 @@ def _places(handle: h5py.File) -> pd.DataFrame:
 
 
 def chromosome_sizes(fasta: str | Path) -> dict[str, int]:
-    """Length of each chromosome in the order of the file, from ``.fai`` or else from the sequences.
+    """Length of each chromosome in the order of a FASTA file, from the sequences themselves.
 
     Raises
     ------
     InputError
         When the file is missing or holds no sequence.
     """
-    path = require_file(fasta, what="genome")
-    index = path.with_name(path.name + ".fai")
     sizes: dict[str, int] = {}
-    if index.is_file() and index.stat().st_mtime >= path.stat().st_mtime:
-        for line in index.read_text(encoding="utf-8").splitlines():
-            name, length = line.split("\t")[:2]
-            sizes[name] = int(length)
-    else:
-        opener = gzip.open if path.suffix in (".gz", ".bgz") else open
-        name = ""
-        with opener(path, "rt", encoding="ascii") as handle:
-            for line in handle:
-                if line.startswith(">"):
-                    name = line[1:].split()[0]
-                    sizes[name] = 0
-                else:
-                    sizes[name] += len(line.strip())
-    if not sizes:
-        raise InputError(f"genome {path} holds no sequence")
+    for _, name, piece in stream_fasta(fasta):
+        sizes[name] = sizes.get(name, 0) + len(piece)
     return sizes
 
 

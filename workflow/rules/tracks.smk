@@ -1,14 +1,14 @@
 """Tracks: contributions along the genome, for a genome browser.
 
 Purpose: one bigWig per target; not for sequences given without coordinates.
-Inputs: {analysis}/{target}/attributions.h5, the genome. Outputs: {analysis}/{target}/contributions.bw.
+Inputs: {analysis}/{target}/attributions.h5, the genome's table of chromosomes. Outputs: {analysis}/{target}/contributions.bw.
 """
 
 
 rule export_tracks:
     input:
         attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
-        fasta=lambda wildcards: fasta_path(),
+        chromosomes=rules.index_genome.output.chromosomes,
     output:
         track=f"{RESULTS}/{{analysis}}/{{target}}/contributions.bw",
     log:
