@@ -249,8 +249,8 @@ def _refuse_over(
     worse = f"{len(over)} of {len(deltas)} regions of a batch are over qc.max_relative_delta = {limit:g}"
     where = f"{region['name']!s} {region.chrom}:{region.start}-{region.end} ({deltas[worst]:.2g})"
     raise CompletenessError(
-        f"{what}: {worse}, the worst {where}; stopped now, since the gate would refuse them in the end. Set qc.on_fail to "
-        "drop or keep, raise the limit, or use precision: float64"
+        f"{what}: {worse}, the worst {where}; stopped now, since the gate would refuse them in the end. Set "
+        "qc.on_fail to drop or keep, raise the limit, or use precision: float64"
     )
 
 

@@ -213,8 +213,9 @@ def make_references(
     kinds = (DinucleotideShuffle, Shuffle, Zeros, Uniform, FixedReferences)
     if isinstance(references, Tensor | np.ndarray) or isinstance(sequences, kinds):
         raise InputError(
-            f"make_references: found {type(references).__name__} as references and {type(sequences).__name__} "
-            "as sequences; expected make_references(references, sequences): were they swapped?"
+            f"make_references: found {type(references).__name__} as references and "
+            f"{type(sequences).__name__} as sequences; expected "
+            "make_references(references, sequences): were they swapped?"
         )
     x = torch.as_tensor(sequences)
     if x.ndim != 3 or x.shape[1] != 4:
