@@ -577,3 +577,22 @@ def test_the_schema_has_the_keys_of_every_kind_of_target() -> None:
         given = set(rule["then"]["propertyNames"]["enum"]) - {"kind", "pre_activation"}
         assert given == set(_KINDS[kind].__dataclass_fields__), kind
         assert given <= set(target["properties"])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [({}, [""]), ({"dataset": "x_train"}, None), ({"hdf5": "other.h5"}, None)],
+)
+def test_the_test_set_of_a_training_on_arrays_is_held_out(
+    minimal: dict[str, Any], change: dict[str, str], expected: Any
+) -> None:
+    arrays = {"path": "a.h5", "x_test": "x_test", "y_test": "y_test"}
+    minimal["models"]["net"] = {
+        "loader": "trained", "input_length": 100, "training": {"hdf5": arrays}, "folds": {"fold_0": None},
+    }  # fmt: skip
+    minimal["regions"]["mine"] = {"hdf5": "a.h5", "dataset": "x_test", **change}
+    config = resolve(minimal)
+    analysis = config["analyses"]["first"]
+    assert configuration.held_out_array(analysis, config) == expected
+    config["models"]["net"]["folds"]["fold_0"] = "given.pt"
+    assert configuration.held_out_array(analysis, config) is None

@@ -20,10 +20,17 @@ from config_schema import fill_defaults, problems
 from config_sheets import read_sheet
 from config_types import typed, untyped
 from config_yaml import Loader
-from model_settings import held_out_chromosomes, model_files, model_options, training_head, training_source
+from model_settings import (
+    held_out_array,
+    held_out_chromosomes,
+    model_files,
+    model_options,
+    training_head,
+    training_source,
+)
 
 __all__ = [
-    "JASPAR", "ConfigurationError", "Summarised", "held_out_chromosomes", "model_files", "model_options",
+    "JASPAR", "ConfigurationError", "Summarised", "held_out_array", "held_out_chromosomes", "model_files", "model_options",
     "notices", "read_sheet", "replace", "resolve", "suggestion", "training_head", "training_source",
 ]  # fmt: skip
 

@@ -47,6 +47,16 @@ def held_out_chromosomes(analysis: dict[str, Any], model: dict[str, Any]) -> lis
     return sorted(set.intersection(*unseen)) if all(unseen) else None
 
 
+def held_out_array(analysis: dict[str, Any], config: dict[str, Any]) -> list[str] | None:
+    """``[""]``, the chromosome of direct sequences, where these are the test set of a model trained here."""
+    regions, model = config["regions"][analysis["regions"]], config["models"][analysis["model"]]
+    arrays = (model["training"] or {}).get("hdf5") if model["loader"] == "trained" else None
+    trained = all(weights is None for weights in model["folds"].values())
+    if not arrays or not trained or not arrays["x_test"] or arrays["path"] != regions["hdf5"]:
+        return None
+    return [""] if regions["dataset"] == arrays["x_test"] else None
+
+
 def model_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
     """Settings of one model that do not go together, a line each."""
     yield from _loader_checks(name, model)

@@ -57,7 +57,7 @@ def label_options(wildcards):
         "peaks": regions["peaks"],
         "file_format": regions["format"],
         "held_out": (
-            None
+            _configuration.held_out_array(analysis, config)
             if direct
             else _configuration.held_out_chromosomes(
                 analysis, config["models"][analysis["model"]]

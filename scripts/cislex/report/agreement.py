@@ -97,7 +97,8 @@ def describe_agreement(spec: AnalysisTarget) -> AgreementView | None:
     best, scored_on = _correlation(table)
     scores = {str(row["split"]): _scores(row, own) for _, row in parts.iterrows()}
     return AgreementView(
-        told=f"{_source(spec, classes)}{_told(table, spec.model)}",
+        told=_source(spec, classes)
+        + _told(table, spec.model, direct=bool((spec.labels or {}).get("dataset"))),
         columns=heads,
         rows=_cells(parts, own, "split", classes=classes),
         chromosomes=_cells(table[~whole], own, "chrom", classes=classes),
@@ -126,11 +127,13 @@ def _correlation(table: pd.DataFrame) -> tuple[float | None, str]:
     return None, ""
 
 
-def _told(table: pd.DataFrame, model: str) -> str:
+def _told(table: pd.DataFrame, model: str, *, direct: bool = False) -> str:
     """What the splits say about the scores."""
     sizes = table.drop_duplicates("split").set_index("split")["n"].astype(int)
     said = f"{count(int(sizes['all']), 'region')} with a label."
     if "held_out" in sizes:
+        if direct:
+            return f"{said} They are the test set of the training, which no model behind the prediction saw."
         held = "All" if sizes["held_out"] == sizes["all"] else f"{sizes['held_out']:,}"
         return f"{said} {held} of them lie on chromosomes that no model behind the prediction was trained on."
     if "seen" in sizes:
