@@ -27,10 +27,9 @@ def all_reached(scripts: Path) -> dict[str, dict[str, str]]:
     names = {path.stem for path in scripts.glob("*.py")} - {"attribute_chunk", "inspect_model"}
     found = {name: source_digest.reached(scripts, name) for name in sorted(names)}
     for method in METHODS:
-        dynamic = source_digest.executors(method)
-        found[f"attribute_chunk {method}"] = source_digest.reached(
-            scripts, "attribute_chunk", dynamic=dynamic
-        )
+        for script in ("attribute_chunk", "inspect_model"):
+            dynamic = source_digest.executors(method, script)
+            found[f"{script} {method}"] = source_digest.reached(scripts, script, dynamic=dynamic)
     return found
 
 
@@ -48,13 +47,18 @@ def test_comments_docstrings_and_times_of_files_change_no_digest(
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("attribution.deeplift", {"attribute_chunk deep_lift_shap"}),
+        ("attribution.deeplift", {"attribute_chunk deep_lift_shap", "inspect_model deep_lift_shap"}),
         (
             "attribution.integrated",
-            {"attribute_chunk expected_gradients", "attribute_chunk integrated_gradients"},
+            {
+                f"{script} {method}"
+                for script in ("attribute_chunk", "inspect_model")
+                for method in ("expected_gradients", "integrated_gradients")
+            },
         ),
         ("attribution.sufficiency", set()),
-        ("attribution.pipeline", {f"attribute_chunk {method}" for method in METHODS}),
+        ("attribution.survey", {"inspect_model deep_lift_shap"}),
+        ("attribution.pipeline", {f"{s} {m}" for s in ("attribute_chunk", "inspect_model") for m in METHODS}),
         ("report.page", {"render_report"}),
     ],
 )

@@ -30,8 +30,9 @@ from model_settings import (
 )
 
 __all__ = [
-    "JASPAR", "ConfigurationError", "Summarised", "held_out_array", "held_out_chromosomes", "model_files", "model_options",
-    "notices", "read_sheet", "replace", "resolve", "suggestion", "training_head", "training_source",
+    "JASPAR", "ConfigurationError", "Summarised", "held_out_array", "held_out_chromosomes", "model_files",
+    "model_options", "notices", "read_sheet", "replace", "resolve", "suggestion", "training_head",
+    "training_source",
 ]  # fmt: skip
 
 #: Sections that may be the path of a TSV sheet instead of a mapping.

@@ -12,12 +12,12 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 #: Files that import by name only what their caller chose, such as a method's executor: rules pass these
 #: modules to ``digest``.
-DYNAMIC = {"pipeline.py"}
+DYNAMIC = {"pipeline.py", "inspection.py"}
 #: Modules that carry out each method of the config, as cislex.attribution.pipeline imports them.
 EXECUTORS = {
     "saliency": ("gradients",),
@@ -25,8 +25,10 @@ EXECUTORS = {
     "integrated_gradients": ("integrated",),
     "expected_gradients": ("integrated",),
     "ism": ("ism",),
-    "deep_lift_shap": ("deeplift", "selfcheck"),
+    "deep_lift_shap": ("deeplift", "selfcheck", "completeness"),
 }
+#: The same for the inspection, besides those.
+INSPECTORS = {"deep_lift_shap": ("survey", "residuals")}
 #: Calls that import a module by a name that is computed.
 _IMPORTERS = {"import_module", "__import__"}
 #: Names at the top of a module that no result depends on.
@@ -98,9 +100,10 @@ def _files_beside(module: Path) -> dict[str, str]:
     return {path.name: hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in others}
 
 
-def executors(method: str) -> tuple[str, ...]:
-    """Dotted names of the modules that carry out a method of the config."""
-    return tuple(f"cislex.attribution.{name}" for name in EXECUTORS[method])
+def executors(method: str, script: str) -> tuple[str, ...]:
+    """Dotted names of the modules with which a script carries out a method of the config."""
+    more = INSPECTORS.get(method, ()) if script == "inspect_model" else ()
+    return tuple(f"cislex.attribution.{name}" for name in (*EXECUTORS[method], *more))
 
 
 @functools.cache
@@ -185,7 +188,7 @@ def _module(scripts: Path, name: str) -> str:
 def _imports(scripts: Path, path: Path, module: str) -> list[str]:
     """Modules of this project that a module imports, anywhere in it, by dotted name."""
     found: list[str] = []
-    for node in ast.walk(_parsed(path)):
+    for node in _running(_parsed(path)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names if _path(scripts, alias.name)]
         elif isinstance(node, ast.ImportFrom):
@@ -195,6 +198,19 @@ def _imports(scripts: Path, path: Path, module: str) -> list[str]:
         elif isinstance(node, ast.Call) and _called(node) in _IMPORTERS:
             found += _imported_by_name(scripts, node, path)
     return found
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """A syntax tree's nodes, but for what only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        if (
+            isinstance(child, ast.If)
+            and isinstance(child.test, ast.Name)
+            and child.test.id == "TYPE_CHECKING"
+        ):
+            continue
+        yield child
+        yield from _running(child)
 
 
 def _package(node: ast.ImportFrom, path: Path, module: str) -> str:

@@ -6,6 +6,7 @@ Writes one table of facts (section, name, value, detail) and the same as text fo
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import math
 import re
@@ -13,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -26,10 +27,8 @@ from cislex.attribution import Attribution, DeepLiftShap, DinucleotideShuffle, a
 from cislex.attribution.batching import BatchSize
 from cislex.attribution.methods import Method
 from cislex.attribution.precision import choose_device, has_script
-from cislex.attribution.residuals import operation_residuals
 from cislex.attribution.result import collect
 from cislex.attribution.saved import SavedReferences
-from cislex.attribution.survey import OperationUse, survey_operations
 from cislex.devices import claim
 from cislex.errors import ModelError, UnsupportedOperationError, offenders
 from cislex.full_precision import own_dtype
@@ -38,6 +37,9 @@ from cislex.measurement import count_flops, peak_memory_mb
 from cislex.models import check_model, load_model, name_outputs
 from cislex.storage import write_table, write_text
 from cislex.targets import Target
+
+if TYPE_CHECKING:
+    from cislex.attribution.survey import OperationUse
 
 #: Random sequences that are tried, the same for every model of a length.
 SEQUENCES = 10
@@ -247,10 +249,12 @@ def _survey(
     model: nn.Module, x: Tensor, method: DeepLiftShap, wanted: Any, device: str
 ) -> list[OperationUse]:
     """Operations of all targets, each once."""
+    # By name: what serves DeepLIFT alone must not rerun other methods when it is edited.
+    survey = importlib.import_module("cislex.attribution.survey")
     found: dict[tuple[str, str], OperationUse] = {}
     for target in wanted:
         try:
-            uses = survey_operations(model, x, method, target=target, device=device)
+            uses = survey.survey_operations(model, x, method, target=target, device=device)
         except ModelError as error:
             if not str(error).startswith("target: "):
                 raise
@@ -316,7 +320,8 @@ def _delta(
         return Row("delta", name, f"{delta:.1e}", detail, doubtful=True)
     if limit is None or delta <= limit or not isinstance(method, DeepLiftShap):
         return Row("delta", name, f"{delta:.1e}", "largest relative delta of the random sequences")
-    worst = operation_residuals(model, x[:2], method, target=target)[0]
+    residuals = importlib.import_module("cislex.attribution.residuals")
+    worst = residuals.operation_residuals(model, x[:2], method, target=target)[0]
     detail = f"over the limit of {limit:g}; most of it from {worst.operation} {worst.where}"
     strict = gate is not None and gate["on_fail"] == "error"
     return Row("delta", name, f"{delta:.1e}", detail, bad=strict)
