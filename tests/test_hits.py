@@ -10,7 +10,7 @@ import motif_fixtures
 import numpy as np
 import pandas as pd
 import pytest
-from cislex.errors import InputError
+from cislex.errors import ConfigError, InputError
 from cislex.hits import COLUMNS, HitSettings, call_hits, read_hits
 from cislex.motif_io import TrimSettings
 from cislex.truth import overlaps
@@ -83,6 +83,29 @@ def test_small_scores_and_repeated_regions_change_no_hit(
     same = ["chrom", "start", "end", "motif", "strand", "region"]
     pd.testing.assert_frame_equal(hits[same], whole[same])
     np.testing.assert_allclose(hits["contribution"], whole["contribution"] * 1e-9, rtol=1e-4)
+
+
+def test_hits_of_a_window_are_those_that_lie_in_it(
+    found: motif_fixtures.Found,
+    planted: motif_fixtures.Planted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In blocks of a few regions, too; a window wider than the regions is an error."""
+    regions = motif_fixtures.make_regions(8)
+    path = shrink(planted, tmp_path, regions)
+    monkeypatch.setattr("cislex.finemo_runs.RUN_BYTES", 12 * 100 * 5)
+    call_hits(path, found.modisco, tmp_path / "hits.bed.gz", HitSettings(window=100), analysis="demo")
+    hits, whole = read_hits(tmp_path / "hits.bed.gz"), read_hits(found.hits)
+    keys = ["chrom", "start", "end", "motif", "strand"]
+    joined = hits.merge(whole, on=keys, suffixes=("", "_whole"))
+    assert len(joined) >= 0.8 * len(hits) > 0
+    np.testing.assert_allclose(joined["contribution"], joined["contribution_whole"], rtol=1e-4)
+    where = hits.merge(regions, left_on="region", right_on="name", suffixes=("", "_region"))
+    assert (where["start"] >= where["start_region"] + 50).all()
+    assert (where["end"] <= where["start_region"] + 150).all()
+    with pytest.raises(ConfigError, match=r"hits\.window .* is 201, but regions are 200"):
+        call_hits(path, found.modisco, tmp_path / "no.gz", HitSettings(window=201), analysis="demo")
 
 
 @pytest.mark.parametrize("reason", ["no coordinates", "flagged"])
