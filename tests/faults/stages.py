@@ -119,7 +119,7 @@ def attribute_chunk(work: Path, out: Path) -> None:
 def aggregate_chunks(work: Path, out: Path) -> None:
     from cislex.aggregation import Gate, aggregate_chunks
 
-    chunks = {"a": [work / "chunk.h5"], "b": [work / "chunk.h5"]}
+    chunks = {"a": [work / "chunk.h5"]}
     gate = Gate(on_fail="keep")
     aggregate_chunks(
         work / "sequences.h5", chunks, out / "attributions.h5", out / "qc.tsv", target="first", gate=gate
