@@ -52,7 +52,7 @@ def test_defaults_are_filled_at_every_level(minimal: dict[str, Any]) -> None:
     assert resolved["seed"] == 0
     references = analysis["method"]["references"]
     assert (references["kind"], references["n"], references["seed"]) == ("dinucleotide_shuffle", 20, 0)
-    assert analysis["qc"] == {"max_relative_delta": 1e-3, "on_fail": "error"}
+    assert analysis["qc"] == {"max_relative_delta": 1e-3, "on_fail": "error", "allow_incomplete": False}
     assert analysis["hits"] is None
     assert resolved["regions"]["mine"]["edge"] == "drop"
 
