@@ -23,7 +23,7 @@ def write_config(folder: Path, **gate: Any) -> None:
     config["regions"]["mine"]["chunks"] = 2
     analysis = config["analyses"]["shap"]
     del analysis["targets"]["b"]
-    analysis |= {"keep_chunks": True, "qc": {**analysis["qc"], **gate}}
+    analysis |= {"qc": {**analysis["qc"], **gate}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
@@ -47,7 +47,6 @@ def test_another_gate_judges_all_rows_again_and_a_stricter_one_stops_before_new_
         )
         assert plan == {"gate_attributions": 1}
 
-    (tmp_path / "results" / "shap" / "chunks" / "fold_0" / "1.h5").unlink()
     (tmp_path / "results" / "shap" / "a" / "attributions.all.h5").unlink()
     refused = snakemake("--configfile", "config.yaml", "--", TARGET, folder=tmp_path, check=False)
     assert refused.returncode != 0
