@@ -1,4 +1,4 @@
-"""Join the chunks and folds of one target into one checked file (rule aggregate_chunks)."""
+"""Join the chunks and folds of one target into one file of all rows (rule aggregate_chunks)."""
 
 import sys
 
@@ -7,14 +7,16 @@ if "snakemake" in globals():
     from cislex.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.aggregation import Gate, aggregate_chunks
+from cislex.aggregation import aggregate_chunks
 from cislex.chunk_files import read_inspected
+from cislex.gating import Gate
 
 
-def main(*, sequences: str, chunks: dict, out: str, qc: str, gate: dict, inspected: str, **options) -> None:
+def main(*, sequences: str, chunks: dict, out: str, gate: dict, inspected: str, **options) -> None:
     """Run the stage with plain arguments; ``options`` are the target and the number of threads."""
     options["inspected"] = read_inspected(inspected)
-    aggregate_chunks(sequences, chunks, out, qc, gate=Gate(**gate), **options)
+    judged = Gate(gate["max_relative_delta"], gate["on_fail"])
+    aggregate_chunks(sequences, chunks, out, None, gate=judged, **options)
 
 
 if "snakemake" in globals():
@@ -26,10 +28,10 @@ if "snakemake" in globals():
             fold: smk.input.chunks[i * per_fold : (i + 1) * per_fold]
             for i, fold in enumerate(smk.params.folds)
         },
-        out=smk.output.attributions,
-        qc=smk.output.qc,
+        out=smk.output.complete,
         target=smk.wildcards.target,
-        gate=smk.params.gate,
+        # From the config: as a parameter, another gate would attribute everything anew.
+        gate=smk.config["analyses"][smk.wildcards.analysis]["qc"],
         inspected=smk.input.inspected,
         threads=smk.threads,
     )

@@ -16,9 +16,10 @@ import pytest
 import torch
 import yaml
 from cislex import storage as storage_module
-from cislex.aggregation import Gate, aggregate_chunks
+from cislex.aggregation import aggregate_chunks
 from cislex.chunks import ChunkJob, attribute_chunk, region_seeds
 from cislex.errors import CompletenessError, ConfigError, DeadlineError, InputError, ModelError, StorageError
+from cislex.gating import Gate
 from cislex.models import load_model
 from cislex.sequence_import import import_sequences
 from cislex.sequences import SequenceStore

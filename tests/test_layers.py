@@ -28,8 +28,9 @@ LAYERS = [
     },
     {"attribution", "settings"},
     {
-        "chunks", "chunk_files", "aggregation", "prediction", "labels", "agreement", "tracks", "motifs",
-        "modisco_repairs", "databases", "logos", "annotation", "finemo_runs", "hits", "truth", "inspection",
+        "chunks", "chunk_files", "gating", "aggregation", "prediction", "labels", "agreement", "tracks",
+        "motifs", "modisco_repairs", "databases", "logos", "annotation", "finemo_runs", "hits", "truth",
+        "inspection",
     },
     {"report"},
 ]  # fmt: skip

@@ -284,6 +284,11 @@ def _aggregate_chunks(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(memory, 10 + 0.02 * files + folds * rows * length * 20 / 15e6)
 
 
+def _gate_attributions(work: Work, wildcards: Mapping[str, str]) -> Use:
+    rows, length = _rows(work, wildcards)
+    return Use(250 + 0.3e-3 * rows + 20e-6 * length, 10 + rows * length * 20 / 15e6)
+
+
 def _export_tracks(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows, length = _rows(work, wildcards)
     return Use(250 + 0.5e-3 * rows, 10 + rows * length / 2e6 + work.genome_mb() / 20)
@@ -345,6 +350,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "evaluate_predictions": (("analysis",), _evaluate_predictions),
     "attribute_chunk": (("analysis", "fold", "chunk"), _attribute_chunk),
     "aggregate_chunks": (("analysis", "target"), _aggregate_chunks),
+    "gate_attributions": (("analysis", "target"), _gate_attributions),
     "export_tracks": (("analysis", "target"), _export_tracks),
     "find_motifs": (("analysis", "target"), _find_motifs),
     "fetch_motif_database": (("database",), _constant(200, 60)),

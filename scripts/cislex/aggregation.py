@@ -11,19 +11,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cislex import provenance
 from cislex.blocks import RowWriter, dataset_in, group_in, opened, read_all
 from cislex.chunk_files import CAUSE, ChunkFiles
-from cislex.errors import CompletenessError, StorageError, offenders
+from cislex.errors import StorageError, offenders
+from cislex.gating import Gate, over_limit, quality_table, report_failures
 from cislex.logs import get_logger, progress
 from cislex.new_hdf5 import new_hdf5
 from cislex.sequences import SequenceStore
@@ -39,31 +38,13 @@ from cislex.storage import (
 
 #: Rows averaged at once.
 BLOCK = 512
-#: Rows of tables held at once.
-TABLE_ROWS = 1 << 16
-
-
-@dataclass(frozen=True)
-class Gate:
-    """The quality gate: regions whose relative completeness error is over the limit.
-
-    Parameters
-    ----------
-    max_relative_delta
-        The limit; a region fails when the largest value over folds and references is above it.
-    on_fail
-        ``error`` (stop and name them), ``drop`` (leave them out) or ``keep`` (keep and mark them).
-    """
-
-    max_relative_delta: float = 1e-3
-    on_fail: str = "error"
 
 
 def aggregate_chunks(
     sequences: str | Path,
     chunks: Mapping[str, Sequence[str | Path]],
     out: str | Path,
-    qc: str | Path,
+    qc: str | Path | None,
     *,
     target: str,
     gate: Gate,
@@ -79,7 +60,8 @@ def aggregate_chunks(
     chunks
         For each fold, its chunk files in order.
     out, qc
-        The two files; neither is left behind when anything fails.
+        The two files; neither is left behind when anything fails. With None for ``qc`` no row is judged:
+        ``out`` keeps all of them, and ``gating.gate_attributions`` makes the two files of it.
     target
         Which target of the chunks.
     gate
@@ -109,10 +91,11 @@ def aggregate_chunks(
         _require_same_regions(folds, store)
         owners = _owners(folds, store.n)
         errors = _relative_deltas(folds)
-        failed = np.zeros(store.n, bool) if errors is None else ~(errors <= gate.max_relative_delta)
-        if failed.any():
-            _report_failures(store, errors, failed, gate, target)
-        kept = np.flatnonzero(~failed) if gate.on_fail == "drop" else np.arange(store.n)
+        failed = over_limit(errors, gate, store.n)
+        if qc is not None and errors is not None and failed.any():
+            report_failures(store.regions, errors, failed, gate, target)
+        drops = qc is not None and gate.on_fail == "drop"
+        kept = np.flatnonzero(~failed) if drops else np.arange(store.n)
         temporary = stack.enter_context(atomic_path(out))
         with new_hdf5(temporary) as handle:
             _write_rows(handle, store, list(folds.values()), owners, kept, threads)
@@ -122,7 +105,8 @@ def aggregate_chunks(
                 write_regions(handle, store.regions().iloc[kept])
             create_array(handle, "rows", (len(kept),), "i8")[...] = kept
             handle.attrs.update(_attributes(shared, folds, store, gate, target, failed))
-            write_table_parts(_quality_table(handle, store, failed, errors, gate), qc)
+            if qc is not None:
+                write_table_parts(quality_table(handle, store.regions, failed, errors, gate), qc)
     logger.info("%s: %d regions, %d over the limit (%s)", target, len(kept), failed.sum(), gate.on_fail)
 
 
@@ -180,25 +164,6 @@ def _relative_deltas(folds: Mapping[str, ChunkFiles]) -> NDArray[np.float32] | N
 def _small(folds: list[ChunkFiles]) -> dict[str, tuple[int, ...]]:
     """The small datasets of the folds that attributed something, with the shape of a region's numbers."""
     return next((fold.tails for fold in folds if fold.tails), {})
-
-
-def _report_failures(
-    store: SequenceStore, errors: Any, failed: NDArray[np.bool_], gate: Gate, target: str
-) -> None:
-    worst = np.flatnonzero(failed)[np.argsort(-errors[failed])]
-    named = offenders([*(_named(store, int(i), errors[i]) for i in worst[:3]), *worst[3:]])
-    message = (
-        f"target {target}: {failed.sum()} of {store.n} regions have a relative delta over "
-        f"{gate.max_relative_delta:g}; largest first: {named}"
-    )
-    if gate.on_fail == "error":
-        raise CompletenessError(f"{message}. Set qc.on_fail to drop or keep, raise the limit, or use float64")
-    get_logger(__name__).warning("%s (%s)", message, gate.on_fail)
-
-
-def _named(store: SequenceStore, row: int, error: float) -> str:
-    region = store.regions(row, row + 1).iloc[0]
-    return f"{region['name']!s} {region.chrom}:{region.start}-{region.end} ({error:.2g})".strip()
 
 
 def _write_rows(
@@ -331,30 +296,3 @@ def _attributes(
             "n_over_limit": int(failed.sum()),
         }
     )
-
-
-def _quality_table(
-    handle: h5py.File,
-    store: SequenceStore,
-    failed: NDArray[np.bool_],
-    errors: NDArray[np.float32] | None,
-    gate: Gate,
-) -> Iterator[pd.DataFrame]:
-    """One row a region, dropped ones included; in parts."""
-    drops = gate.on_fail == "drop"
-    place = 0
-    for low in range(0, max(store.n, 1), TABLE_ROWS):
-        part = slice(low, min(low + TABLE_ROWS, store.n))
-        table = store.regions(part.start, part.stop)
-        table["row"] = np.arange(part.start, part.stop)
-        there = ~failed[part] if drops else np.ones(len(table), bool)
-        count = int(there.sum())
-        for name in ("prediction", "reference_prediction"):
-            values = np.full(len(table), np.nan)
-            if name in handle:
-                values[there] = handle[name][place : place + count]
-            table[name] = values
-        place += count
-        table["max_relative_delta"] = np.nan if errors is None else errors[part]
-        table["status"] = np.where(failed[part], "dropped" if drops else "fail", "pass")
-        yield table

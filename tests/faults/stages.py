@@ -117,7 +117,8 @@ def attribute_chunk(work: Path, out: Path) -> None:
 
 
 def aggregate_chunks(work: Path, out: Path) -> None:
-    from cislex.aggregation import Gate, aggregate_chunks
+    from cislex.aggregation import aggregate_chunks
+    from cislex.gating import Gate
 
     chunks = {"a": [work / "chunk.h5"]}
     gate = Gate(on_fail="keep")

@@ -1,4 +1,4 @@
-"""Another quality gate, through Snakemake: attributions that are kept are joined again, and nothing else."""
+"""Another quality gate, through Snakemake: all rows are judged again, and nothing else is done."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def write_config(folder: Path, **gate: Any) -> None:
     config["regions"]["mine"]["chunks"] = 2
     analysis = config["analyses"]["shap"]
     del analysis["targets"]["b"]
-    analysis |= {"keep_chunks": True, "qc": {**analysis["qc"], **gate}}
+    analysis |= {"qc": {**analysis["qc"], **gate}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
-def test_another_gate_joins_kept_chunks_again_and_a_stricter_one_stops_before_new_ones(
+def test_another_gate_judges_all_rows_again_and_a_stricter_one_stops_before_new_ones(
     tmp_path: Path, snakemake: Run
 ) -> None:
     write_project(tmp_path)
@@ -38,14 +38,16 @@ def test_another_gate_joins_kept_chunks_again_and_a_stricter_one_stops_before_ne
 
     write_config(tmp_path)
     snakemake("--configfile", "config.yaml", "--", TARGET, folder=tmp_path)
+    again = snakemake("--configfile", "config.yaml", "--dry-run", "--", TARGET, folder=tmp_path).stdout
+    assert "Nothing to be done" in again
     for gate in ({"max_relative_delta": 0.02}, {"on_fail": "drop"}, {"max_relative_delta": 1e-12}):
         write_config(tmp_path, **gate)
         plan = planned(
             snakemake("--configfile", "config.yaml", "--dry-run", "--", TARGET, folder=tmp_path).stdout
         )
-        assert plan == {"aggregate_chunks": 1}
+        assert plan == {"gate_attributions": 1}
 
-    (tmp_path / "results" / "shap" / "chunks" / "fold_0" / "1.h5").unlink()
+    (tmp_path / "results" / "shap" / "a" / "attributions.all.h5").unlink()
     refused = snakemake("--configfile", "config.yaml", "--", TARGET, folder=tmp_path, check=False)
     assert refused.returncode != 0
     assert "this run would not pass its quality gate" in refused.stdout

@@ -46,7 +46,7 @@ def test_a_dry_run_shows_the_whole_plan_before_any_input_of_a_later_stage_exists
 ) -> None:
     plan = planned(snakemake("--configfile", "config.yaml", "--dry-run", "--forceall", folder=project).stdout)
     assert plan["attribute_chunk"] == 2 * 2 * 4
-    assert plan["aggregate_chunks"] == 3
+    assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
     assert plan["render_report"] == 1
 
 
@@ -58,7 +58,7 @@ def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakema
     (project / "bare.yaml").write_text(yaml.safe_dump(config))
     options = ("--configfile", "bare.yaml", "--dry-run", "--forceall")
     plan = planned(snakemake(*options, folder=project).stdout)
-    assert plan["aggregate_chunks"] == 3
+    assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
     assert not plan.keys() & {"find_motifs", "annotate_motifs", "fetch_motif_database", "call_hits"}
     wanted = snakemake("results/shap/a/modisco.h5", *options, folder=project, check=False).stdout
     assert "No rule to produce" in wanted or "MissingRuleException" in wanted
@@ -92,8 +92,9 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snak
         ({"reverse_complement": True}, {"attribute_chunk": 8, "aggregate_chunks": 2}),
         (
             {"qc": {"max_relative_delta": 0.02}},
-            {"inspect_model": 0, "attribute_chunk": 8, "aggregate_chunks": 2},
+            {"inspect_model": 0, "attribute_chunk": 0, "aggregate_chunks": 0, "gate_attributions": 2},
         ),
+        ({"qc": {"on_fail": "drop"}}, {"attribute_chunk": 0, "aggregate_chunks": 0, "gate_attributions": 2}),
         ({"motifs": {"max_seqlets": 400}}, {"attribute_chunk": 0, "aggregate_chunks": 0}),
     ],
 )  # fmt: skip

@@ -1,7 +1,9 @@
 """Aggregation: the chunks and folds of one target become one checked file.
 
-Purpose: mean over folds, their spread, and the quality gate on the completeness error.
-Inputs: sequences.h5, every chunk of every fold. Outputs: {analysis}/{target}/attributions.h5 and qc.tsv.
+Purpose: mean over folds and their spread; then the quality gate on the completeness error, in a rule of its own,
+so that another gate attributes nothing anew.
+Inputs: sequences.h5, every chunk of every fold. Outputs: {analysis}/{target}/attributions.all.h5, of it
+attributions.h5 and qc.tsv.
 """
 
 
@@ -18,8 +20,7 @@ rule aggregate_chunks:
         made_from=attribution_files,
         inspected=f"{RESULTS}/{{analysis}}/inspected.json",
     output:
-        attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
-        qc=f"{RESULTS}/{{analysis}}/{{target}}/qc.tsv",
+        complete=f"{RESULTS}/{{analysis}}/{{target}}/attributions.all.h5",
     log:
         f"{RESULTS}/logs/aggregate_chunks/{{analysis}}/{{target}}.log",
     benchmark:
@@ -36,8 +37,36 @@ rule aggregate_chunks:
         attribution=attribution_job,
         model=lambda wildcards: model_options(model_of(wildcards)),
         folds=folds_of,
-        gate=lambda wildcards: analysis_of(wildcards)["qc"],
     message:
-        "Join the chunks of {wildcards.analysis}, target {wildcards.target}, and check completeness"
+        "Join the chunks of {wildcards.analysis}, target {wildcards.target}"
     script:
         "../../scripts/aggregate_chunks.py"
+
+
+rule gate_attributions:
+    input:
+        complete=f"{RESULTS}/{{analysis}}/{{target}}/attributions.all.h5",
+    output:
+        attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
+        # After the attributions: they may be a hard link to the input, and no output may be older than it.
+        qc=f"{RESULTS}/{{analysis}}/{{target}}/qc.tsv",
+    log:
+        f"{RESULTS}/logs/gate_attributions/{{analysis}}/{{target}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gate_attributions/{{analysis}}/{{target}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_of("gate_attributions"),
+        runtime=runtime_of("gate_attributions"),
+    params:
+        code=code("gate_attributions"),
+        gate=lambda wildcards: {
+            key: analysis_of(wildcards)["qc"][key]
+            for key in ("max_relative_delta", "on_fail")
+        },
+    message:
+        "Check the completeness of {wildcards.analysis}, target {wildcards.target}"
+    script:
+        "../../scripts/gate_attributions.py"
