@@ -19,16 +19,19 @@ def main(sequences: str, weights: str, out: str, job: dict, model: dict, threads
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
     keep_freed_memory()
+    # Read here and no parameter of the rule: another gate attributes nothing anew.
+    gate = smk.config["analyses"][smk.wildcards.analysis]["qc"]
+    own = {"chunk": int(smk.wildcards.chunk), "fold": smk.wildcards.fold}
     main(
         sequences=smk.input.sequences,
         weights=smk.input.weights,
         out=smk.output.chunk,
-        job={**smk.params.job, "chunk": int(smk.wildcards.chunk), "fold": smk.wildcards.fold},
+        job={**smk.params.job, **own, "allow_incomplete": gate["allow_incomplete"]},
         model=smk.params.model,
         inspected=smk.input.inspected,
         threads=smk.threads,
         batch_size=smk.params.batch_size,
         device=smk.params.device,
         deadline=deadline(smk.resources.runtime),
-        gate=smk.config["analyses"][smk.wildcards.analysis]["qc"],
+        gate=gate,
     )

@@ -153,7 +153,8 @@ snakemake = space(
     input=space(sequences=str(folder / "s.h5"), weights=str(folder / "w.pt"), inspected=None),
     output=space(chunk=str(folder / "chunk.h5")), wildcards=space(chunk="0", fold="f", analysis="a"),
     resources=space(runtime=10),
-    config={"analyses": {"a": {"qc": {"max_relative_delta": 1e-3, "on_fail": "error"}}}},
+    config={"analyses": {"a": {"qc": {"max_relative_delta": 1e-3, "on_fail": "error",
+                                      "allow_incomplete": False}}}},
     params=space(job=job, model={"loader": "factory", "module": str(folder / "m.py") + ":build"},
                  batch_size=None, device="cpu"),
 )

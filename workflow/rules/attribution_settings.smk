@@ -51,7 +51,6 @@ def attribution_job(wildcards):
         "reverse_complement": analysis["reverse_complement"],
         **held_out_of(wildcards),
         # Only where it is asked for: the key changes no number, and so repeats no job.
-        **({"allow_incomplete": True} if analysis["qc"]["allow_incomplete"] else {}),
     }
 
 

@@ -98,7 +98,8 @@ def code(script):
 def code_with_method(script):
     """The same for a script that carries out the method of an analysis, and no other method."""
     return lambda wildcards: _code(
-        script, _source_digest.executors(analysis_of(wildcards)["method"]["name"], script)
+        script,
+        _source_digest.executors(analysis_of(wildcards)["method"]["name"], script),
     )
 
 
