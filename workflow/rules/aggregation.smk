@@ -36,7 +36,7 @@ rule aggregate_chunks:
         attribution=attribution_job,
         model=lambda wildcards: model_options(model_of(wildcards)),
         folds=folds_of,
-        gate=lambda wildcards: analysis_of(wildcards)["qc"],
+        gate=gate_of,
     message:
         "Join the chunks of {wildcards.analysis}, target {wildcards.target}, and check completeness"
     script:
