@@ -41,6 +41,7 @@ include: "workflow/rules/report_settings.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/snapshot.smk"
 include: "workflow/rules/gate.smk"
+include: "workflow/rules/freshness.smk"
 include: "workflow/rules/start.smk"
 
 

@@ -62,10 +62,7 @@ rule gate_attributions:
         runtime=runtime_of("gate_attributions"),
     params:
         code=code("gate_attributions"),
-        gate=lambda wildcards: {
-            key: analysis_of(wildcards)["qc"][key]
-            for key in ("max_relative_delta", "on_fail")
-        },
+        gate=gate_of,
     message:
         "Check the completeness of {wildcards.analysis}, target {wildcards.target}"
     script:

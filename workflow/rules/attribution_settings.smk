@@ -59,3 +59,9 @@ def attribution_files(wildcards):
     model = model_of(wildcards)
     weights = [weights_of(model, fold) for fold in folds_of(wildcards)]
     return [*weights, *model_code(model), *reference_files(wildcards).values()]
+
+
+def gate_of(wildcards):
+    """The gate that aggregate_chunks holds attributions against: fields of cislex.aggregation.Gate."""
+    qc = analysis_of(wildcards)["qc"]
+    return {key: qc[key] for key in ("max_relative_delta", "on_fail")}
