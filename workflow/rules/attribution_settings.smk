@@ -62,6 +62,6 @@ def attribution_files(wildcards):
 
 
 def gate_of(wildcards):
-    """The gate that aggregate_chunks holds attributions against: fields of cislex.aggregation.Gate."""
+    """The gate of gate_attributions: fields of cislex.gating.Gate."""
     qc = analysis_of(wildcards)["qc"]
     return {key: qc[key] for key in ("max_relative_delta", "on_fail")}
