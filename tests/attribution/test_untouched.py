@@ -229,3 +229,43 @@ def test_double_precision_borrows_a_copy(name: str) -> None:
     before = state(model)
     attribute(model, X, METHODS[name], precision="float64")
     assert state(model) == before
+
+
+class Counter(nn.Module):
+    """Counts its calls in one buffer, puts another in its place, and registers a third."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("seen", torch.zeros(1))
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.seen = self.seen.new_full((1,), len(x))
+        self.register_buffer("late", torch.ones(2))
+        return self.head(torch.relu(x.mean(2)))
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+@pytest.mark.parametrize("inference", [False, True])
+def test_buffers_that_a_forward_changes_are_as_before(method: Any, inference: bool) -> None:
+    with torch.inference_mode(inference):
+        model = Counter()
+    before = {name: (tensor, tensor.clone()) for name, tensor in model.named_buffers()}
+    attribute(model, X, method)
+    assert set(dict(model.named_buffers())) == set(before)
+    for name, tensor in model.named_buffers():
+        assert tensor is before[name][0]
+        assert torch.equal(tensor, before[name][1])
+
+
+@pytest.mark.parametrize("precision", [None, "float64"])
+def test_calls_inside_inference_mode_are_as_outside(precision: str | None) -> None:
+    expected = attribute(Counter(), X, METHODS["deep_lift_shap"], precision=precision)
+    torch.manual_seed(5)
+    with torch.inference_mode():
+        found = attribute(Counter(), X, METHODS["deep_lift_shap"], precision=precision)
+    assert found.hypothetical.shape == expected.hypothetical.shape
+    assert found.max_relative_delta is not None
+    assert found.max_relative_delta.max() < 1e-4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import operator
 import sys
 import warnings
@@ -49,6 +50,7 @@ class Loan:
         """
         with contextlib.ExitStack() as stack:
             stack.enter_context(_modes(self.model))
+            stack.enter_context(_buffers(self.model))
             stack.enter_context(_flags(tf32=self.precision == "tf32"))
             cuda = self.device.type == "cuda"
             stack.enter_context(torch.random.fork_rng(devices=[self.device] if cuda else []))
@@ -129,12 +131,14 @@ def lend(model: nn.Module, device: str | torch.device | None, precision: str | N
         wanted = dtype if tensor.is_floating_point() else tensor.dtype
         if tensor.is_complex():
             wanted = torch.complex128 if dtype == torch.float64 else torch.complex64
-        return tensor.to(chosen, wanted)
+        moved = tensor.to(chosen, wanted)
+        return moved.clone() if moved.is_inference() else moved  # those cannot be differentiated
 
-    if any(lent(tensor) is not tensor for tensor in (*model.parameters(), *model.buffers())):
-        with warnings.catch_warnings():  # copying an exported program, torch warns about itself
-            warnings.simplefilter("ignore", FutureWarning)
-            model = copy.deepcopy(model)._apply(lent)
+    with torch.inference_mode(False):
+        if any(lent(tensor) is not tensor for tensor in (*model.parameters(), *model.buffers())):
+            with warnings.catch_warnings():  # copying an exported program, torch warns about itself
+                warnings.simplefilter("ignore", FutureWarning)
+                model = copy.deepcopy(model)._apply(lent)
     return Loan(model, chosen, dtype, precision)
 
 
@@ -161,6 +165,38 @@ def _modes(model: nn.Module) -> Iterator[None]:
                 module._compiled_call_impl = call
         for parameter, flag in zip(parameters, required, strict=True):
             parameter.requires_grad_(flag)
+
+
+@contextlib.contextmanager
+def _buffers(model: nn.Module) -> Iterator[None]:
+    """Buffers as before afterwards, whether a forward wrote into them or put others in their place."""
+    kept = [(module, dict(module._buffers.items())) for module in model.modules()]
+    written = [
+        (tensor, _version(tensor), tensor.detach().clone())
+        for _, buffers in kept
+        for tensor in buffers.values()
+        if tensor is not None
+    ]
+    try:
+        yield
+    finally:
+        for module, buffers in kept:
+            if isinstance(module._buffers, dict):  # those of TorchScript cannot be replaced
+                module._buffers.clear()
+                module._buffers.update(buffers)
+        for tensor, version, content in written:
+            if _version(tensor) != version:
+                with torch.inference_mode(tensor.is_inference()), torch.no_grad():
+                    tensor.copy_(content)
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was written into; inference tensors do not count, so they always differ."""
+    return next(_WRITTEN) if tensor.is_inference() else tensor._version
+
+
+#: Numbers that no version equals.
+_WRITTEN = itertools.count(-1, -1)
 
 
 #: What chooses between full and reduced float32 in each library; ``ieee`` is full.
