@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -120,3 +120,21 @@ def test_a_snakemake_that_is_not_as_expected_is_said_and_left_alone(
 def test_inputs_pass_on_only_within_the_results() -> None:
     assert watch.passes_on("{results}/shap/chunks/fold_0/0.h5")
     assert not watch.passes_on("/data/chunks/weights.pt")
+
+
+class Output(str):
+    """An output as Snakemake gives it."""
+
+    flags: ClassVar[dict[str, bool]] = {}
+
+
+def test_kept_chunks_are_not_read_and_other_outputs_are(tmp_path: Path) -> None:
+    folder = tmp_path / "shap" / "chunks"
+    folder.mkdir(parents=True)
+    for path in (folder / "0.h5", tmp_path / "shap" / "a.h5"):
+        path.write_bytes(b"x")
+    outputs = [Output(folder / "0.h5"), Output(tmp_path / "shap" / "a.h5")]
+    job = SimpleNamespace(output=outputs, input=[], params={})
+    found = watch.Watch(str(tmp_path), ROOT, [])._now(job).outputs
+    assert found["{results}/shap/chunks/0.h5"] is None
+    assert found["{results}/shap/a.h5"] is not None

@@ -154,7 +154,9 @@ class Watch:
         return Record(self.names.settings(dict(job.params.items())), self._inputs(job), outputs)
 
     def _verified(self, path: Any) -> str | None:
-        return None if path.flags.get("temp") else self.digests.of(str(path))
+        """Digest of an output, but of none that is temporary or only passes on: chunks may take terabytes."""
+        is_read = not path.flags.get("temp") and not passes_on(self.names.portable(str(path)))
+        return self.digests.of(str(path)) if is_read else None
 
     def _keep(self, job: Any) -> None:
         record = self._now(job)
