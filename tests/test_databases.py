@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import motif_fixtures
@@ -56,8 +57,14 @@ def test_no_motifs_make_a_valid_file(tmp_path: Path) -> None:
         (HEADER + "MOTIF\n", "without an identifier"),
         (HEADER + "MOTIF a\nMOTIF b\n", "a has no letter-probability matrix"),
         (HEADER + "MOTIF a\nletter-probability matrix: w= 1\n0.5 0.5 0.5 0.5\n", "summing to 1"),
-        (HEADER + "MOTIF a\nletter-probability matrix: w= 2\n1 0 0 0\n", r"expected \(2, 4\)"),
-        (HEADER + "MOTIF a\nletter-probability matrix: w= 2\n1 0 0 0\n0 1\n", "not four numbers"),
+        (
+            HEADER + "MOTIF a\nletter-probability matrix: w= 2\n1 0 0 0\n",
+            ":6: motif a has 1 rows; expected 2",
+        ),
+        (
+            HEADER + "MOTIF a\nletter-probability matrix: w= 2\n1 0 0 0\n0 1\n",
+            ":8: .*four numbers",
+        ),
         (HEADER + "MOTIF a\nletter-probability matrix:\n1 0 0 0\n" * 2, "repeated: a"),
     ],
 )
@@ -78,3 +85,23 @@ def test_the_script_writes_the_database(tmp_path: Path) -> None:
     )
     assert "JASPAR2024" in log
     assert len(read_meme(out)) > 100
+
+
+@pytest.mark.parametrize("kind", ["plain", "gzip", "mark", "latin-1", "windows"])
+def test_files_as_people_have_them_are_read(tmp_path: Path, kind: str) -> None:
+    text = (
+        "MEME version 4\n\n MOTIF a g\u00e9ne\n\n  letter-probability matrix: w= 2 nsites= NA E= 0\n\n"
+        " 1 0 0 0\n 0 1 0 0\n\nMOTIF b\nletter-probability matrix: w= 1 nsites= E= 0\n0 0 1 0\n"
+        "MOTIF c\nletter-probability matrix: w= 1 nsites= 7.0 E= 1e-3\n0 0 0 1\n"
+    )
+    data = text.encode("latin-1" if kind == "latin-1" else "utf-8-sig" if kind == "mark" else "utf-8")
+    data = data.replace(b"\n", b"\r\n") if kind == "windows" else data
+    path = tmp_path / "known.meme.gz"
+    path.write_bytes(gzip.compress(data) if kind == "gzip" else data)
+    motifs = read_meme(path)
+    assert [(m.identifier, m.name, m.nsites) for m in motifs] == [
+        ("a", "g\u00e9ne", 20),
+        ("b", "b", 20),
+        ("c", "c", 7),
+    ]
+    assert motifs[0].ppm.T.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cislex.errors import ConfigError, InputError
-from cislex.hits import COLUMNS, HitSettings, call_hits, read_hits
+from cislex.hits import COLUMNS, HitSettings, _write_hits, call_hits, read_hits
 from cislex.motif_io import TrimSettings
 from cislex.truth import overlaps
 
@@ -150,3 +150,12 @@ def test_the_script_gives_the_same_bytes_as_the_function(
         wildcards={"analysis": "demo"},
     )
     assert out.read_bytes() == found.hits.read_bytes()
+
+
+def test_names_that_look_like_something_else_stay_text(tmp_path: Path) -> None:
+    names = ["NA", '"quoted"', "nan"]
+    table = pd.DataFrame([["NA", 1, 9, "p0", 5, "+", 1.0, 0.5, 0.1, "NA", name] for name in names])
+    _write_hits(table.set_axis(COLUMNS, axis=1), tmp_path / "hits.bed.gz")
+    found = read_hits(tmp_path / "hits.bed.gz")
+    assert found["region"].tolist() == names
+    assert found["chrom"].tolist() == found["analysis"].tolist() == ["NA"] * 3

@@ -24,7 +24,7 @@ LAYERS = [
         "windows", "negatives", "training_data", "signal_data", "training_fasta", "training_arrays",
         "training_sources", "evaluation", "heads", "held_out", "training", "motif_io", "pwm_baseline",
         "measurement", "rates", "cost",
-        "malformed", "row_ledger", "fasta_index", "chromosome_table",
+        "malformed", "row_ledger", "fasta_index", "chromosome_table", "meme_files",
     },
     {"attribution", "settings"},
     {

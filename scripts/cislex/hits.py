@@ -8,6 +8,7 @@ genome, merged and sorted afterwards.
 
 from __future__ import annotations
 
+import csv
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
@@ -189,12 +190,15 @@ def _contributions(local: pd.DataFrame, handle: h5py.File) -> NDArray[np.float64
 
 def _write_hits(hits: pd.DataFrame, out: str | Path) -> None:
     """Write the table gzipped; without a time stamp, so that equal hits make equal files."""
-    text = hits.to_csv(sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+    text = hits.to_csv(
+        sep="\t", index=False, float_format="%.6g", lineterminator="\n", quoting=csv.QUOTE_NONE
+    )  # names stand as in regions.bed
     with atomic_path(out) as temporary:
         temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def read_hits(path: str | Path) -> pd.DataFrame:
     """Read ``hits.bed.gz``; the first column is called ``chrom``."""
-    frame = pd.read_csv(path, sep="\t", dtype={"#chrom": str, "motif": str, "strand": str})
+    texts = dict.fromkeys(("#chrom", "motif", "strand", "analysis", "region"), "str")
+    frame = pd.read_csv(path, sep="\t", dtype=texts, na_filter=False, quoting=csv.QUOTE_NONE)
     return frame.rename(columns={"#chrom": "chrom"})

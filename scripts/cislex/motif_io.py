@@ -7,8 +7,6 @@ rules, so that every stage that reads the same ``modisco.h5`` with the same sett
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cislex.errors import InputError, StorageError, offenders
+from cislex.errors import StorageError
+from cislex.meme_files import parse_meme
 from cislex.new_hdf5 import new_hdf5
-from cislex.storage import atomic_path, open_hdf5, require_file, write_text
+from cislex.storage import atomic_path, open_hdf5, write_text
 
 Matrix = NDArray[np.float64]
 
@@ -312,60 +311,11 @@ def write_meme(motifs: Iterable[MemeMotif], path: str | Path, *, comment: str = 
 
 
 def read_meme(path: str | Path) -> list[MemeMotif]:
-    """Read the motifs of a MEME file (version 4 or later, DNA).
+    """Read the motifs of a MEME file (version 4 or later, DNA), see ``meme_files.parse_meme``.
 
     Raises
     ------
     InputError
         When it is not a MEME file, a matrix is not DNA frequencies, or an identifier repeats.
     """
-    lines = require_file(path, what="motif database").read_text(encoding="utf-8").splitlines()
-    if not any(line.startswith("MEME version") for line in lines):
-        raise InputError(f"{path} is not a MEME file: it has no line 'MEME version …'")
-    motifs: list[MemeMotif] = []
-    number = 0
-    while number < len(lines):
-        words = lines[number].split()
-        number += 1
-        if not words or words[0] != "MOTIF":
-            continue
-        where = f"{path}:{number}"
-        if len(words) < 2:
-            raise InputError(f"{where}: a MOTIF line without an identifier")
-        motif, number = _read_matrix(lines, number, where, words)
-        motifs.append(motif)
-    identifiers = [motif.identifier for motif in motifs]
-    repeated = [identifier for identifier, count in Counter(identifiers).items() if count > 1]
-    if repeated:
-        raise InputError(f"{path}: identifiers must differ; repeated: {offenders(repeated)}")
-    return motifs
-
-
-def _read_matrix(lines: list[str], number: int, where: str, words: list[str]) -> tuple[MemeMotif, int]:
-    """The matrix that follows a MOTIF line, and the number of the line after it."""
-    while number < len(lines) and not lines[number].startswith("letter-probability matrix"):
-        if lines[number].startswith("MOTIF"):
-            break
-        number += 1
-    if number == len(lines) or lines[number].startswith("MOTIF"):
-        raise InputError(f"{where}: motif {words[1]} has no letter-probability matrix")
-    fields = dict(re.findall(r"(\w+)=\s*(\S+)", lines[number]))
-    number += 1
-    rows = []
-    while number < len(lines) and re.match(r"\s*[-+.\d]", lines[number]):
-        rows.append(lines[number].split())
-        number += 1
-    try:
-        ppm = np.array(rows, dtype=np.float64)
-    except ValueError as error:
-        raise InputError(f"{where}: motif {words[1]} has rows that are not four numbers") from error
-    if ppm.ndim != 2 or ppm.shape[1] != 4 or not len(ppm) or len(ppm) != int(fields.get("w", len(ppm))):
-        raise InputError(
-            f"{where}: motif {words[1]} has a matrix of shape {ppm.shape}; "
-            f"expected ({fields.get('w', 'w')}, 4)"
-        )
-    if (ppm < 0).any() or not np.allclose(ppm.sum(axis=1), 1.0, atol=0.02):
-        raise InputError(f"{where}: motif {words[1]} has rows that are not frequencies summing to 1")
-    nsites = int(float(fields.get("nsites", 20)))
-    name = words[2] if len(words) > 2 else words[1]
-    return MemeMotif(words[1], name, ppm.T / ppm.sum(axis=1), nsites), number
+    return [MemeMotif(*found) for found in parse_meme(path)]
