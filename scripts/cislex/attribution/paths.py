@@ -140,7 +140,7 @@ class _Integrator:
     def _by_row(self, values: Tensor, like: Tensor) -> Tensor:
         rows = self.pairing.examples * self.pairing.references
         dim = next((d for d, size in enumerate(like.shape) if size == rows), None)
-        return values.sum() if dim is None else values.movedim(dim, 0).flatten(1).sum(1)
+        return values.sum() if dim is None else values.movedim(dim, 0).reshape(rows, -1).sum(1)
 
     reference_outputs: list[Tensor]
 

@@ -192,7 +192,9 @@ def _logit(pair: Elementwise) -> Tensor:
 
 
 def _sqrt(pair: Elementwise) -> Tensor:
-    return 1 / (pair.a.sqrt() + pair.b.sqrt())
+    roots = pair.a.sqrt() + pair.b.sqrt()
+    # Zero at both ends, such as the norm of a dead channel: nothing changes, and nothing passes.
+    return torch.where(roots == 0, torch.zeros_like(roots), 1 / roots)
 
 
 def _rsqrt(pair: Elementwise) -> Tensor:
