@@ -165,7 +165,7 @@ def unattributed(local: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     shutil.copytree(local, folder)
     shutil.rmtree(folder / "results" / "shap" / "chunks")
-    for name in ("attributions.h5", "qc.tsv"):
+    for name in ("attributions.all.h5", "attributions.h5", "qc.tsv"):
         (folder / "results" / "shap" / "a" / name).unlink()
     return folder
 
