@@ -19,7 +19,7 @@ pytestmark = pytest.mark.workflow
 
 SITE = "TGACTCAGT"
 MODELS = ("peaks", "signal", "labels", "arrays")
-LENGTH = 40
+LENGTH = 60
 
 
 @pytest.fixture(scope="module")
