@@ -25,7 +25,7 @@ EXECUTORS = {
     "integrated_gradients": ("integrated",),
     "expected_gradients": ("integrated",),
     "ism": ("ism",),
-    "deep_lift_shap": ("deeplift", "selfcheck", "completeness"),
+    "deep_lift_shap": ("deeplift", "cases", "selfcheck", "completeness"),
 }
 #: The same for the inspection, besides those.
 INSPECTORS = {"deep_lift_shap": ("survey", "residuals")}

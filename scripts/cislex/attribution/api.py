@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cislex.attribution.batching import BatchSize
+from cislex.attribution.independence import check_independence
 from cislex.attribution.methods import DeepLiftShap, Method
+from cislex.attribution.neighbours import made_by, make_trial
 from cislex.attribution.opened import open_model
 from cislex.attribution.pipeline import EXECUTORS, Inputs, Run, advise
 from cislex.attribution.precision import Loan, choose_precision, has_script, lend, unwrap
@@ -183,6 +185,54 @@ def attribute_batches(
     tuple[slice, list[Attribution]]
         The rows of the batch, in order, and one Attribution per target.
     """
+    run, inputs = _start(
+        model,
+        sequences,
+        method,
+        targets,
+        seeds=seeds,
+        extra_inputs=extra_inputs,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        reverse_complement=reverse_complement,
+        keep_global=keep_global,
+        allow_incomplete=allow_incomplete,
+    )
+    return _batches(run, inputs, progress)
+
+
+def attribute_tried(
+    model: Any,
+    sequences: Any,
+    method: Method,
+    targets: Sequence[Target],
+    **options: Any,
+) -> list[Attribution]:
+    """``attribute_targets`` for one of many parts of a job whose model was tried when the job began.
+
+    Parameters are those of :func:`attribute_targets`; there is at least one sequence.
+    """
+    run, inputs = _start(model, sequences, method, targets, **options)
+    return collect(run.results(inputs), len(inputs))
+
+
+def _start(
+    model: Any,
+    sequences: Any,
+    method: Method,
+    targets: Sequence[Target | int | Callable[[Any], Tensor]],
+    *,
+    seeds: Any = None,
+    extra_inputs: Sequence[Any] = (),
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
+    precision: str | None = None,
+    reverse_complement: bool = False,
+    keep_global: bool = False,
+    allow_incomplete: bool = False,
+) -> tuple[Run, Inputs]:
+    """Check what the user gave and borrow the model."""
     _check_options(method, targets, batch_size)
     x = check_sequences(sequences)
     wanted = [as_target(target) for target in targets]
@@ -206,7 +256,7 @@ def attribute_batches(
         repeat=has_fixed_batch(plain),
         allow_incomplete=allow_incomplete,
     )
-    return _batches(run, inputs, progress)
+    return run, inputs
 
 
 def _check_options(method: Method, targets: Sequence[Any], batch_size: int | None) -> None:
@@ -248,11 +298,32 @@ def _batches(run: Run, inputs: Inputs, progress: bool) -> Iterator[tuple[slice, 
 
 
 def _probe(loan: Loan, run: Run, inputs: Inputs) -> None:
-    """Try the model on the first sequence. The engine names random operations itself, and where they are."""
-    extra = [run.courier.out(e[:1], loan.dtype if e.is_floating_point() else None) for e in inputs.extra]
-    x = inputs.sequences[:1].to(loan.device, loan.dtype)
+    """Try the model on the first sequence, and on some more to see that their values are their own.
+
+    DeepLIFT names random operations and branches itself, and where they are; so its turn is first.
+    """
+    x, extra = inputs.sequences, inputs.extra
+    first = x[:1].to(loan.device, loan.dtype)
     with loan.active():
-        probe(loan.model, x, extra, run.targets, independent=not isinstance(run.method, DeepLiftShap))
+        probe(loan.model, first, [loan.takes(item[:1]) for item in extra], run.targets)
+
+        def confirm(refs: Tensor) -> None:
+            made = made_by(run.method, x[0].to(loan.dtype), refs)
+            check_independence(make_trial(loan, x, extra, run.targets, made, run.size.pairs))
+
+        if isinstance(run.method, DeepLiftShap):
+            run.confirm = confirm
+        else:
+            confirm(_references_of_first(run.method, inputs))
+
+
+def _references_of_first(method: Method, inputs: Inputs) -> Tensor:
+    """(R, 4, L) of the first sequence."""
+    chosen = method.references
+    chosen = chosen.rows(slice(0, 1)) if isinstance(chosen, FixedReferences) else chosen
+    return make_references(chosen, inputs.sequences[:1], None if inputs.seeds is None else inputs.seeds[:1])[
+        0
+    ]
 
 
 def _nothing(x: Tensor, method: Method, targets: int, precision: str, keep_global: bool) -> list[Attribution]:

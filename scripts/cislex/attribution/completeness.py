@@ -7,20 +7,16 @@ complete, which its own residual names; or something that no rule has seen, whic
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cislex.attribution import deeplift
 from cislex.attribution.audit import REMEDY, Scrutiny, Unseen
-from cislex.attribution.methods import DeepLiftShap
-from cislex.attribution.precision import lend
-from cislex.attribution.residuals import UNSEEN, OperationResidual, residuals_of
-from cislex.attribution.result import BatchResult, relative_delta
+from cislex.attribution.cases import Case, deltas_of
+from cislex.attribution.residuals import UNSEEN, residuals_of
+from cislex.attribution.result import BatchResult
 from cislex.errors import CompletenessError, UnsupportedOperationError, offenders
 from cislex.logs import get_logger
-from cislex.targets import Target
 
 #: Relative delta of the first region above which a reason is looked for.
 LIMIT = 1e-2
@@ -30,61 +26,17 @@ _LINEAR = {torch.float64: 1e-6, torch.float32: 1e-3}
 _ROUNDING = 1e3
 
 
-@dataclass(frozen=True)
-class _Case:
-    """The first region of a run, with all that is needed to attribute it again."""
-
-    model: nn.Module
-    x: Tensor
-    refs: Tensor
-    targets: Sequence[Target]
-    method: DeepLiftShap
-    extra: Sequence[Tensor]
-    rows: int
-    repeat: bool
-
-    def in_float64(self) -> _Case | None:
-        """The same in float64, itself where it is; None where that cannot be made."""
-        if self.x.dtype == torch.float64:
-            return self
-        try:
-            model = lend(self.model, self.x.device, "float64").model
-            x, refs = self.x.double(), self.refs.double()
-        except (RuntimeError, MemoryError, TypeError):  # no memory, or a model that cannot be copied
-            return None
-        extra = [item.double() if item.is_floating_point() else item for item in self.extra]
-        return _Case(model, x, refs, self.targets, self.method, extra, self.rows, self.repeat)
-
-    def deltas(self) -> Tensor:
-        """(T,) relative deltas."""
-        found = deeplift.batch_multipliers(
-            self.model, self.x, self.refs, self.targets, self.method, self.extra, rows=self.rows,
-            repeat=self.repeat,
-        )  # fmt: skip
-        return _deltas(found)
-
-    def residuals(self, t: int) -> list[OperationResidual]:
-        """Where the delta of a target comes from."""
-        return residuals_of(self.model, self.x, self.refs, self.method, self.targets[t], self.extra)
-
-
-def judge(
-    model: nn.Module,
-    x: Tensor,
-    refs: Tensor,
-    targets: Sequence[Target],
-    method: DeepLiftShap,
-    extra: Sequence[Tensor],
-    result: BatchResult,
-    scrutiny: Scrutiny,
-    *,
-    rows: int = 0,
-    repeat: bool = False,
-) -> dict[str, str]:
+def judge(case: Case, result: BatchResult, scrutiny: Scrutiny) -> dict[str, str]:
     """Look for the reason of what the first region's attributions lack.
 
-    Parameters are those of :func:`cislex.attribution.deeplift.batch_multipliers`, its result, and what was
-    found out of sight on the way.
+    Parameters
+    ----------
+    case
+        The batch of which it is the first.
+    result
+        What was computed of it.
+    scrutiny
+        What was found out of sight on the way.
 
     Returns
     -------
@@ -98,9 +50,9 @@ def judge(
     CompletenessError
         A target's delta is above 1e-2, and no operation explains it.
     """
-    case = _Case(model, x[:1], refs[:1], targets, method, [item[:1] for item in extra], rows, repeat)
-    deltas = _deltas(result)
-    hidden = _not_linear(scrutiny.unseen, deltas, x.dtype)
+    case = case.example(0)
+    deltas, dtype = deltas_of(result)[:, 0], case.x.dtype
+    hidden = _not_linear(scrutiny.unseen, deltas, dtype)
     if hidden:
         text = f"out of sight of the attribution rules: {offenders(hidden)}"
         if not scrutiny.allow:
@@ -110,24 +62,16 @@ def judge(
     if scrutiny.unseen:
         notes["unseen"] = f"taken for linear: {offenders(scrutiny.unseen)}"
     over = [t for t, delta in enumerate(deltas.tolist()) if LIMIT < delta < float("inf")]
-    over = [t for t in over if not _is_rounding(result, t, x.dtype)]
+    over = [t for t in over if not _is_rounding(result, t, dtype)]
     if not over:
         return notes
     wide = case.in_float64()
     try:
-        confirmed = deltas if wide is None else wide.deltas()
+        confirmed = deltas if wide is None else deltas_of(wide.attribute())[:, 0]
     except (RuntimeError, UnsupportedOperationError):  # models that know one floating point only
         wide, confirmed = None, deltas
     texts = [_reason(wide or case, t, float(confirmed[t]), scrutiny) for t in over if confirmed[t] > LIMIT]
     return notes | (_told(" | ".join(texts)) if texts else {})
-
-
-def _deltas(result: BatchResult) -> Tensor:
-    """(T,) relative deltas of the first example."""
-    assert result.delta is not None
-    assert result.reference_prediction is not None
-    few = result.delta[:, :1], result.prediction[:, :1], result.reference_prediction[:, :1]
-    return relative_delta(*few)[:, 0].cpu()
 
 
 def _not_linear(unseen: Sequence[Unseen], deltas: Tensor, dtype: torch.dtype) -> list[Unseen]:
@@ -145,9 +89,10 @@ def _is_rounding(result: BatchResult, t: int, dtype: torch.dtype) -> bool:
     return bool(result.delta[t, 0].abs().max() <= _ROUNDING * torch.finfo(dtype).eps * size)
 
 
-def _reason(case: _Case, t: int, delta: float, scrutiny: Scrutiny) -> str:
+def _reason(case: Case, t: int, delta: float, scrutiny: Scrutiny) -> str:
     """In words why a target's attributions do not sum up; an error where nothing explains it."""
-    found = {item.operation: item for item in reversed(case.residuals(t))}
+    residuals = residuals_of(case.model, case.x, case.refs, case.method, case.targets[t], case.extra)
+    found = {item.operation: item for item in reversed(residuals)}
     unseen = found.pop(UNSEEN).residual
     worst = max(found.values(), key=lambda item: item.residual, default=None)
     text = f"target {case.targets[t]}: relative delta {delta:.1e} of the first region"

@@ -18,7 +18,9 @@ from torch import Tensor
 from cislex.attribution.batching import BatchSize, is_out_of_memory
 from cislex.attribution.columns import Columns, Lazy, Tape
 from cislex.attribution.gradients import checked, take_rows
+from cislex.attribution.independence import check_independence
 from cislex.attribution.ism import ROWS, TOLERANCE, differences, finite_or_whole
+from cislex.attribution.neighbours import make_trial, mutants
 from cislex.attribution.opened import open_model
 from cislex.attribution.precision import Loan, lend, unwrap
 from cislex.attribution.validation import check_extra, check_sequences, probe
@@ -154,13 +156,11 @@ def prepare(
         {"precision": loan.precision},
     )
     if len(x):
+        first = x[:1].to(loan.device, loan.dtype)
+        read = targets if measure is None else None
         with loan.active():
-            probe(
-                loan.model,
-                x[:1].to(loan.device, loan.dtype),
-                [loan.takes(item[:1]) for item in extra],
-                targets if measure is None else [],
-            )
+            probe(loan.model, first, [loan.takes(item[:1]) for item in extra], read or [])
+            check_independence(make_trial(loan, x, extra, read, mutants(first[0]), batch_size))
     return study, not several
 
 

@@ -98,6 +98,9 @@ class Run:
     checked: bool = False
     #: Whether attributions that do not sum up are accepted.
     allow_incomplete: bool = False
+    #: Called with the references (R, 4, L) of the first example once its batch is there, to see that values
+    #: do not depend on the batch.
+    confirm: Callable[[Tensor], None] | None = None
     #: What the first batch has shown.
     findings: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -224,12 +227,17 @@ class Run:
             return executor(method)(*arguments, rows=rows, repeat=self.repeat)
         scrutiny = Scrutiny(self.allow_incomplete)
         result = executor(method)(*arguments, rows=rows, repeat=self.repeat, scrutiny=scrutiny)
+        if self.confirm is not None:
+            self.confirm(refs[0])
+        cases = importlib.import_module("cislex.attribution.cases")
         selfcheck = importlib.import_module("cislex.attribution.selfcheck")
         completeness = importlib.import_module("cislex.attribution.completeness")
-        if selfcheck.check_first(*arguments, result, rows=rows):
+        case = cases.Case(*arguments, rows=rows, repeat=self.repeat)
+        if selfcheck.check_first(case, result):
             self.repeat = True
-            result = executor(method)(*arguments, rows=rows, repeat=True)
-        self.findings = completeness.judge(*arguments, result, scrutiny, rows=rows, repeat=self.repeat)
+            case = dataclasses.replace(case, repeat=True)
+            result = case.attribute()
+        self.findings = completeness.judge(case, result, scrutiny)
         self.checked = True
         return result
 

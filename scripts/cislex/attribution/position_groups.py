@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from cislex.attribution.api import attribute_targets
+from cislex.attribution.api import attribute_tried
 from cislex.attribution.batching import is_out_of_memory
+from cislex.attribution.independence import check_independence
 from cislex.attribution.methods import ISM, DeepLiftShap, ExpectedGradients, Method
+from cislex.attribution.neighbours import made_by, make_trial
 from cislex.attribution.notes import unite_notes
 from cislex.attribution.precision import Loan, lend, unwrap
 from cislex.attribution.receptive import Reach, find_reach
@@ -130,7 +132,7 @@ class Job:
         self, rows: slice, refs: Tensor, chosen: list[int], start: int, stop: int
     ) -> list[Attribution]:
         targets: list[Target] = [Output((*self.index, p - start), self.head) for p in chosen]
-        found = attribute_targets(
+        found = attribute_tried(
             self.loan.model,
             self.x[rows, :, start:stop],
             replace(self.method, references=FixedReferences(refs[..., start:stop])),
@@ -273,6 +275,8 @@ def prepare_positions(
         if head is None and isinstance(output, tuple | list) and len(output) > 1:
             job.head = 0
         values = select_head(output, job.head)
+        made = made_by(method, given[0], job._references(slice(0, 1))[0])
+        check_independence(make_trial(loan, x, extra, None, made, batch_size))
         job.index = _full_index(values, where)
         size = _profile(output, job.index, job.head).shape[1]
         job.positions = check_positions(positions, 0, size - 1)
