@@ -190,6 +190,8 @@ DRAWS: dict[str, Any] = {
 def test_random_numbers_are_refused_every_time(name: str) -> None:
     for seed in range(20):
         torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
         with pytest.raises(ModelError, match="look for random numbers"):
             attribute(Crossed(lambda x, y: DRAWS[name](y)), X[:1], METHODS["saliency"])
 
