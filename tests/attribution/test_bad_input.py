@@ -85,8 +85,8 @@ SEQUENCES: dict[str, tuple[Any, str]] = {
     "text": ("ACGT", r"sequences: found str, expected an array \(N, 4, L\)"),
     "texts": (["ACGT", "ACGT"], r"sequences: found list, expected an array \(N, 4, L\)"),
     "nothing": (None, r"sequences: found NoneType, expected an array \(N, 4, L\)"),
-    "ragged": ([[[1.0]], [[1.0, 0.0]]], "sequences: found list, expected an array"),
-    "objects": (np.array([{}, {}], dtype=object), "sequences: found ndarray, expected an array"),
+    "ragged": ([[[1.0]], [[1.0, 0.0]]], "sequences: found list whose rows have several shapes"),
+    "objects": (np.array([{}, {}], dtype=object), "sequences: found ndarray of object, expected an array"),
 }
 
 

@@ -39,7 +39,7 @@ class Reach:
 
 
 def find_reach(profile: ProfileFunction, x: Tensor) -> Reach | None:
-    """What the middle position sees, or None where it is not told apart from everything.
+    """What the middle position sees, or None where that cannot be told apart from everything.
 
     Parameters
     ----------
@@ -70,5 +70,7 @@ def find_reach(profile: ProfileFunction, x: Tensor) -> Reach | None:
             low, high = (left, high) if unseen[0] else (low, left)
             near, far = (right, far) if unseen[1] else (near, right)
     if low == 0 or near == 0:  # it may reach beyond the sequence
+        return None
+    if low + near >= length:  # nothing reached it: the model stops a NaN, as nan_to_num does
         return None
     return Reach(low - middle, length - near - middle, length, length - size)

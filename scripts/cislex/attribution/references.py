@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cislex.attribution.arrays import to_tensor
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.shuffles import fill_shuffles
 
@@ -128,7 +129,7 @@ class FixedReferences:
     sequences: Any
 
     def __post_init__(self) -> None:
-        given = torch.as_tensor(self.sequences)
+        given = _numbers(self.sequences, "FixedReferences")
         if given.ndim not in (3, 4) or given.shape[-2] != 4 or 0 in given.shape[-4:]:
             raise InputError(
                 f"FixedReferences: found shape {tuple(given.shape)}, expected (N, R, 4, L) or (R, 4, L), "
@@ -217,7 +218,7 @@ def make_references(
             f"{type(sequences).__name__} as sequences; expected make_references(references, "
             "sequences): were they swapped?"
         )
-    x = torch.as_tensor(sequences)
+    x = _numbers(sequences, "sequences")
     if x.ndim != 3 or x.shape[1] != 4:
         raise InputError(f"sequences: found shape {tuple(x.shape)}, expected (n, 4, L), channels A C G T")
     known = x.sum(1, keepdim=True).unsqueeze(1) > 0  # (n, 1, 1, L)
@@ -280,12 +281,23 @@ def _fixed(given: Tensor, x: Tensor) -> Tensor:
     return full.to(x.device)
 
 
+def _numbers(values: Any, name: str) -> Tensor:
+    try:
+        found = to_tensor(values)
+    except TypeError as error:
+        raise InputError(f"{name}: found {error}, expected an array of numbers") from error
+    if found.is_complex():
+        raise InputError(f"{name}: found {found.dtype}, expected real numbers")
+    return found
+
+
 def _called(function: ReferenceFunction, x: Tensor, seeds: Any) -> Tensor:
     codes = x.to(torch.uint8)
-    made = torch.as_tensor(
-        function(codes, None if seeds is None else torch.as_tensor(seeds))
+    made = _numbers(
+        function(codes, None if seeds is None else to_tensor(seeds))
         if _takes_seeds(function)
-        else function(codes)
+        else function(codes),
+        "references from the callable",
     )
     if made.ndim != 4 or made.shape[0] != len(x) or made.shape[2:] != x.shape[1:] or made.shape[1] == 0:
         raise InputError(

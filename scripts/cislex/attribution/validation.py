@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cislex.attribution.arrays import to_tensor
 from cislex.errors import InputError, ModelError, offenders
 from cislex.targets import Target, read_target
 
@@ -26,11 +27,9 @@ def check_sequences(sequences: Any) -> Tensor:
         For another shape or axis order, values that are not 0 or 1, NaN, or columns with several bases.
     """
     try:
-        x = sequences.detach() if isinstance(sequences, Tensor) else torch.as_tensor(np.asarray(sequences))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"sequences: found {type(sequences).__name__}, expected an array (N, 4, L)"
-        ) from error
+        x = to_tensor(sequences)
+    except TypeError as error:
+        raise InputError(f"sequences: found {error}, expected an array (N, 4, L) of numbers") from error
     if x.dim() != 3:
         raise InputError(
             f"sequences: found shape {tuple(x.shape)}, expected (N, 4, L), one-hot, channels A C G T"
@@ -99,9 +98,9 @@ def check_extra(extra: Any, n: int) -> tuple[Tensor, ...]:
 
 def _check_input(item: Any, n: int, name: str) -> Tensor:
     try:
-        found = item.detach() if isinstance(item, Tensor) else torch.as_tensor(np.asarray(item))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: found {type(item).__name__}, expected an array ({n}, …)") from error
+        found = to_tensor(item)
+    except TypeError as error:
+        raise InputError(f"{name}: found {error}, expected an array ({n}, …) of numbers") from error
     if found.dim() == 0 or found.shape[0] != n:
         raise InputError(f"{name}: found shape {tuple(found.shape)}, expected ({n}, …), one row per sequence")
     if found.is_floating_point():

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cislex.attribution.arrays import to_tensor
 from cislex.attribution.mutants import one_hot, to_codes
 from cislex.attribution.references import DinucleotideShuffle, Shuffle, make_references
 from cislex.attribution.validation import check_seeds, check_sequences
@@ -113,9 +114,9 @@ def check_pairs(pairs: Any, values: Tensor) -> Tensor:
 
 def _whole_numbers(values: Any, name: str) -> Tensor:
     try:
-        found = torch.as_tensor(np.asarray(values))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name}: found {type(values).__name__}, expected whole numbers") from error
+        found = to_tensor(values)
+    except TypeError as error:
+        raise ConfigError(f"{name}: found {error}, expected whole numbers") from error
     if found.numel() and (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool):
         raise ConfigError(f"{name}: found {found.dtype}, expected whole numbers")
     return found.to(torch.int64)
