@@ -50,6 +50,22 @@ OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "quotient": lambda h: (pair(h)[0] / (pair(h)[1] + 9)).real,
     "real times complex": lambda h: (h * pair(h)[0]).imag,
     "exponential": lambda h: torch.exp(torch.complex(h * 0.1, h)).real,
+    "angle": lambda h: torch.complex(h - 0.5, h.flip(-1)).angle(),
+    "phase of a spectrum": lambda h: torch.fft.rfft(h).angle()[..., :20],
+    "sign": lambda h: torch.sgn(pair(h)[0]).real,
+    "logarithm across its cut": lambda h: torch.complex(h - 1, h.flip(-1)).log().imag,
+    "root across its cut": lambda h: torch.complex(h - 1, h.flip(-1)).sqrt().real,
+    "reciprocal": lambda h: (pair(h)[0] + 0.3).reciprocal().imag,
+    "complex power": lambda h: ((pair(h)[0] + 0.1) ** (1.5 + 0.2j)).real,
+    "power of two activations": lambda h: ((pair(h)[0] + 1) ** (0.2 * pair(h)[1])).real,
+    "arc tangent across its cut": lambda h: torch.atan(2 * pair(h)[0]).real,
+    "thresholded size": lambda h: (
+        (functional.relu(pair(h)[0].abs() - 0.1) * (1j * pair(h)[0].angle()).exp()).real
+    ),
+    "normalised": lambda h: functional.normalize(pair(h)[0], dim=1).real,
+    "variance": lambda h: (pair(h)[0].var(-1) + pair(h)[0].std(-1)).unsqueeze(-1),
+    "size of two parts": lambda h: torch.hypot(h, h.flip(-1)),
+    "angle of two parts": lambda h: torch.atan2(h, h.flip(-1)),
     "polar": lambda h: torch.polar(h.exp(), h).real,
     "fft2, shifted": lambda h: torch.fft.fftshift(torch.fft.fft2(h), dim=(1, 2)).abs().mean(-1),
 }
@@ -239,5 +255,26 @@ def test_constants_of_each_row_stay_with_their_row(name: str, rule: str) -> None
     found = attribute(
         WithConstants(CONSTANTS[name]).double(), models.one_hot(3, 40), method, extra_inputs=(given,)
     )
+    assert found.max_relative_delta is not None
+    assert found.max_relative_delta.max() < 1e-9
+
+
+@pytest.mark.parametrize("name", ["exp", "sqrt", "log", "sin", "tanh", "reciprocal", "square", "sigmoid"])
+def test_the_quotient_is_the_average_of_the_derivative_where_no_cut_lies_between(name: str) -> None:
+    model = models.OneOperation(lambda h: getattr(torch.complex(h + 4, h.flip(-1) / 4), name)().real).double()
+    found, averaged = (
+        attribute(model, X, DeepLiftShap(DinucleotideShuffle(n=2), rules=rules)).hypothetical
+        for rules in (None, {name: "integrate"})
+    )
+    torch.testing.assert_close(found, averaged, rtol=1e-6, atol=1e-9 * float(averaged.abs().max()))
+
+
+def test_angles_and_sizes_of_zero_are_finite() -> None:
+    def parts(h: Tensor) -> Tensor:
+        z = torch.complex(functional.relu(h - 0.5), functional.relu(h.flip(-1) - 0.5))
+        return z.angle() + z.abs() + torch.atan2(z.imag, z.real)
+
+    found = attribute(models.OneOperation(parts), X, METHOD, precision="float64")
+    assert torch.isfinite(found.hypothetical).all()
     assert found.max_relative_delta is not None
     assert found.max_relative_delta.max() < 1e-9

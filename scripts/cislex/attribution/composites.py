@@ -123,6 +123,8 @@ def _spread(h: Tensor, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[
     dims = _axes(h, dim)
     n = math.prod(h.shape[axis] for axis in dims)
     centred = h - h.mean(dims, keepdim=True)
+    if h.is_complex():
+        centred = torch.abs(centred)
     return torch.square(centred).sum(dims, keepdim=True) / max(n - correction, 0), dims, keepdim
 
 
@@ -161,6 +163,8 @@ def norm(
     if dtype is not None or p not in (None, "fro", 1, 2, 1.0, 2.0):
         return NotImplemented
     dims = _axes(input, dim)
+    if input.is_complex():
+        input = torch.abs(input)
     if p in (1, 1.0):
         return torch.abs(input).sum(dims, keepdim=keepdim)
     return torch.sqrt(torch.square(input).sum(dims, keepdim=keepdim))
@@ -215,6 +219,21 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     """Gated linear unit: a·sigmoid(b)."""
     a, b = input.chunk(2, dim)
     return a * torch.sigmoid(b)
+
+
+def sgn(input: Tensor, *, out: None = None) -> Any:
+    """z/|z| of complex numbers, 0 at 0; the sign of real ones."""
+    if not input.is_complex():
+        return torch.sign(input)
+    return input / torch.abs(input).clamp(min=torch.finfo(input.real.dtype).tiny)
+
+
+def power(input: Any, exponent: Any, *, out: None = None) -> Any:
+    """exp(b log a) where both are tensors and one is complex; else one operation."""
+    both = isinstance(input, Tensor) and isinstance(exponent, Tensor)
+    if not both or not (input.is_complex() or exponent.is_complex()):
+        return NotImplemented
+    return torch.exp(exponent * torch.log(input))
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
@@ -326,6 +345,8 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "diff": diff,
     "glu": glu,
     "softmin": softmin,
+    "sgn": sgn,
+    "pow": power,
     "scaled_dot_product_attention": scaled_dot_product_attention,
     "multi_head_attention_forward": multi_head_attention,
 }

@@ -55,7 +55,7 @@ result_type promote_types can_cast broadcast_shapes is_tensor is_storage is_nonz
 ones_like full_like empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty
 new_tensor empty zeros ones full arange linspace eye tensor as_tensor scalar_tensor rand randn randint
 randperm empty_strided from_numpy is_grad_enabled set_grad_enabled get_rng_state isnan isinf isfinite
-isneginf isposinf T mT H mH real imag index_put masked_scatter select_scatter slice_scatter
+isneginf isposinf isreal T mT H mH real imag index_put masked_scatter select_scatter slice_scatter
 fft_fft fft_ifft fft_rfft fft_irfft fft_hfft fft_ihfft
 fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn fft_rfftn fft_irfftn fft_fftshift fft_ifftshift
 fft_r2c fft_c2r fft_c2c stft istft complex view_as_real view_as_complex conj conj_physical resolve_conj
@@ -131,6 +131,7 @@ _ALIASES = {
     "absolute": "abs",
     "_softmax": "softmax",
     "_log_softmax": "log_softmax",
+    "arctan2": "atan2",
     "special_expit": "sigmoid",
     "expit": "sigmoid",
     "special_logit": "logit",

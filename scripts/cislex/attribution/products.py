@@ -50,6 +50,11 @@ class _Weigh(torch.autograd.Function):
         return (None, *found)
 
 
+def weigh(compute: Callable[[], tuple[Tensor, list[Tensor]]], *activations: Tensor) -> Tensor:
+    """The output that ``compute`` returns; its backward multiplies by the weights that it returns, too."""
+    return _Weigh.apply(compute, *activations)
+
+
 def multiply(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
     """y = a·b: ½(b_x + b_r) for a and ½(a_x + a_r) for b."""
     if len(active) != 2 or len(call.tensors) != 2:
@@ -130,18 +135,6 @@ def divide(call: Call, record: Record, pairing: Pairing, active: list[int]) -> A
     if not (isinstance(second, Tensor) and second.requires_grad):
         return call.func(*call.args, **call.kwargs)
     return _Weigh.apply(compute, *activations)
-
-
-def modulus(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
-    """|z| of complex numbers: |z_x| − |z_r| = Re((z̄_x + z̄_r)(z_x − z_r)) / (|z_x| + |z_r|)."""
-
-    def compute() -> tuple[Tensor, list[Tensor]]:
-        z_r = call.tensors[0]
-        z_x = pairing.expand(record.tensors[0], z_r)
-        size = (z_x.abs() + z_r.abs()).clamp_min(torch.finfo(z_r.real.dtype).tiny)
-        return call.run(call.tensors), [(z_x + z_r).conj() / size]
-
-    return _Weigh.apply(compute, call.tensors[0])
 
 
 def maximum(sign: float) -> Rule:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from cislex.attribution import elementwise, paths, pooling, products, slopes
+from cislex.attribution import complexes, elementwise, paths, pooling, products, slopes
 from cislex.attribution.operations import whereabouts
 from cislex.attribution.recording import Rule
 from cislex.errors import ConfigError, UnsupportedOperationError
@@ -61,12 +61,14 @@ def _refuse(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
 
 
 def _real(plain: Rule) -> Rule:
-    """The rule of a function of one real activation; complex ones, or several, are integrated."""
+    """The rule of a function of one real activation; several are integrated, as are most complex ones."""
     whole = paths.integrate()
 
     def rule(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
-        fits = len(active) == 1 and not call.tensors[active[0]].is_complex()
-        return (plain if fits else whole)(call, record, pairing, active)
+        chosen = plain if len(active) == 1 else whole
+        if len(active) == 1 and call.tensors[active[0]].is_complex():
+            chosen = complexes.holomorphic if call.name in complexes.HOLOMORPHIC else whole
+        return chosen(call, record, pairing, active)
 
     return rule
 
@@ -75,7 +77,7 @@ def _modulus(plain: Rule) -> Rule:
     """The absolute value of real and of complex numbers."""
 
     def rule(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
-        chosen = products.modulus if call.tensors[0].is_complex() else plain
+        chosen = complexes.modulus if call.tensors[0].is_complex() else plain
         return chosen(call, record, pairing, active)
 
     return rule
@@ -86,7 +88,7 @@ def builtin() -> dict[str, Rule]:
     rules: dict[str, Rule] = {name: paths.integrate() for name in _INTEGRATED}
     rules |= {name: _real(elementwise.elementwise(slope)) for name, slope in slopes.SLOPES.items()}
     rules |= dict.fromkeys(ORDERED, _refuse)
-    rules["angle"] = paths.integrate(limit=paths.LIMIT)  # jumps from π to −π
+    rules["angle"] = complexes.angle(paths.integrate(limit=paths.LIMIT))  # of real numbers: steps
     rules["abs"] = _modulus(rules["abs"])
     rules |= dict.fromkeys(_POOLS, pooling.max_pool)
     rules |= dict.fromkeys(_PRODUCTS, paths.multilinear)
@@ -101,6 +103,7 @@ def builtin() -> dict[str, Rule]:
     rules["relu"] = elementwise.relu
     for name, slope in slopes.OF_ONE_ARGUMENT.items():
         rules[name] = _of_one(_real(elementwise.elementwise(slope)))
+    rules |= {name: complexes.of_two_parts(rules[name]) for name in ("hypot", "atan2")}
     return rules
 
 
