@@ -310,6 +310,76 @@ def test_a_spelling_gives_what_the_plain_one_gives(kind: str, spelling: str) -> 
     )
 
 
+def rectified_in_place(h: Tensor) -> Tensor:
+    h = h + 0
+    h.relu_()
+    return h.clamp(max=0.6)
+
+
+def clamped_in_place(h: Tensor) -> Tensor:
+    h = torch.relu(h)
+    return h.clamp_(max=0.6)
+
+
+def squared(h: Tensor) -> Tensor:
+    return h * h
+
+
+def masked(h: Tensor) -> Tensor:
+    return torch.where(torch.arange(h.shape[-1]) % 3 > 0, h, 0.2)
+
+
+def clamp(h: Tensor) -> Tensor:
+    return h.clamp(0, 0.6)
+
+
+#: One function, and the same as several, one after another.
+CHAINS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "relu6": (functional.relu6, lambda h: torch.relu(h).clamp(max=6)),
+    "in place first": (clamp, rectified_in_place),
+    "in place second": (clamp, clamped_in_place),
+    "scaled between": (lambda h: 2 * clamp(h), lambda h: (torch.relu(h) * 2).clamp(max=1.2)),
+    "moved between": (clamp, lambda h: torch.relu(h).flatten(1).clamp(max=0.6).view_as(h)),
+    "masked between": (lambda h: masked(clamp(h)), lambda h: masked(torch.relu(h)).clamp(max=0.6)),
+    "part of it": (
+        lambda h: functional.pad(clamp(h)[..., 3:], (3, 0)),
+        lambda h: functional.pad(torch.relu(h)[..., 3:], (3, 0)).clamp(max=0.6),
+    ),
+    "hardsigmoid": (functional.hardsigmoid, lambda h: torch.relu(h + 3).clamp(max=6) / 6),
+    "logsigmoid": (functional.logsigmoid, lambda h: torch.log(torch.sigmoid(h))),
+    "softplus": (functional.softplus, lambda h: torch.log1p(torch.exp(h))),
+    "sigmoid": (torch.sigmoid, lambda h: 1 / (1 + torch.exp(-h))),
+    "square": (lambda h: torch.relu(h) ** 2, lambda h: squared(torch.relu(h))),
+    "size": (torch.abs, lambda h: squared(h).sqrt()),
+}
+
+
+class TwoLayers(nn.Module):
+    """A convolution and a dense layer, with a function after each."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.dense = nn.Conv1d(4, 8, 5), nn.Linear(8 * (LENGTH - 4), 16)
+        self.head, self.function = nn.Linear(16, 1), function
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.function(3 * self.conv(x))
+        return self.head(self.function(self.dense(h.flatten(1))))
+
+
+@pytest.mark.parametrize("rule", ["reveal_cancel", "genomics_default"])
+@pytest.mark.parametrize("name", CHAINS)
+def test_functions_one_after_another_are_one_function(name: str, rule: str) -> None:
+    method = DeepLiftShap(DinucleotideShuffle(n=3), rule=rule)
+    one, several = (attribute(TwoLayers(function), X, method) for function in CHAINS[name])
+    limit = 1e-12 * float(one.hypothetical.abs().max())
+    torch.testing.assert_close(several.hypothetical, one.hypothetical, rtol=0, atol=limit)
+    if rule == "reveal_cancel":
+        assert several.notes["reveal_cancel"].startswith("0 of ")
+
+
 class Pooled(nn.Module):
     """Two calls that can be split and two that cannot: a maximum, and a function of its result."""
 

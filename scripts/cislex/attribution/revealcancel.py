@@ -20,13 +20,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cislex.attribution import kernels
+from cislex.attribution.chains import BETWEEN, Chain, Chains, Stage, linear_slope
 from cislex.attribution.elementwise import Elementwise, Slope, relu_slope
-from cislex.attribution.operations import Call, Kind
+from cislex.attribution.operations import Call, Kind, tensors_of
 from cislex.attribution.pairing import Pairing
-from cislex.attribution.parts import Parts
+from cislex.attribution.parts import Lazy, Parts
 from cislex.attribution.recording import Record, Replayer, Rule
 from cislex.attribution.slopes import OF_ONE_ARGUMENT, SLOPES
-from cislex.attribution.splitting import FOLLOWED, Splitter, is_linear
+from cislex.attribution.splitting import FOLLOWED, MOVED, Splitter, is_linear
 from cislex.attribution.terms import Squares
 
 
@@ -95,6 +96,8 @@ class RevealReplayer(Replayer):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.splitter = Splitter(self.pairing)
+        self.chains = Chains()
+        self._made: Chain | None = None
         #: How many nonlinear calls an activation reached, and which of them took its whole difference.
         self.reached = 0
         self.whole: Counter[str] = Counter()
@@ -109,6 +112,14 @@ class RevealReplayer(Replayer):
         """Run the call by its rule; what is linear here is followed, also where it writes in place."""
         if kind in (Kind.NONLINEAR, Kind.MULTILINEAR) and call.name not in self.given and is_linear(call):
             kind = Kind.LINEAR
+        output = self._handle(call, kind)
+        if self._made is not None:
+            self.chains.add(output, self._made)
+            self._made = None
+        return output
+
+    def _handle(self, call: Call, kind: Kind) -> Any:
+        """Run the call and keep the parts of what it writes to."""
         if not call.in_place or kind is Kind.BRANCH:
             return super().handle(call, kind)
         target, book = call.tensors[0], self.splitter.book
@@ -145,7 +156,7 @@ class RevealReplayer(Replayer):
         """RevealCancel where the parts are known, else the rule of Rescale."""
         self.reached += 1
         found = None if call.name in self.given else _slope_of(call)
-        if found is None or self.splitter.book.find(call.tensors[found[0]]) is None:
+        if found is None or self._source(call, found) is None:
             self.whole[call.name] += 1
             return super().choose(call)
         return self._reveal
@@ -153,28 +164,40 @@ class RevealReplayer(Replayer):
     def _reveal(self, call: Call, record: Record, pairing: Pairing, active: list[int]) -> Tensor:
         found = _slope_of(call)
         assert found is not None
-        lazy = self.splitter.book.find(call.tensors[found[0]])
-        assert lazy is not None
-        positive, negative = lazy.get()
+        index, slope = found
+        source = self._source(call, found)
         with torch.no_grad():
             output = call.run(call.tensors)
-            slopes = self._slopes(call, record, found, (positive.detach(), negative.detach()), output.shape)
-        return _Reveal.apply([output], slopes, positive, negative)
+        stage = Stage(call, index, slope, output.shape)
+        if isinstance(source, Chain):
+            chain = source.then(stage)
+        else:
+            assert source is not None
+            reference = call.tensors[index].detach()
+            reference = reference.clone() if call.in_place else reference
+            chain = Chain((stage,), record.tensors[index], reference, source.get(), reference._version)
+        self._made = chain
+        with torch.no_grad():
+            slopes = self._slopes(chain, output.shape)
+        return _Reveal.apply([output], slopes, *chain.carried())
 
-    def _slopes(
-        self, call: Call, record: Record, found: tuple[int, Slope], parts: Parts, shape: torch.Size
-    ) -> Parts:
+    def _source(self, call: Call, found: tuple[int, Slope]) -> Lazy | Chain | None:
+        """The parts of what a call receives, or the chain of functions of such parts that made it."""
+        tensor = call.tensors[found[0]]
+        return self.splitter.book.find(tensor) or self.chains.find(tensor)
+
+    def _slopes(self, chain: Chain, shape: torch.Size) -> Parts:
         """Slopes of both parts, each the mean of both orders of arrival."""
-        index, slope = found
-        example, reference = record.tensors[index], call.tensors[index].detach()
+        parts = tuple(part.detach() for part in chain.parts)
+        example, reference, call = chain.example, chain.reference, chain.stages[0].call
         fits = len(example) == self.pairing.examples and kernels.fits(example, reference, *parts)
-        if call.name == "relu" and fits:
+        if call.name == "relu" and fits and len(chain.stages) == 1:
             return kernels.reveal_relu(call.phase.workers, example, reference, *parts)
-        example = self.pairing.expand(example, reference).expand(shape)
-        points = [point.expand(shape) for point in (reference, *(reference + part for part in parts))]
+        example = self.pairing.expand(example, reference)
+        points = [reference, *(reference + part for part in parts)]
 
         def between(a: Tensor, b: Tensor) -> Tensor:
-            return slope(Elementwise(call, index, a, b)).expand(shape)
+            return chain.slope(a, b).expand(shape)
 
         up = between(points[1], points[0]).add(between(example, points[2])).mul_(0.5)
         down = between(points[2], points[0]).add(between(example, points[1])).mul_(0.5)
@@ -182,5 +205,13 @@ class RevealReplayer(Replayer):
 
     def follow(self, call: Call, record: Record, active: list[int], output: Any) -> None:
         """Note how the parts of a linear operation's output would be made."""
-        if active and not call.in_place:
-            self.splitter.follow(call, record, active, output)
+        if not active or call.in_place:
+            return
+        self.splitter.follow(call, record, active, output)
+        chain = self.chains.find(call.tensors[active[0]]) if len(active) == 1 else None
+        if chain is None or call.name not in BETWEEN | MOVED or call.kwargs.get("reduce"):
+            return
+        slope = linear_slope if call.name in BETWEEN else None
+        for which, made in enumerate(tensors_of(output)):
+            if made is not call.tensors[active[0]] and self.splitter.book.find(made) is None:
+                self.chains.add(made, chain.then(Stage(call, active[0], slope, made.shape, which)))

@@ -22,7 +22,7 @@ from cislex.attribution.severed import sources
 from cislex.attribution.terms import Squares, Terms
 
 #: Operations that move values, or leave some out, without changing their sign.
-_MOVED = frozenset(
+MOVED = frozenset(
     _words(
         """
 view view_as reshape reshape_as permute transpose t swapaxes swapdims movedim moveaxis flatten unflatten
@@ -96,7 +96,7 @@ _ADDED = (
     | {"bilinear": (3, "bias")}
 )
 #: Linear operations of which the records keep the example's tensors.
-FOLLOWED = _MOVED | _SUMMED | _SCALED | DENSE
+FOLLOWED = MOVED | _SUMMED | _SCALED | DENSE
 
 
 def is_linear(call: Call) -> bool:
@@ -170,7 +170,7 @@ class Splitter:
             return [self.terms.layer(call, record, active)]
         if call.name in _SCALED:
             return [self.terms.scaled(call, record, active, [_factor(call, i) for i in active])]
-        if call.name in _MOVED or call.name in _SUMMED:
+        if call.name in MOVED or call.name in _SUMMED:
             return self.terms.moved(call, record, active, summed=call.name in _SUMMED)
         return []
 
@@ -200,7 +200,7 @@ class Splitter:
             return lambda: [self._scaled(call, record, active)]
         if name in _SUMMED and (known or self.convolutions) and not _bicubic(call):
             return lambda: self._moved(call, record, active)
-        if name in _MOVED and known and not call.kwargs.get("reduce"):
+        if name in MOVED and known and not call.kwargs.get("reduce"):
             return lambda: self._moved(call, record, active)
         return None
 
