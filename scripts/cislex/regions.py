@@ -11,7 +11,9 @@ import csv
 import logging
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cislex.errors import InputError
 from cislex.genome import Genome, read_aliases
@@ -25,6 +27,7 @@ __all__ = [
     "RegionOptions",
     "extract_regions",
     "read_regions_bed",
+    "rows_of_source",
     "select_regions",
     "write_regions_bed",
 ]
@@ -127,3 +130,12 @@ def read_regions_bed(path: str | Path) -> pd.DataFrame:
         )
     table.columns = pd.Index(REGION_COLUMNS)
     return table.assign(chrom=table["chrom"].replace(".", ""))
+
+
+def rows_of_source(regions: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
+    """Row of each region in the file that it comes from, and the rows of that file, dropped ones included."""
+    count = len(regions)
+    if not count or (regions["chrom"] != "").any() or "source_line" not in regions:
+        return np.arange(count), count
+    rows = regions["source_line"].to_numpy(np.int64) - 1
+    return rows, int(regions.attrs.get("rows_read", max(count, rows.max() + 1)))

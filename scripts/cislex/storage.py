@@ -18,6 +18,7 @@ import pandas as pd
 
 from cislex.abandoned import remove_abandoned, temporary_path
 from cislex.errors import InputError, StorageError
+from cislex.hdf5_sources import require_data
 from cislex.scratch import FULL, full_disk_named
 
 #: Columns of ``regions/`` in every HDF5 file, with their dtypes.
@@ -119,6 +120,9 @@ def open_hdf5(path: str | Path, *, what: str, datasets: Sequence[str] = ()) -> I
             raise StorageError(
                 f"{what}: {path} lacks {', '.join(missing)}; it has {', '.join(sorted(handle))}"
             )
+        for name in datasets:
+            if isinstance(handle[name], h5py.Dataset):
+                require_data(handle[name], f"{what}: {path}, {name}")
         yield handle
 
 

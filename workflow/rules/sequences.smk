@@ -39,6 +39,8 @@ rule import_sequences:
     input:
         source=lambda wildcards: config["regions"][wildcards.regions]["fasta"]
         or config["regions"][wildcards.regions]["hdf5"],
+        table=lambda wildcards: config["regions"][wildcards.regions]["table"] or [],
+        names=lambda wildcards: config["regions"][wildcards.regions]["names"] or [],
     output:
         regions=f"{RESULTS}/regions/{{regions}}/regions.bed",
         dropped=f"{RESULTS}/regions/{{regions}}/dropped.tsv",
