@@ -25,6 +25,7 @@ from cislex.storage import atomic_path, require_file, write_table
 __all__ = [
     "REGION_COLUMNS",
     "RegionOptions",
+    "bed_names",
     "extract_regions",
     "read_regions_bed",
     "rows_of_source",
@@ -139,3 +140,15 @@ def rows_of_source(regions: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
         return np.arange(count), count
     rows = regions["source_line"].to_numpy(np.int64) - 1
     return rows, int(regions.attrs.get("rows_read", max(count, rows.max() + 1)))
+
+
+def bed_names(regions: pd.DataFrame) -> pd.Series:
+    """Chromosome column of sequences given directly: the name; with its row where several have it.
+
+    A name that BED would read as a header has ``_`` before it.
+    """
+    names = regions["name"].astype(str)
+    rows = pd.Series(np.arange(1, len(names) + 1).astype(str), index=names.index)
+    told = names.where(~names.duplicated(keep=False), names + ".row" + rows)
+    header = told.str.startswith("#") | told.isin(["track", "browser"])
+    return told.where(~header, "_" + told)
