@@ -14,7 +14,7 @@ PACKAGE = ROOT / "scripts" / "cislex"
 LAYERS = [
     {
         "errors", "logs", "provenance", "abandoned", "scratch", "bigwig", "new_hdf5", "storage", "blocks",
-        "hdf5_sources", "user_arrays", "cislex", "jobs", "partial", "devices", "compilation",
+        "hdf5_sources", "user_arrays", "text_tables", "cislex", "jobs", "partial", "devices", "compilation",
     },
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",

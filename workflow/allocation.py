@@ -119,7 +119,11 @@ def read_inspection(path: str | Path) -> Measured | None:
 @functools.lru_cache(maxsize=1024)
 def _read_inspection(path: str, _mtime: int) -> Measured | None:
     with open(path, encoding="utf-8", newline="") as handle:
-        rows = [row for row in csv.DictReader(handle, delimiter="\t") if row.get("section") == "cost"]
+        rows = [
+            row
+            for row in csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
+            if row.get("section") == "cost"
+        ]
     found: dict[str, float] = {}
     for row in rows:
         try:

@@ -21,6 +21,7 @@ from cislex.genome import is_gzip
 from cislex.logs import get_logger
 from cislex.rates import WITH_REFERENCES, Rate, passes, scale_rate
 from cislex.storage import require_file, write_table, write_text
+from cislex.text_tables import read_text
 from cislex.user_arrays import named_dataset, one_of_three_dimensions, open_arrays
 
 logger = get_logger(__name__)
@@ -158,8 +159,7 @@ def count_regions(source: RegionSource) -> tuple[int, bool]:
             rows = int(named_dataset(handle, name, source.source).shape[0])
     else:
         rows = _count_lines(source.source, fasta=source.kind == "fasta")
-    most = rows if source.limit is None else min(rows, source.limit)
-    return most, source.kind != "peaks" and not source.filtered
+    return min(rows, source.limit or rows), source.kind != "peaks" and not source.filtered
 
 
 def _count_lines(path: str | Path, *, fasta: bool = False) -> int:
@@ -181,7 +181,7 @@ def read_rates(path: str | Path) -> tuple[dict[str, Rate], int]:
         When the table lacks what was measured.
     """
     require_file(path, what="inspection")
-    table = pd.read_csv(path, sep="\t", keep_default_na=False, dtype=str)
+    table = read_text(path)
     rates, numbers = {}, 0
     for fold, rows in table.groupby("fold", sort=False):
         cost = rows[rows["section"] == "cost"].set_index("name")

@@ -159,7 +159,7 @@ def _write(
     lost = ~ledger.alive
     gone = ledger.peaks.loc[lost].assign(reason=ledger.reason[lost], detail=ledger.detail[lost])
     write_table(gone[DROPPED_COLUMNS], paths[1])
-    write_regions_bed(table, paths[0])
+    write_regions_bed(table, paths[0], dropped=len(gone))
 
 
 def _chosen(rows: DirectSource, alive: NDArray[np.bool_], *, strict: bool) -> Iterator[NDArray[np.uint8]]:
