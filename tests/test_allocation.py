@@ -262,3 +262,20 @@ def test_a_budget_needs_a_price(budget: ModuleType, allocation: ModuleType, tmp_
     [again] = budget.problems(work, [*CHUNKS, ("inspect_model", "first")], limits)
     assert "not measured yet" in again, "a model that is inspected anew has a new price"
     assert not budget.problems(work, [("inspect_model", "first")], limits), "the estimate itself may run"
+
+
+def test_requests_count_the_direct_sequences_that_are_selected(
+    allocation: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "s.fa").write_text("".join(f">s{i}\n{'A' * 1000}\n" for i in range(50)))
+    (tmp_path / "n.txt").write_text("s1\ns2\n\ns2\n")
+    (tmp_path / "t.tsv").write_text("name\tc\n" + "".join(f"s{i}\t{i % 5}.0\n" for i in range(50)))
+    direct = {"peaks": None, "fasta": str(tmp_path / "s.fa")}
+    for change, expected in (
+        ({}, 51),  # headers are counted as letters
+        ({"sample": 7}, 7),
+        ({"names": str(tmp_path / "n.txt")}, 2),
+        ({"table": str(tmp_path / "t.tsv"), "select": {"c": [1, 2]}}, 20),
+        ({"table": str(tmp_path / "t.tsv"), "select": {"c": [1]}, "top": 3}, 3),
+    ):
+        assert allocation.Work(config(tmp_path, **direct, **change)).regions("set") == expected

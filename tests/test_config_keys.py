@@ -66,7 +66,7 @@ def config() -> dict[str, Any]:
         "genome": {"fasta": "g.fa", "aliases": "aliases.tsv", "blacklist": "black.bed"},
         "regions": {
             "peaks": {"peaks": "peaks.bed"},
-            "letters": {"fasta": "x.fa"},
+            "letters": {"fasta": "x.fa", "table": "t.tsv", "names": "n.txt", "select": {"c": ["x"]}},
             "arrays": {"hdf5": "x.h5", "dataset": "x"},
         },
         "models": {name: {"input_length": 100, **model} for name, model in MODELS.items()},
@@ -110,7 +110,21 @@ def test_every_key_of_the_schema_reaches_a_job(reached: dict[str, list[str] | No
 @pytest.mark.parametrize(
     ("key", "rules"),
     [
-        ("seed", {"attribute_chunk", "extract_regions", "aggregate_chunks"}),
+        ("seed", {"attribute_chunk", "extract_regions", "import_sequences", "aggregate_chunks"}),
+        *(
+            (f"regions.*.{key}", {"import_sequences"})
+            for key in (
+                "sample",
+                "top",
+                "order_by",
+                "deduplicate",
+                "max_unknown",
+                "malformed",
+                "table",
+                "names",
+                "select.*",
+            )
+        ),
         ("analyses.*.method.references.seed", {"attribute_chunk", "aggregate_chunks"}),
         ("analyses.*.motifs.max_seqlets", {"find_motifs"}),
         ("analyses.*.qc.on_fail", {"gate_attributions"}),

@@ -596,3 +596,40 @@ def test_the_test_set_of_a_training_on_arrays_is_held_out(
     assert configuration.held_out_array(analysis, config) == expected
     config["models"]["net"]["folds"]["fold_0"] = "given.pt"
     assert configuration.held_out_array(analysis, config) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"exclude_chromosomes": ["chrM"]}, "mine.exclude_chromosomes: chrM cannot be used"),
+        ({"only_chromosomes": ["c", "d"]}, "mine.only_chromosomes: c, d cannot be used"),
+        ({"center": "midpoint"}, "mine.center: midpoint cannot be used"),
+        ({"edge": "shift"}, "mine.edge: shift cannot be used"),
+        ({"format": "bed"}, "mine.format: bed cannot be used"),
+        ({"deduplicate": "overlap"}, "mine.deduplicate: overlap needs coordinates"),
+        ({"top": 5}, "mine.top: 5 needs a column, and a FASTA has none"),
+        ({"select": {"split": ["test"]}}, "mine.select: split needs a column"),
+        ({"order_by": "x"}, "mine.order_by: x ranks for top and deduplicate"),
+        ({"table": "t.tsv"}, "mine.table: t.tsv is for select"),
+        ({"dataset": "x"}, "mine.dataset: x goes with hdf5, not fasta"),
+        ({"fasta": None, "hdf5": "x.npy", "dataset": "x"}, "an .npy file is one array"),
+        ({"fasta": None, "hdf5": "x.npz"}, "hdf5 needs the name of the dataset"),
+        (
+            {"fasta": None, "peaks": "p.bed", "names": "n.txt"},
+            "mine.names: n.txt goes with fasta and hdf5",
+        ),
+        ({"sample": 5, "top": 5, "table": "t", "select": {"c": ["x", 1]}, "names": "n"}, None),
+        ({"deduplicate": "exact", "max_unknown": 0.1, "malformed": "drop"}, None),
+        ({"fasta": None, "hdf5": "x.h5", "dataset": "x", "top": 2, "order_by": "y[1]"}, None),
+        ({"fasta": None, "hdf5": "x.npy"}, None),
+    ],
+)
+def test_selections_of_direct_sequences_are_honoured_or_refused_with_key_and_reason(
+    minimal: dict[str, Any], change: dict[str, Any], message: str | None
+) -> None:
+    minimal["regions"]["mine"] = {"fasta": "mine.fa", **change}
+    if message is None:
+        assert resolve(minimal)["regions"]["mine"]["deduplicate"] == change.get("deduplicate", "none")
+    else:
+        with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
+            resolve(minimal)

@@ -78,7 +78,7 @@ def test_regions_that_cannot_be_counted_are_named(tmp_path: Path) -> None:
         count_regions(source(tmp_path, "peaks", "none.bed"))
     with h5py.File(tmp_path / "s.h5", "w") as handle:
         handle["y"] = 1
-    with pytest.raises(StorageError, match="no dataset x"):
+    with pytest.raises(InputError, match="no dataset 'x'"):
         count_regions(source(tmp_path, "hdf5", "s.h5"))
 
 

@@ -215,7 +215,7 @@ def test_a_dataset_is_read_row_by_row(tmp_path: Path, regions: pd.DataFrame) -> 
         read({"hdf5": path, "dataset": "flat"}, regions[:5])
     with pytest.raises(ConfigError, match="index is 3; it has columns 0 to 2"):
         read({"hdf5": path, "dataset": "y/test", "index": 3}, regions)
-    with pytest.raises(InputError, match="no dataset 'y'; it has flat, text, y/test"):
+    with pytest.raises(InputError, match="no dataset 'y'; it has flat \\(6,\\), text"):
         read({"hdf5": path, "dataset": "y"}, regions)
     with pytest.raises(InputError, match="expected numbers"):
         read({"hdf5": path, "dataset": "text"}, regions)
@@ -310,3 +310,14 @@ def test_classes_are_told_by_their_values_unless_said() -> None:
     assert not is_classes(counts, LabelSource(column="a"))
     assert not is_classes(zeros_and_ones, LabelSource(column="a", kind="numbers"))
     assert not is_classes(zeros_and_ones, LabelSource(bigwig="a.bw")), "a sum of signal is a number"
+
+
+def test_labels_of_selected_direct_sequences_are_those_of_their_rows(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "d.h5", "w") as handle:
+        handle["y"] = np.arange(8.0)
+    regions = pd.DataFrame({"chrom": "", "source_line": [2, 5, 8]})
+    regions.attrs["rows_read"] = 8
+    assert read({"hdf5": tmp_path / "d.h5", "dataset": "y"}, regions).tolist() == [1, 4, 7]
+    regions.attrs["rows_read"] = 9
+    with pytest.raises(InputError, match="8 labels for 9 regions"):
+        read({"hdf5": tmp_path / "d.h5", "dataset": "y"}, regions)

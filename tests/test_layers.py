@@ -14,7 +14,7 @@ PACKAGE = ROOT / "scripts" / "cislex"
 LAYERS = [
     {
         "errors", "logs", "provenance", "abandoned", "scratch", "bigwig", "new_hdf5", "storage", "blocks",
-        "cislex", "jobs", "partial", "devices", "compilation",
+        "hdf5_sources", "user_arrays", "text_tables", "cislex", "jobs", "partial", "devices", "compilation",
     },
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
@@ -24,6 +24,7 @@ LAYERS = [
         "windows", "negatives", "training_data", "signal_data", "training_fasta", "training_arrays",
         "training_sources", "evaluation", "heads", "held_out", "training", "motif_io", "pwm_baseline",
         "measurement", "rates", "cost",
+        "direct_sources", "direct_selection",
         "malformed", "row_ledger", "fasta_index", "chromosome_table", "meme_files",
     },
     {"attribution", "settings"},

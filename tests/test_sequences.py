@@ -179,6 +179,19 @@ class TestEncode:
         assert not (tmp_path / "s.h5").exists()
 
 
+@pytest.mark.parametrize("harm", ["cut", "other"])
+def test_regions_cut_at_a_line_end_are_refused(fasta: Path, tmp_path: Path, harm: str) -> None:
+    regions, path = make_regions(make_genome(), 9, 50), tmp_path / "regions.bed"
+    write_regions_bed(regions, path, dropped=3)
+    assert read_regions_bed(path).attrs["rows_read"] == 12
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-2] if harm == "cut" else [*lines[:-1], lines[1]]))
+    with pytest.raises(InputError, match=f"found {7 if harm == 'cut' else 9} regions, but 9 were written"):
+        encode_sequences(path, fasta, tmp_path / "s.h5")
+    (tmp_path / "regions.summary.tsv").unlink()  # as of versions before
+    encode_sequences(path, fasta, tmp_path / "s.h5")
+
+
 class TestGenome:
     @pytest.mark.parametrize(
         ("text", "message"),

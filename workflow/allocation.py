@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from region_settings import most_left
+
 #: A job asks for this many times the memory (MB) that is expected, and for what Snakemake itself takes in
 #: a job of a cluster; never for less than the least.
 MEMORY_MARGIN, SNAKEMAKE_MB, LEAST_MB = 1.5, 300, 1000
@@ -117,7 +119,11 @@ def read_inspection(path: str | Path) -> Measured | None:
 @functools.lru_cache(maxsize=1024)
 def _read_inspection(path: str, _mtime: int) -> Measured | None:
     with open(path, encoding="utf-8", newline="") as handle:
-        rows = [row for row in csv.DictReader(handle, delimiter="\t") if row.get("section") == "cost"]
+        rows = [
+            row
+            for row in csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
+            if row.get("section") == "cost"
+        ]
     found: dict[str, float] = {}
     for row in rows:
         try:
@@ -152,8 +158,8 @@ class Work:
         if found is not None:
             return found
         settings = self.config["regions"][name]
-        limits = [settings[key] for key in ("top", "sample") if settings[key]]
-        return min([self.rows(name), *limits])
+        limit = most_left(settings)
+        return self.rows(name) if limit is None else min(self.rows(name), limit)
 
     def rows(self, name: str) -> int:
         """Rows of the peak file or sequences of the file, about."""

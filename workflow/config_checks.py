@@ -7,6 +7,7 @@ from typing import Any
 
 from config_errors import suggestion
 from model_settings import model_checks
+from region_settings import region_checks
 
 #: Known motifs that pyjaspar carries, as in cislex.databases; other names are paths.
 JASPAR = tuple(
@@ -42,8 +43,7 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
         if len(wanted) > 1:
             found = ", ".join(f"{length} ({who})" for length, who in wanted.items())
             yield f"regions.{name}: one set of regions has one length, but these differ: {found}"
-        if regions["hdf5"] is not None and regions["dataset"] is None:
-            yield f"regions.{name}: hdf5 needs the name of the dataset"
+        yield from region_checks(name, regions)
     for name, model in config["models"].items():
         yield from model_checks(name, model)
     yield from _genome_checks(config)

@@ -95,6 +95,12 @@ def resolve(
     wrong: list[str] = []
     resolved = expand_all(resolved, schema, wrong)
     _refuse(wrong)
+    for regions in resolved["regions"].values():
+        direct = regions["peaks"] is None
+        if regions["deduplicate"] == "auto":
+            regions["deduplicate"] = "none" if direct else "exact"
+        if regions["max_unknown"] is None:
+            regions["max_unknown"] = 1.0 if direct else 0.1
     resolved = replace(resolved, "{results}", resolved["results"])
     _refuse(cross_checks(resolved))
     return resolved

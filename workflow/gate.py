@@ -52,7 +52,7 @@ def read_deltas(path: Path) -> dict[str, float]:
     except OSError:
         return {}
     found: dict[str, float] = {}
-    for row in csv.DictReader(text.splitlines(), delimiter="\t"):
+    for row in csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
         if row.get("section") == "delta":
             found[row["name"]] = max(found.get(row["name"], 0.0), float(row["value"]))
     return found

@@ -25,7 +25,7 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for key in ("fasta", "aliases", "blacklist"):
             yield f"genome.{key}", (config["genome"] or {}).get(key)
     for name in sorted(regions):
-        for key in ("peaks", "fasta", "hdf5"):
+        for key in ("peaks", "fasta", "hdf5", "names", "table"):
             yield f"regions.{name}.{key}", config["regions"][name][key]
     for name in sorted(models):
         yield from _of_model(f"models.{name}", config["models"][name])

@@ -18,6 +18,7 @@ from cislex.labels import LabelSource, Origin, is_classes, locus, read_labels
 from cislex.logs import get_logger
 from cislex.regions import read_regions_bed
 from cislex.storage import require_file, write_table
+from cislex.text_tables import read_numbers
 
 #: Columns that every row of ``evaluation.tsv`` has.
 KEYS = ["target", "labels", "split", "chrom", "n"]
@@ -211,15 +212,13 @@ def _parts(
 
 def _read_predictions(path: str | Path, labels: Collection[str]) -> pd.DataFrame:
     require_file(path, what="predictions")
-    texts = dict.fromkeys(("chrom", "name", "strand"), "str")
-    header = pd.read_csv(path, sep="\t", nrows=0)
-    lost = [target for target in labels if target not in header or target in PLACE]
+    table = read_numbers(path, texts=("chrom", "name", "strand"))
+    lost = [target for target in labels if target not in table or target in PLACE]
     if lost or not labels:
         raise ConfigError(
-            f"labels: no target {offenders(lost) or 'at all'}; {path} has {', '.join(header.columns[5:])}"
+            f"labels: no target {offenders(lost) or 'at all'}; {path} has {', '.join(table.columns[5:])}"
         )
-    # Only these two columns may be empty or hold a word such as NA.
-    return pd.read_csv(path, sep="\t", dtype=texts, keep_default_na=False)
+    return table
 
 
 def _require_same(

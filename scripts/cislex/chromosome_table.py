@@ -8,6 +8,7 @@ import pandas as pd
 
 from cislex.errors import InputError
 from cislex.storage import require_file
+from cislex.text_tables import read_numbers
 
 COLUMNS = ("chrom", "length", "md5")
 
@@ -15,7 +16,7 @@ COLUMNS = ("chrom", "length", "md5")
 def read_chromosomes(path: str | Path) -> pd.DataFrame:
     """Read ``chromosomes.tsv``: ``chrom``, ``length`` (bp), ``md5``, in the order of the genome."""
     require_file(path, what="table of chromosomes")
-    table = pd.read_csv(path, sep="\t", dtype={"chrom": "str", "md5": "str"}, na_filter=False)
+    table = read_numbers(path, texts=("chrom", "md5"))
     if tuple(table) != COLUMNS:
         raise InputError(
             f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(map(str, table))}"

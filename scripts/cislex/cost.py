@@ -20,7 +20,9 @@ from cislex.errors import StorageError
 from cislex.genome import is_gzip
 from cislex.logs import get_logger
 from cislex.rates import WITH_REFERENCES, Rate, passes, scale_rate
-from cislex.storage import open_hdf5, require_file, write_table, write_text
+from cislex.storage import require_file, write_table, write_text
+from cislex.text_tables import read_text
+from cislex.user_arrays import named_dataset, one_of_three_dimensions, open_arrays
 
 logger = get_logger(__name__)
 
@@ -51,11 +53,13 @@ class RegionSource:
     source, kind, dataset
         Else the file: ``peaks``, ``fasta`` or ``hdf5`` (with its dataset), each row of which may be kept.
     limit
-        The most that ``top`` or ``sample`` leave, or None.
+        The most that ``top``, ``sample`` and lists leave, or None.
     length
         Length of the regions in bp.
     chunks
         Jobs per fold and analysis.
+    filtered
+        Sequences may be dropped for what only reading them tells.
     """
 
     extracted: str
@@ -65,6 +69,7 @@ class RegionSource:
     limit: int | None
     length: int
     chunks: int
+    filtered: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,13 +154,12 @@ def count_regions(source: RegionSource) -> tuple[int, bool]:
     if Path(source.extracted).is_file():
         return _count_lines(source.extracted), True
     if source.kind == "hdf5":
-        with open_hdf5(source.source, what="sequences") as handle:
-            if source.dataset not in handle:
-                raise StorageError(f"{source.source} has no dataset {source.dataset}")
-            rows = int(handle[source.dataset].shape[0])
+        with open_arrays(source.source, what="sequences") as handle:
+            name = source.dataset or next(iter(one_of_three_dimensions(handle)), "")
+            rows = int(named_dataset(handle, name, source.source).shape[0])
     else:
         rows = _count_lines(source.source, fasta=source.kind == "fasta")
-    return (rows if source.limit is None else min(rows, source.limit)), source.kind != "peaks"
+    return min(rows, source.limit or rows), source.kind != "peaks" and not source.filtered
 
 
 def _count_lines(path: str | Path, *, fasta: bool = False) -> int:
@@ -177,7 +181,7 @@ def read_rates(path: str | Path) -> tuple[dict[str, Rate], int]:
         When the table lacks what was measured.
     """
     require_file(path, what="inspection")
-    table = pd.read_csv(path, sep="\t", keep_default_na=False, dtype=str)
+    table = read_text(path)
     rates, numbers = {}, 0
     for fold, rows in table.groupby("fold", sort=False):
         cost = rows[rows["section"] == "cost"].set_index("name")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import InputError
 from cislex.storage import atomic_path, require_file
+from cislex.text_tables import as_text, read_numbers
 from cislex.windows import Examples
 
 #: Columns before those of the outputs: ``{task}.observed`` and ``{task}.predicted``.
@@ -64,7 +65,7 @@ def describe_held_out(
 
 def write_held_out(table: pd.DataFrame, path: str | Path) -> None:
     """Write the table gzip-compressed, atomically; the same table gives the same bytes."""
-    text = table.to_csv(sep="\t", index=False, float_format="%.6g")
+    text = as_text(table)
     with atomic_path(path) as temporary:
         temporary.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
 
@@ -78,7 +79,7 @@ def read_held_out(path: str | Path) -> tuple[pd.DataFrame, list[str]]:
         When it is no such table.
     """
     require_file(path, what="held-out windows")
-    table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys((*PLACE[:2], "origin", "sequence"), "str"))
+    table = read_numbers(path, texts=(*PLACE[:2], "origin", "sequence"))
     missing = [name for name in (*PLACE, "sequence") if name not in table]
     if missing:
         raise InputError(f"{path}: no table of held-out windows: it lacks {', '.join(missing)}")

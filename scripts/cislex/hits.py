@@ -22,6 +22,7 @@ from cislex.errors import ConfigError
 from cislex.finemo_runs import HitSettings, blocks_of, find_hits
 from cislex.logs import get_logger
 from cislex.motif_io import Motif, TrimSettings, read_motifs
+from cislex.regions import bed_names
 from cislex.storage import atomic_path, has_coordinates, open_hdf5, read_regions
 
 COLUMNS = [
@@ -53,7 +54,8 @@ def call_hits(
         ``hits.bed.gz``: a header line, then one row a hit; 0-based half-open, sorted by chromosome name and
         position. A hit seen in overlapping regions is written once, with its greatest similarity; so is
         a palindrome that is hit on both strands at one place.
-        Without motifs or coordinates the file has the header alone, and the log says why.
+        Of sequences given directly ``#chrom`` is the name, and positions count from their beginning.
+        Without motifs the file has the header alone, and the log says why.
     settings
         Settings of Fi-NeMo.
     analysis
@@ -72,6 +74,10 @@ def call_hits(
     with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
         regions = read_regions(handle)
         place = _window(handle["hypothetical"].shape[2], settings)
+        if not has_coordinates(regions):
+            regions = regions.assign(
+                chrom=bed_names(regions)
+            )  # start is 0: hits are relative to the sequence
         reason = _why_empty(motifs, regions, place.stop - place.start)
         if reason:
             logger.warning("no hits were called: %s", reason)
@@ -101,8 +107,6 @@ def _why_empty(motifs: Sequence[Motif], regions: pd.DataFrame, length: int) -> s
         return "there is no motif that is not flagged"
     if not len(regions):
         return "there are no regions"
-    if not has_coordinates(regions):
-        return "the sequences have no coordinates on a genome"
     if length < max(motif.cwm.shape[1] for motif in motifs):
         return f"what is searched ({length} bases) is shorter than the untrimmed motifs"
     return ""

@@ -16,10 +16,11 @@ from cislex.errors import ConfigError, InputError, offenders
 from cislex.genome import is_gzip
 from cislex.malformed import MALFORMED
 from cislex.peaks import read_peaks
+from cislex.regions import rows_of_source
 from cislex.signal_data import MINUS, PLUS, UNSTRANDED, Channel, total_signal
-from cislex.storage import open_hdf5, require_file
-from cislex.training_arrays import named_dataset
+from cislex.storage import require_file
 from cislex.training_inputs import genome_name, nearest_distance
+from cislex.user_arrays import named_dataset, open_arrays
 
 KEYS = ("auto", "name", "locus")
 KINDS = ("auto", "classes", "numbers")
@@ -167,7 +168,7 @@ def read_labels(source: LabelSource, regions: pd.DataFrame, origin: Origin, *, t
     elif source.peaks is not None:
         values, where = _from_overlap(source, regions, origin, what), str(source.peaks)
     elif source.dataset is not None:
-        values, where = _from_hdf5(source, len(regions), what), f"{source.hdf5}, {source.dataset}"
+        values, where = _from_hdf5(source, regions, what), f"{source.hdf5}, {source.dataset}"
     elif source.table is not None:
         values, where = _from_table(source, regions, origin, what), str(source.table)
     else:
@@ -259,25 +260,26 @@ def _require_coordinates(regions: pd.DataFrame, what: str) -> None:
         raise InputError(f"{what}: needs coordinates, and these sequences were given directly")
 
 
-def _from_hdf5(source: LabelSource, n: int, what: str) -> Labels:
+def _from_hdf5(source: LabelSource, regions: pd.DataFrame, what: str) -> Labels:
     if source.hdf5 is None or source.dataset is None:
         raise ConfigError(f"{what}: dataset {source.dataset} of which hdf5 file?")
-    with open_hdf5(source.hdf5, what=what) as handle:
+    with open_arrays(source.hdf5, what=what) as handle:
         data = named_dataset(handle, source.dataset, source.hdf5)
         where = f"{what}: {source.hdf5}, {source.dataset}"
         if data.ndim not in (1, 2) or data.dtype.kind not in "buif":
             raise InputError(
                 f"{where}: expected numbers (N,) or (N, outputs), found {data.dtype} {data.shape}"
             )
-        if len(data) != n:
+        rows, total = rows_of_source(regions)
+        if len(data) != total:
             raise InputError(
-                f"{where}: {len(data)} labels for {n} regions; expected one each, in their order"
+                f"{where}: {len(data)} labels for {total} regions; expected one each, in their order"
             )
         width = 1 if data.ndim == 1 else data.shape[1]
         if not 0 <= source.index < width:
             raise ConfigError(f"{where}: index is {source.index}; it has columns 0 to {width - 1}")
         values = data[()] if data.ndim == 1 else data[:, source.index]
-    return np.asarray(values, dtype=np.float64)
+    return np.asarray(values, dtype=np.float64)[rows]
 
 
 def _from_own_peaks(source: LabelSource, regions: pd.DataFrame, origin: Origin, what: str) -> Labels:

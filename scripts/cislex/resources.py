@@ -22,6 +22,7 @@ from cislex.genome import digest_sequences, is_gzip
 from cislex.logs import get_logger, progress
 from cislex.provenance import digest_file
 from cislex.storage import atomic_path, require_file
+from cislex.text_tables import read_text
 
 logger = get_logger(__name__)
 
@@ -170,7 +171,7 @@ def read_sequence_table(path: str | Path) -> pd.DataFrame:
         Missing file or columns, or no rows.
     """
     require_file(path, what="table of sequence digests")
-    table = pd.read_csv(path, sep="\t", dtype="str", na_filter=False)
+    table = read_text(path)
     if not {"chrom", "length", "md5"} <= set(table.columns) or table.empty:
         raise InputError(f"{path}: expected rows of chrom, length and md5; found {', '.join(table.columns)}")
     if not table["length"].str.fullmatch(r"\d+").all():

@@ -5,6 +5,7 @@ Each filter drops rows with a reason; no row is lost without one.
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from cislex.malformed import ROW_COLUMNS, require_stance
 from cislex.peaks import FORMATS, order_values
 from cislex.row_ledger import RowLedger, best_first, drop_surplus
 from cislex.scratch import probe_space, scratch_folder
+from cislex.text_tables import write_text_table
 
 logger = get_logger(__name__)
 
@@ -250,12 +252,15 @@ def _intersect(windows: pd.DataFrame, barred: pd.DataFrame) -> pd.DataFrame:
     with scratch_folder("blacklist") as folder:
         paths = [str(folder / name) for name in ("windows.bed", "barred.bed", "hits.bed")]
         for frame, path in ((windows, paths[0]), (barred, paths[1])):
-            frame.to_csv(path, sep="\t", header=False, index=False)
+            write_text_table(frame, path, header=False)
         pybedtools.BedTool(paths[0]).intersect(b=paths[1], wa=True, wb=True, output=paths[2])
         probe_space(paths[2])  # bedtools does not look whether what it writes was taken
         if not Path(paths[2]).stat().st_size:
             return pd.DataFrame({"row": np.zeros(0, np.int64), "chrom": "", "start": 0, "end": 0})
-        hits = pd.read_csv(paths[2], sep="\t", header=None, usecols=[3, 4, 5, 6], dtype={4: "str"})
+        hits = pd.read_csv(
+            paths[2], sep="\t", header=None, usecols=[3, 4, 5, 6], dtype={4: "str"}, na_filter=False,
+            quoting=csv.QUOTE_NONE,
+        )  # fmt: skip
     return hits.set_axis(["row", "chrom", "start", "end"], axis=1).drop_duplicates("row")
 
 

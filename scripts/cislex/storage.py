@@ -18,7 +18,9 @@ import pandas as pd
 
 from cislex.abandoned import remove_abandoned, temporary_path
 from cislex.errors import InputError, StorageError
+from cislex.hdf5_sources import require_data
 from cislex.scratch import FULL, full_disk_named
+from cislex.text_tables import write_text_table
 
 #: Columns of ``regions/`` in every HDF5 file, with their dtypes.
 REGION_COLUMNS = {"chrom": "str", "start": "int64", "end": "int64", "name": "str", "strand": "str"}
@@ -86,7 +88,7 @@ def write_table_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None:
     with atomic_path(path) as temporary:
         for number, part in enumerate(parts):
             mode: Literal["a", "w"] = "a" if number else "w"
-            part.to_csv(temporary, sep="\t", index=False, header=not number, mode=mode, float_format="%.6g")
+            write_text_table(part, temporary, header=not number, mode=mode)
 
 
 def write_text(text: str, path: str | Path) -> None:
@@ -119,6 +121,9 @@ def open_hdf5(path: str | Path, *, what: str, datasets: Sequence[str] = ()) -> I
             raise StorageError(
                 f"{what}: {path} lacks {', '.join(missing)}; it has {', '.join(sorted(handle))}"
             )
+        for name in datasets:
+            if isinstance(handle[name], h5py.Dataset):
+                require_data(handle[name], f"{what}: {path}, {name}")
         yield handle
 
 

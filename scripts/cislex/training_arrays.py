@@ -1,4 +1,4 @@
-"""Training examples of HDF5 files: one-hot sequences and their labels, as many tools keep them."""
+"""Training examples of HDF5 and NumPy files: one-hot sequences and their labels, as many tools keep them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from cislex.direct_sources import read_codes
 from cislex.errors import ConfigError, InputError
 from cislex.logs import get_logger
-from cislex.sequence_import import read_codes
-from cislex.storage import open_hdf5
 from cislex.training_fasta import require_fractions
 from cislex.training_inputs import SPLITS
+from cislex.user_arrays import Arrays, named_dataset, open_arrays
 from cislex.windows import Examples, Windows
 
 LABEL_KINDS = ("tasks", "classes", "numbers")
@@ -31,7 +30,7 @@ class Hdf5Source:
     Attributes
     ----------
     path
-        The HDF5 file.
+        The HDF5 or .npz file.
     input_length
         Expected length of the sequences, bp.
     kind
@@ -76,7 +75,7 @@ class Hdf5Source:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs."""
-        with open_hdf5(self.path, what="training data") as handle:
+        with open_arrays(self.path, what="training data") as handle:
             found = self._width(handle)
         if self.names is None:
             return tuple(f"output_{i}" for i in range(found))
@@ -119,7 +118,7 @@ class Hdf5Source:
         middle = np.full(len(codes), self.input_length // 2, dtype=np.int64)
         return Windows(names, middle, codes, labels[:, None, :], outputs, self.input_length)
 
-    def _width(self, handle: h5py.File) -> int:
+    def _width(self, handle: Arrays) -> int:
         """Number of outputs."""
         data = named_dataset(handle, self.y, self.path)
         if self.kind == "classes" and (data.ndim == 1 or data.shape[1:] == (1,)):
@@ -128,7 +127,7 @@ class Hdf5Source:
 
     def _read(self, x: str, y: str, outputs: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
         """Codes uint8 (N, L) and labels (N, outputs): uint8, or float32 for numbers."""
-        with open_hdf5(self.path, what="training data") as handle:
+        with open_arrays(self.path, what="training data") as handle:
             named_dataset(handle, x, self.path)
             values = named_dataset(handle, y, self.path)[()]
         codes = read_codes(self.path, x, axes=self.axes)
@@ -167,12 +166,3 @@ class Hdf5Source:
                 f"{expected}; for numbers use head: regression"
             )
         return table.astype(np.uint8)
-
-
-def named_dataset(handle: h5py.File, name: str, path: str | Path) -> h5py.Dataset:
-    """Return a dataset that the user named; ``InputError`` with those of the file, if it is not there."""
-    if not isinstance(handle.get(name), h5py.Dataset):
-        found: list[str] = []
-        handle.visititems(lambda key, item: found.append(key) if isinstance(item, h5py.Dataset) else None)
-        raise InputError(f"{path}: no dataset {name!r}; it has {', '.join(found) or 'none'}")
-    return handle[name]

@@ -16,6 +16,7 @@ from cislex.hits import read_hits
 from cislex.logs import get_logger
 from cislex.motif_io import FEW_MOTIFS, Matrix, MemeMotif, read_meme, reverse_complement
 from cislex.storage import open_hdf5, read_regions, require_file, write_table
+from cislex.text_tables import read_numbers, read_text
 
 COLUMNS = [
     *("motif", "name", "assay", "functional", "recovered_as", "variants", "p", "q", "pearson"),
@@ -97,14 +98,16 @@ def compare_with_truth(
 
 def _unflagged(motifs: str | Path, meme: str | Path) -> list[MemeMotif]:
     """The discovered motifs that nothing speaks against."""
-    table = pd.read_csv(require_file(motifs, what="motif table"), sep="\t", keep_default_na=False)
+    table = read_text(require_file(motifs, what="motif table"))
     flagged = dict(zip(table["motif"], table["flagged"], strict=True))
     return [motif for motif in read_meme(meme) if not flagged[motif.identifier]]
 
 
 def _read_truth(path: str | Path, known: Sequence[MemeMotif], regions: pd.DataFrame) -> pd.DataFrame:
     """The planted sites, with the column ``in_regions``."""
-    sites = pd.read_csv(require_file(path, what="planted sites"), sep="\t", keep_default_na=False)
+    sites = read_numbers(
+        require_file(path, what="planted sites"), texts=("chrom", "strand", "motif", "name", "assay", "peak")
+    )
     missing = [column for column in TRUTH_COLUMNS if column not in sites]
     if missing:
         columns = ", ".join(map(str, sites.columns))

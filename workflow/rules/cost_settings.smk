@@ -6,6 +6,7 @@ Inputs: the config. Outputs: the functions below; no rule.
 
 _sys.path.insert(0, str(ROOT / "workflow"))
 import budget as _budget
+import region_settings as _region_settings
 import usage as _usage
 
 _sys.path.pop(0)
@@ -23,13 +24,13 @@ def region_sources():
 
 def _region_source(name, settings):
     kind = next(key for key in ("peaks", "fasta", "hdf5") if settings[key] is not None)
-    limits = [settings[key] for key in ("top", "sample") if settings[key] is not None]
     return {
         "extracted": f"{RESULTS}/regions/{name}/regions.bed",
         "source": settings[kind],
         "kind": kind,
         "dataset": settings["dataset"],
-        "limit": min(limits) if limits and kind == "peaks" else None,
+        "limit": _region_settings.most_left(settings),
+        "filtered": _region_settings.is_filtered(settings),
         "length": region_length(name),
         "chunks": settings["chunks"],
     }

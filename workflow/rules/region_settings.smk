@@ -45,8 +45,21 @@ def direct_sets():
 def import_options(wildcards):
     """Options of cislex.sequence_import.import_sequences."""
     settings = config["regions"][wildcards.regions]
+    chosen = (
+        "malformed",
+        "select",
+        "max_unknown",
+        "deduplicate",
+        "order_by",
+        "top",
+        "sample",
+    )
     return {
         "is_hdf5": settings["hdf5"] is not None,
         "dataset": settings["dataset"],
         "length": region_length(wildcards.regions),
+        "selection": {
+            **{key: settings[key] for key in chosen},
+            "seed": config["seed"],
+        },
     }

@@ -2,7 +2,7 @@
 
 Purpose: the regions that the model will read; every row of the peak file is kept or accounted for.
 Inputs: peak files, the genome, its aliases and blacklist. Outputs: genome/ (index and digests of the genome),
-regions/{regions}/regions.bed, dropped.tsv and adjusted.tsv.
+regions/{regions}/regions.bed, regions.summary.tsv, dropped.tsv and adjusted.tsv.
 """
 
 
@@ -40,6 +40,7 @@ rule extract_regions:
         gzi=rules.index_genome.output.gzi,
     output:
         regions=f"{RESULTS}/regions/{{regions}}/regions.bed",
+        summary=f"{RESULTS}/regions/{{regions}}/regions.summary.tsv",
         dropped=f"{RESULTS}/regions/{{regions}}/dropped.tsv",
         adjusted=f"{RESULTS}/regions/{{regions}}/adjusted.tsv",
     log:

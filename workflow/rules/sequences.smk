@@ -9,6 +9,7 @@ Inputs: regions.bed and the genome; or a FASTA or HDF5 file of sequences. Output
 rule encode_sequences:
     input:
         regions=rules.extract_regions.output.regions,
+        summary=rules.extract_regions.output.summary,
         fasta=fasta_path(),
         chromosomes=rules.index_genome.output.chromosomes,
         fai=rules.index_genome.output.fai,
@@ -39,8 +40,11 @@ rule import_sequences:
     input:
         source=lambda wildcards: config["regions"][wildcards.regions]["fasta"]
         or config["regions"][wildcards.regions]["hdf5"],
+        table=lambda wildcards: config["regions"][wildcards.regions]["table"] or [],
+        names=lambda wildcards: config["regions"][wildcards.regions]["names"] or [],
     output:
         regions=f"{RESULTS}/regions/{{regions}}/regions.bed",
+        summary=f"{RESULTS}/regions/{{regions}}/regions.summary.tsv",
         dropped=f"{RESULTS}/regions/{{regions}}/dropped.tsv",
         sequences=f"{RESULTS}/regions/{{regions}}/sequences.h5",
     log:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cislex.errors import ModelError, offenders
+from cislex.hdf5_sources import all_datasets, require_data
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -76,16 +77,15 @@ def read_keras(path: Path) -> KerasFile:
     with h5py.File(path, "r") as handle:
         group = handle.get("model_weights", handle)
 
-        def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        for name, item in all_datasets(group).items():
             parts = name.split("/")
-            if not isinstance(item, h5py.Dataset) or len(parts) < 2 or parts[0] == "optimizer_weights":
-                return
+            if len(parts) < 2 or parts[0] == "optimizer_weights":
+                continue
+            require_data(item, f"{path}, {name}")
             layer, weight = parts[-2], parts[-1].split(":")[0]
             if weight in layers.setdefault(layer, {}):
                 twice.append(f"{layer}/{weight}")
             layers[layer][weight] = np.asarray(item, dtype=np.float32)
-
-        group.visititems(visit)
         text = handle.attrs.get("model_config")
     if twice:
         raise ModelError(f"{path}: two layers of one name: {offenders(twice)}; which one is meant is unclear")

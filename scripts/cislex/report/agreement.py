@@ -36,6 +36,7 @@ from cislex.report.svg import (
 )
 from cislex.report.tables import numbers, read_table
 from cislex.storage import require_file
+from cislex.text_tables import read_numbers
 
 #: Heads of the scores that the evaluation may hold, in this order; each with limits ``_low`` and ``_high``.
 HEADS = {"auroc": "AUROC", "auprc": "AUPRC", "pearson": "Pearson", "spearman": "Spearman", "rmse": "RMSE"}
@@ -174,7 +175,7 @@ def _read_observed(path: str | Path, target: str) -> pd.DataFrame:
     """Labelled regions: ``observed``, ``predicted`` and ``split``."""
     require_file(path, what="report: observed")
     wanted = {f"{target}.observed": "observed", f"{target}.predicted": "predicted", "held_out": "held_out"}
-    table = pd.read_csv(path, sep="\t", usecols=lambda name: name in wanted).rename(columns=wanted)
+    table = read_numbers(path, texts=(), columns=wanted.__contains__).rename(columns=wanted)
     missing = [name for name in ("observed", "predicted") if name not in table]
     if missing:
         raise StorageError(f"report: {path} lacks {target}.{missing[0]}; run the rule that writes it again")

@@ -45,7 +45,7 @@ def region_words(settings: Settings) -> str:
     if not settings:
         return ""
     if settings.get("fasta") or settings.get("hdf5"):
-        return ": sequences given directly"
+        return f": {', '.join(['sequences given directly', *_chosen_directly(settings)])}"
     parts = [f"windows centred on the {settings.get('center', 'summit')}s of the peaks"]
     if settings.get("top"):
         parts.append(f"the {settings['top']:,} peaks of largest {settings.get('order_by', 'score')}")
@@ -61,6 +61,26 @@ def region_words(settings: Settings) -> str:
     if settings.get("max_unknown") is not None:
         parts.append(f"at most {percent(settings['max_unknown'])} unknown bases")
     return f": {', '.join(parts)}"
+
+
+def _chosen_directly(settings: Settings) -> list[str]:
+    """How sequences given directly were chosen."""
+    parts = []
+    if settings.get("names"):
+        parts.append("those of a list of names")
+    parts += [
+        f"with {column} {' or '.join(map(str, values))}"
+        for column, values in (settings.get("select") or {}).items()
+    ]
+    if settings.get("top"):
+        parts.append(f"the {settings['top']:,} of largest {settings.get('order_by', 'score')}")
+    if settings.get("sample"):
+        parts.append(f"a random sample of {settings['sample']:,}")
+    if settings.get("deduplicate") == "exact":
+        parts.append("equal sequences once")
+    if settings.get("max_unknown") not in (None, 1):
+        parts.append(f"at most {percent(settings['max_unknown'])} unknown bases")
+    return parts
 
 
 def model_words(name: str, settings: Settings, cited: Bibliography) -> str:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from cislex.errors import StorageError
+from cislex.regions import bed_names
 from cislex.report.findings import Place
 from cislex.report.logos import region_figure
 from cislex.report.quality import locus
@@ -48,7 +49,8 @@ class TopRegions:
         if has_coordinates(self.regions):
             columns = self.regions[["chrom", "start", "end"]].itertuples(index=False)
             return [(str(chrom), int(start), int(end)) for chrom, start, end in columns]
-        return [(str(name), 0, self.sequences.shape[2]) for name in self.regions["name"]]
+        names = self.regions["place"] if "place" in self.regions else self.regions["name"]
+        return [(str(name), 0, self.sequences.shape[2]) for name in names]
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,11 @@ def read_top_regions(spec: AnalysisTarget, *, top: int) -> TopRegions:
         order = np.argsort(-predictions, kind="stable")[:top]
         rows = np.sort(order)
         back = np.searchsorted(rows, order)
+        regions = read_regions(handle)
+        if not has_coordinates(regions):
+            regions = regions.assign(place=bed_names(regions))
         return TopRegions(
-            regions=read_regions(handle).iloc[order].reset_index(drop=True),
+            regions=regions.iloc[order].reset_index(drop=True),
             predictions=predictions[order],
             hypothetical=handle["hypothetical"][rows].astype(np.float32)[back],
             sequences=handle["sequences"][rows].astype(np.uint8)[back],

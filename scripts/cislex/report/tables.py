@@ -11,6 +11,7 @@ import pandas as pd
 
 from cislex.errors import StorageError
 from cislex.storage import require_file
+from cislex.text_tables import read_text
 
 #: Columns of a BED6 line, for files without a header.
 BED6 = ("chrom", "start", "end", "name", "score", "strand")
@@ -30,7 +31,7 @@ def read_table(path: str | Path, *, what: str, columns: Sequence[str]) -> pd.Dat
     """
     require_file(path, what=f"report: {what}")
     try:
-        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        frame = read_text(path)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise StorageError(f"report: {what}: {path} is not a table with a header: {error}") from error
     frame.columns = [str(name).lstrip("#") for name in frame.columns]

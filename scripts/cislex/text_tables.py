@@ -1,0 +1,79 @@
+"""Tab-separated tables: one writer and one reader, so that every cell comes back as it was.
+
+Quotes are letters like any other; ``NA`` and ``nan`` are names where a column holds text. A cell cannot hold
+a tab or a line end: they are written as a blank.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+_BREAKS = frozenset("\t\r\n")
+_FORM: dict[str, Any] = {
+    "sep": "\t",
+    "index": False,
+    "float_format": "%.6g",
+    "lineterminator": "\n",
+    "quoting": csv.QUOTE_NONE,
+}
+
+
+def write_text_table(
+    frame: pd.DataFrame, path: str | Path, *, header: bool = True, mode: Literal["a", "w"] = "w"
+) -> None:
+    """Write a table; floats with 6 significant digits, no value as an empty cell, ``.gz`` compressed."""
+    _clean(frame).to_csv(path, header=header, mode=mode, **_FORM)
+
+
+def as_text(frame: pd.DataFrame) -> str:
+    """Return what :func:`write_text_table` writes."""
+    return str(_clean(frame).to_csv(**_FORM))
+
+
+def _clean(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with blanks for tabs and line ends."""
+    clean = frame.copy(deep=False)
+    for place, kind in enumerate(clean.dtypes):
+        column = clean.iloc[:, place]
+        if pd.api.types.is_numeric_dtype(kind):
+            continue
+        if any(isinstance(cell, str) and not _BREAKS.isdisjoint(cell) for cell in column):
+            clean.isetitem(place, column.replace(r"[\t\r\n]+", " ", regex=True).to_numpy(object))
+    return clean
+
+
+def read_text(path: str | Path, *, columns: Callable[[str], bool] | None = None) -> pd.DataFrame:
+    """Read a table with a header, every cell as text and none as missing."""
+    return pd.read_csv(
+        path,
+        sep="\t",
+        dtype="str",
+        na_filter=False,
+        quoting=csv.QUOTE_NONE,
+        index_col=False,
+        usecols=columns,
+    )
+
+
+def read_numbers(
+    path: str | Path, *, texts: Collection[str], columns: Callable[[str], bool] | None = None
+) -> pd.DataFrame:
+    """Read a table; other columns than ``texts`` are numbers, or true and false, where all cells are."""
+    table = read_text(path, columns=columns)
+    for column in table.columns:
+        if column in texts:
+            continue
+        cells = table[column]
+        if len(cells) and cells.isin(["True", "False"]).all():
+            table[column] = cells == "True"
+            continue
+        values = pd.to_numeric(cells.where(cells != ""), errors="coerce")
+        told = cells.str.strip().str.lower().isin(["", "nan"])
+        if not (values.isna() & ~told).any():
+            table[column] = values
+    return table

@@ -1,0 +1,115 @@
+"""Settings of one region set: what goes with peaks, what with sequences, how many may be left."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+#: Keys that mean something on a genome alone: the value that asks for nothing, and why.
+_ON_GENOME: dict[str, tuple[Any, str]] = {
+    "format": ("auto", "is of peak files"),
+    "center": ("summit", "needs peaks"),
+    "edge": ("drop", "needs chromosomes"),
+    "exclude_chromosomes": ([], "needs coordinates; names or select choose sequences"),
+    "only_chromosomes": ([], "needs coordinates; names or select choose sequences"),
+}
+_DIRECT: dict[str, Any] = {"names": None, "select": {}, "table": None, "dataset": None}
+
+
+def region_checks(name: str, regions: dict[str, Any]) -> Iterator[str]:
+    """Keys of a region set that do not go with where its sequences come from, a line each."""
+    where = f"regions.{name}"
+    if regions["peaks"] is not None:
+        for key, nothing in _DIRECT.items():
+            if regions[key] != nothing:
+                yield f"{where}.{key}: {regions[key]} goes with fasta and hdf5, not peaks"
+        return
+    for key, (nothing, why) in _ON_GENOME.items():
+        if regions[key] != nothing:
+            yield (
+                f"{where}.{key}: {_shown(regions[key])} cannot be used: the sequences are given directly, "
+                f"and {key} {why}"
+            )
+    if regions["deduplicate"] == "overlap":
+        yield f"{where}.deduplicate: overlap needs coordinates, and sequences have none; use exact"
+    yield from _column_checks(where, regions)
+    yield from _dataset_checks(where, regions)
+
+
+def _column_checks(where: str, regions: dict[str, Any]) -> Iterator[str]:
+    """Columns that are somewhere."""
+    table = regions["table"]
+    single = str(regions["hdf5"]).lower().endswith(".npy")
+    without = "a FASTA" if regions["fasta"] is not None else "an .npy file" if single else None
+    if without and table is None:
+        for key in ("top", "select"):
+            if regions[key]:
+                yield (
+                    f"{where}.{key}: {_shown(regions[key])} needs a column, and {without} has none: give "
+                    "table, a TSV with the columns name and those"
+                )
+    if regions["top"] is None and regions["order_by"] != "score" and regions["deduplicate"] == "none":
+        yield f"{where}.order_by: {regions['order_by']} ranks for top and deduplicate; neither is asked for"
+    used = regions["select"] or regions["top"] is not None or regions["deduplicate"] != "none"
+    if table is not None and not used:
+        yield f"{where}.table: {table} is for select, top and deduplicate; none of them is asked for"
+
+
+def _dataset_checks(where: str, regions: dict[str, Any]) -> Iterator[str]:
+    """The name of an array where there may be several, and only there."""
+    path, dataset = regions["hdf5"], regions["dataset"]
+    if path is None:
+        if dataset is not None:
+            yield f"{where}.dataset: {dataset} goes with hdf5, not fasta"
+    elif path.lower().endswith(".npy"):
+        if dataset is not None:
+            yield f"{where}.dataset: {dataset} cannot be used: an .npy file is one array without a name"
+    elif dataset is None:
+        yield f"{where}: hdf5 needs the name of the dataset"
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | dict) else str(value)
+
+
+def most_left(settings: dict[str, Any], folder: Path = Path()) -> int | None:
+    """The most rows that the settings of a region set leave, as far as small files tell; None: any number."""
+    limits = [settings[key] for key in ("top", "sample") if settings.get(key) is not None]
+    try:
+        if settings.get("names"):
+            lines = (folder / settings["names"]).read_text(encoding="utf-8-sig").splitlines()
+            limits.append(len({line.strip() for line in lines} - {""}))
+        if settings.get("table") and settings.get("select"):
+            limits.append(_rows_selected(folder / settings["table"], settings["select"]))
+    except (OSError, UnicodeDecodeError, KeyError):
+        pass  # the file is not there yet, or no table: the job that reads it says so
+    return min(limits) if limits else None
+
+
+def _rows_selected(path: Path, select: dict[str, list[Any]]) -> int:
+    with open(path, encoding="utf-8-sig", newline="") as handle:
+        rows = csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
+        wanted = {column: {_plain(value) for value in values} for column, values in select.items()}
+        return sum(all(_plain(row[column]) in kept for column, kept in wanted.items()) for row in rows)
+
+
+def _plain(value: Any) -> str:
+    """A whole number without a point, else the text, as in cislex.direct_selection."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value or "").strip()
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else str(value).strip()
+
+
+def is_filtered(settings: dict[str, Any]) -> bool:
+    """Whether sequences given directly may be dropped for what only reading them tells."""
+    return bool(
+        settings["names"]
+        or settings["select"]
+        or settings["malformed"] == "drop"
+        or settings["deduplicate"] != "none"
+        or settings["max_unknown"] < 1
+    )
