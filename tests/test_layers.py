@@ -13,8 +13,8 @@ PACKAGE = ROOT / "scripts" / "cislex"
 #: A module may import from its own layer and from those before it.
 LAYERS = [
     {
-        "errors", "logs", "provenance", "abandoned", "scratch", "bigwig", "new_hdf5", "storage", "blocks",
-        "cislex", "jobs", "partial", "devices", "compilation",
+        "errors", "logs", "provenance", "abandoned", "scratch", "bigwig", "sealed", "new_hdf5", "storage",
+        "blocks", "cislex", "jobs", "partial", "devices", "compilation",
     },
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
@@ -28,7 +28,8 @@ LAYERS = [
     },
     {"attribution", "settings"},
     {
-        "chunks", "chunk_files", "gating", "aggregation", "prediction", "labels", "agreement", "tracks",
+        "chunks", "chunk_files", "chunk_writing", "gating", "aggregation", "prediction", "labels", "agreement",
+        "tracks",
         "motifs", "modisco_repairs", "databases", "logos", "annotation", "finemo_runs", "hits", "truth",
         "inspection",
     },
