@@ -28,8 +28,8 @@ LAYERS = [
     },
     {"attribution", "settings"},
     {
-        "chunks", "chunk_files", "chunk_writing", "gating", "aggregation", "prediction", "labels", "agreement",
-        "tracks",
+        "chunks", "chunk_files", "chunk_writing", "gating", "aggregation", "prediction", "labels",
+        "agreement", "tracks",
         "motifs", "modisco_repairs", "databases", "logos", "annotation", "finemo_runs", "hits", "truth",
         "inspection",
     },
