@@ -29,8 +29,9 @@ def test_every_reader_reads_packed_blocks(tmp_path: Path) -> None:
         for name, array in {"floats": values, "bytes": (values > 0).astype(np.uint8)}.items():
             shuffled = array.dtype.itemsize > 1
             sink = handle.create_dataset(
-                name, array.shape, array.dtype, chunks=(5, 4, 11), compression="gzip", shuffle=shuffled
-            )
+                name, array.shape, array.dtype, chunks=(5, 4, 11),
+                compression="gzip", shuffle=shuffled, fletcher32=True,
+            )  # fmt: skip
             writer = RowWriter(sink)
             writer.append(array)
             writer.finish()
@@ -100,7 +101,7 @@ def test_blocks_with_one_layout_are_copied_without_being_unpacked(
 
 @pytest.mark.parametrize(
     ("dtype", "filters"),
-    [("f8", {"shuffle": True}), ("f4", {}), ("f4", {"shuffle": True, "fletcher32": True})],
+    [("f8", {"shuffle": True}), ("f4", {}), ("f4", {"shuffle": True})],
 )
 def test_another_layout_is_converted(tmp_path: Path, dtype: str, filters: dict[str, bool]) -> None:
     values = values_of(25, 6)

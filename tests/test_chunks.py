@@ -21,6 +21,7 @@ from cislex.chunks import ChunkJob, attribute_chunk, region_seeds
 from cislex.errors import CompletenessError, ConfigError, DeadlineError, InputError, ModelError, StorageError
 from cislex.gating import Gate
 from cislex.models import load_model
+from cislex.sealed import seal
 from cislex.sequence_import import import_sequences
 from cislex.sequences import SequenceStore
 
@@ -467,6 +468,7 @@ def test_a_chunk_of_other_weights_another_fold_genome_or_regions_is_not_joined(
     elsewhere.write_bytes(Path(workspace["sequences"]).read_bytes())
     with h5py.File(elsewhere, "r+") as handle:
         handle.attrs["source_digest"] = "another genome"
+        seal(handle)
     weights = workspace["weights"]
     others: dict[str, dict[str, Any]] = {
         "model_digest": {"weights": {"fold_0": weights["fold_1"]}},

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "scripts" / "cislex"
 #: A module may import from its own layer and from those before it.
 LAYERS = [
     {
-        "errors", "logs", "provenance", "abandoned", "scratch", "bigwig", "new_hdf5", "storage", "blocks",
+        "errors", "logs", "provenance", "abandoned", "scratch", "bigwig", "sealed", "new_hdf5", "storage", "blocks",
         "hdf5_sources", "user_arrays", "text_tables", "cislex", "jobs", "partial", "devices", "compilation",
     },
     {
@@ -29,7 +29,8 @@ LAYERS = [
     },
     {"attribution", "settings"},
     {
-        "chunks", "chunk_files", "gating", "aggregation", "prediction", "labels", "agreement", "tracks",
+        "chunks", "chunk_files", "chunk_writing", "gating", "aggregation", "prediction", "labels",
+        "agreement", "tracks",
         "motifs", "modisco_repairs", "databases", "logos", "annotation", "finemo_runs", "hits", "truth",
         "inspection",
     },

@@ -202,10 +202,10 @@ def _write_rows(
 
 def _write_sequences(handle: h5py.File, store: SequenceStore, kept: NDArray[np.int64]) -> None:
     """The sequences of the kept rows, in the layout that they have already."""
-    if len(kept) == store.n:
-        store.copy_into(handle, "sequences")
-        return
     writer = RowWriter(store.create_like(handle, len(kept)))
+    if len(kept) == store.n:
+        store.append_to(writer)
+        return
     for block in progress(_blocks(kept), total=len(kept), label="sequences", weight=BLOCK):
         low = int(block[0])
         writer.append(store.read(low, int(block[-1]) + 1)[block - low])

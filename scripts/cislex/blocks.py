@@ -23,6 +23,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from cislex.errors import StorageError
+from cislex.sealed import ADVICE, damaged, fletcher32, sealed_attributes
 from cislex.storage import require_file
 
 #: Blocks that wait to be packed, for each dataset: bounds memory.
@@ -31,7 +32,7 @@ TEXT = h5py.string_dtype()
 
 
 def pack(values: NDArray[Any], rows: int | None = None) -> bytes:
-    """One block as HDF5's filters would leave it: shuffled bytes where values have several, then deflate.
+    """One block as HDF5's filters would leave it: shuffled where values have several, deflate, a checksum.
 
     ISA-L deflates several times as fast as zlib, and any reader inflates it.
 
@@ -48,7 +49,8 @@ def pack(values: NDArray[Any], rows: int | None = None) -> bytes:
     data: NDArray[np.uint8] = np.ascontiguousarray(values).view(np.uint8).reshape(-1)
     if size > 1:
         data = np.ascontiguousarray(data.reshape(-1, size).T).reshape(-1)
-    return isal_zlib.compress(data.data, 1)
+    packed: bytes = isal_zlib.compress(data.data, 1)
+    return packed + fletcher32(packed)
 
 
 @contextmanager
@@ -69,6 +71,11 @@ def opened(path: str | Path, *, what: str) -> Iterator[h5f.FileID]:
         raise StorageError(f"{what}: {path} is not a complete HDF5 file: {error}") from error
     try:
         yield handle
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        of_hdf5 = "synchronously" in str(error) or isinstance(error, RuntimeError)
+        if getattr(error, "errno", None) is not None or not of_hdf5:
+            raise
+        raise StorageError(f"{what}: {path}: cannot be read ({error}); {ADVICE}") from error
     finally:
         handle.close()
 
@@ -98,6 +105,9 @@ def read_attributes(place: h5f.FileID, names: Iterable[str]) -> dict[str, Any]:
     KeyError
         When there is none of a name.
     """
+    kept = sealed_attributes(place)
+    if kept is not None:
+        return {name: kept[name] for name in names}
     found = {}
     for name in names:
         attribute = h5a.open(place, name.encode())
@@ -113,12 +123,14 @@ def read_rows(dataset: h5d.DatasetID, low: int, high: int, out: NDArray[Any]) ->
     """Read rows ``low:high`` of a dataset into ``out`` (high − low, …), which must be contiguous."""
     if out.size == 0:
         return
-    if (low, high) == (0, dataset.shape[0]):
-        dataset.read(h5s.ALL, h5s.ALL, out)
-        return
-    space = dataset.get_space()
-    space.select_hyperslab((low, *[0] * (dataset.rank - 1)), out.shape)
-    dataset.read(h5s.create_simple(out.shape), space, out)
+    memory, space = h5s.ALL, h5s.ALL
+    if (low, high) != (0, dataset.shape[0]):
+        memory, space = h5s.create_simple(out.shape), dataset.get_space()
+        space.select_hyperslab((low, *[0] * (dataset.rank - 1)), out.shape)
+    try:
+        dataset.read(memory, space, out)
+    except (OSError, RuntimeError) as error:
+        raise damaged(dataset, f"rows {low} to {high}", error) from error
 
 
 def read_all(place: h5f.FileID | h5g.GroupID, name: str, dtype: str) -> NDArray[Any]:
@@ -137,13 +149,24 @@ def layout(dataset: h5d.DatasetID) -> tuple[Any, ...]:
     return dataset.dtype.str, properties.get_chunk() if chunked else None, tuple(filters)
 
 
+def _verified(source: h5d.DatasetID, row: int, end: int, tail: tuple[int, ...]) -> tuple[int, bytes]:
+    """Filter mask and bytes of a block as they are, if they agree with their checksum."""
+    try:
+        mask, data = source.read_direct_chunk((row, *tail))
+    except (OSError, RuntimeError) as error:
+        raise damaged(source, f"rows {row} to {end}", error) from error
+    if mask or data[-4:] != fletcher32(data[:-4]):
+        raise damaged(source, f"rows {row} to {end}", StorageError("a block differs from its checksum"))
+    return mask, data
+
+
 class RowWriter:
     """Append rows to a dataset, in order; every block of it is written once.
 
     Parameters
     ----------
     dataset
-        Made by ``storage.create_array``, or with gzip and nothing else where values have one byte.
+        Made by ``storage.create_array``, or ``sequences.create_sequences``.
     pool
         Packs blocks; without one they are packed at once.
 
@@ -162,7 +185,7 @@ class RowWriter:
         self._filled = self._written = 0
         self._waiting: deque[tuple[int, Future[bytes]]] = deque()
         shuffled = (h5z.FILTER_SHUFFLE,) if dataset.dtype.itemsize > 1 else ()
-        if len(self._buffer) and self._layout[2] != (*shuffled, h5z.FILTER_DEFLATE):
+        if len(self._buffer) and self._layout[2] != (*shuffled, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32):
             raise StorageError(f"{self._name}: blocks with the filters {self._layout[2]} cannot be written")
 
     @property
@@ -189,15 +212,22 @@ class RowWriter:
                 self._submit(block)
 
     def copy(self, source: h5d.DatasetID, low: int, high: int) -> None:
-        """Add rows ``low:high`` of another dataset: whole blocks as they are where borders meet."""
+        """Add rows ``low:high`` of another dataset: whole blocks as they are where borders meet.
+
+        Raises
+        ------
+        StorageError
+            When a block of the other dataset differs from its checksum.
+        """
         meets = low % self._rows == 0 and self._filled == 0 if self._rows else False
         if meets and layout(source) == self._layout:
             last = high == source.shape[0] and self.rows + high - low == self._shape[0]
             stop = high if last else low + (high - low) // self._rows * self._rows
             for row in range(low, stop, self._rows):
-                mask, data = source.read_direct_chunk((row, *self._tail))
+                end = min(row + self._rows, stop)
+                mask, data = _verified(source, row, end, self._tail)
                 self._sink.write_direct_chunk((self._written, *self._tail), data, mask)
-                self._written += min(self._rows, stop - row)
+                self._written += end - row
             low = stop
         step = max(self._rows, 1) * WAITING
         for row in range(low, high, step):

@@ -7,17 +7,19 @@ memory: of attributes that all share, one copy is kept.
 from __future__ import annotations
 
 import bisect
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from h5py import h5f, h5g
+from h5py import h5d, h5f, h5g
 from numpy.typing import NDArray
 
 from cislex.blocks import dataset_in, group_in, names_in, opened, read_all, read_attributes, read_rows
 from cislex.errors import StorageError
+from cislex.sealed import ADVICE
 
 #: Attributes that every chunk of one target must share.
 SHARED = (
@@ -36,6 +38,8 @@ OF_FOLD = ("fold", "model_digest", "seed")
 CHECKED = (*SHARED, *OF_FOLD, "start", "stop", "regions_digest", "content_digest", "notes")
 #: What makes chunks of one run differ.
 CAUSE = "weights, genome or settings changed while the run went on, or it belongs to another run"
+#: Bytes of values that are verified at once.
+VERIFIED_BYTES = 1 << 22
 #: Characters of a value that messages show.
 SHOWN = 60
 #: Datasets of a target that have few numbers a region.
@@ -140,6 +144,7 @@ class ChunkFiles:
         self.digests.append(str(attributes["content_digest"]))
         self.notes.update(json.loads(attributes["notes"]))
         self.computed[start:stop] = read_all(handle, "computed", "?")
+        self._verify(path, handle, group, self.computed[start:stop])
         if self.computed[start:stop].any():  # else other folds have its regions, and it has no numbers
             names = names_in(group)
             self.tails = self.tails or {key: _shape(group, key)[1:] for key in SMALL if key in names}
@@ -149,6 +154,22 @@ class ChunkFiles:
             if "max_relative_delta" in names:
                 self.errors[start:stop] = read_all(group, "max_relative_delta", "f4")
         return stop
+
+    def _verify(
+        self, path: Path, handle: h5f.FileID, group: h5g.GroupID, computed: NDArray[np.bool_]
+    ) -> None:
+        """Read all numbers of the target; refuse what differs from the digests that their job wrote."""
+        try:
+            found = json.loads(str(read_attributes(handle, ["content_digests"])["content_digests"]))
+        except KeyError:  # of an earlier version
+            return
+        for name, expected in found[self.target].items():
+            digest = _content_digest(dataset_in(group, name), computed)
+            if digest != expected:
+                raise StorageError(
+                    f"{path}: targets/{self.target}/{name}: the content has the digest {digest}, and had "
+                    f"{expected} when it was written; {ADVICE}"
+                )
 
     def compare(self, path: Path, attributes: dict[str, Any]) -> None:
         """Refuse what differs from this fold's first file; the error names the file."""
@@ -206,6 +227,20 @@ def read_inspected(path: str | Path) -> dict[str, str]:
         return {str(fold): str(digest) for fold, digest in found.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise StorageError(f"{path}: cannot be read: {error}; delete it and run again") from error
+
+
+def _content_digest(dataset: h5d.DatasetID, computed: NDArray[np.bool_]) -> str:
+    """BLAKE2b-128 hex digest of the rows that were computed, in order."""
+    hasher = hashlib.blake2b(digest_size=16)
+    tail = dataset.shape[1:]
+    step = max(1, VERIFIED_BYTES // (4 * int(np.prod(tail))))
+    for low in range(0, len(computed), step):
+        own = computed[low : low + step]
+        if own.any():
+            values = np.empty((len(own), *tail), np.float32)
+            read_rows(dataset, low, low + len(own), values)
+            hasher.update((values if own.all() else values[own]).data)
+    return hasher.hexdigest()
 
 
 def _short(value: Any) -> str:

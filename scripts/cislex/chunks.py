@@ -10,7 +10,6 @@ Quality gates are applied when chunks are aggregated.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 
 from cislex import provenance, settings, targets
 from cislex.attribution import Attribution, attribute_batches
-from cislex.attribution.notes import merge_notes
 from cislex.chunk_files import read_inspected
+from cislex.chunk_writing import write_chunk
 from cislex.devices import claim
 from cislex.errors import (
     CompletenessError,
@@ -31,16 +30,14 @@ from cislex.errors import (
     DeadlineError,
     InputError,
     ModelError,
-    StorageError,
 )
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model
-from cislex.new_hdf5 import new_hdf5
 from cislex.partial import PartialLog, partial_path
 from cislex.provenance import code_digest, versions
 from cislex.region_errors import naming_regions
 from cislex.sequences import SequenceStore, held_out_rows
-from cislex.storage import FORMAT_VERSION, atomic_path, create_array, digest_regions, rows_per_hdf5_chunk
+from cislex.storage import FORMAT_VERSION, digest_regions
 
 #: Regions handed to the attribution module at once: bounds memory, not results.
 BLOCK = 4096
@@ -165,26 +162,28 @@ def attribute_chunk(
             began = time.monotonic()
             work = _results(loaded, store, job, rows[kept:], batch_size=batch_size, device=where)
             _fill(log, _gated(work, store, rows[kept:], list(job.targets), gate), len(rows), deadline)
+
+            def attributes() -> dict[str, Any]:
+                return {
+                    "format_version": FORMAT_VERSION,
+                    "start": start,
+                    "stop": stop,
+                    "n_regions": store.n,
+                    **dataclasses.asdict(job),
+                    "model_digest": loaded.digest,
+                    "source_digest": store.source_digest,
+                    "regions_digest": regions,
+                    "stage_digest": provenance.digest_json({**stage, "fold": None, "model": None}),
+                    "versions": versions(),
+                    "device": where,
+                    "regions_per_second": (len(rows) - kept) / max(time.monotonic() - began, 1e-9),
+                    "resumed_at": kept,
+                }
+
+            write_chunk(out, log, list(job.targets), rows - start, (stop - start, store.length), attributes)
             seconds = time.monotonic() - began
-            rate = (len(rows) - kept) / max(seconds, 1e-9)
-            attributes = {
-                "format_version": FORMAT_VERSION,
-                "start": start,
-                "stop": stop,
-                "n_regions": store.n,
-                **dataclasses.asdict(job),
-                "model_digest": loaded.digest,
-                "source_digest": store.source_digest,
-                "regions_digest": regions,
-                "stage_digest": provenance.digest_json({**stage, "fold": None, "model": None}),
-                "versions": versions(),
-                "device": where,
-                "regions_per_second": rate,
-                "resumed_at": kept,
-            }
-            _write(out, log, list(job.targets), rows - start, (stop - start, store.length), attributes)
             log.remove()
-    logger.info("%d regions in %.1f s (%.1f/s)", len(rows) - kept, seconds, rate)
+    logger.info("%d regions in %.1f s (%.1f/s)", len(rows) - kept, seconds, (len(rows) - kept) / seconds)
 
 
 def require_inspected(path: str | Path, fold: str, digest: str, weights: str | Path) -> None:
@@ -328,56 +327,6 @@ def _arrays(result: Attribution, row: int) -> dict[str, NDArray[np.float32]]:
         if not np.isfinite(values).all():
             raise InputError(f"{name}: found a value that is not finite among the rows before {row}")
     return arrays
-
-
-def _write(
-    out: str | Path,
-    log: PartialLog,
-    names: Sequence[str],
-    places: NDArray[np.int64],
-    shape: tuple[int, int],
-    attributes: Mapping[str, Any],
-) -> None:
-    """Make the chunk file of ``shape`` (rows, length); the rows of the finished batches go to ``places``."""
-    n, length = shape
-    hashers: dict[str, Any] = {}
-    notes: list[tuple[dict[str, str], int]] = []
-    with atomic_path(out) as temporary, new_hdf5(temporary) as handle:
-        computed = np.zeros(n, bool)
-        computed[places] = True
-        create_array(handle, "computed", (n,), "?")[...] = computed
-        groups = [handle.create_group(f"targets/{name}") for name in names]
-        rows = rows_per_hdf5_chunk(length)
-        for group in groups:
-            create_array(group, "hypothetical", (n, 4, length), "f4", rows=rows)
-            create_array(group, "baseline", (n, length), "f4", rows=rows)
-            create_array(group, "prediction", (n,), "f4")
-        covered = 0
-        for first, last, arrays, added in log.records():
-            covered = last
-            notes.append((added, last - first))
-            for key, values in arrays.items():
-                t, _, name = key.partition("/")
-                group = groups[int(t)]
-                if name not in group:
-                    create_array(group, name, (n, *values.shape[1:]), "f4")
-                group[name][_rows(places[first:last])] = values
-                hashers.setdefault(key, hashlib.blake2b(digest_size=16)).update(values.tobytes())
-        if covered != len(places):
-            raise StorageError(f"{log.path}: holds {covered} of {len(places)} rows; delete it and run again")
-        digests = [f"{key}: {hasher.hexdigest()}" for key, hasher in sorted(hashers.items())]
-        found = {
-            **attributes,
-            "content_digest": provenance.digest_strings(digests),
-            "notes": sorted(f"{key}: {value}" for key, value in merge_notes(notes).items()),
-        }
-        handle.attrs.update(provenance.to_attributes(found))
-
-
-def _rows(places: NDArray[np.int64]) -> slice | NDArray[np.int64]:
-    """Neighbouring places as a slice, which HDF5 writes much faster."""
-    whole = len(places) and places[-1] - places[0] + 1 == len(places)
-    return slice(int(places[0]), int(places[-1]) + 1) if whole else places
 
 
 def region_seeds(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:

@@ -16,6 +16,10 @@ from typing import Any
 
 import h5py
 
+from cislex.sealed import seal
+
+#: Layout of what HDF5 notes about datasets: the first in which all of it has checksums.
+LAYOUT = ("v110", "v110")
 #: Bytes of one page of what the system refused, and how many of them are kept before HDF5 is stopped.
 PAGE, PAGES = 1 << 12, 1 << 14
 
@@ -117,6 +121,9 @@ class _Patient(io.FileIO):
 def new_hdf5(path: str | Path) -> Iterator[h5py.File]:
     """Create an HDF5 file and yield it for writing; ``flush()`` tells at once of a disk that is full.
 
+    HDF5 1.10 and later read it: it has checksums of all but the texts of attributes, which are kept once more
+    in :data:`cislex.sealed.COPY`.
+
     Parameters
     ----------
     path
@@ -129,9 +136,10 @@ def new_hdf5(path: str | Path) -> Iterator[h5py.File]:
     """
     with _Patient(path) as file:
         try:
-            with h5py.File(file, "w") as handle:
+            with h5py.File(file, "w", libver=LAYOUT) as handle:
                 try:
                     yield handle
+                    seal(handle)
                 finally:
                     file.close_quietly()
         finally:

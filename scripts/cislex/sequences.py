@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cislex.blocks import pack
+from cislex.blocks import RowWriter, pack
 from cislex.chromosome_table import read_chromosomes
 from cislex.errors import InputError, offenders
 from cislex.genome import UNKNOWN, Genome, digest_sequences, genome_digest
@@ -187,6 +187,7 @@ def create_sequences(group: h5py.Group, count: int, length: int) -> h5py.Dataset
         chunks=(min(rows_per_chunk(length), count), 4, length),
         compression="gzip",
         compression_opts=1,
+        fletcher32=True,
     )
 
 
@@ -312,6 +313,11 @@ class SequenceStore:
     def copy_into(self, group: h5py.Group, name: str) -> None:
         """Copy ``sequences`` or ``regions`` as they are, without unpacking them."""
         self._handle.copy(name, group)
+
+    def append_to(self, writer: RowWriter) -> None:
+        """Add all sequences to another dataset: blocks as they are, if they agree with their checksums."""
+        writer.copy(self._handle["sequences"].id, 0, self.n)
+        writer.finish()
 
     def create_like(self, group: h5py.Group, rows: int) -> h5py.Dataset:
         """Create ``sequences`` for some of the rows, with the same layout."""

@@ -15,16 +15,20 @@ from typing import Literal
 import h5py
 import numpy as np
 import pandas as pd
+from numpy.typing import DTypeLike
 
 from cislex.abandoned import remove_abandoned, temporary_path
 from cislex.errors import InputError, StorageError
 from cislex.hdf5_sources import require_data
 from cislex.scratch import FULL, full_disk_named
+from cislex.sealed import CheckedFile
 from cislex.text_tables import write_text_table
 
 #: Columns of ``regions/`` in every HDF5 file, with their dtypes.
 REGION_COLUMNS = {"chrom": "str", "start": "int64", "end": "int64", "name": "str", "strand": "str"}
 FORMAT_VERSION = 1
+#: Least bytes of a text column: zeros cost next to nothing, and a longer name can be put in its place.
+TEXT_WIDTH = 16
 #: Uncompressed bytes of one HDF5 chunk, about, where values have four.
 ARRAY_CHUNK_BYTES = 1 << 16
 #: Uncompressed bytes of one HDF5 chunk of ``hypothetical``, about.
@@ -109,10 +113,10 @@ def require_file(path: str | Path, *, what: str) -> Path:
 
 @contextmanager
 def open_hdf5(path: str | Path, *, what: str, datasets: Sequence[str] = ()) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading; a missing or broken file, or dataset, is a named error."""
+    """Open an HDF5 file for reading; what is missing or damaged is a named error, also when it is read."""
     require_file(path, what=what)
     try:
-        handle = h5py.File(path, "r")
+        handle = CheckedFile(path, "r")
     except OSError as error:
         raise StorageError(f"{what}: {path} is not a complete HDF5 file: {error}") from error
     with handle:
@@ -128,9 +132,11 @@ def open_hdf5(path: str | Path, *, what: str, datasets: Sequence[str] = ()) -> I
 
 
 def create_array(
-    group: h5py.Group, name: str, shape: tuple[int, ...], dtype: str, *, rows: int | None = None
+    group: h5py.Group, name: str, shape: tuple[int, ...], dtype: DTypeLike, *, rows: int | None = None
 ) -> h5py.Dataset:
     """Create a dataset compressed in chunks of whole rows, with filters that every HDF5 reader has.
+
+    Each chunk has a checksum (fletcher32), so that bits that flip on a disk are an error.
 
     Parameters
     ----------
@@ -141,7 +147,14 @@ def create_array(
         return group.create_dataset(name, shape, dtype)
     rows = min(shape[0], rows or max(1, ARRAY_CHUNK_BYTES // max(1, 4 * int(np.prod(shape[1:])))))
     return group.create_dataset(
-        name, shape, dtype, chunks=(rows, *shape[1:]), compression="gzip", compression_opts=1, shuffle=True
+        name,
+        shape,
+        dtype,
+        chunks=(rows, *shape[1:]),
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+        fletcher32=True,
     )
 
 
@@ -151,15 +164,21 @@ def rows_per_hdf5_chunk(length: int) -> int:
 
 
 def write_regions(group: h5py.Group, regions: pd.DataFrame) -> None:
-    """Write ``chrom, start, end, name, strand`` of each region into ``group['regions']``."""
-    subgroup = group.create_group("regions")
+    """Write ``chrom, start, end, name, strand`` of each region into ``group['regions']``.
+
+    Texts have a fixed width: those of any length lie in a heap of the file without a checksum.
+    """
+    subgroup, n = group.create_group("regions"), len(regions)
     for column, kind in REGION_COLUMNS.items():
         if kind == "str":
-            subgroup.create_dataset(
-                column, data=regions[column].astype(str).to_numpy(object), dtype=h5py.string_dtype()
-            )
+            texts = [str(text).encode() for text in regions[column]]
+            width = max([*map(len, texts), TEXT_WIDTH])
+            dtype, rows = h5py.string_dtype("utf-8", width), max(1, ARRAY_CHUNK_BYTES // width)
+            array = create_array(subgroup, column, (n,), dtype, rows=rows)
+            for first in range(0, n, rows):
+                array[first : first + rows] = np.array(texts[first : first + rows], dtype)
         else:
-            subgroup.create_dataset(column, data=regions[column].to_numpy(np.int64))
+            create_array(subgroup, column, (n,), "i8")[...] = regions[column].to_numpy(np.int64)
 
 
 def read_regions(group: h5py.Group, start: int = 0, stop: int | None = None) -> pd.DataFrame:

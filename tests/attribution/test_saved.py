@@ -29,6 +29,7 @@ from cislex.attribution import (
 from cislex.attribution.methods import Method
 from cislex.attribution.references import number_of
 from cislex.errors import InputError, StorageError
+from cislex.sealed import seal
 from cislex.storage import read_regions
 from torch import Tensor
 
@@ -212,6 +213,7 @@ def test_broken_files_are_named(path: Path, tmp_path: Path) -> None:
         saved(X)
     with h5py.File(path, "a") as handle:
         handle.attrs["format_version"] = 99
+        seal(handle)
     with pytest.raises(StorageError, match="format 99"):
         load_references(path)
     with h5py.File(path, "a") as handle:

@@ -1,0 +1,144 @@
+"""HDF5 files in which a flipped bit or a lost sector is an error with a name, and never another value.
+
+Checksums cover every dataset (``fletcher32``) and, in the layout of HDF5 1.10 that ``new_hdf5`` writes, all
+that HDF5 notes about them; but not the heap in which texts of any length lie: there a flipped bit is another
+text, and a zeroed sector an endless loop inside the library. So the attributes of a file are kept once more,
+as bytes that are covered, and only these are read here; text columns of datasets have a fixed width.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5f, h5i
+
+from cislex.errors import StorageError
+
+#: Attribute with the others as JSON, uint8 (bytes,).
+COPY = "attributes_json"
+ADVICE = "the file is damaged: delete it and run again, which makes it anew"
+
+
+def fletcher32(data: bytes) -> bytes:
+    """Checksum of a block as HDF5's filter appends it: Fletcher's sums of big-endian 16-bit words.
+
+    Its partial sums are folded, and not reduced, so that a multiple of 65535 stays 65535.
+    """
+    even = data if len(data) % 2 == 0 else data + b"\0"
+    words = np.frombuffer(even, ">u2")
+    first = second = 0
+    for start in range(0, len(words), len(_WEIGHTS)):
+        part = words[start : start + len(_WEIGHTS)].astype(np.float64)
+        second += len(part) * first + int(part @ _WEIGHTS[len(_WEIGHTS) - len(part) :])  # below 2**53
+        first += int(part.sum())
+    return (_folded(second) << 16 | _folded(first)).to_bytes(4, "little")
+
+
+_WEIGHTS = np.arange(1 << 15, 0, -1, dtype=np.float64)
+
+
+def _folded(total: int) -> int:
+    return (total - 1) % 65535 + 1 if total else 0
+
+
+def seal(handle: h5py.File) -> None:
+    """Keep the attributes of a file once more, where a checksum covers them."""
+    found = {key: _plain(value) for key, value in handle.attrs.items() if key != COPY}
+    if found:
+        handle.attrs[COPY] = np.frombuffer(json.dumps(found).encode(), np.uint8)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def sealed_attributes(place: h5f.FileID) -> dict[str, Any] | None:
+    """The attributes of a file; None where it has no copy of them (files of earlier versions)."""
+    if not h5a.exists(place, COPY.encode()):
+        return None
+    attribute = h5a.open(place, COPY.encode())
+    raw = np.empty(attribute.shape, np.uint8)
+    attribute.read(raw)
+    found: dict[str, Any] = json.loads(raw.tobytes())
+    return found
+
+
+def damaged(dataset: h5d.DatasetID, rows: str, error: Exception) -> StorageError:
+    """The error of a dataset that cannot be read: file, dataset, rows, and what to do."""
+    path, name = os.fsdecode(h5f.get_name(dataset)), (h5i.get_name(dataset) or b"?").decode()
+    return StorageError(f"{path}: {name}, {rows}: cannot be read ({error}); {ADVICE}")
+
+
+class CheckedDataset(h5py.Dataset):
+    """A dataset of which damage is a StorageError that names file, dataset and rows."""
+
+    def __getitem__(self, args: Any, new_dtype: Any = None) -> Any:
+        try:
+            return super().__getitem__(args, new_dtype)
+        except (OSError, RuntimeError) as error:
+            raise damaged(self.id, self._asked(args), error) from error
+
+    def _asked(self, args: Any) -> str:
+        """The rows that were asked for, in words."""
+        first = args[0] if isinstance(args, tuple) and args else args
+        if isinstance(first, slice):
+            low, high, _ = first.indices(self.shape[0] if self.shape else 0)
+            return f"rows {low} to {high}"
+        if isinstance(first, int | np.integer):
+            return f"row {first}"
+        return "all rows" if args in ((), ...) else "some rows"
+
+
+class _CheckedPlace:
+    """Gives checked datasets and groups; a name that is there and cannot be opened is a StorageError."""
+
+    def __getitem__(self, name: Any) -> Any:
+        try:
+            found = super().__getitem__(name)  # type: ignore[misc]
+        except (KeyError, OSError, RuntimeError) as error:
+            if isinstance(error, KeyError) and "doesn't exist" in str(error):
+                raise
+            path = os.fsdecode(h5f.get_name(self.id))  # type: ignore[attr-defined]
+            raise StorageError(f"{path}: {name}: cannot be opened ({error}); {ADVICE}") from error
+        if isinstance(found, h5py.Dataset):
+            return CheckedDataset(found.id)
+        return CheckedGroup(found.id) if isinstance(found, h5py.Group) else found
+
+    def __iter__(self) -> Any:
+        try:
+            yield from super().__iter__()  # type: ignore[misc]
+        except (KeyError, OSError, RuntimeError) as error:
+            path = os.fsdecode(h5f.get_name(self.id))  # type: ignore[attr-defined]
+            raise StorageError(f"{path}: names cannot be read ({error}); {ADVICE}") from error
+
+    def __contains__(self, name: Any) -> bool:
+        try:
+            return bool(super().__contains__(name))  # type: ignore[misc]
+        except (KeyError, OSError, RuntimeError) as error:
+            path = os.fsdecode(h5f.get_name(self.id))  # type: ignore[attr-defined]
+            raise StorageError(f"{path}: {name}: cannot be opened ({error}); {ADVICE}") from error
+
+
+class CheckedGroup(_CheckedPlace, h5py.Group):
+    """A group of a checked file."""
+
+
+class CheckedFile(_CheckedPlace, h5py.File):
+    """A file, opened for reading, whose damage is a StorageError; attributes are a plain mapping."""
+
+    @property
+    def attrs(self) -> Any:
+        """The attributes, from the copy that a checksum covers where there is one."""
+        try:
+            found = sealed_attributes(self.id)
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            raise StorageError(
+                f"{os.fsdecode(h5f.get_name(self.id))}: its attributes cannot be read ({error}); {ADVICE}"
+            ) from error
+        return super().attrs if found is None else found
