@@ -22,6 +22,8 @@ from table_stages import TABLE_STAGES, make_tables
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 LENGTH, N = 256, 400
+#: Folders of this user that last: ours, and torch's own, which it makes when it imports its compiler.
+CACHES = ("cislex-cache", "torchinductor_")
 TARGETS = {"first": {"kind": "output", "index": 0}, "second": {"kind": "output", "index": 1}}
 SETTINGS = {"tasks": 2, "input_length": LENGTH, "filters": 4}
 METHOD = {
@@ -220,7 +222,7 @@ def try_level(stage: str, work: Path, disk: Path, free: int | None) -> dict[str,
     said = (log.read_text() if log.exists() else "") + screen.read_text()
     out = sorted(path for path in (disk / "out").rglob("*") if path.is_file())
     digests = {str(path.relative_to(disk)): hashlib.md5(path.read_bytes()).hexdigest() for path in out}
-    left = sorted(p.name for p in (disk / "tmp").iterdir() if not p.name.startswith("cislex-cache"))
+    left = sorted(p.name for p in (disk / "tmp").iterdir() if not p.name.startswith(CACHES))
     size = sum(path.stat().st_size for path in out)
     return {
         "free": free,

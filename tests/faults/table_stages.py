@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
 
 
 def script(name: str) -> Callable[..., None]:
@@ -22,7 +23,6 @@ def make_tables(work: Path) -> None:
     import pandas as pd
     from cislex.regions import read_regions_bed
 
-    sys.path.insert(0, str(ROOT / "tests"))
     import report_fixture
 
     rng = np.random.default_rng(1)
