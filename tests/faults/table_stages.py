@@ -21,9 +21,8 @@ def make_tables(work: Path) -> None:
     """What the stages below read, beside what ``stages.make_inputs`` made."""
     import numpy as np
     import pandas as pd
-    from cislex.regions import read_regions_bed
-
     import report_fixture
+    from cislex.regions import read_regions_bed
 
     rng = np.random.default_rng(1)
     for label, p in (("skewed", (0.1, 0.4, 0.4, 0.1)), ("even", (0.25,) * 4)):
