@@ -21,6 +21,7 @@ from cislex.errors import ConfigError, InputError, offenders
 from cislex.genome import digest_sequences, is_gzip
 from cislex.logs import get_logger, progress
 from cislex.provenance import digest_file
+from cislex.scratch import full_disk_named, refusal_in
 from cislex.storage import atomic_path, require_file
 from cislex.text_tables import read_text
 
@@ -83,6 +84,8 @@ def fetch_resource(
         No check is given, or the URL has another scheme.
     InputError
         The file cannot be had, or is not the expected one. Nothing is left under ``out``.
+    StorageError
+        The disk is full.
     """
     name = name or Path(out).name
     if not sha256 and not sequence_md5:
@@ -90,7 +93,7 @@ def fetch_resource(
     if urlsplit(url).scheme not in SCHEMES:
         raise ConfigError(f"fetch, {name}: url {url!r}: expected one of {', '.join(SCHEMES)}")
     expected = read_sequence_table(sequence_md5) if sequence_md5 else None
-    with temporary_folder(out) as folder:
+    with full_disk_named(out), temporary_folder(out) as folder:
         raw = folder / "raw"
         origin = _obtain(raw, name, url, mirror, mirror_folder, (retries, timeout, pause))
         if sha256:
@@ -123,6 +126,8 @@ def _obtain(
             _download(url, raw, name, timeout)
             return url
         except (OSError, http.client.HTTPException) as error:
+            if refusal_in(error):  # another try would be refused, too, and the network is not to blame
+                raise
             final = isinstance(error, urllib.error.HTTPError) and error.code not in _TEMPORARY
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
