@@ -9,11 +9,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from cislex import sealed
+from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
 from cislex.errors import CompletenessError
-from cislex.gating import Gate, gate_attributions
+from cislex.gating import Gate, gate_attributions, reproducible
 from cislex.sequences import create_sequences
 from cislex.storage import create_array, write_regions
+from torch import nn
 
 N, LENGTH = 300, 40
 
@@ -103,3 +106,23 @@ def test_a_method_without_completeness_passes_every_gate(complete: Path, tmp_pat
     gate_attributions(complete, tmp_path / "a.h5", tmp_path / "qc.tsv", gate=Gate(1e-9, "error"))
     with h5py.File(tmp_path / "a.h5") as made:
         assert len(made["rows"]) == N
+
+
+def test_the_table_shows_the_same_deltas_whatever_the_batch_size() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv1d(4, 16, 9), nn.GELU(), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(16 * 23, 8), nn.ELU(),
+        nn.Linear(8, 1),
+    ).eval()  # fmt: skip
+    x = np.eye(4, dtype=np.uint8)[np.random.default_rng(0).integers(0, 4, (60, 100))].swapaxes(1, 2)
+    method = DeepLiftShap(references=DinucleotideShuffle(n=3))
+    exact, shown = [], []
+    for batch_size in (3, 7, 180):
+        found = attribute(model, x, method, batch_size=batch_size).max_relative_delta.numpy()
+        exact.append(found)
+        shown.append(reproducible(found, Gate()).tolist())
+    assert (exact[0] != exact[1]).any(), "the rounding does not depend on the batch size here"
+    assert shown[0] == shown[1] == shown[2] == [1e-4] * 60
+    errors = np.array([3e-8, 1.234e-3, 0.5, np.nan, np.inf], np.float32)
+    np.testing.assert_array_equal(reproducible(errors, Gate()), [1e-4, 1.2e-3, 0.5, np.nan, np.inf])
+    np.testing.assert_array_equal(reproducible(errors[:1], Gate(1e-7)), [3e-8])

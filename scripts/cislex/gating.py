@@ -37,6 +37,8 @@ from cislex.storage import (
 TABLE_ROWS = 1 << 16
 #: Bytes of values held at once.
 BLOCK_BYTES = 1 << 24
+#: Relative deltas below this, or below a tenth of a stricter limit, may be rounding of float32 sums.
+ROUNDING = 1e-4
 #: Reads the regions of some rows.
 Regions = Callable[[int, int], pd.DataFrame]
 
@@ -168,6 +170,16 @@ def _named(regions: Regions, row: int, error: float) -> str:
     return f"{region['name']!s} {region.chrom}:{region.start}-{region.end} ({error:.2g})".strip()
 
 
+def reproducible(errors: NDArray[np.float32], gate: Gate) -> NDArray[np.float64]:
+    """Relative deltas as a table shows them: two digits; in place of rounding noise, what it is below.
+
+    The noise depends on the batch size and the machine; ``attributions.h5`` keeps each value as it was.
+    """
+    floor = min(ROUNDING, gate.max_relative_delta / 10)
+    shown = np.array([float(f"{error:.1e}") for error in errors.tolist()])
+    return np.where(shown < floor, floor, shown)
+
+
 def quality_table(
     handle: h5py.File,
     regions: Regions,
@@ -190,6 +202,6 @@ def quality_table(
                 values[there] = handle[name][place : place + count]
             table[name] = values
         place += count
-        table["max_relative_delta"] = np.nan if errors is None else errors[part]
+        table["max_relative_delta"] = np.nan if errors is None else reproducible(errors[part], gate)
         table["status"] = np.where(failed[part], "dropped" if drops else "fail", "pass")
         yield table

@@ -81,11 +81,12 @@ def locus(row: pd.Series) -> str:
 
 def _read_quality(spec: AnalysisTarget) -> pd.DataFrame:
     if spec.qc is not None:
-        return read_table(
+        table = read_table(
             spec.qc,
             what=f"quality of {spec.label}",
             columns=["chrom", "start", "end", "name", "strand", "max_relative_delta", "status"],
         )
+        return _with_exact_deltas(table, spec)
     with open_hdf5(spec.attributions, what="report: attributions", datasets=["regions"]) as handle:
         table = read_regions(handle)
         deltas = handle["max_relative_delta"][:] if "max_relative_delta" in handle else np.nan
@@ -93,3 +94,14 @@ def _read_quality(spec: AnalysisTarget) -> pd.DataFrame:
     over = table["max_relative_delta"] > (spec.limit if spec.limit is not None else np.inf)
     table["status"] = np.where(over, "fail", "pass")
     return table
+
+
+def _with_exact_deltas(table: pd.DataFrame, spec: AnalysisTarget) -> pd.DataFrame:
+    """The table with deltas as computed, where it shows bounds; dropped regions keep what it shows."""
+    with open_hdf5(spec.attributions, what="report: attributions") as handle:
+        if not {"max_relative_delta", "rows"} <= handle.keys():
+            return table
+        rows, exact = handle["rows"][:], handle["max_relative_delta"][:]
+    deltas = numbers(table, "max_relative_delta")
+    deltas.iloc[rows] = exact
+    return table.assign(max_relative_delta=deltas)
