@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from cislex.attribution import columns, ism
 from cislex.attribution.column_kernels import _few_channels
+from cislex.attribution.column_rules import carry_out
 from cislex.attribution.methods import ISM
 from cislex.attribution.references import Uniform, make_references
 from cislex.targets import LogCounts, Output, Profile, Slice, Target
@@ -166,7 +167,7 @@ def test_windows_equal_whole_sequences(name: str, copies: str, monkeypatch: pyte
     torch.testing.assert_close(result.multipliers, expected, rtol=1e-7, atol=1e-10)
     assert expected.abs().max() > 1e-6
     if name in ("residual sums", "positions"):
-        tape = columns.Tape()
+        tape = columns.Tape(carry_out)
         tape.begin(torch.zeros(3, dtype=torch.long))
         model(columns.substituted(x, torch.tensor([0, 20, 69]), torch.tensor([0, 1, 2]), tape))
         assert not tape.whole - {"linear"}, "windows up to the mean"
@@ -202,7 +203,7 @@ def test_bpnet_outputs(target: Target) -> None:
 def test_what_no_target_uses_is_not_computed() -> None:
     torch.manual_seed(0)
     model, x = BPNet().double().requires_grad_(False), one_hot(1, 120)
-    tape = columns.Tape()
+    tape = columns.Tape(carry_out)
     tape.begin(torch.zeros(2, dtype=torch.long))
     profile, _ = model(columns.substituted(x, torch.tensor([50, 51]), torch.tensor([0, 1]), tape))
     assert isinstance(profile, columns.Columns)
@@ -212,7 +213,7 @@ def test_what_no_target_uses_is_not_computed() -> None:
 def test_windows_stay_differences_from_the_first_convolution_to_the_mean() -> None:
     torch.manual_seed(0)
     model, x = BPNet().requires_grad_(False), one_hot(2, 120).float()
-    tape = columns.Tape()
+    tape = columns.Tape(carry_out)
     tape.begin(torch.tensor([0, 1, 1]))
     mutants = columns.substituted(x, torch.tensor([0, 51, 119]), torch.tensor([0, 1, 2]), tape)
     h = model.first(mutants).relu()
@@ -232,7 +233,7 @@ def test_windows_stay_differences_from_the_first_convolution_to_the_mean() -> No
 def test_one_changed_column_is_a_column_of_the_weights(dilation: int, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     layer, x = nn.Conv1d(4, 6, 5, dilation=dilation).to(dtype).requires_grad_(False), one_hot(1).to(dtype)
-    tape = columns.Tape()
+    tape = columns.Tape(carry_out)
     tape.begin(torch.zeros(3, dtype=torch.long))
     # Far from the ends, and at both of them.
     for position in ([30, 31, 40], [0, 35, 69]):
@@ -243,7 +244,7 @@ def test_one_changed_column_is_a_column_of_the_weights(dilation: int, dtype: tor
 
 def test_what_is_not_a_number_stays_so() -> None:
     x, layer = one_hot(1), nn.Conv1d(4, 1, 3).double().requires_grad_(False)
-    tape = columns.Tape()
+    tape = columns.Tape(carry_out)
     tape.begin(torch.zeros(2, dtype=torch.long))
     mutants = columns.substituted(x, torch.tensor([20, 30]), torch.tensor([0, 0]), tape)
     layer.weight[0, 0, 1] = torch.nan

@@ -10,7 +10,7 @@ from there on is whole. ``column_rules`` has the operations.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +33,12 @@ class NotTrackedError(Exception):
 
 @dataclass
 class Tape:
-    """What all batches of mutants of the same examples share: the examples' activations, call by call."""
+    """What all batches of mutants of the same examples share: the examples' activations, call by call.
 
+    ``carry_out`` does one call of the model on Columns: ``column_rules.carry_out``.
+    """
+
+    carry_out: Callable[[Any, Any, dict[str, Any]], Any]
     bases: list[Tensor] = field(default_factory=list)
     position: int = 0
     example: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
@@ -181,9 +185,8 @@ class Columns(Tensor):
         cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Carry out one call of the model."""
-        from cislex.attribution.column_rules import carry_out  # the rules need this class
-
-        return carry_out(func, args, kwargs or {})
+        tape = next(item.tape for item in leaves((args, kwargs or {})) if isinstance(item, Columns))
+        return tape.carry_out(func, args, kwargs or {})
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
@@ -191,6 +194,17 @@ class Columns(Tensor):
     ) -> Any:
         """Refuse what comes by another way, such as TorchScript."""
         raise NotTrackedError(f"{func} was called below the level of functions")
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """What is in nested sequences and mappings, one by one."""
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        yield value
+        return
+    for item in value:
+        yield from leaves(item)
 
 
 def substituted(x: Tensor, position: Tensor, base: Tensor, tape: Tape) -> Columns:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cislex.attribution.batching import CPU_PAIRS, is_out_of_memory
+from cislex.attribution.column_rules import carry_out
 from cislex.attribution.columns import Tape, substituted
 from cislex.attribution.gradients import checked, chunks, take_rows, with_references
 from cislex.attribution.methods import ISM
@@ -103,7 +104,7 @@ class _Run:
         together = rows if rows < CPU_PAIRS else max(rows, ROWS)
         for block in chunks(len(self.x), max(1, min(EXAMPLES, together // 8))):
             chosen = ((example >= block.start) & (example < block.stop)).nonzero().flatten()
-            tape = None if notes else Tape()
+            tape = None if notes else Tape(carry_out)
             if tape is not None and len(chosen):
                 spread = chosen[torch.linspace(0, len(chosen) - 1, min(4, rows)).long()]
                 notes |= self._disagreement(tape, block, example[spread], position[spread], base[spread])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cislex.attribution.batching import BatchSize, is_out_of_memory
+from cislex.attribution.column_rules import carry_out
 from cislex.attribution.columns import Columns, Lazy, Tape
 from cislex.attribution.gradients import checked, take_rows
 from cislex.attribution.independence import check_independence
@@ -188,7 +189,7 @@ class Block:
                 f"the model returns values that are not finite for examples {offenders(bad.tolist())}; "
                 "what to do: check the weights and the input"
             )
-        self._tape: Tape | None = None if "mutants" in study.notes else Tape()
+        self._tape: Tape | None = None if "mutants" in study.notes else Tape(carry_out)
         self._agreed: set[int] = set()
 
     def effects(self, jobs: int, make: Make) -> Tensor:
