@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+import source_digest  # noqa: E402
+
+sys.path.pop(0)
+
 PACKAGE = ROOT / "scripts" / "cislex"
 
 #: A module may import from its own layer and from those before it.
@@ -22,8 +28,9 @@ LAYERS = [
         "outputs", "target_base", "scaled_targets", "simulation", "weights", "shuffles", "training_inputs",
         "architectures", "formats", "adapters", "fixed_batch", "loaders", "models",
         "checkpoint_files", "full_precision", "region_errors",
-        "windows", "negatives", "training_data", "signal_data", "training_fasta", "training_arrays",
-        "training_sources", "evaluation", "heads", "held_out", "training", "motif_io", "pwm_baseline",
+        "intervals", "windows", "negatives", "training_data", "signal_data", "training_fasta",
+        "training_arrays", "training_sources", "evaluation", "heads", "held_out", "training",
+        "motif_io", "pwm_baseline",
         "measurement", "rates", "cost",
         "direct_sources", "direct_selection",
         "malformed", "row_ledger", "fasta_index", "chromosome_table", "meme_files",
@@ -61,6 +68,23 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.Import):
             found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("cislex.")}
     return found
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {
+        module: set(source_digest._imports(ROOT / "scripts", path, module)) - {module}
+        for module, path in dotted()
+    }
+    while leaves := {module for module, others in graph.items() if not others & graph.keys()}:
+        graph = {module: others for module, others in graph.items() if module not in leaves}
+    circle = {module: sorted(others & graph.keys()) for module, others in graph.items()}
+    assert not circle, f"modules of an import circle, or that need one: {circle}"
+
+
+def dotted() -> list[tuple[str, Path]]:
+    """Every module but ``__init__`` (what a package re-exports is followed to where it is defined)."""
+    paths = [path for path in modules() if path.name != "__init__.py"]
+    return [(".".join(path.relative_to(ROOT / "scripts").with_suffix("").parts), path) for path in paths]
 
 
 def name_of(path: Path) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from cislex.errors import ConfigError, InputError
 from cislex.genome import Genome
+from cislex.intervals import Intervals
 from cislex.negatives import Negatives, match_gc, shuffle_codes
 from cislex.training_data import draw_windows
-from cislex.training_inputs import Intervals
 from cislex.windows import WindowSettings
 
 SETTINGS = WindowSettings(

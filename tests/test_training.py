@@ -17,13 +17,14 @@ from cislex.evaluation import RankedLabels
 from cislex.genome import UNKNOWN, Genome
 from cislex.heads import LossSettings, Sigmoid
 from cislex.held_out import read_held_out
+from cislex.intervals import nearest_distance, read_blacklist
 from cislex.models import load_model
 from cislex.negatives import Negatives
 from cislex.peaks import read_peaks
 from cislex.selection import RegionOptions, select_regions
 from cislex.training import Optimisation, fit, to_onehot, train_model
 from cislex.training_data import draw_windows
-from cislex.training_inputs import nearest_distance, read_blacklist, read_positions, split_chromosomes
+from cislex.training_inputs import read_positions, split_chromosomes
 from cislex.training_sources import GenomicSettings, PeakSource
 from cislex.windows import Windows, WindowSettings
 from hypothesis import given

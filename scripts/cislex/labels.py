@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.genome import is_gzip
+from cislex.intervals import genome_name, nearest_distance
 from cislex.malformed import MALFORMED
 from cislex.peaks import read_peaks
 from cislex.regions import rows_of_source
 from cislex.signal_data import MINUS, PLUS, UNSTRANDED, Channel, total_signal
 from cislex.storage import require_file
-from cislex.training_inputs import genome_name, nearest_distance
 from cislex.user_arrays import named_dataset, open_arrays
 
 KEYS = ("auto", "name", "locus")

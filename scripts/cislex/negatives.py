@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.genome import Genome
+from cislex.intervals import Intervals, nearest_distance
 from cislex.logs import get_logger
 from cislex.shuffles import fill_shuffles
-from cislex.training_inputs import Intervals, Positions, nearest_distance
+from cislex.training_inputs import Positions
 from cislex.windows import WindowSettings, composition, no_positions, read_windows, table_of, usable
 
 #: Candidate negatives drawn for each negative that is needed, so that GC content can be matched.

@@ -12,9 +12,9 @@ import pyBigWig
 from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, InputError, offenders
+from cislex.intervals import genome_name
 from cislex.logs import get_logger, progress
 from cislex.storage import require_file
-from cislex.training_inputs import genome_name
 from cislex.windows import Windows
 
 #: Keys of a track's files.

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from cislex.errors import InputError, offenders
 from cislex.genome import Genome
+from cislex.intervals import Intervals, nearest_distance
 from cislex.logs import get_logger
 from cislex.negatives import Negatives, Surroundings, draw_negatives
-from cislex.training_inputs import Intervals, Positions, nearest_distance
+from cislex.training_inputs import Positions
 from cislex.windows import Windows, WindowSettings, composition, no_positions, read_windows, table_of, usable
 
 logger = get_logger(__name__)

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from cislex.errors import ConfigError
 from cislex.genome import Genome, read_aliases
+from cislex.intervals import read_blacklist
 from cislex.logs import get_logger
 from cislex.negatives import Negatives
 from cislex.signal_data import attach_signal, read_channels
 from cislex.training_arrays import Hdf5Source
 from cislex.training_data import draw_windows
 from cislex.training_fasta import LabelSource
-from cislex.training_inputs import SPLITS, Positions, read_blacklist, read_positions, split_chromosomes
+from cislex.training_inputs import SPLITS, Positions, read_positions, split_chromosomes
 from cislex.windows import Examples, Windows, WindowSettings
 
 logger = get_logger(__name__)

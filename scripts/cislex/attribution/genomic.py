@@ -19,9 +19,9 @@ from torch import Tensor
 from cislex.attribution.references import at_least_one, checked_seeds
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.genome import BLOCK, UNKNOWN, Genome
+from cislex.intervals import Intervals, read_blacklist
 from cislex.logs import get_logger
 from cislex.shuffles import compiled, write_one_hot
-from cislex.training_inputs import Intervals, read_blacklist
 
 #: Windows to choose from, at most; in a larger genome they begin at every second, third… base.
 MOST_WINDOWS = 1 << 22
