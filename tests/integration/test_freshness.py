@@ -68,6 +68,14 @@ def test_moved_results_without_snakemakes_memory_are_up_to_date_whatever_the_dat
     assert NOTHING in dry_run(snakemake, moved)
 
 
+def test_another_number_of_chunks_attributes_nothing_again(made: Path, moved: Path, snakemake: Run) -> None:
+    config = yaml.safe_load((moved / "config.yaml").read_text())
+    config["regions"]["mine"]["chunks"] = 3
+    for folder in (moved, made):
+        (folder / "chunks.yaml").write_text(yaml.safe_dump(config))
+        assert NOTHING in dry_run(snakemake, folder, config="chunks.yaml")
+
+
 def another_number_of_references(folder: Path) -> None:
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["analyses"]["shap"]["method"]["references"]["n"] = 8

@@ -34,7 +34,7 @@ rule aggregate_chunks:
     params:
         code=code("aggregate_chunks"),
         attribution_code=code_with_method("attribute_chunk"),
-        attribution=attribution_job,
+        attribution=attribution_of_target,
         model=lambda wildcards: model_options(model_of(wildcards)),
         folds=folds_of,
     message:

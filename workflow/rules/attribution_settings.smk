@@ -54,6 +54,13 @@ def attribution_job(wildcards):
     }
 
 
+def attribution_of_target(wildcards):
+    """What the numbers of one target depend on: neither other targets nor the number of chunks."""
+    job = attribution_job(wildcards)
+    del job["chunks"]
+    return {**job, "targets": {wildcards.target: job["targets"][wildcards.target]}}
+
+
 def attribution_files(wildcards):
     """Files that every fold of an analysis is attributed from, besides the sequences."""
     model = model_of(wildcards)
