@@ -17,7 +17,7 @@ import torch.nn.functional as functional
 from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute_targets
 from cislex.errors import ConfigError, ModelError
 from cislex.formats.chrombpnet import read_chrombpnet
-from cislex.models import check_model, describe_model, load_model
+from cislex.models import check_model, load_model
 from cislex.targets import LogCounts, Profile
 from torch import Tensor, nn
 
@@ -129,7 +129,7 @@ def test_a_part_of_a_chrombpnet_is_what_its_definition_says(part: str, keras: in
     for found, wanted in zip((profile[:, 0], counts), expected(part, rows), strict=True):
         np.testing.assert_allclose(found, wanted, atol=2e-5, rtol=1e-5)
     assert loaded.input_length == LENGTH
-    assert describe_model(loaded, LENGTH).outputs == {"profile": (1, OUT), "counts": (1,)}
+    assert check_model(loaded, LENGTH) == {"profile": (1, OUT), "counts": (1,)}
 
 
 def test_two_files_make_a_full_model_and_one_file_what_it_holds(tmp_path: Path) -> None:

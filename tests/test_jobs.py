@@ -20,6 +20,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
 
 
 def test_caches_belong_to_the_user(tmp_path: Path) -> None:
@@ -27,6 +28,7 @@ def test_caches_belong_to_the_user(tmp_path: Path) -> None:
     folder = tmp_path / f"cislex-cache-{os.getuid()}"
     assert found["NUMBA_CACHE_DIR"] == str(folder / "numba")
     assert found["MPLCONFIGDIR"] == str(folder / "matplotlib")
+    assert found["TORCHINDUCTOR_CACHE_DIR"] == str(folder / "inductor")
     assert found["NUMBA_NUM_THREADS"] == "3"
     assert folder.stat().st_mode & 0o077 == 0
     assert local_caches(3) == found

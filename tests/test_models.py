@@ -15,7 +15,6 @@ from cislex.errors import ConfigError, ModelError
 from cislex.models import (
     LoadedModel,
     check_model,
-    describe_model,
     load_model,
     name_outputs,
     resolve_device,
@@ -177,7 +176,7 @@ def test_a_program_of_one_batch_size_takes_any(rows: int, tmp_path: Path) -> Non
     torch.export.save(torch.export.export(model, (example,)), tmp_path / "w.pt2")
     loaded = load_model("exported", weights=tmp_path / "w.pt2")
     torch.testing.assert_close(loaded.model(sequences()), model(sequences()))
-    assert describe_model(loaded, LENGTH).outputs == {"output": (2,)}
+    assert check_model(loaded, LENGTH) == {"output": (2,)}
     reverse = {"channel_order": "TGCA"}
     adapted = load_model("exported", weights=tmp_path / "w.pt2", layout=reverse).model
     method = DeepLiftShap(references=DinucleotideShuffle(n=3))

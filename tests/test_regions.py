@@ -404,6 +404,18 @@ def test_many_rows_that_were_dropped_unasked_are_a_warning(
     assert ("dropped.tsv; other names of chromosomes" in line.message) == (level == "WARNING")
 
 
+@pytest.mark.parametrize(("twice", "level"), [(1, "INFO"), (3, "WARNING")])
+def test_many_duplicates_that_the_default_drops_are_a_warning(
+    tmp_path: Path, fasta: Path, caplog: pytest.LogCaptureFixture, twice: int, level: str
+) -> None:
+    rows = [f"chrI\t{100 + 20 * i}\t{110 + 20 * i}\t.\t{i}" for i in range(10 - twice)]
+    with caplog.at_level("INFO", logger="cislex.regions"):
+        extract(write(tmp_path, *rows, *rows[:twice]), fasta)
+    line = next(record for record in caplog.records if "10 rows read" in record.message)
+    assert line.levelname == level
+    assert f"{twice} duplicate" in line.message
+
+
 def test_yeast_peaks_need_the_alias_table(shared_data: Path, tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[1]
     fasta = shared_data / "yeast" / "sacCer3.fa.gz"

@@ -20,7 +20,6 @@ from cislex.sequence_import import import_sequences
 from cislex.sequences import (
     SequenceStore,
     encode_sequences,
-    require_sequences,
     reverse_complement,
     to_one_hot,
 )
@@ -360,11 +359,3 @@ def test_store_refuses_other_files(tmp_path: Path) -> None:
         handle.create_group("regions")
     with pytest.raises(InputError, match=r"expected uint8 \(N, 4, L\)"):
         SequenceStore(tmp_path / "b.h5")
-
-
-def test_length_must_be_the_models(tmp_path: Path) -> None:
-    (tmp_path / "s.fa").write_text(">a\nACGT\n")
-    import_sequences(tmp_path / "s.fa", tmp_path / "r", tmp_path / "d", tmp_path / "s.h5")
-    require_sequences(tmp_path / "s.h5", length=4)
-    with pytest.raises(InputError, match="sequences of 4 bp; expected 5 bp"):
-        require_sequences(tmp_path / "s.h5", length=5)

@@ -111,7 +111,7 @@ def started_at() -> float:
 
 
 def local_caches(threads: int = 1) -> dict[str, str]:
-    """Environment variables for what numba and matplotlib compile and keep; they read them on import.
+    """Environment variables for what numba, matplotlib and PyTorch compile and keep, read on import.
 
     The folder lies on this machine and only this user can write it: a shared one would be slow over a
     network, and would run what others left there. Nothing is kept in the home folder, which may not be
@@ -125,13 +125,14 @@ def local_caches(threads: int = 1) -> dict[str, str]:
     Returns
     -------
     dict[str, str]
-        ``NUMBA_CACHE_DIR``, ``NUMBA_NUM_THREADS``, ``MPLCONFIGDIR``.
+        ``NUMBA_CACHE_DIR``, ``NUMBA_NUM_THREADS``, ``MPLCONFIGDIR``, ``TORCHINDUCTOR_CACHE_DIR``.
     """
     folder = user_folder("cislex-cache") or private_folder("cache")
     return {
         "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(folder / "numba")),
         "NUMBA_NUM_THREADS": str(threads),
         "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", str(folder / "matplotlib")),
+        "TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor")),
     }
 
 

@@ -54,29 +54,6 @@ class LoadedModel:
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
-@dataclass(frozen=True)
-class ModelInterface:
-    """What a model takes and returns, the same whatever it was loaded from; see :func:`describe_model`.
-
-    Attributes
-    ----------
-    input_lengths
-        Sequence lengths in bp that were found to work: the one that was tried.
-    outputs
-        Shape of each output without the batch axis, by name.
-    extra_inputs, digest
-        As of :class:`LoadedModel`.
-    device
-        Where the model is.
-    """
-
-    input_lengths: tuple[int, ...]
-    outputs: dict[str, tuple[int, ...]]
-    extra_inputs: tuple[tuple[int | str, ...], ...]
-    device: torch.device
-    digest: str
-
-
 def load_model(
     loader: str,
     *,
@@ -262,12 +239,6 @@ def _advice(error: BaseException) -> str:
     if "dtype" in text or "should be the same" in text:
         return "Does the model cast its input or a part of its weights? All of it should be float32"
     return "Does the regions' length match the model's?"
-
-
-def describe_model(loaded: LoadedModel, length: int, *, names: Sequence[str] = ()) -> ModelInterface:
-    """What the model takes and returns, tried on sequences of ``length`` bp; errors as of ``check_model``."""
-    outputs = check_model(loaded, length, names=names)
-    return ModelInterface((length,), outputs, loaded.extra_inputs, loaded.device, loaded.digest)
 
 
 def _to_device(model: nn.Module, device: torch.device) -> nn.Module:

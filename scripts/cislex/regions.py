@@ -20,6 +20,7 @@ from cislex.errors import InputError
 from cislex.genome import Genome, read_aliases
 from cislex.logs import announce, get_logger
 from cislex.peaks import read_peak_file, read_peaks
+from cislex.row_ledger import ASKED_FOR, MANY_DROPPED
 from cislex.selection import REGION_COLUMNS, RegionOptions, select_regions
 from cislex.storage import atomic_path, require_file, write_table
 from cislex.text_tables import read_numbers, write_text_table
@@ -36,11 +37,6 @@ __all__ = [
 ]
 
 logger = get_logger(__name__)
-
-#: Reasons that the user asked for: a row that is dropped for one of them is no surprise.
-ASKED_FOR = ("excluded_chromosome", "blacklisted", "duplicate", "overlapping", "below_top", "not_sampled")
-#: More rows than this share dropped for other reasons is a warning.
-MANY_DROPPED = 0.1
 
 
 def extract_regions(

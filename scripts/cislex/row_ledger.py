@@ -8,6 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+#: Reasons of which the settings name the rows or their number: to drop for one of them is no surprise.
+ASKED_FOR = frozenset({"below_top", "not_sampled", "excluded_chromosome", "not_named", "not_selected"})
+#: More rows than this share dropped for other reasons is a warning.
+MANY_DROPPED = 0.1
+
 
 class Surplus(Protocol):
     """How many rows are kept of those that can be."""

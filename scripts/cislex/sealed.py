@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import Any
 
 import h5py
@@ -102,13 +103,24 @@ class _CheckedPlace:
         try:
             found = super().__getitem__(name)  # type: ignore[misc]
         except (KeyError, OSError, RuntimeError) as error:
-            if isinstance(error, KeyError) and "doesn't exist" in str(error):
+            if isinstance(error, KeyError) and ("doesn't exist" in str(error) or self._is_link(name)):
                 raise
             path = os.fsdecode(h5f.get_name(self.id))  # type: ignore[attr-defined]
             raise StorageError(f"{path}: {name}: cannot be opened ({error}); {ADVICE}") from error
         if isinstance(found, h5py.Dataset):
             return CheckedDataset(found.id)
         return CheckedGroup(found.id) if isinstance(found, h5py.Group) else found
+
+    def _is_link(self, name: Any) -> bool:
+        """Whether a name, or a part of it, is a soft or external link, which may lead nowhere."""
+        parts = str(name).strip("/").split("/")
+        places = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+        kinds = h5py.SoftLink | h5py.ExternalLink
+        with suppress(KeyError, OSError, RuntimeError):
+            for place in places:
+                if isinstance(super().get(place, getlink=True), kinds):  # type: ignore[misc]
+                    return True
+        return False
 
     def __iter__(self) -> Any:
         try:

@@ -28,7 +28,7 @@ from cislex.new_hdf5 import new_hdf5
 from cislex.provenance import to_attributes
 from cislex.regions import read_regions_bed
 from cislex.scratch import full_disk_named
-from cislex.storage import FORMAT_VERSION, atomic_path, open_hdf5, read_regions, require_file, write_regions
+from cislex.storage import FORMAT_VERSION, atomic_path, open_hdf5, read_regions, write_regions
 
 logger = get_logger(__name__)
 
@@ -342,11 +342,3 @@ def held_out_rows(chroms: pd.Series, held_out: Mapping[str, Sequence[str]], fold
         )
     mine: NDArray[np.bool_] = chroms.isin(set(held_out.get(fold, ()))).to_numpy()
     return mine
-
-
-def require_sequences(path: str | Path, *, length: int) -> None:
-    """Raise InputError unless the sequences have this length (the model's input)."""
-    require_file(path, what="sequences")
-    with SequenceStore(path) as store:
-        if store.length != length:
-            raise InputError(f"{path}: sequences of {store.length} bp; expected {length} bp")

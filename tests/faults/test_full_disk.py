@@ -55,7 +55,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(stage: str, disk: Path, work: Path, *levels: int | str) -> list[dict[str, Any]]:
     """What became of a stage at each level."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": local_caches(1)["NUMBA_CACHE_DIR"]}
+    environment = {**os.environ, **local_caches(1)}
     done = subprocess.run(
         [sys.executable, STAGES, disk, work, stage, *map(str, levels)], env=environment, capture_output=True,
         text=True, check=False,
@@ -88,7 +88,7 @@ def check(found: dict[str, Any], whole: dict[str, Any]) -> None:
     ("stage", "levels"),
     [
         ("encode_sequences", (0, 8_192, 120_000)),
-        ("predict_regions", (0, 16_384, 40_960, 61_440)),
+        ("predict_regions", (0, 16_384, 24_576, 36_864)),
         ("export_tracks", (0, 20_480, 200_000, 450_000)),
         ("call_hits", (0, 300_000)),
         ("fetch_resources", (0, 12_288, 150_000)),

@@ -66,10 +66,3 @@ class Pairing:
         """The example's tensor repeated so that its rows align with the reference's."""
         left, right = self.views(example, reference)
         return left.expand_as(right).reshape(reference.shape)
-
-    def row_dimension(self, example: Tensor, reference: Tensor) -> int | None:
-        """The dimension that holds the rows, or None where it cannot be told."""
-        for dim, (a, b) in enumerate(zip(example.shape, reference.shape, strict=False)):
-            if a == self.examples and b == self.examples * self.references:
-                return dim
-        return None

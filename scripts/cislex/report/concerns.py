@@ -11,11 +11,7 @@ from cislex.report.folds import POOR_AGREEMENT, FoldsView
 from cislex.report.inputs import RegionsView
 from cislex.report.performance import FoldView
 from cislex.report.quality import QualityView
-
-#: A larger share of rows that were lost is told.
-MANY_DROPPED = 0.1
-#: Reasons that the settings of a region set ask for: such rows are not lost.
-ASKED_FOR = {"below_top", "not_sampled", "excluded_chromosome"}
+from cislex.row_ledger import ASKED_FOR, MANY_DROPPED
 
 
 @dataclass(frozen=True)
