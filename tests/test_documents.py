@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cislex import attribution, targets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +30,38 @@ def test_the_table_of_config_keys_is_the_schema() -> None:
     assert (ROOT / "config" / "README.md").read_text(encoding="utf-8") == module.document(), (
         "run python workflow/document_config.py"
     )
+
+
+def test_every_config_key_has_a_meaning_and_the_table_has_it_whole() -> None:
+    module = load(ROOT / "workflow" / "document_config.py")
+    schema = yaml.safe_load(module.SCHEMA.read_text(encoding="utf-8"))
+    assert not sorted(odd_words(schema)), "a description with a comma in a flow mapping needs quotes"
+    found = list(module.rows(schema, schema))
+    assert not [key for key, _, _, meaning in found if not meaning.strip()]
+    text = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    assert not [key for key, _, _, meaning in found if f"| {meaning} |" not in text]
+
+
+#: What a JSON schema of this project is made of.
+KEYWORDS = {
+    "$schema", "$defs", "$ref", "title", "description", "type", "format", "enum", "default", "properties",
+    "required", "additionalProperties", "items", "oneOf", "anyOf", "allOf", "not", "if", "then", "else",
+    "pattern", "propertyNames", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum",
+    "exclusiveMinimum", "exclusiveMaximum", "minProperties", "uniqueItems", "const",
+}  # fmt: skip
+
+
+def odd_words(schema: Any, *, names: bool = False) -> set[str]:
+    """Keys of a schema that are neither keywords nor names of properties, values left out."""
+    if isinstance(schema, list):
+        return set().union(*(odd_words(item) for item in schema))
+    if not isinstance(schema, dict):
+        return set()
+    odd = set() if names else {key for key in schema if key not in KEYWORDS}
+    for key, value in schema.items():
+        if names or key not in ("default", "enum", "const", "required"):
+            odd |= odd_words(value, names=not names and key in ("properties", "$defs"))
+    return odd
 
 
 def test_every_rule_has_a_section_in_the_output_documentation() -> None:

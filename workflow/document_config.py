@@ -1,4 +1,4 @@
-"""Write the table of every config key in config/README.md from the schema, so that they cannot differ.
+"""Write the tables of config keys in config/README.md from the schema, so that they cannot differ.
 
 Run: python workflow/document_config.py
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -15,11 +15,29 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "config" / "README.md"
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
+#: Key, type and bounds, default, meaning.
+Row: TypeAlias = tuple[str, str, str, str]
+#: What most configs set, in the order in which one thinks of it.
+EVERYDAY = (
+    "results", "genome.fasta", "genome.blacklist", "regions.<name>.peaks", "regions.<name>.chunks",
+    "regions.<name>.exclude_chromosomes", "models.<name>.loader", "models.<name>.module",
+    "models.<name>.folds", "models.<name>.input_length", "analyses.<name>.regions", "analyses.<name>.model",
+    "analyses.<name>.targets", "analyses.<name>.method.name", "analyses.<name>.method.references.n",
+    "analyses.<name>.motifs.database", "analyses.<name>.hits",
+)  # fmt: skip
+EVERYDAY_HEADING = "Everyday keys"
+#: Headings of the sections, and the keys that stand below them; keys of none are about the run.
+HEADINGS = {
+    "simulate": "Simulation", "fetch": "Downloads", "genome": "Genome", "regions": "Regions",
+    "models": "Models", "models.<name>.training": "Training", "analyses": "Analyses",
+    "analyses.<name>.targets": "Targets of an analysis", "analyses.<name>.labels": "Labels of an analysis",
+    "analyses.<name>.method": "Method and references", "analyses.<name>.qc": "Quality gate",
+    "analyses.<name>.motifs": "Motifs", "analyses.<name>.hits": "Hits",
+}  # fmt: skip
+RUN = "The run"
 
 
-def rows(
-    schema: dict[str, Any], root: dict[str, Any], where: str = ""
-) -> Iterator[tuple[str, str, str, str]]:
+def rows(schema: dict[str, Any], root: dict[str, Any], where: str = "") -> Iterator[Row]:
     """Yield key, type and bounds, default, and description of every key, depth first."""
     schema = _dereference(schema, root)
     options = [option for option in schema.get("oneOf", []) if "$ref" in option or "properties" in option]
@@ -70,16 +88,31 @@ def _dereference(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]
     return {**found, **{key: value for key, value in schema.items() if key != "$ref"}}
 
 
+def section_of(key: str) -> str:
+    """The heading under which a key stands: the innermost of ``HEADINGS`` that it belongs to."""
+    found = [prefix for prefix in HEADINGS if key == prefix or key.startswith(f"{prefix}.")]
+    return HEADINGS[max(found, key=len)] if found else RUN
+
+
 def document() -> str:
-    """Text of config/README.md with the table as the schema has it."""
+    """Text of config/README.md with the tables as the schema has them."""
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    table = ["| key | values | default | meaning |", "| --- | --- | --- | --- |"]
-    table += [
-        f"| `{key}` | {kind} | {default} | {text} |" for key, kind, default, text in rows(schema, schema)
-    ]
+    found = list(rows(schema, schema))
+    everyday = {key: row for row in found if (key := row[0]) in EVERYDAY}
+    sections: dict[str, list[Row]] = {EVERYDAY_HEADING: [everyday[key] for key in EVERYDAY]}
+    for row in found:
+        sections.setdefault(section_of(row[0]), []).append(row)
     before, rest = README.read_text(encoding="utf-8").split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}\n" + "\n".join(table) + f"\n{END}{after}"
+    tables = "\n\n".join(_table(heading, lines) for heading, lines in sections.items())
+    return f"{before}{BEGIN}\n{tables}\n{END}{after}"
+
+
+def _table(heading: str, lines: list[Row]) -> str:
+    cells = [f"| `{key}` | {kind} | {default} | {text} |" for key, kind, default, text in lines]
+    return "\n".join(
+        [f"### {heading}", "", "| key | values | default | meaning |", "| --- | --- | --- | --- |", *cells]
+    )
 
 
 if __name__ == "__main__":

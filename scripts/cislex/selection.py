@@ -253,7 +253,9 @@ def _intersect(windows: pd.DataFrame, barred: pd.DataFrame) -> pd.DataFrame:
         paths = [str(folder / name) for name in ("windows.bed", "barred.bed", "hits.bed")]
         for frame, path in ((windows, paths[0]), (barred, paths[1])):
             write_text_table(frame, path, header=False)
-        pybedtools.BedTool(paths[0]).intersect(b=paths[1], wa=True, wb=True, output=paths[2])
+        pybedtools.BedTool(paths[0]).intersect(
+            b=paths[1], wa=True, wb=True, nonamecheck=True, output=paths[2]
+        )
         probe_space(paths[2])  # bedtools does not look whether what it writes was taken
         if not Path(paths[2]).stat().st_size:
             return pd.DataFrame({"row": np.zeros(0, np.int64), "chrom": "", "start": 0, "end": 0})
