@@ -128,6 +128,7 @@ def test_every_key_of_the_schema_reaches_a_job(reached: dict[str, list[str] | No
         ("analyses.*.method.references.seed", {"attribute_chunk", "aggregate_chunks"}),
         ("analyses.*.motifs.max_seqlets", {"find_motifs"}),
         ("analyses.*.qc.on_fail", {"gate_attributions"}),
+        ("analyses.*.predictions.outputs", {"predict_regions"}),
     ],
 )
 def test_a_key_reaches_the_jobs_that_it_is_for(

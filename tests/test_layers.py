@@ -27,7 +27,7 @@ LAYERS = [
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
         "outputs", "target_base", "scaled_targets", "simulation", "weights", "shuffles", "training_inputs",
         "architectures", "formats", "adapters", "fixed_batch", "loaders", "models",
-        "checkpoint_files", "full_precision", "region_errors",
+        "checkpoint_files", "full_precision", "region_errors", "kept_outputs",
         "intervals", "windows", "negatives", "training_data", "signal_data", "training_fasta",
         "training_arrays", "training_sources", "evaluation", "heads", "held_out", "training",
         "motif_io", "pwm_baseline",

@@ -261,3 +261,52 @@ def test_targets_before_an_activation_are_what_attribution_explains(folder: Path
         np.testing.assert_allclose(file["predictions/only/output"][:, 0], probability, rtol=1e-5)
     np.testing.assert_allclose(table["logit"], logits, rtol=1e-6)
     np.testing.assert_allclose(table["probability"], probability, rtol=1e-5)
+
+
+HEADS = {
+    "all": ["a", "b.0", "b.1"],
+    "heads": ["a", "b.1"],
+    "targets": [],
+    "auto": ["a", "b.0", "b.1"],
+}
+
+
+@pytest.mark.parametrize("keep", HEADS)
+def test_outputs_are_kept_as_asked_and_targets_always(folder: Path, keep: str) -> None:
+    made = factory(folder, "{'a': self.w * x.sum(2), 'b': (x[:, :2], x[:, 2:] * 2)}")
+    difference = {
+        "kind": "difference",
+        "a": {"kind": "output", "head": "a", "index": 1},
+        "b": {"kind": "output", "head": "b.1", "index": [0, 3]},
+    }
+    table, file = predict(folder, **{**made, "wanted": {"t": difference}}, keep=keep)
+    with file, h5py.File(folder / "sequences.h5") as store:
+        x = store["sequences"][:].astype(np.float32)
+        expected = {"a": x.sum(2), "b.0": x[:, :2], "b.1": x[:, 2:] * 2}
+        assert list(file["predictions/only"]) == HEADS[keep]
+        for name in HEADS[keep]:
+            np.testing.assert_array_equal(file[f"predictions/only/{name}"][:], expected[name])
+        wanted = x[:, 1].sum(1) - 2 * x[:, 2, 3]  # b.1 begins at G
+        np.testing.assert_array_equal(file["targets/only/t"][:], wanted)
+        assert file.attrs["outputs"] == keep
+    np.testing.assert_allclose(table["t"], wanted)
+
+
+def test_large_outputs_are_left_out_by_default_and_this_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("cislex.kept_outputs.KEPT_BYTES", 4 * N * 2 * 2 - 1)
+    _, file = predict(folder)
+    with file:
+        assert list(file["predictions/fold_1"]) == []
+        assert list(file["targets/fold_1"]) == ["first", "second"]
+    assert "predictions.h5 holds the targets alone" in caplog.text
+
+
+def test_all_outputs_are_heads_where_a_target_is_read_before_them(folder: Path) -> None:
+    before = {"t": {"kind": "output", "index": 0, "pre_activation": True}}
+    made = factory(folder, "(torch.sigmoid(self.w * x.sum(2)), x)")
+    before["t"]["head"] = 0
+    _, file = predict(folder, **{**made, "wanted": before}, keep="heads")
+    with file:
+        assert list(file["predictions/only"]) == ["output_0", "output_1"]

@@ -20,6 +20,7 @@ from cislex.attribution.opened import open_model
 from cislex.blocks import RowWriter
 from cislex.errors import ConfigError, ModelError, offenders
 from cislex.full_precision import own_dtype
+from cislex.kept_outputs import choose_outputs, heads_read
 from cislex.logs import get_logger, progress
 from cislex.models import LoadedModel, check_model, load_model, name_outputs
 from cislex.new_hdf5 import new_hdf5
@@ -51,9 +52,10 @@ def predict_regions(
     threads: int = 1,
     held_out: Mapping[str, Sequence[str]] | None = None,
     reverse_complement: bool = False,
+    keep: str = "auto",
     **model: Any,
 ) -> None:
-    """Predict every region with every fold; keep all outputs, and the mean of each target over the folds.
+    """Predict every region with every fold; keep outputs and targets, and each target's mean over the folds.
 
     Parameters
     ----------
@@ -62,7 +64,8 @@ def predict_regions(
     weights
         Weights file of each fold.
     predictions
-        Written: ``predictions/{fold}/{output}`` float32 (N, …) and ``regions/``.
+        Written: ``predictions/{fold}/{output}`` float32 (N, …), ``targets/{fold}/{target}`` float32 (N,) and
+        ``regions/``.
     table
         Written: ``chrom, start, end, name, strand`` and a column per target.
     wanted
@@ -81,6 +84,9 @@ def predict_regions(
         Chromosomes that each fold held out: a target is then that of the region's own fold, not the mean.
     reverse_complement
         Targets are the mean of both strands, as attributions are; ``predictions`` keeps the given strand.
+    keep
+        Outputs that are kept: ``all``, ``heads`` (those that targets read), ``targets`` (none besides the
+        targets) or ``auto`` (all up to 1 GiB before compression, else none).
 
     Raises
     ------
@@ -109,10 +115,14 @@ def predict_regions(
                     group,
                     scalars,
                     fold=fold,
+                    folds=len(weights),
                     names=outputs,
                     batch_size=size,
                     both_strands=reverse_complement,
+                    keep=keep,
                 )
+                for name, values in zip(scalars, found, strict=True):
+                    create_array(handle, f"targets/{fold}/{name}", (store.n,), "f4")[...] = values
                 sums += found * _weight(regions["chrom"], fold, len(weights), held_out)
             write_regions(handle, regions)
             handle.attrs.update(
@@ -122,6 +132,7 @@ def predict_regions(
                         "source_digest": store.source_digest,
                         "model_digests": digests,
                         "folds": list(weights),
+                        "outputs": keep,
                         "targets": {name: dict(entry) for name, entry in wanted.items()},
                         "trust_pickle": bool(model.get("trust_pickle")),
                         "versions": provenance.versions(),
@@ -148,19 +159,26 @@ def _predict_fold(
     scalars: Mapping[str, Target],
     *,
     fold: str,
+    folds: int,
     names: Sequence[str],
     batch_size: int,
     both_strands: bool,
+    keep: str,
 ) -> NDArray[np.float64]:
     """Predict all regions by one fold into ``group``; return the targets, float64 (targets, N)."""
     names = names or loaded.output_names
     shapes = check_model(loaded, store.length, names=names)
-    writers = {
-        name: RowWriter(create_array(group, name, (store.n, *shape), "f4")) for name, shape in shapes.items()
-    }
+    model = open_model(loaded.model, scalars.values())
+    heads: list[str] = []
+    if keep == "heads" and store.n:
+        first = torch.from_numpy(store.read(0, 1)).to(_device(model)).to(own_dtype(model))
+        with torch.no_grad():
+            raw = model(first)
+        heads = heads_read(raw, list(scalars.values()), names)
+    kept = choose_outputs(keep, shapes, regions=store.n, folds=folds, heads=heads)
+    writers = {name: RowWriter(create_array(group, name, (store.n, *shapes[name]), "f4")) for name in kept}
     values = np.zeros((len(scalars), store.n))
     began = looked = time.monotonic()
-    model = open_model(loaded.model, scalars.values())
     starts = range(0, store.n, batch_size)
     for start in progress(starts, total=store.n, label=f"predict {fold}", weight=batch_size):
         stop = min(start + batch_size, store.n)
@@ -177,7 +195,8 @@ def _predict_fold(
                 raise ModelError(
                     f"{fold}: output {name} is NaN or infinite for {offenders(rows)} in rows {start}-{stop}"
                 )
-            writers[name].append(array)
+            if name in writers:
+                writers[name].append(array)
         values[:, start:stop] = scalar
         if time.monotonic() - looked > LOOK_SECONDS:
             group.file.flush()  # a full disk ends the job here, and not after the last region
@@ -192,7 +211,7 @@ def _forward(
     model: nn.Module, sequences: NDArray[np.uint8], scalars: Mapping[str, Target], names: Sequence[str]
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float64]]:
     """Outputs by name, (n, …), and targets, (targets, n), of one batch; halved where memory is short."""
-    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    device = _device(model)
     try:
         with torch.inference_mode():
             raw = model(torch.from_numpy(sequences).to(device).to(own_dtype(model)))
@@ -214,6 +233,10 @@ def _forward(
     return {name: np.concatenate([first[name], second[name]]) for name in first}, np.concatenate(
         [a, b], axis=1
     )
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
 
 
 @contextmanager

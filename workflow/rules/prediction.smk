@@ -1,6 +1,6 @@
 """Prediction: what every fold of a model says about every region.
 
-Purpose: all outputs of the model, and each target as the mean over folds.
+Purpose: outputs of the model (all, or fewer where they are large), and each target as the mean over folds.
 Inputs: sequences.h5, the weights of every fold. Outputs: {analysis}/predictions.h5 and predictions.tsv.
 """
 
@@ -32,6 +32,7 @@ rule predict_regions:
             "wanted": analysis_of(wildcards)["targets"],
             "device": analysis_of(wildcards)["device"],
             "reverse_complement": analysis_of(wildcards)["reverse_complement"],
+            "keep": analysis_of(wildcards)["predictions"]["outputs"],
             **held_out_of(wildcards),
             **model_options(model_of(wildcards)),
         },
