@@ -21,6 +21,7 @@ help:
 	@echo "make resources CONFIG=my.yaml  what jobs used beside what they asked for"
 	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   the same on a cluster (docs/cluster.md)"
 	@echo "make test    lint, types, unit, integration and cluster tests"
+	@echo "make coverage     the unit tests, and the lines that none of them runs"
 	@echo "make test-faults  every stage on a full disk (root)"
 
 $(VENV)/.installed: requirements.lock
@@ -94,6 +95,11 @@ lint: environment
 	$(BIN)/snakemake --lint
 
 unit: environment
+	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults"
+
+# The same with the lines that no test runs: half as long again.
+.PHONY: coverage
+coverage: environment
 	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults" --cov --cov-report=term:skip-covered
 
 integration: environment
