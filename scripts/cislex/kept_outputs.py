@@ -47,6 +47,8 @@ def choose_outputs(
         raise ConfigError(f"predictions.outputs is {keep!r}; expected one of {', '.join(CHOICES)}")
     if keep == "heads":
         return list(heads)
+    if keep == "targets":
+        return []
     size = 4 * regions * folds * sum(math.prod(shape) for shape in shapes.values())
     if keep == "auto" and size > KEPT_BYTES:
         logger.warning(
@@ -54,7 +56,8 @@ def choose_outputs(
             "holds the targets alone; predictions: {outputs: heads} or all keeps more",
             regions, folds, size / 1e9,
         )  # fmt: skip
-    return [] if keep == "targets" or (keep == "auto" and size > KEPT_BYTES) else list(shapes)
+        return []
+    return list(shapes)
 
 
 def heads_read(raw: Any, scalars: Sequence[Target], names: Sequence[str]) -> list[str]:

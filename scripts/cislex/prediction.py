@@ -171,7 +171,7 @@ def _predict_fold(
     model = open_model(loaded.model, scalars.values())
     heads: list[str] = []
     if keep == "heads" and store.n:
-        first = torch.from_numpy(store.read(0, 1)).to(_device(model)).to(own_dtype(model))
+        first = torch.from_numpy(store.read(0, 1)).to(loaded.device, own_dtype(model))
         with torch.no_grad():
             raw = model(first)
         heads = heads_read(raw, list(scalars.values()), names)
@@ -211,7 +211,7 @@ def _forward(
     model: nn.Module, sequences: NDArray[np.uint8], scalars: Mapping[str, Target], names: Sequence[str]
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float64]]:
     """Outputs by name, (n, …), and targets, (targets, n), of one batch; halved where memory is short."""
-    device = _device(model)
+    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     try:
         with torch.inference_mode():
             raw = model(torch.from_numpy(sequences).to(device).to(own_dtype(model)))
@@ -233,10 +233,6 @@ def _forward(
     return {name: np.concatenate([first[name], second[name]]) for name in first}, np.concatenate(
         [a, b], axis=1
     )
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
 
 
 @contextmanager

@@ -84,15 +84,6 @@ def without_inplace(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in kwargs.items() if key != "inplace"}
 
 
-def flat(items: Any) -> list[Any]:
-    """All that lists, tuples and dictionaries hold."""
-    if isinstance(items, list | tuple):
-        return [leaf for item in items for leaf in flat(item)]
-    if isinstance(items, dict):
-        return flat(list(items.values()))
-    return [items]
-
-
 def snapshots(items: Any) -> Any:
     """Contents as they are now: results are computed later, when in-place operations may have followed."""
     if isinstance(items, Columns):

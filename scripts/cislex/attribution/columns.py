@@ -10,7 +10,7 @@ from there on is whole. ``column_rules`` has the operations.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,7 +185,7 @@ class Columns(Tensor):
         cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Carry out one call of the model."""
-        tape = next(item.tape for item in leaves((args, kwargs or {})) if isinstance(item, Columns))
+        tape = next(item.tape for item in flat((args, kwargs or {})) if isinstance(item, Columns))
         return tape.carry_out(func, args, kwargs or {})
 
     @classmethod
@@ -196,15 +196,13 @@ class Columns(Tensor):
         raise NotTrackedError(f"{func} was called below the level of functions")
 
 
-def leaves(value: Any) -> Iterator[Any]:
-    """What is in nested sequences and mappings, one by one."""
-    if isinstance(value, Mapping):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        yield value
-        return
-    for item in value:
-        yield from leaves(item)
+def flat(items: Any) -> list[Any]:
+    """All that lists, tuples and dictionaries hold."""
+    if isinstance(items, list | tuple):
+        return [leaf for item in items for leaf in flat(item)]
+    if isinstance(items, dict):
+        return flat(list(items.values()))
+    return [items]
 
 
 def substituted(x: Tensor, position: Tensor, base: Tensor, tape: Tape) -> Columns:
