@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-from cislex.genome import index_genome
-from cislex.regions import RegionOptions, extract_regions
-from cislex.sequences import encode_sequences
+from cislex.regions.extraction import RegionOptions, extract_regions
+from cislex.regions.genome import index_genome
+from cislex.sequences.store import encode_sequences
 
 CHROMOSOMES = 10
 

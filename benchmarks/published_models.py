@@ -27,10 +27,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from cislex.architectures import build
-from cislex.chunks import ChunkJob, attribute_chunk
+from cislex.chunks.attribute import ChunkJob, attribute_chunk
+from cislex.models.architectures import build
 from cislex.provenance import versions
-from cislex.sequence_import import import_sequences
+from cislex.sequences.importing import import_sequences
 
 MODELS = ("chrombpnet", "deepsea_beluga")
 TARGETS: dict[str, dict[str, dict[str, Any]]] = {

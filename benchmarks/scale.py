@@ -59,14 +59,14 @@ def stage_inputs(folder: Path, regions: int) -> Callable[[], object]:
 
 def stage_index(folder: Path) -> Callable[[], object]:
     """index_genome."""
-    from cislex.genome import index_genome
+    from cislex.regions.genome import index_genome
 
     return lambda: index_genome(folder / "genome.fa", folder / "chromosomes.tsv", *_index(folder).values())
 
 
 def stage_extract(folder: Path) -> Callable[[], object]:
     """extract_regions."""
-    from cislex.regions import RegionOptions, extract_regions
+    from cislex.regions.extraction import RegionOptions, extract_regions
 
     files = (folder / name for name in ("peaks.narrowPeak", "genome.fa", "regions.bed", "dropped.tsv"))
     # Random peaks of a small genome are often the same; none may be lost.
@@ -76,7 +76,7 @@ def stage_extract(folder: Path) -> Callable[[], object]:
 
 def stage_encode(folder: Path) -> Callable[[], object]:
     """encode_sequences."""
-    from cislex.sequences import encode_sequences
+    from cislex.sequences.store import encode_sequences
 
     files = (folder / name for name in ("regions.bed", "genome.fa", "s.h5"))
     return lambda: encode_sequences(*files, chromosomes=folder / "chromosomes.tsv", **_index(folder))
@@ -84,7 +84,7 @@ def stage_encode(folder: Path) -> Callable[[], object]:
 
 def stage_predict(folder: Path) -> Callable[[], object]:
     """predict_regions."""
-    from cislex.prediction import predict_regions
+    from cislex.prediction.predict import predict_regions
 
     files = (folder / "s.h5", {"f": folder / "w.pt"}, folder / "p.h5", folder / "p.tsv")
     return lambda: predict_regions(*files, wanted=TARGETS, device="cpu", **_model(folder))
@@ -92,7 +92,7 @@ def stage_predict(folder: Path) -> Callable[[], object]:
 
 def stage_attribute(folder: Path) -> Callable[[], object]:
     """attribute_chunk, all regions in one chunk."""
-    from cislex.chunks import ChunkJob, attribute_chunk
+    from cislex.chunks.attribute import ChunkJob, attribute_chunk
 
     job = ChunkJob(chunk=0, chunks=1, fold="f", targets=TARGETS, method=METHOD)
     files = (folder / "s.h5", folder / "w.pt", folder / "c.h5")
@@ -101,7 +101,7 @@ def stage_attribute(folder: Path) -> Callable[[], object]:
 
 def stage_aggregate(folder: Path) -> Callable[[], object]:
     """aggregate_chunks, of one chunk."""
-    from cislex.aggregation import Gate, aggregate_chunks
+    from cislex.chunks.aggregate import Gate, aggregate_chunks
 
     files = (folder / "a.h5", folder / "q.tsv")
     return lambda: aggregate_chunks(
@@ -111,14 +111,14 @@ def stage_aggregate(folder: Path) -> Callable[[], object]:
 
 def stage_tracks(folder: Path) -> Callable[[], object]:
     """export_tracks."""
-    from cislex.tracks import export_tracks
+    from cislex.exports.tracks import export_tracks
 
     return lambda: export_tracks(folder / "a.h5", folder / "genome.fa", folder / "c.bw")
 
 
 def stage_join(folder: Path) -> Callable[[], object]:
     """aggregate_chunks, of the chunk files in a folder."""
-    from cislex.aggregation import Gate, aggregate_chunks
+    from cislex.chunks.aggregate import Gate, aggregate_chunks
 
     chunks = sorted((folder / "chunks").glob("*.h5"), key=lambda path: int(path.stem))
     files = (folder / "a.h5", folder / "q.tsv")
@@ -293,7 +293,7 @@ def kernel(quick: bool) -> dict[str, float]:
 
 def files(quick: bool) -> dict[str, int]:
     """Files that stay of an analysis with one fold and one target, without logos."""
-    from cislex.cost import ANALYSIS_FILES, TARGET_FILES
+    from cislex.cost.estimate import ANALYSIS_FILES, TARGET_FILES
 
     found = {str(n): 2 * n + ANALYSIS_FILES + TARGET_FILES for n in (1, 200, 10_000)}
     print(f"files of an analysis (one fold, one target), by chunks: {found}; and 3 for each motif")

@@ -29,14 +29,15 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import h5py
 import numpy as np
 import torch
-from cislex import settings, targets
-from cislex.aggregation import Gate, aggregate_chunks
 from cislex.attribution import attribute
-from cislex.chunks import ChunkJob, attribute_chunk
-from cislex.models import load_model
-from cislex.sequence_import import import_sequences
-from cislex.sequences import SequenceStore
-from cislex.storage import create_array, digest_regions, rows_per_hdf5_chunk
+from cislex.chunks import methods_from_config as settings
+from cislex.chunks.aggregate import Gate, aggregate_chunks
+from cislex.chunks.attribute import ChunkJob, attribute_chunk
+from cislex.files.tables import create_array, digest_regions, rows_per_hdf5_chunk
+from cislex.models.loading import load_model
+from cislex.sequences.importing import import_sequences
+from cislex.sequences.store import SequenceStore
+from cislex.targets import targets
 from torch import nn
 
 METHOD = {

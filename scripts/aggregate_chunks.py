@@ -4,12 +4,12 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.aggregation import aggregate_chunks
-from cislex.chunk_files import read_inspected
-from cislex.gating import Gate
+from cislex.chunks.aggregate import aggregate_chunks
+from cislex.chunks.files import read_inspected
+from cislex.chunks.gate import Gate
 
 
 def main(*, sequences: str, chunks: dict, out: str, gate: dict, inspected: str, **options) -> None:

@@ -4,11 +4,11 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin, deadline
+    from cislex.runtime.jobs import begin, deadline
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.attribution.kernels import keep_freed_memory
-from cislex.chunks import ChunkJob, attribute_chunk
+from cislex.chunks.attribute import ChunkJob, attribute_chunk
 
 
 def main(sequences: str, weights: str, out: str, job: dict, model: dict, threads: int, **options) -> None:

@@ -4,11 +4,11 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.hits import HitSettings, call_hits
-from cislex.motif_io import TrimSettings
+from cislex.motifs.files import TrimSettings
+from cislex.motifs.hits import HitSettings, call_hits
 
 
 def main(

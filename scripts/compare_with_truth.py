@@ -4,10 +4,10 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.truth import compare_with_truth
+from cislex.demo.truth import compare_with_truth
 
 FILES = ("truth", "planted", "motifs", "meme", "attributions", "database")
 

@@ -4,10 +4,10 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.sequences import encode_sequences
+from cislex.sequences.store import encode_sequences
 
 
 def main(*, regions: str, fasta: str, sequences: str, threads: int, **index: str) -> None:

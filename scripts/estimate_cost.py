@@ -4,10 +4,10 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.cost import AnalysisPlan, RegionSource, estimate_cost
+from cislex.cost.estimate import AnalysisPlan, RegionSource, estimate_cost
 
 
 def main(analyses: dict, regions: dict, inspections: dict, table: str, text: str, **options: object) -> None:

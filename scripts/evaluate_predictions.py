@@ -4,14 +4,14 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.agreement import evaluate_predictions
+from cislex.prediction.evaluate import evaluate_predictions
 
 
 def main(predictions: str, regions: str, observed: str, evaluation: str, **options: object) -> None:
-    """Run the stage with plain arguments (see cislex.agreement)."""
+    """Run the stage with plain arguments (see cislex.prediction.evaluate)."""
     evaluate_predictions(predictions, regions, observed, evaluation, **options)
 
 

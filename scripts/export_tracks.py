@@ -4,10 +4,10 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.tracks import export_tracks
+from cislex.exports.tracks import export_tracks
 
 
 def main(attributions: str, chromosomes: str, out: str) -> None:

@@ -4,10 +4,10 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.regions import RegionOptions, extract_regions
+from cislex.regions.extraction import RegionOptions, extract_regions
 
 
 def main(*, peaks: str, fasta: str, regions: str, dropped: str, options: dict, **files: str | None) -> None:

@@ -4,10 +4,10 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.motifs import ModiscoSettings, find_motifs
+from cislex.motifs.discovery import ModiscoSettings, find_motifs
 
 
 def main(attributions: str, out: str, threads: int, **settings: int | float | None) -> None:

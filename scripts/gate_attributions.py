@@ -4,10 +4,10 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.gating import Gate, gate_attributions
+from cislex.chunks.gate import Gate, gate_attributions
 
 
 def main(*, complete: str, out: str, qc: str, gate: dict) -> None:

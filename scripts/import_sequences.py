@@ -4,10 +4,10 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.sequence_import import import_sequences
+from cislex.sequences.importing import import_sequences
 
 
 def main(*, source: str, regions: str, dropped: str, sequences: str, threads: int, **options: dict) -> None:

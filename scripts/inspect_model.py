@@ -4,15 +4,15 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
-    from cislex.jobs import begin, started_at
+    from cislex.runtime.jobs import begin, started_at
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.attribution.kernels import keep_freed_memory
-from cislex.inspection import inspect_model
+from cislex.prediction.inspect import inspect_model
 
 
 def main(weights: dict, table: str, text: str, passed: str, **options: object) -> None:
-    """Inspect, with plain arguments (see cislex.inspection)."""
+    """Inspect, with plain arguments (see cislex.prediction.inspect)."""
     inspect_model(weights, table, text, passed, **options)
 
 

@@ -4,15 +4,15 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.attribution.kernels import keep_freed_memory
-from cislex.prediction import predict_regions
+from cislex.prediction.predict import predict_regions
 
 
 def main(sequences: str, weights: dict, predictions: str, table: str, **options: object) -> None:
-    """Predict, with plain arguments (see cislex.prediction)."""
+    """Predict, with plain arguments (see cislex.prediction.predict)."""
     predict_regions(sequences, weights, predictions, table, **options)
 
 

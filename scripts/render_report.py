@@ -5,7 +5,7 @@ from datetime import date
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.report import AnalysisTarget, RegionSet, TrainedModel, render_report

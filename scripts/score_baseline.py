@@ -4,14 +4,14 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.pwm_baseline import score_baseline
+from cislex.motifs.baseline import score_baseline
 
 
 def main(held_out: str, database: str, baseline: str, **options: int) -> None:
-    """Score, with plain arguments (see cislex.pwm_baseline)."""
+    """Score, with plain arguments (see cislex.motifs.baseline)."""
     score_baseline(held_out, database, baseline, **options)
 
 

@@ -4,11 +4,11 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 import yaml
-from cislex.storage import write_text
+from cislex.files.tables import write_text
 
 
 def main(config: dict, out: str) -> None:

@@ -4,17 +4,17 @@ import sys
 
 if "snakemake" in globals():
     sys.path.insert(0, snakemake.scriptdir)  # noqa: F821  (Snakemake runs a copy: use the package beside the original)
-    from cislex.jobs import begin
+    from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.attribution.kernels import keep_freed_memory
-from cislex.heads import LossSettings
-from cislex.training import Optimisation, train_model
-from cislex.training_sources import make_source
+from cislex.training.heads import LossSettings
+from cislex.training.sources import make_source
+from cislex.training.train import Optimisation, train_model
 
 
 def main(*, kind: str, source: dict, loss: dict, optimisation: dict, **settings: object) -> None:
-    """Train, with plain settings (see cislex.training and cislex.training_sources)."""
+    """Train, with plain settings (see cislex.training.train and cislex.training.sources)."""
     train_model(
         make_source(kind, source),
         loss=LossSettings(**loss),

@@ -1,7 +1,7 @@
 """Which keys of the config reach a job: every key of the schema is changed in turn, in a workflow read once.
 
-Called by the Snakefile of tests/test_config_keys.py: settings of jobs are functions that only Snakemake has.
-They read ``config`` when they are called, so one parse serves all keys.
+Called by the Snakefile of tests/workflow/test_config_keys.py: settings of jobs are functions that only
+Snakemake has. They read ``config`` when they are called, so one parse serves all keys.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from cislex.annotation import annotate_motifs
-from cislex.databases import fetch_motif_database
-from cislex.hits import HitSettings, call_hits
-from cislex.jobs import local_caches
-from cislex.motif_io import MemeMotif, read_meme, write_meme
-from cislex.motifs import ModiscoSettings, find_motifs
-from cislex.storage import write_regions, write_table
+from cislex.files.tables import write_regions, write_table
+from cislex.motifs.annotation import annotate_motifs
+from cislex.motifs.databases import fetch_motif_database
+from cislex.motifs.discovery import ModiscoSettings, find_motifs
+from cislex.motifs.files import MemeMotif, read_meme, write_meme
+from cislex.motifs.hits import HitSettings, call_hits
+from cislex.runtime.jobs import local_caches
 
 # Kernels compiled by the tests' process and by the scripts that they start serve each other: a minute saved.
 os.environ.setdefault("NUMBA_CACHE_DIR", local_caches(1)["NUMBA_CACHE_DIR"])

@@ -8,10 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
-from cislex.logos import write_logo
+from cislex.files.tables import write_regions, write_table
+from cislex.motifs.logos import write_logo
 from cislex.provenance import to_attributes
 from cislex.report import AnalysisTarget, RegionSet, TrainedModel
-from cislex.storage import write_regions, write_table
 
 HOSTILE = "<script>alert('x')</script>"
 SITE = "TTACCCGG"

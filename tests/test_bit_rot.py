@@ -13,17 +13,17 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from cislex.aggregation import aggregate_chunks
-from cislex.blocks import group_in, opened, read_all
-from cislex.chunk_files import ChunkFiles
-from cislex.chunk_writing import write_chunk
+from cislex.chunks.aggregate import aggregate_chunks
+from cislex.chunks.files import ChunkFiles
+from cislex.chunks.gate import Gate, gate_attributions
+from cislex.chunks.writing import write_chunk
 from cislex.errors import CislexError, StorageError
-from cislex.gating import Gate, gate_attributions
-from cislex.new_hdf5 import new_hdf5
-from cislex.partial import PartialLog
-from cislex.sealed import COPY, fletcher32, sealed_attributes
-from cislex.sequences import SequenceStore, write_sequences
-from cislex.storage import create_array, digest_regions, open_hdf5
+from cislex.files.checkpoint import PartialLog
+from cislex.files.hdf5 import new_hdf5
+from cislex.files.hdf5_blocks import group_in, opened, read_all
+from cislex.files.sealed import COPY, fletcher32, sealed_attributes
+from cislex.files.tables import create_array, digest_regions, open_hdf5
+from cislex.sequences.store import SequenceStore, write_sequences
 
 N, LENGTH, REFERENCES = 60, 200, 3
 GATE = Gate(1e-3, "keep")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from cislex import attribution, targets
+from cislex import attribution
+from cislex.targets import targets
 
 ROOT = Path(__file__).resolve().parents[1]
 

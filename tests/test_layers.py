@@ -16,58 +16,42 @@ sys.path.pop(0)
 
 PACKAGE = ROOT / "scripts" / "cislex"
 
-#: A module may import from its own layer and from those before it.
-LAYERS = [
-    {
-        "errors", "logs", "provenance", "abandoned", "scratch", "bigwig", "sealed", "new_hdf5", "storage",
-        "blocks", "hdf5_sources", "user_arrays", "text_tables", "cislex", "jobs", "partial", "devices",
-        "compilation",
-    },
-    {
-        "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",
-        "outputs", "target_base", "scaled_targets", "simulation", "weights", "shuffles", "training_inputs",
-        "architectures", "formats", "adapters", "fixed_batch", "loaders", "models",
-        "checkpoint_files", "full_precision", "region_errors", "kept_outputs",
-        "intervals", "windows", "negatives", "training_data", "signal_data", "training_fasta",
-        "training_arrays", "training_sources", "evaluation", "heads", "held_out", "training",
-        "motif_io", "pwm_baseline",
-        "measurement", "rates", "cost",
-        "direct_sources", "direct_selection",
-        "malformed", "row_ledger", "fasta_index", "chromosome_table", "meme_files",
-    },
-    {"attribution", "settings"},
-    {
-        "chunks", "chunk_files", "chunk_writing", "gating", "aggregation", "prediction", "labels",
-        "agreement", "tracks",
-        "motifs", "modisco_repairs", "databases", "logos", "annotation", "finemo_runs", "hits", "truth",
-        "inspection",
-    },
-    {"report"},
-]  # fmt: skip
+#: In the order in which data flow: a folder (or module) imports from itself and from those before it.
+ORDER = (
+    *(
+        "errors",
+        "logs",
+        "provenance",
+        "metrics",
+        "files",
+        "runtime",
+        "regions",
+        "downloads",
+        "targets",
+        "models",
+    ),
+    *("sequences", "training", "attribution", "chunks", "motifs", "prediction", "exports", "demo", "cost"),
+    "report",
+)
+#: The same inside of ``attribution``; ``__init__`` and the public paths re-export.
+WITHIN = (
+    *("kernels", "notes", "transforms", "arrays", "operations", "references", "result", "validation"),
+    *("methods", "saved_references", "genomic_references", "execution", "gradients", "deeplift"),
+    *(
+        "elementwise",
+        "survey",
+        "residuals",
+        "mutagenesis",
+        "pipeline",
+        "api",
+        "pisa",
+        "reference_convergence",
+    ),
+)
 
 
 def modules() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py"))
-
-
-def layer_of(name: str) -> int:
-    for depth, names in enumerate(LAYERS):
-        if name in names:
-            return depth
-    raise AssertionError(f"module {name} is in no layer: add it to LAYERS")
-
-
-def imported(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "cislex":
-            found |= {alias.name for alias in node.names if not alias.name.startswith("_")}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cislex."):
-            assert node.module is not None
-            found.add(node.module.split(".")[1])
-        elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("cislex.")}
-    return found
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
@@ -87,17 +71,44 @@ def dotted() -> list[tuple[str, Path]]:
     return [(".".join(path.relative_to(ROOT / "scripts").with_suffix("").parts), path) for path in paths]
 
 
-def name_of(path: Path) -> str:
-    parts = path.relative_to(PACKAGE).parts
-    name = parts[0].removesuffix(".py")
-    return "cislex" if name == "__init__" else name
+def siblings(folder: str) -> dict[str, dict[str, str]]:
+    """What each module or folder of a folder imports of its siblings, with one import of each as witness."""
+    found: dict[str, dict[str, str]] = {}
+    for module, path in dotted():
+        if not module.startswith(f"{folder}."):
+            continue
+        here = module.removeprefix(f"{folder}.").split(".")[0]
+        for other in source_digest._imports(ROOT / "scripts", path, module):
+            there = other.removeprefix(f"{folder}.").split(".")[0] if other.startswith(f"{folder}.") else here
+            if there != here:
+                found.setdefault(here, {})[there] = f"{module} imports {other}"
+        found.setdefault(here, {})
+    return found
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_one_way(path: Path) -> None:
-    here = layer_of(name_of(path))
-    above = {name for name in imported(path) if layer_of(name) > here}
-    assert not above, f"{path.name} (layer {here}) imports {above} from a later layer"
+@pytest.mark.parametrize(("folder", "order"), [("cislex", ORDER), ("cislex.attribution", WITHIN)])
+def test_imports_go_one_way(folder: str, order: tuple[str, ...]) -> None:
+    graph = siblings(folder)
+    assert set(graph) == set(order), "a new folder needs a place in the order, and a missing one has none"
+    wrong = [
+        text
+        for here, others in graph.items()
+        for there, text in others.items()
+        if order.index(there) > order.index(here)
+    ]
+    assert not wrong
+
+
+FOLDERS = sorted({module.rpartition(".")[0] for module, _ in dotted()})
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_and_modules_side_by_side_do_not_import_in_circles(folder: str) -> None:
+    graph = {here: set(others) for here, others in siblings(folder).items()}
+    while leaves := {here for here, others in graph.items() if not others & graph.keys()}:
+        graph = {here: others for here, others in graph.items() if here not in leaves}
+    witnesses = [text for here in graph for there, text in siblings(folder)[here].items() if there in graph]
+    assert not witnesses
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

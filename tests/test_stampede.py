@@ -14,8 +14,8 @@ from typing import Any
 import h5py
 import pytest
 import torch
-from cislex.genome import index_genome
-from cislex.sequence_import import import_sequences
+from cislex.regions.genome import index_genome
+from cislex.sequences.importing import import_sequences
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = 8
@@ -32,9 +32,9 @@ def together():
 """
 COMPILE = """
 import numpy as np
-from cislex.jobs import local_caches
+from cislex.runtime.jobs import local_caches
 os.environ.update(local_caches())
-from cislex import shuffles
+from cislex.sequences import shuffles
 codes = np.arange(60, dtype=np.uint8).reshape(1, 60) % 4
 out = np.zeros((1, 2, 4, 60), np.uint8)
 together()
@@ -44,7 +44,7 @@ misses = {kernel.__name__: sum(kernel.stats.cache_misses.values()) for kernel in
 print(json.dumps({"misses": misses, "sum": int((out * np.arange(60)).sum())}))
 """
 GENOME = """
-from cislex.genome import Genome
+from cislex.regions.genome import Genome
 together()
 with Genome(folder / "genome.fa", fai=folder / "index.fai", gzi=folder / "index.gzi") as genome:
     given = genome.codes("chr2", 5, 25).tolist()
@@ -86,7 +86,7 @@ def test_a_kernel_is_compiled_by_one_of_eight_processes(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_while_it_compiles_frees_the_others(tmp_path: Path) -> None:
-    begin = "from cislex.compilation import _LOCK\nwith _LOCK:\n"
+    begin = "from cislex.runtime.compilation import _LOCK\nwith _LOCK:\n"
     hold = begin + "    (folder / 'held').touch()\n    time.sleep(600)\n"
     take = begin + "    print('taken')\n"
     own = environment(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "numba"))
@@ -108,7 +108,7 @@ def test_a_process_that_dies_while_it_compiles_frees_the_others(tmp_path: Path) 
 
 
 def test_a_thread_may_compile_while_it_compiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from cislex import compilation
+    from cislex.runtime import compilation
 
     monkeypatch.setattr(compilation.numba.config, "CACHE_DIR", str(tmp_path / "numba"))
     lock = compilation._MachineLock()

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 from cislex.errors import ModelError
-from cislex.formats.torchscript import DENIED, _of_source
-from cislex.models import load_model
+from cislex.models.formats.torchscript import DENIED, _of_source
+from cislex.models.loading import load_model
 from torch import Tensor, nn
 from torch.export.pt2_archive._package import PT2ArchiveWriter
 

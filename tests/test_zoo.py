@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
-from cislex.architectures import ARCHITECTURES, PUBLISHED, build
 from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
 from cislex.errors import ConfigError, ModelError
-from cislex.models import load_model
+from cislex.models.architectures import ARCHITECTURES, PUBLISHED, build
+from cislex.models.loading import load_model
 from torch import Tensor, nn
 
 #: Small versions of the networks, with the weights' layout unchanged.

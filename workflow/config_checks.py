@@ -9,13 +9,13 @@ from config_errors import suggestion
 from model_settings import model_checks
 from region_settings import region_checks
 
-#: Known motifs that pyjaspar carries, as in cislex.databases; other names are paths.
+#: Known motifs that pyjaspar carries, as in cislex.motifs.databases; other names are paths.
 JASPAR = tuple(
     f"jaspar-{group}" for group in ("vertebrates", "plants", "insects", "nematodes", "fungi", "urochordates")
 )
 #: A limit below this on the relative delta fails nearly every region in bfloat16.
 LEAST_BFLOAT16_DELTA = 0.1
-#: TF-MoDISco's patterns before trimming in bp, as in cislex.motifs; regions must be longer.
+#: TF-MoDISco's patterns before trimming in bp, as in cislex.motifs.discovery; regions must be longer.
 PATTERN_WIDTH = 50
 
 

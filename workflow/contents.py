@@ -16,7 +16,7 @@ from typing import Any
 import model_sources
 from configuration import suggestion
 
-#: Columns of peak files by position, as cislex.peaks names them.
+#: Columns of peak files by position, as cislex.regions.peaks names them.
 BED_COLUMNS = (
     *("chrom", "start", "end", "name", "score", "strand"),
     *("thick_start", "thick_end", "rgb", "block_count", "block_sizes", "block_starts"),
@@ -117,7 +117,7 @@ def _peak_columns(cells: list[str], file_format: str) -> list[str] | None:
 
 
 def _header(line: str) -> list[str]:
-    """Cells of a header line as cislex.labels names them."""
+    """Cells of a header line as cislex.prediction.labels names them."""
     cells = line.split("\t") if "\t" in line else next(csv.reader([line]), [])
     return [cell.strip() or f"column {i}" for i, cell in enumerate(cells, 1)]
 

@@ -96,7 +96,7 @@ def _rows_selected(path: Path, select: dict[str, list[Any]]) -> int:
 
 
 def _plain(value: Any) -> str:
-    """A whole number without a point, else the text, as in cislex.direct_selection."""
+    """A whole number without a point, else the text, as in cislex.sequences.direct_selection."""
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -17,18 +17,18 @@ from pathlib import Path
 
 #: Files that import by name only what their caller chose, such as a method's executor: rules pass these
 #: modules to ``digest``.
-DYNAMIC = {"pipeline.py", "inspection.py"}
+DYNAMIC = {"cislex/attribution/pipeline.py", "cislex/prediction/inspect.py"}
 #: Modules that carry out each method of the config, as cislex.attribution.pipeline imports them.
 EXECUTORS = {
-    "saliency": ("gradients",),
-    "tism": ("gradients",),
-    "integrated_gradients": ("integrated",),
-    "expected_gradients": ("integrated",),
-    "ism": ("ism",),
-    "deep_lift_shap": ("deeplift", "cases", "selfcheck", "completeness"),
+    "saliency": ("gradients.gradients",),
+    "tism": ("gradients.gradients",),
+    "integrated_gradients": ("gradients.integrated",),
+    "expected_gradients": ("gradients.integrated",),
+    "ism": ("mutagenesis.ism",),
+    "deep_lift_shap": ("deeplift.deeplift", "deeplift.cases", "deeplift.selfcheck", "deeplift.completeness"),
 }
 #: The same for the inspection, besides those.
-INSPECTORS = {"deep_lift_shap": ("survey", "residuals")}
+INSPECTORS = {"deep_lift_shap": ("deeplift.survey", "deeplift.residuals")}
 #: Calls that import a module by a name that is computed.
 _IMPORTERS = {"import_module", "__import__"}
 #: Names at the top of a module that no result depends on.
@@ -49,7 +49,7 @@ def digest(scripts: Path, script: str, *, dynamic: Iterable[str] = ()) -> str:
     script
         Name of the script without ``.py``.
     dynamic
-        Modules that are imported by a computed name, such as ``cislex.attribution.deeplift``.
+        Modules that are imported by a computed name, such as ``cislex.attribution.deeplift.deeplift``.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def _called(node: ast.Call) -> str:
 
 def _imported_by_name(scripts: Path, node: ast.Call, path: Path) -> list[str]:
     """What ``import_module`` imports; a computed name begins with a module and is followed by the caller."""
-    if path.name in DYNAMIC:
+    if path.relative_to(scripts).as_posix() in DYNAMIC:
         return []
     argument = node.args[0] if node.args else None
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):

@@ -71,3 +71,11 @@ def offenders(items: Iterable[object], *, first: int = 3) -> str:
     listed = [str(item) for item in items]
     text = ", ".join(listed[:first])
     return f"{text} ({len(listed)} in all)" if len(listed) > first else text
+
+
+def message_of(error: BaseException) -> str:
+    """Name and message of an error that the user's code raised."""
+    if isinstance(error, SystemExit):
+        code = "" if error.code is None else repr(error.code)
+        return f"SystemExit: sys.exit({code}) was called, which would end the job without a reason"
+    return f"{type(error).__name__}: {error}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import attribution_models as models
-import cislex.attribution.batching as batching
+import cislex.attribution.execution.batching as batching
 import numpy as np
 import pytest
 import torch

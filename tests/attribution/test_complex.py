@@ -8,7 +8,7 @@ import attribution_models as models
 import pytest
 import torch
 from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
-from cislex.attribution.survey import survey_operations
+from cislex.attribution.deeplift.survey import survey_operations
 from cislex.errors import CislexError, ModelError, UnsupportedOperationError
 from torch import Tensor, nn
 from torch.nn import functional

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as functional
 import torch.utils.checkpoint
 from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute, make_references
-from cislex.attribution.deeplift import batch_multipliers
+from cislex.attribution.deeplift.deeplift import batch_multipliers
 from cislex.attribution.operations import Kind, canonical, kind_of
 from cislex.errors import ConfigError, ModelError, UnsupportedOperationError
 from cislex.targets import Difference, Output, Profile, Sum

@@ -5,19 +5,12 @@ from __future__ import annotations
 import attribution_models as models
 import pytest
 import torch
-from cislex.attribution import (
-    DeepLiftShap,
-    FixedReferences,
-    attribute,
-    derivatives,
-    kernels,
-    pool_kernels,
-    pooling,
-)
-from cislex.attribution.deeplift import Engine
-from cislex.attribution.elementwise import relu_slope
+from cislex.attribution import DeepLiftShap, FixedReferences, attribute, kernels
+from cislex.attribution.deeplift import derivatives, pool_kernels, pooling
+from cislex.attribution.deeplift.deeplift import Engine
+from cislex.attribution.deeplift.elementwise import relu_slope
+from cislex.attribution.deeplift.pairing import Pairing
 from cislex.attribution.operations import Call, Phase
-from cislex.attribution.pairing import Pairing
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -13,7 +13,7 @@ from cislex.attribution import (
     attribute,
     attribute_targets,
 )
-from cislex.attribution.batching import BatchSize, is_out_of_memory
+from cislex.attribution.execution.batching import BatchSize, is_out_of_memory
 from cislex.errors import ModelError
 from torch import Tensor, nn
 

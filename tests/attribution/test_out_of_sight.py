@@ -15,8 +15,8 @@ from cislex.attribution import (
     attribute,
     attribute_positions,
 )
-from cislex.attribution.slopes import SLOPES
-from cislex.attribution.survey import survey_operations
+from cislex.attribution.deeplift.slopes import SLOPES
+from cislex.attribution.deeplift.survey import survey_operations
 from cislex.attribution.transforms import ELEMENTWISE
 from cislex.errors import CompletenessError, UnsupportedOperationError
 from torch import Tensor, nn

@@ -16,8 +16,8 @@ from cislex.attribution import (
     attribute,
     attribute_batches,
     attribute_targets,
-    transfers,
 )
+from cislex.attribution.execution import transfers
 from cislex.errors import ModelError
 from torch import Tensor, nn
 

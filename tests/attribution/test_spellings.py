@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as functional
 from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute, make_references
-from cislex.attribution.deeplift import batch_multipliers
+from cislex.attribution.deeplift.deeplift import batch_multipliers
 from cislex.targets import Output
 from torch import Tensor, nn
 

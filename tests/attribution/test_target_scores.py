@@ -21,8 +21,8 @@ from cislex.attribution import (
     attribute_targets,
     make_references,
 )
-from cislex.attribution.residuals import operation_residuals
-from cislex.attribution.survey import survey_operations
+from cislex.attribution.deeplift.residuals import operation_residuals
+from cislex.attribution.deeplift.survey import survey_operations
 from cislex.targets import Difference, LogCounts, Output, PreActivation, Profile, Slice, Sum
 from torch import Tensor, nn
 

@@ -37,8 +37,8 @@ def make_inputs(work: Path) -> None:
     import h5py
     import numpy as np
     import torch
-    from cislex.architectures import build
-    from cislex.training import save_checkpoint
+    from cislex.models.architectures import build
+    from cislex.training.train import save_checkpoint
 
     rng = np.random.default_rng(0)
     letters = ["".join("ACGT"[base] for base in rng.integers(0, 4, 60_000)) for _ in range(2)]
@@ -77,13 +77,13 @@ def make_inputs(work: Path) -> None:
 
 
 def index_genome(work: Path, out: Path) -> None:
-    from cislex.genome import index_genome
+    from cislex.regions.genome import index_genome
 
     index_genome(work / "genome.fa", out / "chromosomes.tsv", out / "genome.fai", out / "genome.gzi")
 
 
 def extract_regions(work: Path, out: Path) -> None:
-    from cislex.regions import RegionOptions, extract_regions
+    from cislex.regions.extraction import RegionOptions, extract_regions
 
     extract_regions(
         work / "peaks.bed", work / "genome.fa", out / "regions.bed", out / "dropped.tsv",
@@ -92,13 +92,13 @@ def extract_regions(work: Path, out: Path) -> None:
 
 
 def encode_sequences(work: Path, out: Path) -> None:
-    from cislex.sequences import encode_sequences
+    from cislex.sequences.store import encode_sequences
 
     encode_sequences(work / "regions.bed", work / "genome.fa", out / "sequences.h5")
 
 
 def import_sequences(work: Path, out: Path) -> None:
-    from cislex.sequence_import import import_sequences
+    from cislex.sequences.importing import import_sequences
 
     import_sequences(
         work / "direct.fa", out / "regions.bed", out / "dropped.tsv", out / "sequences.h5", length=LENGTH
@@ -106,7 +106,7 @@ def import_sequences(work: Path, out: Path) -> None:
 
 
 def predict_regions(work: Path, out: Path) -> None:
-    from cislex.prediction import predict_regions
+    from cislex.prediction.predict import predict_regions
 
     predict_regions(
         work / "sequences.h5", {"a": work / "weights.pt", "b": work / "weights.pt"}, out / "predictions.h5",
@@ -115,7 +115,7 @@ def predict_regions(work: Path, out: Path) -> None:
 
 
 def attribute_chunk(work: Path, out: Path) -> None:
-    from cislex.chunks import ChunkJob, attribute_chunk
+    from cislex.chunks.attribute import ChunkJob, attribute_chunk
 
     job = ChunkJob(chunk=0, chunks=1, fold="a", targets=TARGETS, method=METHOD)
     model = {"loader": "trained"}
@@ -125,8 +125,8 @@ def attribute_chunk(work: Path, out: Path) -> None:
 
 
 def aggregate_chunks(work: Path, out: Path) -> None:
-    from cislex.aggregation import aggregate_chunks
-    from cislex.gating import Gate
+    from cislex.chunks.aggregate import aggregate_chunks
+    from cislex.chunks.gate import Gate
 
     chunks = {"a": [work / "chunk.h5"]}
     gate = Gate(on_fail="keep")
@@ -136,27 +136,27 @@ def aggregate_chunks(work: Path, out: Path) -> None:
 
 
 def export_tracks(work: Path, out: Path) -> None:
-    from cislex.tracks import export_tracks
+    from cislex.exports.tracks import export_tracks
 
     export_tracks(work / "attributions.h5", work / "genome.fa", out / "contributions.bw")
 
 
 def find_motifs(work: Path, out: Path) -> None:
-    from cislex.motifs import ModiscoSettings, find_motifs
+    from cislex.motifs.discovery import ModiscoSettings, find_motifs
 
     settings = ModiscoSettings(max_seqlets=300, min_metacluster_size=20)
     find_motifs(work / "attributions.h5", out / "modisco.h5", settings, threads=1)
 
 
 def annotate_motifs(work: Path, out: Path) -> None:
-    from cislex.annotation import annotate_motifs
+    from cislex.motifs.annotation import annotate_motifs
 
     made = (out / "motifs.tsv", out / "motifs.meme", out / "logos")
     annotate_motifs(work / "modisco.h5", work / "known.meme", *made)
 
 
 def call_hits(work: Path, out: Path) -> None:
-    from cislex.hits import HitSettings, call_hits
+    from cislex.motifs.hits import HitSettings, call_hits
 
     call_hits(
         work / "attributions.h5", work / "modisco.h5", out / "hits.bed.gz", HitSettings(), analysis="demo"
@@ -164,7 +164,7 @@ def call_hits(work: Path, out: Path) -> None:
 
 
 def simulate_genome(work: Path, out: Path) -> None:
-    from cislex.simulation import ASSAYS, SimulationOptions, simulate_genome
+    from cislex.demo.simulation import ASSAYS, SimulationOptions, simulate_genome
 
     options = SimulationOptions(chromosomes=2, chromosome_length=60_000, peaks_per_assay=20)
     peaks = {assay: out / f"{assay}.narrowPeak" for assay in ASSAYS}
@@ -191,7 +191,7 @@ def run_job(stage: str, work: Path, disk: Path, screen: Path) -> None:
     tempfile.tempdir = os.environ["TMPDIR"] = str(disk / "tmp")
     status = 1
     try:
-        from cislex.jobs import begin
+        from cislex.runtime.jobs import begin
 
         begin(disk / "log" / "job.log")
         STAGES[stage](work, disk / "out")

@@ -22,7 +22,7 @@ def make_tables(work: Path) -> None:
     import numpy as np
     import pandas as pd
     import report_fixture
-    from cislex.regions import read_regions_bed
+    from cislex.regions.extraction import read_regions_bed
 
     rng = np.random.default_rng(1)
     for label, p in (("skewed", (0.1, 0.4, 0.4, 0.1)), ("even", (0.25,) * 4)):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cislex.jobs import local_caches
+from cislex.runtime.jobs import local_caches
 
 STAGES = Path(__file__).with_name("stages.py")
 SIZE = 32 << 20

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from cislex.models import load_model
+from cislex.models.loading import load_model
 from numpy.typing import NDArray
 
 MAKER = Path(__file__).with_name("make_peer_models.py")

@@ -39,7 +39,7 @@ def held_out_of(wildcards):
 
 
 def attribution_job(wildcards):
-    """What is attributed: fields of cislex.chunks.ChunkJob but for chunk and fold."""
+    """What is attributed: fields of cislex.chunks.attribute.ChunkJob but for chunk and fold."""
     analysis = analysis_of(wildcards)
     return {
         "chunks": len(chunks_of(wildcards)),
@@ -69,6 +69,6 @@ def attribution_files(wildcards):
 
 
 def gate_of(wildcards):
-    """The gate of gate_attributions: fields of cislex.gating.Gate."""
+    """The gate of gate_attributions: fields of cislex.chunks.gate.Gate."""
     qc = analysis_of(wildcards)["qc"]
     return {key: qc[key] for key in ("max_relative_delta", "on_fail")}

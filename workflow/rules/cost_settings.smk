@@ -13,7 +13,7 @@ _sys.path.pop(0)
 
 
 def region_sources():
-    """Fields of cislex.cost.RegionSource of each region set that an analysis uses."""
+    """Fields of cislex.cost.estimate.RegionSource of each region set that an analysis uses."""
     used = {analysis["regions"] for analysis in config["analyses"].values()}
     return {
         name: _region_source(name, settings)
@@ -37,7 +37,7 @@ def _region_source(name, settings):
 
 
 def analysis_plans():
-    """Fields of cislex.cost.AnalysisPlan of each analysis."""
+    """Fields of cislex.cost.estimate.AnalysisPlan of each analysis."""
     return {
         name: {
             "regions": analysis["regions"],

@@ -16,7 +16,7 @@ def labelled_pattern():
 
 
 def _label_settings(wildcards):
-    """Fields of cislex.labels.LabelSource, by target; labels of an HDF5 file are by default beside the sequences."""
+    """Fields of cislex.prediction.labels.LabelSource, by target; labels of an HDF5 file are by default beside the sequences."""
     own = config["regions"][regions_of(wildcards)]["hdf5"]
     found = {}
     for target, label in analysis_of(wildcards)["labels"].items():

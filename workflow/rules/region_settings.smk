@@ -12,7 +12,7 @@ def peak_sets():
 
 
 def region_options(wildcards):
-    """Fields of cislex.selection.RegionOptions."""
+    """Fields of cislex.regions.selection.RegionOptions."""
     settings = config["regions"][wildcards.regions]
     same = (
         "center",
@@ -43,7 +43,7 @@ def direct_sets():
 
 
 def import_options(wildcards):
-    """Options of cislex.sequence_import.import_sequences."""
+    """Options of cislex.sequences.importing.import_sequences."""
     settings = config["regions"][wildcards.regions]
     chosen = (
         "malformed",

@@ -51,7 +51,7 @@ def training_inputs(wildcards):
 
 
 def _genomic_settings(training, length):
-    """Fields of cislex.training_sources.GenomicSettings."""
+    """Fields of cislex.training.sources.GenomicSettings."""
     return {
         "fasta": fasta_path(),
         "fai": str(rules.index_genome.output.fai),
@@ -80,7 +80,7 @@ def _genomic_settings(training, length):
 
 
 def _source_options(training, length):
-    """Kind and settings of cislex.training_sources.make_source."""
+    """Kind and settings of cislex.training.sources.make_source."""
     source = _configuration.training_source(training)
     head = _configuration.training_head(training)
     fractions = _chosen(training, "validation_fraction", "test_fraction")

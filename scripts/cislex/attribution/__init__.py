@@ -6,9 +6,7 @@
 """
 
 from cislex.attribution.api import attribute, attribute_batches, attribute_targets
-from cislex.attribution.distances import Distances, ism_distances
-from cislex.attribution.genomic import GenomicWindows
-from cislex.attribution.indels import deletions, insertions
+from cislex.attribution.genomic_references import GenomicWindows
 from cislex.attribution.methods import (
     ISM,
     TISM,
@@ -17,9 +15,13 @@ from cislex.attribution.methods import (
     IntegratedGradients,
     Saliency,
 )
-from cislex.attribution.pairwise import BlockEpistasis, Epistasis, block_epistasis, epistasis
-from cislex.attribution.perturbations import Perturbations, scrambles, substitutions
-from cislex.attribution.positions import PositionAttributions, attribute_positions, position_batches
+from cislex.attribution.mutagenesis.distances import Distances, ism_distances
+from cislex.attribution.mutagenesis.epistasis import BlockEpistasis, Epistasis, block_epistasis, epistasis
+from cislex.attribution.mutagenesis.indels import deletions, insertions
+from cislex.attribution.mutagenesis.perturbations import Perturbations, scrambles, substitutions
+from cislex.attribution.mutagenesis.windows import tiles
+from cislex.attribution.pisa.positions import PositionAttributions, attribute_positions, position_batches
+from cislex.attribution.reference_convergence import Sufficiency, reference_sufficiency
 from cislex.attribution.references import (
     DinucleotideShuffle,
     FixedReferences,
@@ -29,9 +31,7 @@ from cislex.attribution.references import (
     make_references,
 )
 from cislex.attribution.result import Attribution
-from cislex.attribution.saved import SavedReferences, load_references, save_references
-from cislex.attribution.sufficiency import Sufficiency, reference_sufficiency
-from cislex.attribution.windows import tiles
+from cislex.attribution.saved_references import SavedReferences, load_references, save_references
 
 __all__ = [
     "ISM",

@@ -10,21 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cislex.attribution.batching import BatchSize
-from cislex.attribution.independence import check_independence
+from cislex.attribution.execution.batching import BatchSize
+from cislex.attribution.execution.model_context import Loan, choose_precision, has_script, lend, unwrap
+from cislex.attribution.execution.pre_activation import open_model
+from cislex.attribution.execution.transfers import Courier
 from cislex.attribution.methods import DeepLiftShap, Method
-from cislex.attribution.neighbours import made_by, make_trial
-from cislex.attribution.opened import open_model
+from cislex.attribution.mutagenesis.independence import check_independence
+from cislex.attribution.mutagenesis.neighbours import made_by, make_trial
 from cislex.attribution.pipeline import EXECUTORS, Inputs, Run, advise
-from cislex.attribution.precision import Loan, choose_precision, has_script, lend, unwrap
 from cislex.attribution.references import FixedReferences, make_references, number_of
 from cislex.attribution.result import Attribution, collect
-from cislex.attribution.saved import SavedReferences
-from cislex.attribution.transfers import Courier
+from cislex.attribution.saved_references import SavedReferences
 from cislex.attribution.validation import check_extra, check_seeds, check_sequences, probe
 from cislex.errors import ConfigError, UnsupportedOperationError
-from cislex.fixed_batch import has_fixed_batch
 from cislex.logs import progress as show_progress
+from cislex.models.fixed_batch import has_fixed_batch
 from cislex.targets import Output, Target, as_target
 
 

@@ -19,9 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cislex.attribution.audit import Scrutiny
-from cislex.attribution.batching import BatchSize, join, pieces
-from cislex.attribution.genomic import GenomicWindows
+from cislex.attribution.deeplift.audit import Scrutiny
+from cislex.attribution.execution.batching import BatchSize, join, pieces
+from cislex.attribution.execution.model_context import Loan, tf32_notice
+from cislex.attribution.execution.strands import average, reverse_complement, turn_extra, turn_method
+from cislex.attribution.execution.transfers import Courier, Parcel
+from cislex.attribution.genomic_references import GenomicWindows
 from cislex.attribution.methods import (
     ISM,
     TISM,
@@ -31,7 +34,6 @@ from cislex.attribution.methods import (
     Method,
     Saliency,
 )
-from cislex.attribution.precision import Loan, tf32_notice
 from cislex.attribution.references import (
     DinucleotideShuffle,
     FixedReferences,
@@ -40,21 +42,19 @@ from cislex.attribution.references import (
     number_of,
 )
 from cislex.attribution.result import Attribution, BatchResult
-from cislex.attribution.saved import SavedReferences
-from cislex.attribution.strands import average, reverse_complement, turn_extra, turn_method
-from cislex.attribution.transfers import Courier, Parcel
+from cislex.attribution.saved_references import SavedReferences
 from cislex.attribution.validation import check_finite, check_shape
 from cislex.logs import get_logger
 from cislex.targets import Target
 
 #: The module whose ``batch_multipliers`` carries out a method; imported when it is needed.
 EXECUTORS: dict[type, str] = {
-    Saliency: "gradients",
-    TISM: "gradients",
-    IntegratedGradients: "integrated",
-    ExpectedGradients: "integrated",
-    ISM: "ism",
-    DeepLiftShap: "deeplift",
+    Saliency: "gradients.gradients",
+    TISM: "gradients.gradients",
+    IntegratedGradients: "gradients.integrated",
+    ExpectedGradients: "gradients.integrated",
+    ISM: "mutagenesis.ism",
+    DeepLiftShap: "deeplift.deeplift",
 }
 #: Batches whose references are made ahead, and threads that make them, on a GPU.
 AHEAD, THREADS = 3, 4
@@ -229,9 +229,9 @@ class Run:
         result = executor(method)(*arguments, rows=rows, repeat=self.repeat, scrutiny=scrutiny)
         if self.confirm is not None:
             self.confirm(refs[0])
-        cases = importlib.import_module("cislex.attribution.cases")
-        selfcheck = importlib.import_module("cislex.attribution.selfcheck")
-        completeness = importlib.import_module("cislex.attribution.completeness")
+        cases = importlib.import_module("cislex.attribution.deeplift.cases")
+        selfcheck = importlib.import_module("cislex.attribution.deeplift.selfcheck")
+        completeness = importlib.import_module("cislex.attribution.deeplift.completeness")
         case = cases.Case(*arguments, rows=rows, repeat=self.repeat)
         if selfcheck.check_first(case, result):
             self.repeat = True

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cislex.attribution.arrays import to_tensor
 from cislex.errors import ConfigError, InputError, offenders
-from cislex.shuffles import fill_shuffles
+from cislex.sequences.shuffles import fill_shuffles
 
 UNKNOWN = 4  # code of an all-zero column
 #: Which of the dinucleotide shuffles are drawn.

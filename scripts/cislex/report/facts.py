@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cislex.storage import open_hdf5
+from cislex.files.tables import open_hdf5
 
 #: What the page calls a setting or attribute; others keep their name, with spaces.
 LABELS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cislex.files.tables import open_hdf5
 from cislex.report.specs import RegionSet
 from cislex.report.tables import count_rows, read_table
-from cislex.storage import open_hdf5
 
 
 @dataclass(frozen=True)

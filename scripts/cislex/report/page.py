@@ -10,11 +10,21 @@ from urllib.parse import quote
 
 from cislex import __version__
 from cislex.errors import InputError
+from cislex.files.tables import write_text
 from cislex.logs import get_logger
-from cislex.report.agreement import AgreementView, describe_agreement
-from cislex.report.concerns import Concern, in_order, model_concerns, region_concerns, target_concerns
 from cislex.report.facts import Fact, count, facts, recorded, shared
-from cislex.report.findings import (
+from cislex.report.figures.logos import glyph_definitions
+from cislex.report.inputs import describe_regions
+from cislex.report.links import split_links
+from cislex.report.sections.agreement import AgreementView, describe_agreement
+from cislex.report.sections.concerns import (
+    Concern,
+    in_order,
+    model_concerns,
+    region_concerns,
+    target_concerns,
+)
+from cislex.report.sections.findings import (
     HitsView,
     MotifView,
     Pictures,
@@ -23,10 +33,9 @@ from cislex.report.findings import (
     describe_motifs,
     describe_truth,
 )
-from cislex.report.folds import FoldsView, describe_folds
-from cislex.report.inputs import describe_regions
-from cislex.report.inspected import describe_models
-from cislex.report.lexicon import (
+from cislex.report.sections.folds import FoldsView, describe_folds
+from cislex.report.sections.inspected import describe_models
+from cislex.report.sections.lexicon import (
     Lexicon,
     composition,
     few_known_motifs,
@@ -35,17 +44,14 @@ from cislex.report.lexicon import (
     match_widths,
     read_lexicon,
 )
-from cislex.report.links import split_links
-from cislex.report.logos import glyph_definitions
-from cislex.report.methods import describe_methods
-from cislex.report.performance import describe_training
-from cislex.report.quality import QualityView, describe_quality
-from cislex.report.regions_drawn import RegionView, draw_regions, read_top_regions
-from cislex.report.seqlets import is_silent, why_no_motif
+from cislex.report.sections.methods import describe_methods
+from cislex.report.sections.performance import describe_training
+from cislex.report.sections.quality import QualityView, describe_quality
+from cislex.report.sections.regions_drawn import RegionView, draw_regions, read_top_regions
+from cislex.report.sections.seqlets import is_silent, why_no_motif
 from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_all
 from cislex.report.template import capital as _capital
 from cislex.report.template import load_template
-from cislex.storage import write_text
 
 #: The page's template, which is installed with the package.
 TEMPLATE = Path(__file__).with_name("report.html.j2")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cislex.storage import require_file
+from cislex.files.tables import require_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +107,8 @@ class AnalysisTarget:
     evaluation, observed
         ``evaluation.tsv`` and ``observed.tsv``, or ``None`` where the target has no labels.
     labels, peaks
-        Where the labels come from, as fields of `cislex.labels.LabelSource`, and the file of the regions:
-        told, not read.
+        Where the labels come from, as fields of `cislex.prediction.labels.LabelSource`, and the file of the
+        regions: named, not read.
     inspection
         ``inspection.tsv``: class and size of the model.
     limit

@@ -10,8 +10,8 @@ from typing import IO
 import pandas as pd
 
 from cislex.errors import StorageError
-from cislex.storage import require_file
-from cislex.text_tables import read_text
+from cislex.files.tables import require_file
+from cislex.files.text_tables import read_text
 
 #: Columns of a BED6 line, for files without a header.
 BED6 = ("chrom", "start", "end", "name", "score", "strand")

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
+from cislex.files.tables import require_file
 from cislex.report.facts import count, setting
-from cislex.storage import require_file
 
 
 def capital(sentence: str) -> str:

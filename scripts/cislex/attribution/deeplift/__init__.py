@@ -1,0 +1,1 @@
+"""DeepLIFT and DeepSHAP."""

@@ -1,0 +1,199 @@
+"""The path rule: an operation's own Jacobian, averaged along the straight line from reference to example.
+
+By the fundamental theorem of calculus it is complete for any differentiable operation. Gauss-Legendre
+quadrature with p points is exact for polynomials of degree 2p − 1, so that one point (the midpoint) is
+exact for products of two activations, and the number of points of any other operation is chosen by
+its own residual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from cislex.attribution.deeplift.pairing import Pairing, gap, product
+from cislex.attribution.deeplift.replay import Record, Rule
+from cislex.attribution.operations import Call, differentiable, tensors_of, whereabouts
+from cislex.errors import UnsupportedOperationError
+
+FIRST_POINTS = 8
+MOST_POINTS = 64
+#: Share of an unknown operation's difference that the path rule may leave unexplained.
+LIMIT = 1e-3
+
+
+def gauss_legendre(points: int) -> list[tuple[float, float]]:
+    """Nodes in (0, 1) and weights that sum to one."""
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    return [(float((node + 1) / 2), float(weight / 2)) for node, weight in zip(nodes, weights, strict=True)]
+
+
+def _between(reference: Tensor, example: Tensor, position: float) -> Tensor:
+    """A point on the line; what is the same at both ends, minus infinity of a mask for one, stays."""
+    return torch.where(reference == example, reference, torch.lerp(reference, example, position))
+
+
+class _Integrator:
+    """One call on its way from reference to example."""
+
+    def __init__(
+        self,
+        call: Call,
+        record: Record,
+        pairing: Pairing,
+        active: list[int],
+        points: int | None,
+        limit: float | None,
+    ) -> None:
+        self.limit = limit
+        self.where = "" if limit is None else f" {whereabouts(torch.nn.Module())}"
+        self.call = call
+        self.active = active
+        self.points = points
+        self.references = [call.tensors[i].detach() for i in active]
+        self.examples = [
+            pairing.expand(record.tensors[i], tensor)
+            for i, tensor in zip(active, self.references, strict=True)
+        ]
+        self.constants = [tensor.detach() for tensor in call.tensors]
+        self.pairing = pairing
+        self.record = record
+
+    def output(self) -> Any:
+        return self.call.run(self.constants)
+
+    def integrate(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
+        """Multipliers of the activations for these multipliers of the outputs."""
+        if self.points is not None:
+            return self._quadrature(gradients, self.points)
+        points, before = FIRST_POINTS, float("inf")
+        while True:
+            multipliers = self._quadrature(gradients, points)
+            residual, tolerance = self._residual(gradients, multipliers)
+            if residual <= tolerance or points >= MOST_POINTS or residual > before / 2 > 0.5e-4:
+                self._judge(residual, points)
+                return multipliers
+            points, before = 2 * points, residual
+
+    def _judge(self, residual: float, points: int) -> None:
+        """Refuse what does not converge, where nobody has vouched for the operation."""
+        if self.limit is not None and residual > self.limit:
+            raise UnsupportedOperationError(
+                f"{self.call.describe()}{self.where}: averaging its Jacobian over {points} points leaves "
+                f"{residual:.1e} of its difference unexplained; expected at most {self.limit:g}: it "
+                f"has jumps or many kinks; what to do: give a rule (rules={{{self.call.name!r}: "
+                "'piecewise_linear'}}, if it works element by element), or use a gradient method or ISM"
+            )
+
+    def _quadrature(self, gradients: Sequence[Tensor | None], points: int) -> list[Tensor]:
+        totals = [torch.zeros_like(tensor) for tensor in self.references]
+        for position, weight in gauss_legendre(points):
+            with torch.enable_grad():
+                leaves = [
+                    _between(r, x, position).requires_grad_()
+                    for r, x in zip(self.references, self.examples, strict=True)
+                ]
+                inputs = list(self.constants)
+                for i, leaf in zip(self.active, leaves, strict=True):
+                    inputs[i] = leaf
+                with torch.backends.cudnn.flags(enabled=False):  # cudnn has no backward of RNNs in eval
+                    outputs = tensors_of(self.call.run(inputs))
+                    chosen = [
+                        (output, gradient)
+                        for output, gradient in zip(outputs, gradients, strict=True)
+                        if gradient is not None and output.requires_grad
+                    ]
+                    found = torch.autograd.grad(
+                        [output for output, _ in chosen],
+                        leaves,
+                        [gradient for _, gradient in chosen],
+                        allow_unused=True,
+                    )
+            for total, slope in zip(totals, found, strict=True):
+                if slope is not None:
+                    total.add_(slope, alpha=weight)
+        return totals
+
+    def _residual(self, gradients: Sequence[Tensor | None], multipliers: list[Tensor]) -> tuple[float, float]:
+        """Largest |Σ m·Δh − Σ g·Δy| of a row relative to Σ|g·Δy|, and what is small enough."""
+        got: Any = 0.0
+        for m, x, r in zip(multipliers, self.examples, self.references, strict=True):
+            got = got + self._by_row(product(m, gap(x, r)), r)
+        wanted: Any = 0.0
+        size: Any = 0.0
+        for gradient, y, y_x in zip(
+            gradients, self.reference_outputs, tensors_of(self.record.output), strict=True
+        ):
+            if gradient is not None:
+                passed = product(gradient, gap(self.pairing.expand(y_x, y), y))
+                wanted = wanted + self._by_row(passed, y)
+                size = size + self._by_row(passed.abs(), y)
+        tolerance = max(16 * torch.finfo(self.references[0].dtype).eps, 2e-13)
+        worst = ((got - wanted).abs() / (size + torch.finfo(torch.float64).tiny)).max()
+        return float(worst), tolerance
+
+    def _by_row(self, values: Tensor, like: Tensor) -> Tensor:
+        rows = self.pairing.examples * self.pairing.references
+        dim = next((d for d, size in enumerate(like.shape) if size == rows), None)
+        return values.sum() if dim is None else values.movedim(dim, 0).reshape(rows, -1).sum(1)
+
+    reference_outputs: list[Tensor]
+
+
+class _Path(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, integrator: _Integrator, structure: list[Any], *activations: Tensor) -> Any:
+        output = integrator.output()
+        structure.append(output)
+        outputs = tensors_of(output)
+        integrator.reference_outputs = [tensor.detach() for tensor in outputs]
+        ctx.integrator = integrator
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*(tensor for tensor in outputs if not differentiable(tensor)))
+        return tuple(outputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        if all(gradient is None for gradient in gradients):
+            return (None, None, *[None for _ in ctx.integrator.active])
+        return (None, None, *ctx.integrator.integrate(gradients))
+
+
+def integrate(points: int | None = None, *, limit: float | None = None) -> Rule:
+    """Path rule with a fixed number of points, or as many as the residual asks for.
+
+    With ``limit`` an operation that leaves more of its difference unexplained is an error.
+    """
+
+    def rule(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
+        structure: list[Any] = []
+        outputs = _Path.apply(
+            _Integrator(call, record, pairing, active, points, limit),
+            structure,
+            *(call.tensors[i] for i in active),
+        )
+        return _like(structure[0], list(outputs))
+
+    return rule
+
+
+def multilinear(call: Call, record: Record, pairing: Pairing, active: list[int]) -> Any:
+    """Exact for an operation that is linear in each argument: ⌈activations / 2⌉ points."""
+    return integrate((len(active) + 1) // 2)(call, record, pairing, active)
+
+
+def _like(structure: Any, tensors: list[Tensor]) -> Any:
+    """The tensors in the shape of the output that they came from."""
+    if isinstance(structure, Tensor):
+        return tensors[0]
+    if isinstance(structure, dict):
+        return dict(zip(structure, tensors, strict=True))
+    if hasattr(structure, "n_sequence_fields"):  # named results of torch, such as max(dim)
+        return type(structure)(tensors)
+    return type(structure)(tensors) if isinstance(structure, list) else tuple(tensors)

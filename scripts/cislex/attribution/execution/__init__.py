@@ -1,0 +1,1 @@
+"""How models run in attribution."""

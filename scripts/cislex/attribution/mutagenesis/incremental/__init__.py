@@ -1,0 +1,1 @@
+"""Recomputing only what a mutation reaches."""

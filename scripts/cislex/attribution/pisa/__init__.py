@@ -1,0 +1,1 @@
+"""Attribution of each output position."""

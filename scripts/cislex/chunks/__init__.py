@@ -1,0 +1,1 @@
+"""Attribution of a chunk of regions, and their aggregation."""

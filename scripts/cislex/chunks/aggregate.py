@@ -1,0 +1,298 @@
+"""Chunks and folds of one target into one self-contained file, streamed, with the quality gate.
+
+Memory does not depend on the number of chunks, and on that of regions by some twenty bytes each: rows are
+read, averaged over folds and written in blocks, tables in parts, and where nothing has to be changed
+compressed HDF5 chunks are copied as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from cislex import provenance
+from cislex.chunks.files import CAUSE, ChunkFiles
+from cislex.chunks.gate import Gate, over_limit, quality_table, report_failures
+from cislex.errors import StorageError, offenders
+from cislex.files.hdf5 import new_hdf5
+from cislex.files.hdf5_blocks import RowWriter, dataset_in, group_in, opened, read_all
+from cislex.files.tables import (
+    FORMAT_VERSION,
+    atomic_path,
+    create_array,
+    digest_regions,
+    rows_per_hdf5_chunk,
+    write_regions,
+    write_table_parts,
+)
+from cislex.logs import get_logger, progress
+from cislex.sequences.store import SequenceStore
+
+#: Rows averaged at once.
+BLOCK = 512
+
+
+def aggregate_chunks(
+    sequences: str | Path,
+    chunks: Mapping[str, Sequence[str | Path]],
+    out: str | Path,
+    qc: str | Path | None,
+    *,
+    target: str,
+    gate: Gate,
+    inspected: Mapping[str, str] | None = None,
+    threads: int = 1,
+) -> None:
+    """Write ``attributions.h5`` and ``qc.tsv`` of one target.
+
+    Parameters
+    ----------
+    sequences
+        ``sequences.h5`` that the chunks were made from.
+    chunks
+        For each fold, its chunk files in order.
+    out, qc
+        The two files; neither is left behind when anything fails. With None for ``qc`` no row is judged:
+        ``out`` keeps all of them, and ``gating.gate_attributions`` makes the two files of it.
+    target
+        Which target of the chunks.
+    gate
+        The quality gate.
+    inspected
+        Digest of each fold's model as it was inspected; chunks of another model are refused.
+    threads
+        Threads that compress, where blocks cannot be copied as they are.
+
+    Raises
+    ------
+    StorageError
+        When a chunk is missing, incomplete, of another run, or its rows do not join up.
+    CompletenessError
+        When regions fail the gate and ``gate.on_fail`` is ``error``.
+    """
+    logger = get_logger(__name__)
+    with ExitStack() as stack:
+        store = stack.enter_context(SequenceStore(sequences))
+        folds = {
+            name: ChunkFiles(
+                name, paths, target, store.n, store.length, model_digest=(inspected or {}).get(name)
+            )
+            for name, paths in chunks.items()
+        }
+        shared = _shared_attributes(folds)
+        _require_same_regions(folds, store)
+        owners = _owners(folds, store.n)
+        errors = _relative_deltas(folds)
+        failed = over_limit(errors, gate, store.n)
+        if qc is not None and errors is not None and failed.any():
+            report_failures(store.regions, errors, failed, gate, target)
+        drops = qc is not None and gate.on_fail == "drop"
+        kept = np.flatnonzero(~failed) if drops else np.arange(store.n)
+        temporary = stack.enter_context(atomic_path(out))
+        with new_hdf5(temporary) as handle:
+            _write_rows(handle, store, list(folds.values()), owners, kept, threads)
+            if len(kept) == store.n:
+                store.copy_into(handle, "regions")
+            else:
+                write_regions(handle, store.regions().iloc[kept])
+            create_array(handle, "rows", (len(kept),), "i8")[...] = kept
+            handle.attrs.update(_attributes(shared, folds, store, gate, target, failed))
+            if qc is not None:
+                write_table_parts(quality_table(handle, store.regions, failed, errors, gate), qc)
+    logger.info("%s: %d regions, %d over the limit (%s)", target, len(kept), failed.sum(), gate.on_fail)
+
+
+def _shared_attributes(folds: Mapping[str, ChunkFiles]) -> dict[str, Any]:
+    """Attributes that all chunks share; a fold that differs is an error that names its first file."""
+    first = next((fold for fold in folds.values() if fold.shared), None)
+    if first is None:
+        raise StorageError("no chunk files were given")
+    for fold in folds.values():
+        first.compare(fold.paths[0], fold.shared)
+    return first.shared
+
+
+def _require_same_regions(folds: Mapping[str, ChunkFiles], store: SequenceStore) -> None:
+    """Refuse chunks of another genome, or of other regions than those of ``sequences.h5``."""
+    checked: dict[tuple[int, int], str] = {}
+    for fold in folds.values():
+        if fold.shared["source_digest"] != store.source_digest:
+            raise StorageError(
+                f"{fold.paths[0]}: was attributed on source_digest {fold.shared['source_digest']}; "
+                f"{store.path} has {store.source_digest}: {CAUSE}; delete the chunks of {fold.name} and rerun"
+            )
+        bounds = zip(fold.starts[:-1], fold.starts[1:], strict=True)
+        for path, span, digest in zip(fold.paths, bounds, fold.regions, strict=True):
+            if span not in checked:
+                checked[span] = digest_regions(store.regions(*span))
+            if digest != checked[span]:
+                raise StorageError(
+                    f"{path}: rows {span[0]} to {span[1]} are other regions than those of {store.path}: "
+                    f"{CAUSE}; delete this file and rerun"
+                )
+
+
+def _owners(folds: Mapping[str, ChunkFiles], n: int) -> NDArray[np.int64] | None:
+    """Index of the fold that attributed each region (N,), or None where every fold attributed all."""
+    computed = np.stack([fold.computed for fold in folds.values()]).reshape(len(folds), n)
+    if computed.all():
+        return None
+    wrong = np.flatnonzero(computed.sum(axis=0) != 1)
+    if len(wrong):
+        raise StorageError(
+            f"{len(wrong)} regions were attributed by no fold or by several, rows {offenders(wrong)}; "
+            "expected each by the fold that held out its chromosome; delete the chunks and rerun"
+        )
+    return computed.argmax(axis=0)
+
+
+def _relative_deltas(folds: Mapping[str, ChunkFiles]) -> NDArray[np.float32] | None:
+    """Largest relative delta of each region over folds (N,), or None for methods that promise none."""
+    if "max_relative_delta" not in _small(list(folds.values())):
+        return None
+    return np.max([fold.errors for fold in folds.values()], axis=0)
+
+
+def _small(folds: list[ChunkFiles]) -> dict[str, tuple[int, ...]]:
+    """The small datasets of the folds that attributed something, with the shape of a region's numbers."""
+    return next((fold.tails for fold in folds if fold.tails), {})
+
+
+def _write_rows(
+    handle: h5py.File,
+    store: SequenceStore,
+    folds: list[ChunkFiles],
+    owners: NDArray[np.int64] | None,
+    kept: NDArray[np.int64],
+    threads: int,
+) -> None:
+    n, length = len(kept), store.length
+    rows = rows_per_hdf5_chunk(length)
+    arrays = {
+        "hypothetical": create_array(handle, "hypothetical", (n, 4, length), "f4", rows=rows),
+        "baseline": create_array(handle, "baseline", (n, length), "f4", rows=rows),
+    }
+    small, used = _small(folds), len(folds) if owners is None else 1
+    for name, tail in small.items():
+        whole = (n, used, *tail) if name == "delta" else (n,)
+        arrays[name] = create_array(handle, name, whole, "f4")
+    if used > 1:
+        arrays["fold_spread"] = create_array(handle, "fold_spread", (n, length), "f4", rows=rows)
+    if owners is not None:
+        create_array(handle, "fold", (n,), "i4")[...] = owners[kept]
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
+        _write_sequences(handle, store, kept)
+        writers = {name: RowWriter(array, pool) for name, array in arrays.items()}
+        if len(folds) == 1 and n == store.n:
+            _copy(writers, folds[0], small)
+        else:
+            _average(writers, store, folds, owners, kept, small)
+        for writer in writers.values():
+            writer.finish()
+
+
+def _write_sequences(handle: h5py.File, store: SequenceStore, kept: NDArray[np.int64]) -> None:
+    """The sequences of the kept rows, in the layout that they have already."""
+    writer = RowWriter(store.create_like(handle, len(kept)))
+    if len(kept) == store.n:
+        store.append_to(writer)
+        return
+    for block in progress(_blocks(kept), total=len(kept), label="sequences", weight=BLOCK):
+        low = int(block[0])
+        writer.append(store.read(low, int(block[-1]) + 1)[block - low])
+    writer.finish()
+
+
+def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for first in range(0, len(rows), BLOCK):
+        yield rows[first : first + BLOCK]
+
+
+def _append_small(writers: Mapping[str, RowWriter], values: Mapping[str, NDArray[np.float32]]) -> None:
+    """Append the small datasets of some regions, given as (folds, k, …), as they are joined over folds."""
+    for name, found in values.items():
+        if name == "delta":
+            writers[name].append(found.swapaxes(0, 1))
+        elif name == "max_relative_delta":
+            writers[name].append(found.max(axis=0))
+        elif name in ("prediction", "reference_prediction"):
+            writers[name].append(found.mean(axis=(0, *range(2, found.ndim))))
+
+
+def _by_owner(values: NDArray[Any], owners: NDArray[np.int64] | None) -> NDArray[Any]:
+    """Values (folds, n, …) of all folds, or of the fold that each region belongs to (1, n, …)."""
+    return values if owners is None else values[owners, np.arange(values.shape[1])][None]
+
+
+def _copy(writers: Mapping[str, RowWriter], fold: ChunkFiles, small: Iterable[str]) -> None:
+    """Copy the only fold: compressed HDF5 chunks as they are where chunk borders align."""
+    spans = fold.spans(0, fold.starts[-1])
+    for path, first, low, high in progress(spans, total=len(fold.paths), label="copy", unit="chunks"):
+        with opened(path, what="chunk") as source:
+            group = group_in(source, f"targets/{fold.target}")
+            for name in ("hypothetical", "baseline"):
+                writers[name].copy(dataset_in(group, name), low - first, high - first)
+            _append_small(writers, {name: read_all(group, name, "f4")[None] for name in small})
+
+
+def _average(
+    writers: Mapping[str, RowWriter],
+    store: SequenceStore,
+    folds: list[ChunkFiles],
+    owners: NDArray[np.int64] | None,
+    kept: NDArray[np.int64],
+    small: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Average the folds block by block and keep their spread (standard deviation of contributions)."""
+    length = store.length
+    tails = {"hypothetical": (4, length), "baseline": (length,), **small}
+    for block in progress(_blocks(kept), total=len(kept), label="average over folds", weight=BLOCK):
+        own = None if owners is None else owners[block]
+        parts = [fold.read(block, tails) for fold in folds]
+        values = {name: _by_owner(np.stack([part[name] for part in parts]), own) for name in tails}
+        hypothetical, baseline = values.pop("hypothetical"), values.pop("baseline")
+        _append_small(writers, values)
+        writers["hypothetical"].append(hypothetical.mean(axis=0))
+        writers["baseline"].append(baseline.mean(axis=0))
+        if "fold_spread" in writers:
+            low = int(block[0])
+            sequences = store.read(low, int(block[-1]) + 1)[block - low]
+            writers["fold_spread"].append((hypothetical * sequences).sum(axis=2).std(axis=0))
+
+
+def _attributes(
+    shared: Mapping[str, Any],
+    folds: Mapping[str, ChunkFiles],
+    store: SequenceStore,
+    gate: Gate,
+    target: str,
+    failed: NDArray[np.bool_],
+) -> dict[str, Any]:
+    chunk_digests = [digest for fold in folds.values() for digest in fold.digests]
+    notes = sorted(set().union(*(fold.notes for fold in folds.values())))
+    return provenance.to_attributes(
+        {
+            **{key: value for key, value in shared.items() if key != "targets"},
+            "format_version": FORMAT_VERSION,
+            "target": target,
+            "target_settings": json.loads(shared["targets"])[target],
+            "folds": list(folds),
+            "model_digests": {name: fold.model_digest for name, fold in folds.items()},
+            "seed": next(iter(folds.values())).seed,
+            "source_digest": store.source_digest,
+            "chunks_digest": provenance.digest_strings(chunk_digests),
+            "notes": notes,
+            "max_relative_delta_limit": gate.max_relative_delta,
+            "on_fail": gate.on_fail,
+            "n_over_limit": int(failed.sum()),
+        }
+    )

@@ -1,0 +1,343 @@
+"""Attribution of one chunk of regions by one fold of a model: streamed, resumable, one HDF5 file at the end.
+
+A chunk file holds, for each target, ``hypothetical`` float32 (n, 4, L), ``baseline`` float32 (n, L),
+``prediction`` float32 (n,), and for methods that promise completeness ``reference_prediction`` and
+``delta`` float32 (n, references) and ``max_relative_delta`` float32 (n,). It has every row of its slice and
+no copy of the sequences; ``computed`` bool (n,) tells rows that were left to other folds, which are zero.
+Quality gates are applied when chunks are aggregated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cislex import provenance
+from cislex.attribution import Attribution, attribute_batches
+from cislex.chunks import methods_from_config as settings
+from cislex.chunks.files import read_inspected
+from cislex.chunks.writing import write_chunk
+from cislex.errors import (
+    CompletenessError,
+    ConfigError,
+    DeadlineError,
+    InputError,
+    ModelError,
+)
+from cislex.files.checkpoint import PartialLog, partial_path
+from cislex.files.tables import FORMAT_VERSION, digest_regions
+from cislex.logs import get_logger, progress
+from cislex.models.loading import LoadedModel, check_model, load_model
+from cislex.provenance import code_digest, versions
+from cislex.runtime.devices import claim
+from cislex.sequences.region_errors import naming_regions
+from cislex.sequences.store import SequenceStore, held_out_rows
+from cislex.targets import targets
+
+#: Regions handed to the attribution module at once: bounds memory, not results.
+BLOCK = 4096
+
+logger = get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkJob:
+    """What is attributed: the slice, the model's fold, the targets and the method, all plain values.
+
+    Parameters
+    ----------
+    chunk, chunks
+        This chunk's number (from 0) and the number of chunks.
+    fold
+        Name of the fold; part of the references' seeds unless ``same_references``.
+    targets
+        Settings of each target by name, for example ``{"counts": {"kind": "output", "index": 0}}``.
+    method
+        Settings of the method (``name``, ``rule``, ``references``, …).
+    seed
+        Seed of the run.
+    same_references
+        Give every fold the same references.
+    precision
+        ``float32``, ``tf32``, ``bfloat16`` or ``float64``.
+    reverse_complement
+        Attribute the average of both strands' predictions.
+    held_out
+        Chromosomes that each fold did not see in training, where each region is to be attributed by the
+        fold that held it out alone; None for every fold on every region.
+    allow_incomplete
+        Accept attributions whose first region does not sum up (``cislex.attribution.attribute``). Changes no
+        number, and so no digest.
+    """
+
+    chunk: int
+    chunks: int
+    fold: str
+    targets: Mapping[str, Mapping[str, Any]]
+    method: Mapping[str, Any]
+    seed: int = 0
+    same_references: bool = False
+    precision: str = "float32"
+    reverse_complement: bool = False
+    held_out: Mapping[str, Sequence[str]] | None = None
+    allow_incomplete: bool = False
+
+    def bounds(self, n: int) -> tuple[int, int]:
+        """First and one-past-last row of this chunk among ``n`` rows; empty chunks are valid."""
+        if not 0 <= self.chunk < self.chunks:
+            raise ConfigError(f"chunk is {self.chunk}; expected 0 to {self.chunks - 1}")
+        return self.chunk * n // self.chunks, (self.chunk + 1) * n // self.chunks
+
+
+def attribute_chunk(
+    sequences: str | Path,
+    weights: str | Path,
+    out: str | Path,
+    job: ChunkJob,
+    *,
+    model: Mapping[str, Any],
+    inspected: str | Path | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    deadline: float | None = None,
+    gate: Mapping[str, Any] | None = None,
+) -> None:
+    """Attribute one chunk and write it atomically.
+
+    Finished batches go to ``<out>.partial`` as they come, so that a job that is stopped or killed goes on
+    from there; the final file is made from them at the end.
+
+    Parameters
+    ----------
+    sequences
+        ``sequences.h5``.
+    weights, model
+        The weights, and the other settings of :func:`cislex.models.loading.load_model`.
+    out
+        The chunk file.
+    job
+        What to attribute.
+    inspected
+        ``inspected.json`` of the analysis: a model that is another one by now is refused.
+    batch_size
+        Example-reference pairs at once; chosen from free memory when not given.
+    device
+        ``auto``, ``cpu``, ``cuda`` (a free one is claimed) or ``cuda:1``.
+    threads
+        Threads of torch on the CPU.
+    deadline
+        Seconds since 1970 before which the job stops by itself.
+    gate
+        ``max_relative_delta`` and ``on_fail`` of the quality gate. Where that is ``error``, the first batch
+        with a region over the limit stops the job, since aggregation would refuse it in the end.
+
+    Raises
+    ------
+    InputError, ModelError, StorageError, DeadlineError, CompletenessError
+        Before anything is computed where possible; nothing is left under ``out``.
+    """
+    torch.set_num_threads(threads)
+    loaded = load_model(weights=weights, **model)
+    if inspected is not None:
+        require_inspected(inspected, job.fold, loaded.digest, weights)
+    with SequenceStore(sequences) as store, claim(device) as where:
+        check_model(loaded, store.length)
+        start, stop = job.bounds(store.n)
+        rows = own_rows(store, job, start, stop)
+        stage = _stage(job, loaded.digest, store.source_digest)
+        regions = digest_regions(store.regions(start, stop))
+        place = {"bounds": [start, stop, store.n], "regions": regions}
+        identity = {**stage, **place, "code": code_digest(), "versions": versions()}
+        logger.info("chunk %d of %d: rows %d to %d of %d", job.chunk + 1, job.chunks, start, stop, store.n)
+        with PartialLog(partial_path(out), identity) as log:
+            kept = log.rows
+            if kept:
+                logger.info("%d regions are there from an earlier attempt", kept)
+            began = time.monotonic()
+            work = _results(loaded, store, job, rows[kept:], batch_size=batch_size, device=where)
+            _fill(log, _gated(work, store, rows[kept:], list(job.targets), gate), len(rows), deadline)
+
+            def attributes() -> dict[str, Any]:
+                return {
+                    "format_version": FORMAT_VERSION,
+                    "start": start,
+                    "stop": stop,
+                    "n_regions": store.n,
+                    **dataclasses.asdict(job),
+                    "model_digest": loaded.digest,
+                    "source_digest": store.source_digest,
+                    "regions_digest": regions,
+                    "stage_digest": provenance.digest_json({**stage, "fold": None, "model": None}),
+                    "versions": versions(),
+                    "device": where,
+                    "regions_per_second": (len(rows) - kept) / max(time.monotonic() - began, 1e-9),
+                    "resumed_at": kept,
+                }
+
+            write_chunk(out, log, list(job.targets), rows - start, (stop - start, store.length), attributes)
+            seconds = time.monotonic() - began
+            log.remove()
+    logger.info("%d regions in %.1f s (%.1f/s)", len(rows) - kept, seconds, (len(rows) - kept) / seconds)
+
+
+def require_inspected(path: str | Path, fold: str, digest: str, weights: str | Path) -> None:
+    """Raise ModelError unless the model of a fold is the one that was inspected."""
+    expected = read_inspected(path).get(fold)
+    if digest != expected:
+        raise ModelError(
+            f"{weights} ({fold}): this is not the model that was inspected: its digest is {digest}, in "
+            f"{path} {expected}. The weights or the model's files changed while the run went on: run again, "
+            "which inspects the new ones"
+        )
+
+
+def own_rows(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:
+    """Rows of the chunk that this fold attributes: all, or those on the chromosomes that it held out.
+
+    Raises
+    ------
+    InputError
+        When a region lies on a chromosome that no fold held out.
+    """
+    rows = np.arange(start, stop)
+    if job.held_out is None:
+        return rows
+    return rows[held_out_rows(store.regions(start, stop)["chrom"], job.held_out, job.fold)]
+
+
+def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
+    """What the numbers of every chunk of a fold depend on."""
+    stage = {**dataclasses.asdict(job), "model": model, "sequences": sequences}
+    del stage["chunk"], stage["allow_incomplete"]
+    return stage
+
+
+def _results(
+    loaded: LoadedModel,
+    store: SequenceStore,
+    job: ChunkJob,
+    rows: NDArray[np.int64],
+    *,
+    batch_size: int | None,
+    device: str,
+) -> Iterator[list[Attribution]]:
+    """Attributions of each target, batch by batch."""
+    method = settings.method_from_settings(job.method)
+    wanted = [targets.from_config(dict(entry), name=name) for name, entry in job.targets.items()]
+    for place in range(0, len(rows), BLOCK):
+        block = rows[place : place + BLOCK]
+        low, high = int(block[0]), int(block[-1]) + 1
+        batches = attribute_batches(
+            loaded.model,
+            torch.from_numpy(store.read(low, high)[block - low]),
+            method,
+            targets=wanted,
+            seeds=region_seeds(store, job, low, high)[block - low],
+            batch_size=batch_size,
+            device=device,
+            precision=job.precision,
+            reverse_complement=job.reverse_complement,
+            allow_incomplete=job.allow_incomplete,
+        )
+        done = 0
+        with naming_regions(store, block, lambda: done):  # noqa: B023
+            for _, results in batches:
+                done += len(results[0])
+                yield results
+
+
+def _gated(
+    work: Iterator[list[Attribution]],
+    store: SequenceStore,
+    rows: NDArray[np.int64],
+    names: Sequence[str],
+    gate: Mapping[str, Any] | None,
+) -> Iterator[list[Attribution]]:
+    """Batches as they come; an error at the first one with a region over the limit, where that is one."""
+    done = 0
+    for results in work:
+        if gate is not None and gate["on_fail"] == "error":
+            for name, result in zip(names, results, strict=True):
+                if result.max_relative_delta is not None:
+                    deltas = result.max_relative_delta.numpy()
+                    _refuse_over(
+                        deltas, store, rows[done:], f"target {name}", float(gate["max_relative_delta"])
+                    )
+        done += len(results[0])
+        yield results
+
+
+def _refuse_over(
+    deltas: NDArray[Any], store: SequenceStore, rows: NDArray[np.int64], what: str, limit: float
+) -> None:
+    """Stop at regions over the limit, before they are kept: a retry fails alike."""
+    over = np.flatnonzero(~(deltas <= limit))
+    if not len(over):
+        return
+    worst = int(over[np.argmax(deltas[over])])
+    region = store.regions(int(rows[worst]), int(rows[worst]) + 1).iloc[0]
+    worse = f"{len(over)} of {len(deltas)} regions of a batch are over qc.max_relative_delta = {limit:g}"
+    where = f"{region['name']!s} {region.chrom}:{region.start}-{region.end} ({deltas[worst]:.2g})"
+    raise CompletenessError(
+        f"{what}: {worse}, the worst {where}; stopped now, since the gate would refuse them in the end. "
+        "Set qc.on_fail to drop or keep, raise the limit, or use precision: float64"
+    )
+
+
+def _fill(log: PartialLog, work: Iterator[list[Attribution]], n: int, deadline: float | None) -> None:
+    """Put what is computed into the log; stop before the deadline."""
+    slowest, before = 0.0, time.monotonic()
+    told = progress(work, total=n - log.rows, label="attribute", weight=lambda results: len(results[0]))
+    for results in told:
+        done = log.rows + len(results[0])
+        arrays = {
+            f"{t}/{name}": values
+            for t, result in enumerate(results)
+            for name, values in _arrays(result, done).items()
+        }
+        log.append(done, arrays, {key: note for key, note in results[0].notes.items() if key != "precision"})
+        now = time.monotonic()
+        slowest, before = max(slowest, now - before), now
+        if deadline is not None and done < n and time.time() + slowest > deadline:
+            raise DeadlineError(
+                f"stopped before the job's time limit: {done} of {n} regions are finished and kept in "
+                f"{log.path}; the next attempt goes on from there (ask for more time or more chunks if this "
+                "happens often)"
+            )
+
+
+def _arrays(result: Attribution, row: int) -> dict[str, NDArray[np.float32]]:
+    """What is stored of one target."""
+    found = {
+        "hypothetical": result.hypothetical,
+        "baseline": result.baseline,
+        "prediction": result.prediction,
+        "reference_prediction": result.reference_prediction,
+        "delta": result.delta,
+        "max_relative_delta": result.max_relative_delta,
+    }
+    arrays = {name: tensor.to(torch.float32).numpy() for name, tensor in found.items() if tensor is not None}
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise InputError(f"{name}: found a value that is not finite among the rows before {row}")
+    return arrays
+
+
+def region_seeds(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:
+    """Seeds of rows ``start:stop``, from the locus (the name, for sequences without coordinates).
+
+    ``references.seed`` is added to the seed of the run before it is hashed: two seeds share no reference.
+    """
+    regions = store.regions(start, stop)
+    named = regions["chrom"].where(regions["chrom"] != "", regions["name"])
+    source = store.source_digest if job.same_references else f"{store.source_digest}/{job.fold}"
+    seed = job.seed + int((job.method.get("references") or {}).get("seed", 0))
+    return provenance.locus_seeds(source, named, regions["start"], regions["end"], regions["strand"], seed)

@@ -1,0 +1,262 @@
+"""The chunk files of one fold, read as one array: each file is opened once to be checked, once to be read.
+
+With ten thousand chunks opening files is what takes time, and what they say about themselves is what takes
+memory: of attributes that all share, one copy is kept.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from h5py import h5d, h5f, h5g
+from numpy.typing import NDArray
+
+from cislex.errors import StorageError
+from cislex.files.hdf5_blocks import (
+    dataset_in,
+    group_in,
+    names_in,
+    opened,
+    read_all,
+    read_attributes,
+    read_rows,
+)
+from cislex.files.sealed import ADVICE
+
+#: Attributes that every chunk of one target must share.
+SHARED = (
+    "stage_digest",
+    "method",
+    "targets",
+    "precision",
+    "n_regions",
+    "chunks",
+    "versions",
+    "source_digest",
+)
+#: Attributes that the chunks of one fold share besides.
+OF_FOLD = ("fold", "model_digest", "seed")
+#: Attributes that are read of each chunk: no others, since there may be ten thousand.
+CHECKED = (*SHARED, *OF_FOLD, "start", "stop", "regions_digest", "content_digest", "notes")
+#: What makes chunks of one run differ.
+CAUSE = "weights, genome or settings changed while the run went on, or it belongs to another run"
+#: Bytes of values that are verified at once.
+VERIFIED_BYTES = 1 << 22
+#: Characters of a value that messages show.
+SHOWN = 60
+#: Datasets of a target that have few numbers a region.
+SMALL = ("prediction", "reference_prediction", "delta", "max_relative_delta")
+
+
+class ChunkFiles:
+    """The chunk files of one fold.
+
+    Parameters
+    ----------
+    name
+        The fold's name.
+    paths
+        Its files, in order.
+    target
+        Which target is read.
+    n, length
+        Regions in all, and their length in bp.
+    model_digest
+        Digest of the fold's model as it was inspected; None where nothing is known of it.
+
+    Attributes
+    ----------
+    shared : dict
+        Values of the attributes SHARED.
+    digests : list[str]
+        Digest of the content of each file.
+    regions : list[str]
+        Digest of the regions of each file.
+    notes : set[str]
+        Notes of all files.
+    computed : bool (n,)
+        Regions that this fold attributed.
+    errors : float32 (n,)
+        Largest relative delta of each region; zero where there is none.
+    tails : dict[str, tuple[int, ...]]
+        Shape of one region's numbers in each of the SMALL datasets that there are.
+
+    Raises
+    ------
+    StorageError
+        When a file is missing, incomplete, of another run, or rows do not join up.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        paths: Iterable[str | Path],
+        target: str,
+        n: int,
+        length: int,
+        *,
+        model_digest: str | None = None,
+    ) -> None:
+        self.name, self.target = name, target
+        self.paths = [Path(path) for path in paths]
+        self.starts: list[int] = []
+        self.shared: dict[str, Any] = {}
+        self.model_digest, self.seed = model_digest or "", 0
+        self.digests: list[str] = []
+        self.regions: list[str] = []
+        self._own: dict[str, Any] = {"fold": name}
+        self.notes: set[str] = set()
+        self.computed = np.zeros(n, bool)
+        self.errors = np.zeros(n, np.float32)
+        self.tails: dict[str, tuple[int, ...]] = {}
+        expected = 0
+        for path in self.paths:
+            with opened(path, what="chunk") as handle:
+                expected = self._check(path, handle, expected, n, length)
+        if expected != n:
+            raise StorageError(f"fold {name}: chunks end at row {expected} of {n}; a chunk is missing")
+        self.starts.append(n)
+
+    def _check(self, path: Path, handle: h5f.FileID, expected: int, n: int, length: int) -> int:
+        """Check one file and keep what is small; return the row after its last."""
+        try:
+            attributes, group = read_attributes(handle, CHECKED), group_in(handle, f"targets/{self.target}")
+            shape = dataset_in(group, "hypothetical").shape
+        except KeyError as error:
+            raise StorageError(
+                f"chunk: {path} is no chunk of target {self.target}: {error}; delete it"
+            ) from error
+        start, stop = int(attributes["start"]), int(attributes["stop"])
+        if start != expected or int(attributes["n_regions"]) != n:
+            raise StorageError(
+                f"{path}: holds rows from {start} of {int(attributes['n_regions'])}; "
+                f"expected rows from {expected} of {n}: it belongs to another run, delete it"
+            )
+        if shape != (stop - start, 4, length):
+            raise StorageError(f"{path}: hypothetical has shape {shape}, which its rows do not explain")
+        if not self.shared:
+            self.shared = {key: attributes[key] for key in SHARED}
+            self.model_digest = self.model_digest or str(attributes["model_digest"])
+            self.seed = int(attributes["seed"])
+            self._own |= {"model_digest": self.model_digest, "seed": attributes["seed"]}
+        self.compare(path, attributes)
+        self._compare(path, attributes, self._own)
+        self.starts.append(start)
+        self.regions.append(str(attributes["regions_digest"]))
+        self.digests.append(str(attributes["content_digest"]))
+        self.notes.update(json.loads(attributes["notes"]))
+        self.computed[start:stop] = read_all(handle, "computed", "?")
+        self._verify(path, handle, group, self.computed[start:stop])
+        if self.computed[start:stop].any():  # else other folds have its regions, and it has no numbers
+            names = names_in(group)
+            self.tails = self.tails or {key: _shape(group, key)[1:] for key in SMALL if key in names}
+            missing = [key for key in self.tails if key not in names]
+            if missing:
+                raise StorageError(f"{path}: lacks {', '.join(missing)}, which other chunks have; delete it")
+            if "max_relative_delta" in names:
+                self.errors[start:stop] = read_all(group, "max_relative_delta", "f4")
+        return stop
+
+    def _verify(
+        self, path: Path, handle: h5f.FileID, group: h5g.GroupID, computed: NDArray[np.bool_]
+    ) -> None:
+        """Read all numbers of the target; refuse what differs from the digests that their job wrote."""
+        try:
+            found = json.loads(str(read_attributes(handle, ["content_digests"])["content_digests"]))
+        except KeyError:  # of an earlier version
+            return
+        for name, expected in found[self.target].items():
+            digest = _content_digest(dataset_in(group, name), computed)
+            if digest != expected:
+                raise StorageError(
+                    f"{path}: targets/{self.target}/{name}: the content has the digest {digest}, and had "
+                    f"{expected} when it was written; {ADVICE}"
+                )
+
+    def compare(self, path: Path, attributes: dict[str, Any]) -> None:
+        """Refuse what differs from this fold's first file; the error names the file."""
+        self._compare(path, attributes, self.shared)
+
+    def _compare(self, path: Path, attributes: dict[str, Any], expected: dict[str, Any]) -> None:
+        different = [key for key, value in expected.items() if attributes[key] != value]
+        if different:
+            found = ", ".join(f"{key} {_short(attributes[key])}" for key in different)
+            wanted = ", ".join(_short(expected[key]) for key in different)
+            raise StorageError(
+                f"{path}: holds results of {found}; expected {wanted}, as in the inspection or the fold's "
+                f"first chunk ({self.paths[0]}): {CAUSE}; delete this file and rerun"
+            )
+
+    def spans(self, start: int, stop: int) -> Iterator[tuple[Path, int, int, int]]:
+        """Path, the file's first row, and first and last row of its overlap with ``start:stop``."""
+        place = max(0, bisect.bisect_right(self.starts, start) - 1)
+        while place < len(self.paths) and self.starts[place] < stop:
+            low, high = max(self.starts[place], start), min(self.starts[place + 1], stop)
+            if low < high:
+                yield self.paths[place], self.starts[place], low, high
+            place += 1
+
+    def read(self, rows: NDArray[np.int64], tails: dict[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
+        """The given rows (ascending) of several datasets; zeros where a file has none of them.
+
+        Parameters
+        ----------
+        rows
+            int64 (k,).
+        tails
+            The datasets, and the shape of one row of each.
+        """
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        found = {name: np.zeros((high - low, *tail), np.float32) for name, tail in tails.items()}
+        for path, first, start, stop in self.spans(low, high):
+            with opened(path, what="chunk") as handle:
+                group = group_in(handle, f"targets/{self.target}")
+                names = names_in(group)
+                for name, values in found.items():
+                    if name in names:
+                        dataset = dataset_in(group, name)
+                        read_rows(dataset, start - first, stop - first, values[start - low : stop - low])
+        picked = rows - low
+        return {
+            name: values if len(picked) == len(values) else values[picked] for name, values in found.items()
+        }
+
+
+def read_inspected(path: str | Path) -> dict[str, str]:
+    """Digest of the model of each fold that passed its inspection, from ``inspected.json``."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {str(fold): str(digest) for fold, digest in found.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise StorageError(f"{path}: cannot be read: {error}; delete it and run again") from error
+
+
+def _content_digest(dataset: h5d.DatasetID, computed: NDArray[np.bool_]) -> str:
+    """BLAKE2b-128 hex digest of the rows that were computed, in order."""
+    hasher = hashlib.blake2b(digest_size=16)
+    tail = dataset.shape[1:]
+    step = max(1, VERIFIED_BYTES // (4 * int(np.prod(tail))))
+    for low in range(0, len(computed), step):
+        own = computed[low : low + step]
+        if own.any():
+            values = np.empty((len(own), *tail), np.float32)
+            read_rows(dataset, low, low + len(own), values)
+            hasher.update((values if own.all() else values[own]).data)
+    return hasher.hexdigest()
+
+
+def _short(value: Any) -> str:
+    """A value of an attribute as messages show it."""
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _shape(group: h5g.GroupID, name: str) -> tuple[int, ...]:
+    shape: tuple[int, ...] = dataset_in(group, name).shape
+    return shape

@@ -1,0 +1,1 @@
+"""The synthetic genome and its truth."""

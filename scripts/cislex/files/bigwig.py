@@ -1,0 +1,133 @@
+"""bigWig files, written by a process of their own and read back.
+
+libBigWig does not look whether the system took what it writes: a full disk gives a broken file without an
+error, or ends the process. Here that process is another one, and every value is read back before the file
+counts as written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cislex.errors import StorageError
+from cislex.files.scratch import probe_space
+
+#: Bytes in which the length of a piece's description is told.
+PREFIX = 4
+
+Add = Callable[[str, int, NDArray[np.floating]], None]
+
+
+@contextmanager
+def writing_bigwig(path: str | Path, sizes: Mapping[str, int]) -> Iterator[Add]:
+    """Yield what adds values to a new bigWig, whole and read back when the block ends.
+
+    Parameters
+    ----------
+    path
+        Written: usually a temporary file of :func:`cislex.files.tables.atomic_path`.
+    sizes
+        Length of each chromosome (bp), in order.
+
+    Yields
+    ------
+    callable
+        ``add(chrom, start, values)``: a value for each base from ``start`` on; in order, without overlaps.
+
+    Raises
+    ------
+    OSError
+        When the disk is full.
+    StorageError
+        When the file cannot be written for another reason, or does not hold what was written.
+    """
+    command = [sys.executable, "-m", "cislex.files.bigwig", str(path)]
+    package = str(Path(__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, *_inherited()])}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as writer:
+        assert writer.stdin is not None
+        pipe = writer.stdin
+
+        def add(chrom: str, start: int, values: NDArray[np.floating]) -> None:
+            _send(pipe, [chrom, start, len(values)], values.astype(np.float32).tobytes())
+
+        try:
+            _send(pipe, list(sizes.items()), b"")
+            yield add
+            _send(pipe, None, b"")
+            pipe.flush()
+        except BrokenPipeError:
+            pass  # it ended: why is told below
+        except BaseException:
+            writer.kill()
+            raise
+        finally:
+            with suppress(BrokenPipeError):
+                pipe.close()
+        status = writer.wait()
+    if status:
+        probe_space(path)
+        raise StorageError(
+            f"{path}: the bigWig could not be written (status {status}; what its writer said is in the log "
+            "above); look whether the disk has space and is sound, and run again"
+        )
+
+
+def _inherited() -> list[str]:
+    found = os.environ.get("PYTHONPATH")
+    return [found] if found else []
+
+
+def _send(pipe: IO[bytes], said: object, values: bytes) -> None:
+    text = json.dumps(said).encode()
+    pipe.write(len(text).to_bytes(PREFIX, "little") + text)
+    pipe.write(values)
+
+
+def _write(path: str, pipe: IO[bytes]) -> None:
+    """Write what comes from the pipe, then read it back."""
+    import pyBigWig
+
+    def told() -> object:
+        length = int.from_bytes(pipe.read(PREFIX), "little")
+        return json.loads(pipe.read(length) or b"0")
+
+    track = pyBigWig.open(path, "w")
+    sizes = told()
+    assert isinstance(sizes, list)
+    track.addHeader([(name, size) for name, size in sizes])
+    pieces = []
+    while isinstance(piece := told(), list):
+        chrom, start, count = piece
+        values = np.frombuffer(pipe.read(4 * count), np.float32)
+        if len(values) != count:
+            raise SystemExit("the job that computes the values has ended")
+        track.addEntries(chrom, start, values=values.astype(np.float64), span=1, step=1)
+        pieces.append((chrom, start, count, zlib.crc32(values.tobytes())))
+    if piece is not None:
+        raise SystemExit("the job that computes the values has ended")
+    track.close()
+    with pyBigWig.open(path) as track:
+        if pieces and track.chroms() != dict(sizes):
+            raise SystemExit("the chromosomes in it are not those that were written")
+        for chrom, start, count, digest in pieces:
+            found = track.values(chrom, start, start + count, numpy=True).astype(np.float32)
+            if zlib.crc32(found.tobytes()) != digest:
+                raise SystemExit(
+                    f"{chrom}:{start}-{start + count} does not hold the values that were written"
+                )
+
+
+if __name__ == "__main__":
+    _write(sys.argv[1], sys.stdin.buffer)

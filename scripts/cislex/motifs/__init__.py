@@ -1,0 +1,1 @@
+"""Motifs: discovery, annotation, hits."""

@@ -1,0 +1,208 @@
+"""Motif instances in every region: Fi-NeMo over the attributions, in coordinates of the genome.
+
+Fi-NeMo explains each region's contributions as a sparse sum of motifs. It works in half precision, drops
+rows and merges regions when it is given genome coordinates that overlap, and writes rows in an order that
+varies: here each region is scaled to its own greatest score, hits are taken per region, and placed on the
+genome, merged and sorted afterwards.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cislex.errors import ConfigError
+from cislex.files.tables import atomic_path, has_coordinates, open_hdf5, read_regions
+from cislex.logs import get_logger
+from cislex.motifs.files import Motif, TrimSettings, read_motifs
+from cislex.motifs.finemo_runs import HitSettings, blocks_of, find_hits
+from cislex.regions.extraction import bed_names
+
+COLUMNS = [
+    *("#chrom", "start", "end", "motif", "score", "strand"),
+    *("hit_coefficient", "hit_similarity", "contribution", "analysis", "region"),
+]
+logger = get_logger("hits")
+
+
+def call_hits(
+    attributions: str | Path,
+    modisco: str | Path,
+    out: str | Path,
+    settings: HitSettings,
+    *,
+    analysis: str,
+    trimming: TrimSettings | None = None,
+    threads: int = 1,
+) -> int:
+    """Find the instances of each unflagged motif in the regions and write them as sorted, gzipped BED.
+
+    Parameters
+    ----------
+    attributions
+        ``attributions.h5`` of the target.
+    modisco
+        ``modisco.h5`` of the same target.
+    out
+        ``hits.bed.gz``: a header line, then one row a hit; 0-based half-open, sorted by chromosome name and
+        position. A hit seen in overlapping regions is written once, with its greatest similarity; so is
+        a palindrome that is hit on both strands at one place.
+        Of sequences given directly ``#chrom`` is the name, and positions count from their beginning.
+        Without motifs the file has the header alone, and the log says why.
+    settings
+        Settings of Fi-NeMo.
+    analysis
+        Written in each row, so that hits of several analyses can be joined.
+    trimming
+        The same trimming and flagging as for ``annotate_motifs``.
+    threads
+        Threads of torch.
+
+    Returns
+    -------
+    int
+        Hits written.
+    """
+    motifs = [motif for motif in read_motifs(modisco, trimming) if not motif.flagged]
+    with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
+        regions = read_regions(handle)
+        place = _window(handle["hypothetical"].shape[2], settings)
+        if not has_coordinates(regions):
+            regions = regions.assign(
+                chrom=bed_names(regions)
+            )  # start is 0: hits are relative to the sequence
+        reason = _why_empty(motifs, regions, place.stop - place.start)
+        if reason:
+            logger.warning("no hits were called: %s", reason)
+            hits = pd.DataFrame(columns=COLUMNS)
+        else:
+            local = find_hits(handle, motifs, place, settings, threads=threads)
+            hits = _place_hits(local, handle, regions, place, analysis)
+    _write_hits(hits, out)
+    logger.info("%d hits of %d motifs in %d regions", len(hits), len(motifs), len(regions))
+    return len(hits)
+
+
+def _window(length: int, settings: HitSettings) -> slice:
+    """Positions that are searched; of an odd number the last is left out, as Fi-NeMo wants it even."""
+    width = length if settings.window is None else settings.window
+    if width > length:
+        raise ConfigError(
+            f"hits.window (by default motifs.window) is {width}, but regions are {length} bases long; set "
+            f"hits: {{window: {length}}} or less"
+        )
+    low = (length - width) // 2
+    return slice(low, low + width - width % 2)
+
+
+def _why_empty(motifs: Sequence[Motif], regions: pd.DataFrame, length: int) -> str:
+    if not motifs:
+        return "there is no motif that is not flagged"
+    if not len(regions):
+        return "there are no regions"
+    if length < max(motif.cwm.shape[1] for motif in motifs):
+        return f"what is searched ({length} bases) is shorter than the untrimmed motifs"
+    return ""
+
+
+def _place_hits(
+    local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, place: slice, analysis: str
+) -> pd.DataFrame:
+    """Hits on the genome, merged over overlapping regions and sorted."""
+    length = handle["hypothetical"].shape[2]
+    local = local.astype({"row": np.int64, "start": np.int64, "end": np.int64})
+    local[["start", "end"]] += place.start
+    local = local[(local["start"] >= 0) & (local["end"] <= length)]
+    local = local.sort_values(["row", "start", "motif", "strand"], ignore_index=True)
+    where = regions.iloc[local["row"]].reset_index(drop=True)
+    is_minus = (where["strand"] == "-").to_numpy()
+    begin, finish = where["start"].to_numpy(), where["end"].to_numpy()
+    # Minus-strand regions were reverse-complemented: position p of theirs is genome position end - 1 - p.
+    start = np.where(is_minus, finish - local["end"], begin + local["start"])
+    end = np.where(is_minus, finish - local["start"], begin + local["end"])
+    strand = np.where(is_minus, local["strand"].map({"+": "-", "-": "+"}), local["strand"])
+    hits = pd.DataFrame(
+        {
+            "#chrom": where["chrom"],
+            "start": start.astype(np.int64),
+            "end": end.astype(np.int64),
+            "motif": local["motif"],
+            "score": (1000 * local["hit_similarity"].clip(0, 1)).round().astype(np.int64),
+            "strand": strand,
+            "hit_coefficient": local["hit_coefficient"],
+            "hit_similarity": local["hit_similarity"],
+            "contribution": _contributions(local, handle),
+            "analysis": analysis,
+            "region": where["name"],
+        },
+        columns=COLUMNS,
+    )
+    key = ["#chrom", "start", "end", "motif", "strand"]
+    hits = hits.sort_values([*key, "hit_similarity", "region"], ascending=[True] * 5 + [False, True])
+    return _merge_strands(hits.drop_duplicates(key).reset_index(drop=True))
+
+
+def _merge_strands(hits: pd.DataFrame) -> pd.DataFrame:
+    """Leave one of the two hits that a palindrome gets at one place, one a strand: the more similar one."""
+    ordered = hits.sort_values(["#chrom", "motif", "start", "end", "strand"], kind="stable")
+    starts, ends = ordered["start"].to_numpy(), ordered["end"].to_numpy()
+    same = (ordered[["#chrom", "motif"]] == ordered[["#chrom", "motif"]].shift()).all(axis=1).to_numpy()
+    turned = (ordered["strand"] != ordered["strand"].shift()).to_numpy()
+    similarity = ordered["hit_similarity"].to_numpy()
+    dropped = np.zeros(len(hits), dtype=bool)
+    last = -1
+    for this in range(len(hits)):
+        if (
+            last >= 0
+            and same[this]
+            and turned[this]
+            and 2 * (ends[last] - starts[this]) >= ends[last] - starts[last]
+        ):
+            loser = this if similarity[this] <= similarity[last] else last
+            dropped[loser] = True
+            last = last if loser == this else this
+        else:
+            last = this
+    return hits.drop(ordered.index[dropped]).reset_index(drop=True)
+
+
+def _contributions(local: pd.DataFrame, handle: h5py.File) -> NDArray[np.float64]:
+    """Sum of the observed bases' contributions under each hit (sorted by row)."""
+    total = np.zeros(len(local))
+    rows = local["row"].to_numpy()
+    count, _, length = handle["hypothetical"].shape
+    for first, last in blocks_of(count, length):
+        chosen = slice(*np.searchsorted(rows, [first, last]))
+        if chosen.start == chosen.stop:
+            continue
+        part = local.iloc[chosen]
+        low, high = int(part["start"].min()), int(part["end"].max())
+        values = handle["hypothetical"][first:last, :, low:high].astype(np.float64)
+        values *= handle["sequences"][first:last, :, low:high]
+        running = np.pad(values.sum(axis=1).cumsum(axis=1), ((0, 0), (1, 0)))
+        row = rows[chosen] - first
+        total[chosen] = running[row, part["end"] - low] - running[row, part["start"] - low]
+    return total
+
+
+def _write_hits(hits: pd.DataFrame, out: str | Path) -> None:
+    """Write the table gzipped; without a time stamp, so that equal hits make equal files."""
+    text = hits.to_csv(
+        sep="\t", index=False, float_format="%.6g", lineterminator="\n", quoting=csv.QUOTE_NONE
+    )  # names stand as in regions.bed
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def read_hits(path: str | Path) -> pd.DataFrame:
+    """Read ``hits.bed.gz``; the first column is called ``chrom``."""
+    texts = dict.fromkeys(("#chrom", "motif", "strand", "analysis", "region"), "str")
+    frame = pd.read_csv(path, sep="\t", dtype=texts, na_filter=False, quoting=csv.QUOTE_NONE)
+    return frame.rename(columns={"#chrom": "chrom"})

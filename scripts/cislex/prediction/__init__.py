@@ -1,0 +1,1 @@
+"""Predictions, inspection and evaluation."""

@@ -1,0 +1,1 @@
+"""From peaks to regions of a genome."""

@@ -1,0 +1,121 @@
+"""What a reader should know before trusting the page; told at its head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cislex.regions.row_ledger import ASKED_FOR, MANY_DROPPED
+from cislex.report.facts import decimals, percent
+from cislex.report.inputs import RegionsView
+from cislex.report.sections.agreement import POOR_CORRELATION, AgreementView
+from cislex.report.sections.folds import POOR_AGREEMENT, FoldsView
+from cislex.report.sections.performance import FoldView
+from cislex.report.sections.quality import QualityView
+
+
+@dataclass(frozen=True)
+class Concern:
+    """A sentence, and the id of the section that tells more; ``severe``: what follows may be worthless."""
+
+    text: str
+    anchor: str
+    severe: bool = False
+
+
+def region_concerns(sets: Sequence[RegionsView]) -> list[Concern]:
+    """Region sets that lost more than a tenth of their rows for reasons that nobody asked for."""
+    found = []
+    for view in sets:
+        lost = [reason for reason in view.reasons if reason.reason not in ASKED_FOR]
+        rows = sum(reason.rows for reason in lost)
+        if rows <= MANY_DROPPED * view.read:
+            continue
+        main = max(lost, key=lambda reason: reason.rows)
+        why = main.reason.replace("_", " ")
+        part = "" if main.rows == rows else f" ({main.rows:,} rows)"
+        found.append(
+            Concern(
+                f"{rows:,} of {view.read:,} rows of region set {view.spec.name} "
+                f"({percent(rows / view.read)}) were dropped; main reason: {why}{part}.",
+                "regions",
+            )
+        )
+    return found
+
+
+def model_concerns(folds: Sequence[FoldView]) -> list[Concern]:
+    """Models trained here that a known motif alone beats on the test windows."""
+    return [
+        Concern(f"Model {fold.spec.name}, {fold.spec.fold}: {defeat.told}", "models", severe=defeat.clear)
+        for fold in folds
+        for defeat in fold.beaten
+    ]
+
+
+def gate_concern(label: str, anchor: str, quality: QualityView) -> list[Concern]:
+    """Regions over the limit of the quality gate: how many, and what was done with them."""
+    if not quality.over:
+        return []
+    limit = "" if quality.limit is None else f" of {quality.limit:g}"
+    share = percent(quality.over / quality.regions)
+    over = (
+        f"{label}: {quality.over:,} of {quality.regions:,} regions ({share}) are over the completeness limit"
+        f"{limit} (largest relative delta {quality.largest})"
+    )
+    left = quality.regions - quality.dropped
+    if not quality.dropped:
+        what = (
+            "and were kept (qc.on_fail: keep): their contributions do not sum to the difference of "
+            "predictions, and motifs and hits rest on them."
+        )
+    elif left:
+        what = f"and were dropped (qc.on_fail: drop): motifs and hits rest on the other {left:,}."
+    else:
+        what = "and were dropped (qc.on_fail: drop): nothing is left to read."
+    severe = not quality.dropped or quality.dropped > MANY_DROPPED * quality.regions
+    return [Concern(f"{over} {what}", f"{anchor}-quality", severe=severe)]
+
+
+def in_order(concerns: Sequence[Concern]) -> list[Concern]:
+    """Severe ones first, each once."""
+    return sorted(dict.fromkeys(concerns), key=lambda concern: not concern.severe)
+
+
+def target_concerns(
+    label: str,
+    anchor: str,
+    *,
+    folds: FoldsView | None,
+    agreement: AgreementView | None,
+    quality: QualityView | None = None,
+    silent: bool = False,
+) -> list[Concern]:
+    """Regions of one target over the limit, folds that disagree, predictions far from what was observed."""
+    found = [] if quality is None else gate_concern(label, anchor, quality)
+    if silent:
+        text = (
+            f"{label}: no attribution: every contribution is zero, so this output of the model does not "
+            "depend on the sequence (a dead head, or a constant)."
+        )
+        found.append(Concern(text, f"{anchor}-motifs", severe=True))
+    if agreement is not None and agreement.correlation is not None:
+        value = agreement.correlation
+        if value < POOR_CORRELATION:
+            found.append(
+                Concern(
+                    f"{label}: the prediction hardly follows what was observed (correlation "
+                    f"{decimals(value, 2)}{agreement.scored_on}); what the model has learned may explain "
+                    "little of it.",
+                    f"{anchor}-observed",
+                )
+            )
+    if folds is not None and folds.disagreement is not None and folds.disagreement > POOR_AGREEMENT:
+        found.append(
+            Concern(
+                f"{label}: the folds disagree: their contributions differ by "
+                f"{percent(folds.disagreement)} of their size (median).",
+                f"{anchor}-folds",
+            )
+        )
+    return found

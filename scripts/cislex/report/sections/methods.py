@@ -1,0 +1,270 @@
+"""The methods of a run as text for a paper: from what the files record and the settings that were given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cislex.motifs.files import FEW_MOTIFS
+from cislex.report.facts import count, in_words, recorded
+from cislex.report.sections.citations import Bibliography
+from cislex.report.sections.findings import WEAK_Q
+from cislex.report.sections.lexicon import WIDER_BP, match_widths
+from cislex.report.sections.methods_words import attribution_words, model_words, region_words, some
+from cislex.report.sections.observed import observed_words
+from cislex.report.specs import AnalysisTarget, RegionSet
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class MethodsView:
+    """Paragraphs with their heads, the references cited in them (line and DOI), and BibTeX."""
+
+    paragraphs: list[tuple[str, str]]
+    references: list[tuple[str, str]]
+    bibtex: str
+
+
+def describe_methods(
+    analyses: Sequence[AnalysisTarget],
+    *,
+    regions: Sequence[tuple[RegionSet, int, int]],
+    models: Mapping[str, Settings],
+    settings: Settings,
+    engine: str = "",
+) -> MethodsView:
+    """Write the methods of a run.
+
+    Parameters
+    ----------
+    analyses
+        The targets.
+    regions
+        Each region set, with the rows read and kept.
+    models
+        Settings of each model, by name.
+    settings
+        Facts of the run: ``genome``, ``simulated data``, ``blacklist``, ``seed`` and ``sources`` (of public
+        files) are told.
+    engine
+        ``snakemake`` where the run was one of the workflow.
+    """
+    cited = Bibliography()
+    attributes = [recorded(spec.attributions) for spec in analyses]
+    parts = [
+        ("Sequences", _sequences(regions, settings)),
+        ("Models", _models(analyses, attributes, models, cited)),
+        ("Evaluation", _evaluation(analyses, models)),
+        ("Attributions", _attributions(analyses, attributes, cited)),
+        ("Motifs", _motifs(analyses, cited)),
+        ("Motif hits", _hits(analyses, cited)),
+        ("Software and reproducibility", _software(attributes, settings, engine, cited)),
+        ("Public data", f"{'; '.join(settings['sources'])}." if settings.get("sources") else ""),
+    ]
+    told = [(head, text) for head, text in parts if text]
+    return MethodsView(told, cited.references, cited.bibtex)
+
+
+def _sequences(regions: Sequence[tuple[RegionSet, int, int]], settings: Settings) -> str:
+    if not regions:
+        return ""
+    genome = settings.get("genome")
+    sentences = []
+    if settings.get("simulated data"):
+        sentences.append(
+            f"The genome ({genome}) and its peaks were simulated with planted motifs "
+            f"({in_words({k: v for k, v in settings['simulated data'].items() if v is not None})})."
+        )
+    elif genome and not all(spec.direct for spec, _, _ in regions):
+        sentences.append(f"Sequences were taken from the genome {genome}.")
+    if settings.get("blacklist"):
+        sentences.append(f"Regions that touch an interval of {settings['blacklist']} were left out.")
+    grouped = _group((region_words(spec.settings), (spec, read, kept)) for spec, read, kept in regions)
+    for words, members in grouped:
+        sets = some([f"{spec.name} ({kept:,} of {read:,} rows)" for spec, read, kept in members])
+        sentences.append(f"Region {'set' if len(members) == 1 else 'sets'} {sets}{words}.")
+    return " ".join(sentences)
+
+
+def _models(
+    analyses: Sequence[AnalysisTarget],
+    attributes: Sequence[Settings],
+    models: Mapping[str, Settings],
+    cited: Bibliography,
+) -> str:
+    sentences = []
+    for name in dict.fromkeys(spec.model for spec in analyses):
+        known = next(a for spec, a in zip(analyses, attributes, strict=True) if spec.model == name)
+        digests = known.get("model_digests")
+        told = model_words(name, models.get(name, {}), cited)
+        if isinstance(digests, Mapping) and digests:
+            listed = ", ".join(f"{fold} {digest}" for fold, digest in digests.items())
+            told += f" Digest of its weights (BLAKE2b-128): {listed}."
+        sentences.append(told)
+    return " ".join(sentences)
+
+
+def _evaluation(analyses: Sequence[AnalysisTarget], models: Mapping[str, Settings]) -> str:
+    """What predictions were compared with; empty where there was nothing to compare."""
+    labelled = [_label(spec) for spec in analyses if spec.evaluation is not None]
+    against = []
+    if any(isinstance(settings.get("training"), Mapping) for settings in models.values()):
+        against.append("the labels of held-out windows")
+    if labelled:
+        against.append(f"what was observed in the regions ({'; '.join(labelled)})")
+    if not against:
+        return ""
+    compared = " and with ".join(against)
+    return f"Predictions were compared with {compared}; intervals are 95 % bootstrap intervals."
+
+
+def _label(spec: AnalysisTarget) -> str:
+    """A target with what its labels are, where that is known."""
+    words, _ = observed_words(spec.labels, spec.peaks)
+    return f"{spec.label}: {words}" if words else spec.label
+
+
+def _attributions(
+    analyses: Sequence[AnalysisTarget], attributes: Sequence[Settings], cited: Bibliography
+) -> str:
+    """One stretch of text for each way of attributing; targets that share it are told together."""
+    grouped = _group(
+        (attribution_words(given, spec.settings, cited), (spec, given))
+        for spec, given in zip(analyses, attributes, strict=True)
+    )
+    sentences = []
+    for words, members in grouped:
+        targets = some([f"{spec.label} ({_scalar(given)})" for spec, given in members])
+        one = len(members) == 1
+        sentences.append(f"{'Target' if one else 'Targets'} {targets}: {words}")
+        if not words.endswith("."):  # it told a gate
+            over = sum(int(given.get("n_over_limit", 0)) for _, given in members)
+            total = sum(int(given.get("n_regions", 0)) for _, given in members)
+            sentences[-1] += f" ({over:,} of {total:,})."
+    return " ".join(sentences)
+
+
+def _scalar(attributes: Settings) -> str:
+    """``output 0``, ``log counts of task 1``: the number of the model's output that was attributed."""
+    target = attributes.get("target_settings")
+    if not isinstance(target, Mapping):
+        return "one number of the model's output"
+    kind = str(target.get("kind", "output")).replace("_", " ")
+    given = {key: value for key, value in target.items() if key != "kind" and value is not None}
+    if set(given) <= {"index"}:
+        return f"{kind} {in_words(given.get('index', 0))}"
+    return f"{kind}: {in_words(given)}"
+
+
+def _motifs(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> str:
+    grouped = _group((_modisco(spec, cited), spec) for spec in analyses if spec.modisco is not None)
+    texts = [text for text, _ in grouped]
+    if len(texts) > 1:
+        texts = [f"{some([spec.label for spec in members])}: {text}" for text, members in grouped]
+    return " ".join([*texts, *_annotation(analyses, cited)])
+
+
+def _modisco(spec: AnalysisTarget, cited: Bibliography) -> str:
+    assert spec.modisco is not None
+    facts = recorded(spec.modisco)
+    given, versions = facts.get("settings"), facts.get("versions")
+    version = f" {versions['modisco-lite']}" if isinstance(versions, Mapping) else ""
+    text = (
+        f"Motifs were found by TF-MoDISco ({cited.cite('shrikumar2018modisco')}) as implemented in "
+        f"tfmodisco-lite{version} ({cited.cite('modiscolite')}) from the hypothetical contributions"
+    )
+    if not isinstance(given, Mapping):
+        return f"{text}."
+    window = "all bases" if given.get("window") is None else f"the central {given['window']} bp"
+    return (
+        f"{text} of {window} of each region, with at most {given['max_seqlets']:,} seqlets of each sign, a "
+        f"sliding window of {given['sliding_window_size']} bp with flanks of {given['flank_size']} bp, a "
+        f"false discovery rate of seqlets of {given['target_seqlet_fdr']:g}, no fewer than "
+        f"{given['min_metacluster_size']} seqlets of a sign, {count(given['n_leiden_runs'], 'run')} of "
+        f"Leiden clustering ({cited.cite('traag2019leiden')}), patterns of at least "
+        f"{given['final_min_cluster_size']} seqlets, and seed {given['seed']}."
+    )
+
+
+def _annotation(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> list[str]:
+    """How patterns were cut, flagged and named."""
+    sentences = []
+    for database, specs in _group((str(spec.database or ""), spec) for spec in analyses):
+        motifs = specs[0].settings.get("motifs")
+        if not isinstance(motifs, Mapping):
+            continue
+        cut, low, wide = (motifs.get(key) for key in ("trim_threshold", "min_information", "max_width"))
+        sentences.append(
+            f"Patterns were cut to the stretch between the first and the last position with at least {cut:g} "
+            f"of the largest contribution, and flagged as doubtful where no position holds more than {low:g} "
+            f"bits or where {wide} bp or more remain."
+        )
+        if database:
+            sentences.append(
+                f"They were compared with {_database(database, motifs, cited)} by TOMTOM "
+                f"({cited.cite('gupta2007tomtom')}) as implemented in memelite{_null(database)}; a match "
+                f"counts at q ≤ {WEAK_Q:g}. A pattern at least {WIDER_BP} bp and half as wide again as its "
+                f"best match is called a composite."
+            )
+    return list(dict.fromkeys(sentences))
+
+
+def _null(database: str) -> str:
+    """Where q-values come from, if not from TOMTOM's p-values."""
+    if len(match_widths(database)) >= FEW_MOTIFS:
+        return ""
+    return f" (q-values from shuffled columns of the patterns: fewer than {FEW_MOTIFS} known motifs)"
+
+
+def _database(path: str, motifs: Settings, cited: Bibliography) -> str:
+    size = count(len(match_widths(path)), "motif")
+    name, release = str(motifs.get("database", "")), str(motifs.get("release", ""))
+    if not name.startswith("jaspar-") or name.endswith(".meme"):
+        return f"the {size} of {Path(name).name or Path(path).name}"
+    key = release.lower()
+    paper = f"; {cited.cite(key)}" if key in ("jaspar2022", "jaspar2024", "jaspar2026") else ""
+    return f"the {size} of {release} CORE ({name.removeprefix('jaspar-')}{paper})"
+
+
+def _hits(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> str:
+    settings = [spec.settings.get("hits") for spec in analyses if spec.hits is not None]
+    if not settings:
+        return ""
+    text = f"Instances of the unflagged motifs were called by Fi-NeMo ({cited.cite('finemo')})"
+    known = list(
+        dict.fromkeys(f"{s['alpha']:g}" for s in settings if isinstance(s, Mapping) and "alpha" in s)
+    )
+    return text + (f" with a sparsity (λ) of {some(known)}." if known else ".")
+
+
+def _software(attributes: Sequence[Settings], settings: Settings, engine: str, cited: Bibliography) -> str:
+    versions = attributes[0].get("versions")
+    sentences = []
+    if isinstance(versions, Mapping):
+        own = f"cislex {versions['cislex']} ({cited.cite('cislex')})"
+        torch = f"PyTorch {versions['torch']} ({cited.cite('paszke2019pytorch')})"
+        rest = [f"{name} {version}" for name, version in versions.items() if name not in ("cislex", "torch")]
+        sentences.append(f"The analysis used {', '.join([own, torch, *rest])}.")
+    if engine == "snakemake":
+        sentences.append(f"The steps were run by Snakemake ({cited.cite('molder2021snakemake')}).")
+    if settings.get("seed") is not None:
+        sentences.append(
+            f"Seed of the run: {settings['seed']}; a region's own seed is derived from it, the genome's "
+            f"digest and its locus, and depends on neither order nor batches."
+        )
+    digests = [str(given["source_digest"]) for given in attributes if given.get("source_digest")]
+    if digests:
+        found = some(list(dict.fromkeys(digests)))
+        sentences.append(f"Digest of the genome or of the given sequences (BLAKE2b-128): {found}.")
+    return " ".join(sentences)
+
+
+def _group(pairs: Any) -> list[tuple[str, list[Any]]]:
+    """Join the members that share a text, in the order of their first."""
+    found: dict[str, list[Any]] = {}
+    for text, member in pairs:
+        found.setdefault(text, []).append(member)
+    return list(found.items())

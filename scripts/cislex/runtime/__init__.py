@@ -1,0 +1,1 @@
+"""Jobs, devices and compilation."""

@@ -1,0 +1,83 @@
+"""Machine code that numba keeps on disk is compiled by one process of a machine; others wait, and read it."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import threading
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import numba
+from numba.core.dispatcher import Dispatcher
+
+from cislex.files.scratch import full_disk_named
+
+#: The lock's name in numba's cache folder.
+LOCK = "compiling.lock"
+ADVICE = "free some space in TMPDIR (or set NUMBA_CACHE_DIR to a folder with more) and run again"
+
+
+class _MachineLock:
+    """A lock of all threads and processes that share numba's cache folder; the system frees it at an end.
+
+    A kernel that calls another compiles it in the middle of its own compilation, so a thread may take the
+    lock again. Without a cache folder (``NUMBA_CACHE_DIR``) processes have nothing to share.
+    """
+
+    def __init__(self) -> None:
+        self._threads = threading.RLock()
+        self._depth = 0
+        self._file: int | None = None
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        self._depth += 1
+        cache: str = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+        if self._depth == 1 and cache:
+            folder = Path(cache)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._file is not None:
+            os.close(self._file)
+            self._file = None
+        self._threads.release()
+
+
+_LOCK = _MachineLock()
+
+
+def compile_once(kernel: Any) -> Any:
+    """Let a kernel be compiled, or read from numba's cache, by one process at a time.
+
+    The first of many processes that start at once compiles and fills the cache; the others find it there.
+
+    Parameters
+    ----------
+    kernel
+        What ``numba.njit(cache=True)`` returned; changed in place.
+    """
+    compile_alone = kernel.compile
+
+    @functools.wraps(compile_alone)
+    def in_turn(signature: Any) -> Any:
+        with full_disk_named("compiled code", advice=ADVICE), _LOCK:
+            return compile_alone(signature)
+
+    kernel.compile = in_turn
+    return kernel
+
+
+def compile_module_once(library: ModuleType) -> None:
+    """The same for every kernel of a library's module."""
+    for kernel in vars(library).values():
+        if isinstance(kernel, Dispatcher) and not hasattr(kernel.compile, "__wrapped__"):
+            compile_once(kernel)

@@ -1,0 +1,1 @@
+"""One-hot sequences: stored, imported, shuffled."""

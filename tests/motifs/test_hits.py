@@ -1,0 +1,184 @@
+"""Hits: planted sites are found in coordinates of the genome, the same each time."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import h5py
+import motif_fixtures
+import numpy as np
+import pandas as pd
+import pytest
+from cislex.demo.truth import overlaps
+from cislex.errors import ConfigError, InputError
+from cislex.motifs.files import TrimSettings
+from cislex.motifs.hits import COLUMNS, HitSettings, _write_hits, call_hits, read_hits
+
+MOTIFS = {"pos_0": "RAP1", "pos_1": "REB1", "neg_0": "GCN4"}
+
+
+def test_planted_sites_are_hit_on_their_strand_with_their_sign(
+    found: motif_fixtures.Found, planted: motif_fixtures.Planted
+) -> None:
+    hits, truth = read_hits(found.hits), pd.read_csv(planted.truth, sep="\t")
+    for motif, name in MOTIFS.items():
+        own, sites = hits[hits["motif"] == motif], truth[truth["name"] == name]
+        assert overlaps(own, sites).mean() > 0.95
+        assert overlaps(sites, own).mean() > 0.7
+        assert len(own) <= 1.05 * len(sites)  # palindromes are not counted on both strands
+        assert (np.sign(own["contribution"]) == (-1 if motif == "neg_0" else 1)).all()
+    # RAP1 is no palindrome: its hits lie on the strand of the site or on the other, always the same.
+    rap1 = hits[hits["motif"] == "pos_0"].merge(
+        truth[truth["name"] == "RAP1"], left_on="region", right_on="peak", suffixes=("", "_site")
+    )
+    same = (rap1["strand"] == rap1["strand_site"]).mean()
+    assert max(same, 1 - same) > 0.95
+
+
+def test_contributions_are_those_of_the_bases_under_the_hit(
+    found: motif_fixtures.Found, planted: motif_fixtures.Planted
+) -> None:
+    regions = motif_fixtures.make_regions(160).set_index("name", drop=False)
+    with h5py.File(planted.attributions) as handle:
+        observed = (handle["sequences"][()] * handle["hypothetical"][()]).sum(axis=1)
+    for hit in read_hits(found.hits).head(40).itertuples():
+        region = regions.loc[hit.region]
+        values = observed[regions.index.get_loc(hit.region)]
+        values = values[::-1] if region["strand"] == "-" else values
+        expected = values[hit.start - region["start"] : hit.end - region["start"]].sum()
+        assert hit.contribution == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_file_is_sorted_bed_with_a_header(found: motif_fixtures.Found) -> None:
+    with gzip.open(found.hits, "rt") as handle:
+        assert handle.readline().rstrip("\n").split("\t") == COLUMNS
+    hits = read_hits(found.hits)
+    assert hits.sort_values(["chrom", "start", "end"], kind="stable").index.tolist() == list(range(len(hits)))
+    assert (hits["start"] < hits["end"]).all()
+    assert hits["score"].between(0, 1000).all()
+
+
+def shrink(planted: motif_fixtures.Planted, folder: Path, regions: pd.DataFrame, scale: float = 1.0) -> Path:
+    """The first regions of the data set, under other coordinates."""
+    path = folder / "attributions.h5"
+    with h5py.File(planted.attributions) as handle:
+        arrays = handle["sequences"][: len(regions)], handle["hypothetical"][: len(regions)] * scale
+    motif_fixtures.write_attributions(path, *arrays, regions)
+    return path
+
+
+def test_small_scores_and_repeated_regions_change_no_hit(
+    found: motif_fixtures.Found, planted: motif_fixtures.Planted, tmp_path: Path
+) -> None:
+    """Scores far below half precision's range give the same hits; a region given twice gives them once."""
+    regions = motif_fixtures.make_regions(8)
+    path = shrink(planted, tmp_path, pd.concat([regions, regions], ignore_index=True), scale=1e-9)
+    with h5py.File(path, "r+") as handle:
+        for name in ("sequences", "hypothetical"):
+            handle[name][8:] = handle[name][:8]
+    call_hits(path, found.modisco, tmp_path / "hits.bed.gz", HitSettings(batch_size=3), analysis="demo")
+    hits, whole = read_hits(tmp_path / "hits.bed.gz"), read_hits(found.hits)
+    whole = whole[whole["region"].isin(regions["name"])].reset_index(drop=True)
+    same = ["chrom", "start", "end", "motif", "strand", "region"]
+    pd.testing.assert_frame_equal(hits[same], whole[same])
+    np.testing.assert_allclose(hits["contribution"], whole["contribution"] * 1e-9, rtol=1e-4)
+
+
+def test_hits_of_a_window_are_those_that_lie_in_it(
+    found: motif_fixtures.Found,
+    planted: motif_fixtures.Planted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In blocks of a few regions, too; a window wider than the regions is an error."""
+    regions = motif_fixtures.make_regions(8)
+    path = shrink(planted, tmp_path, regions)
+    monkeypatch.setattr("cislex.motifs.finemo_runs.RUN_BYTES", 12 * 100 * 5)
+    call_hits(path, found.modisco, tmp_path / "hits.bed.gz", HitSettings(window=100), analysis="demo")
+    hits, whole = read_hits(tmp_path / "hits.bed.gz"), read_hits(found.hits)
+    keys = ["chrom", "start", "end", "motif", "strand"]
+    joined = hits.merge(whole, on=keys, suffixes=("", "_whole"))
+    assert len(joined) >= 0.8 * len(hits) > 0
+    np.testing.assert_allclose(joined["contribution"], joined["contribution_whole"], rtol=1e-4)
+    where = hits.merge(regions, left_on="region", right_on="name", suffixes=("", "_region"))
+    assert (where["start"] >= where["start_region"] + 50).all()
+    assert (where["end"] <= where["start_region"] + 150).all()
+    with pytest.raises(ConfigError, match=r"hits\.window .* is 201, but regions are 200"):
+        call_hits(path, found.modisco, tmp_path / "no.gz", HitSettings(window=201), analysis="demo")
+
+
+def test_nothing_to_call_is_a_valid_file_with_a_reason(
+    found: motif_fixtures.Found,
+    planted: motif_fixtures.Planted,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    regions = motif_fixtures.make_regions(4)
+    trimming = TrimSettings(min_information=2.0)
+    path, out = shrink(planted, tmp_path, regions), tmp_path / "hits.bed.gz"
+    assert call_hits(path, found.modisco, out, HitSettings(), analysis="demo", trimming=trimming) == 0
+    assert "flagged" in caplog.text
+    assert list(read_hits(out).columns) == ["chrom", *COLUMNS[1:]]
+
+
+def test_hits_of_direct_sequences_are_those_of_the_genome_counted_from_each_sequence(
+    found: motif_fixtures.Found, planted: motif_fixtures.Planted, tmp_path: Path
+) -> None:
+    """Also where two sequences, or all, have one name."""
+    regions = motif_fixtures.make_regions(12)
+    direct = regions.assign(chrom="", start=0, end=200, strand=".")
+    direct.loc[[0, 1], "name"], direct.loc[2, "name"] = "twice", "#3"
+    path, out = shrink(planted, tmp_path, direct), tmp_path / "hits.bed.gz"
+    call_hits(path, found.modisco, out, HitSettings(), analysis="demo")
+    names = ["twice.row1", "twice.row2", "_#3", *direct["name"][3:]]
+    rows = regions.assign(region=regions["name"], place=names).set_index("region")
+    hits, whole = read_hits(out), read_hits(found.hits)
+    whole = whole[whole["region"].isin(regions["name"])]
+    where = rows.loc[whole["region"]].reset_index()
+    minus = (where["strand"] == "-").to_numpy()
+    begin, end = whole["start"].to_numpy(), whole["end"].to_numpy()
+    start = np.where(minus, where["end"] - end, begin - where["start"])
+    expected = sorted(zip(where["place"], start, whole["motif"], strict=True))
+    found_here = sorted(zip(hits["chrom"], hits["start"], hits["motif"], strict=True))
+    # Palindromes are hit on one strand of two, which differs with the strand that is read.
+    assert len(set(expected) & set(found_here)) >= 0.9 * len(expected) > 0
+    assert len(found_here) == len(expected)
+    assert (hits["end"] <= 200).all()
+    lines = gzip.decompress(out.read_bytes()).decode().splitlines()
+    assert sum(line.startswith("#") for line in lines) == 1
+
+
+def test_nan_is_an_error_and_leaves_nothing(
+    found: motif_fixtures.Found, planted: motif_fixtures.Planted, tmp_path: Path
+) -> None:
+    path = shrink(planted, tmp_path, motif_fixtures.make_regions(4))
+    with h5py.File(path, "r+") as handle:
+        handle["hypothetical"][2, 0, 0] = np.nan
+    with pytest.raises(InputError, match="rows 2"):
+        call_hits(path, found.modisco, tmp_path / "hits.bed.gz", HitSettings(), analysis="demo")
+    assert [p.name for p in tmp_path.iterdir()] == ["attributions.h5"]
+
+
+def test_the_script_gives_the_same_bytes_as_the_function(
+    found: motif_fixtures.Found, planted: motif_fixtures.Planted, tmp_path: Path
+) -> None:
+    out = tmp_path / "hits.bed.gz"
+    motif_fixtures.run_script(
+        "call_hits.py",
+        tmp_path / "hits.log",
+        input={"attributions": planted.attributions, "motifs": found.modisco},
+        output={"hits": out},
+        params={"settings": {"sparsity": 0.7}, "trimming": {"trim": 0.3}},
+        wildcards={"analysis": "demo"},
+    )
+    assert out.read_bytes() == found.hits.read_bytes()
+
+
+def test_names_that_look_like_something_else_stay_text(tmp_path: Path) -> None:
+    names = ["NA", '"quoted"', "nan"]
+    table = pd.DataFrame([["NA", 1, 9, "p0", 5, "+", 1.0, 0.5, 0.1, "NA", name] for name in names])
+    _write_hits(table.set_axis(COLUMNS, axis=1), tmp_path / "hits.bed.gz")
+    found = read_hits(tmp_path / "hits.bed.gz")
+    assert found["region"].tolist() == names
+    assert found["chrom"].tolist() == found["analysis"].tolist() == ["NA"] * 3
