@@ -66,7 +66,7 @@ cluster: config
 # is not YAML. The first question needs no environment.
 .PHONY: config named-config
 config: named-config environment
-	@$(BIN)/python workflow/config_yaml.py "$$CONFIG"
+	@PYTHONPATH=workflow $(BIN)/python -m cislex_workflow.config.yaml_files "$$CONFIG"
 
 named-config:
 	@test -f "$$CONFIG" || { \
@@ -86,6 +86,11 @@ estimate: config
 
 resources: config
 	$(RUN) --configfile "$$CONFIG" --quiet rules progress reason host -- compare_resources
+
+# The tables of config/README.md from the schema.
+.PHONY: config-tables
+config-tables: environment
+	@PYTHONPATH=workflow $(BIN)/python -m cislex_workflow.config.document
 
 lint: environment
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """cislex: from peaks and a trained model to attributions, motifs and a report.
 
-The whole plan: one include per stage, in the order in which data flow. `rule all` asks for the report,
+One include per stage, in the order in which data flow. `rule all` asks for the report,
 which needs everything else. Settings: config/README.md. Outputs: docs/output.md.
 """
 
@@ -14,33 +14,32 @@ if "analyses" not in config and not workflow.config_settings.configfiles:
     configfile: str(workflow.source_path("config/config.yaml"))
 
 
+# The config, and the settings of all rules.
 include: "workflow/rules/common.smk"
-include: "workflow/rules/allocation_settings.smk"
-include: "workflow/rules/cluster.smk"
+# Data
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/simulation.smk"
-include: "workflow/rules/region_settings.smk"
 include: "workflow/rules/regions.smk"
 include: "workflow/rules/sequences.smk"
-include: "workflow/rules/training_settings.smk"
+# Model
 include: "workflow/rules/training.smk"
 include: "workflow/rules/inspection.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/prediction.smk"
-include: "workflow/rules/evaluation_settings.smk"
 include: "workflow/rules/evaluation.smk"
-include: "workflow/rules/attribution_settings.smk"
+# Attribution
 include: "workflow/rules/attribution.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/tracks.smk"
+# Motifs
 include: "workflow/rules/motifs.smk"
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/hits.smk"
 include: "workflow/rules/truth.smk"
-include: "workflow/rules/report_settings.smk"
+# Report
 include: "workflow/rules/report.smk"
 include: "workflow/rules/snapshot.smk"
-include: "workflow/rules/gate.smk"
+# What must run again, and what is asked before the first job
 include: "workflow/rules/freshness.smk"
 include: "workflow/rules/start.smk"
 

@@ -1,6 +1,6 @@
 """Which keys of the config reach a job: every key of the schema is changed in turn, in a workflow read once.
 
-Called by the Snakefile of tests/workflow/test_config_keys.py: settings of jobs are functions that only
+Called by the Snakefile of tests/workflow/config/test_keys.py: settings of jobs are functions that only
 Snakemake has. They read ``config`` when they are called, so one parse serves all keys.
 """
 

@@ -12,32 +12,21 @@ import pytest
 import yaml
 from cislex import attribution
 from cislex.targets import targets
+from cislex_workflow.config import document
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def load(path: Path) -> Any:
-    """A script as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_table_of_config_keys_is_the_schema() -> None:
-    module = load(ROOT / "workflow" / "document_config.py")
-    assert (ROOT / "config" / "README.md").read_text(encoding="utf-8") == module.document(), (
-        "run python workflow/document_config.py"
+    assert (ROOT / "config" / "README.md").read_text(encoding="utf-8") == document.document(), (
+        "run make config-tables"
     )
 
 
 def test_every_config_key_has_a_meaning_and_the_table_has_it_whole() -> None:
-    module = load(ROOT / "workflow" / "document_config.py")
-    schema = yaml.safe_load(module.SCHEMA.read_text(encoding="utf-8"))
+    schema = yaml.safe_load(document.SCHEMA.read_text(encoding="utf-8"))
     assert not sorted(odd_words(schema)), "a description with a comma in a flow mapping needs quotes"
-    found = list(module.rows(schema, schema))
+    found = list(document.rows(schema, schema))
     assert not [key for key, _, _, meaning in found if not meaning.strip()]
     text = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
     assert not [key for key, _, _, meaning in found if f"| {meaning} |" not in text]
@@ -69,7 +58,7 @@ def test_every_rule_has_a_section_in_the_output_documentation() -> None:
     text = (ROOT / "docs" / "output.md").read_text(encoding="utf-8")
     rules = [
         line.split()[1].rstrip(":")
-        for path in (ROOT / "workflow" / "rules").glob("*.smk")
+        for path in (ROOT / "workflow" / "rules").rglob("*.smk")
         for line in path.read_text(encoding="utf-8").splitlines()
         if line.startswith("rule ")
     ]
@@ -97,7 +86,11 @@ def test_the_example_of_own_rules_runs_as_written() -> None:
 
 
 def test_the_tables_of_measured_accuracy_are_the_record() -> None:
-    writer = load(ROOT / "benchmarks" / "document_accuracy.py")
+    spec = importlib.util.spec_from_file_location("writer", ROOT / "benchmarks" / "document_accuracy.py")
+    assert spec is not None
+    assert spec.loader is not None
+    writer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(writer)
     record = json.loads(writer.RECORD.read_text(encoding="utf-8"))
     text = writer.DOCUMENT.read_text(encoding="utf-8")
     assert writer.document(text, record) == text, "run python benchmarks/document_accuracy.py"

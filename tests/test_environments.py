@@ -28,7 +28,7 @@ def test_an_environment_has_the_versions_of_the_lock(path: Path) -> None:
 
 
 def test_every_rule_names_an_environment_that_exists() -> None:
-    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+    for path in (ROOT / "workflow" / "rules").rglob("*.smk"):
         for line in path.read_text().splitlines():
             if "../../envs/" in line:
                 assert (path.parent / line.strip().strip('",')).is_file(), f"{path.name}: {line.strip()}"

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ast
-import sys
+import re
 from pathlib import Path
 
 import pytest
+from cislex_workflow.reruns import source_digest
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "workflow"))
-import source_digest  # noqa: E402
-
-sys.path.pop(0)
 
 PACKAGE = ROOT / "scripts" / "cislex"
 
@@ -129,5 +126,45 @@ def test_no_rule_file_imports_the_package() -> None:
         assert not [
             line
             for line in path.read_text().splitlines()
-            if line.startswith(("import cislex", "from cislex"))
+            if re.match(r"(import|from) cislex(?!_workflow)", line)
         ]
+
+
+#: Rules whose script calls something of another name, and where it is.
+OTHERWISE = {
+    "fetch_resources": ("cislex.downloads", "fetch_resource"),
+    "snapshot_config": ("cislex.files.tables", "write_text"),
+}
+
+
+def rules_with_scripts() -> dict[str, str]:
+    """Script of each rule that has one."""
+    found = {}
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        parts = re.split(r"^ *rule (\w+):\n", path.read_text(encoding="utf-8"), flags=re.M)
+        for name, text in zip(parts[1::2], parts[2::2], strict=True):
+            if script := re.search(r'"\.\./\.\./scripts/(\w+)\.py"', text):
+                found[name] = script[1]
+    return found
+
+
+@pytest.mark.parametrize("rule", sorted(rules_with_scripts()))
+def test_the_name_of_a_rule_leads_to_its_script_and_its_module(rule: str) -> None:
+    script = ROOT / "scripts" / f"{rule}.py"
+    assert rules_with_scripts()[rule] == rule
+    called = {
+        alias.name: node.module or ""
+        for node in ast.parse(script.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    if rule in OTHERWISE:
+        module, function = OTHERWISE[rule]
+        assert called[function] == module
+        return
+    stems = {word[:5] for part in called[rule].split(".") for word in part.split("_")}
+    assert stems & {word[:5] for word in rule.split("_")}, f"{rule} is in {called[rule]}"
+
+
+def test_every_script_belongs_to_a_rule() -> None:
+    assert {path.stem for path in (ROOT / "scripts").glob("*.py")} == set(rules_with_scripts().values())

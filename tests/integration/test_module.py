@@ -44,3 +44,20 @@ def test_the_importer_keeps_its_own_first_rule_and_hears_of_no_rule_that_is_not_
 
 def test_an_importer_without_a_rule_of_its_own_makes_the_report(project: Path) -> None:
     assert plan(project, "")[0]["cislex_render_report"] == 1
+
+
+def test_the_importer_may_have_python_files_named_as_any_of_this_workflow(project: Path) -> None:
+    names = {path.stem for path in (ROOT / "workflow").rglob("*.py") if path.stem != "__init__"}
+    old = {"configuration", "inputs", "record", "gate", "watch", "usage", "contents", "cluster"}
+    for name in names | old | {"config", "checks", "reruns"}:
+        (project / f"{name}.py").write_text(f"OWN = {name!r}\n")
+    mine = sorted((names | old) - {"types"})  # "types" is Python's own
+    own = "import sys\nsys.path.insert(0, workflow.basedir)\n"
+    own += "".join(f"import {name}\nassert {name}.OWN == {name!r}\n" for name in mine)
+    (project / "types.py").unlink()
+    try:
+        assert plan(project, own)[0]["cislex_render_report"] == 1
+    finally:
+        for path in project.glob("*.py"):
+            if "OWN" in path.read_text():
+                path.unlink()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+from cislex_workflow import model_sources
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "workflow"))
-import model_sources  # noqa: E402
-
-sys.path.pop(0)
 
 
 def write(folder: Path, files: dict[str, str]) -> None:

@@ -6,9 +6,6 @@ Outputs: motif_databases/{database}.meme, {analysis}/{target}/motifs.tsv, motifs
 """
 
 
-include: "motif_settings.smk"
-
-
 rule fetch_motif_database:
     input:
         meme=lambda wildcards: (

@@ -1,7 +1,8 @@
 """Helpers that all rules use: the resolved config, settings by name, the code a rule depends on.
 
 Purpose: one place where names of the config become paths.
-Inputs: ``config`` as Snakemake read it. Outputs: ``config`` complete and validated, and the functions below.
+Inputs: ``config`` as Snakemake read it. Outputs: ``config`` complete and validated, the functions below and those
+of settings/, which turn the config into the arguments of each stage's rules.
 Nothing here runs a job. The package is never imported (torch would load whenever Snakemake parses).
 """
 
@@ -17,13 +18,21 @@ from snakemake.logging import logger as _logger
 ROOT = _Path(str(workflow.current_basedir)).resolve().parents[1]
 
 _sys.path.insert(0, str(ROOT / "workflow"))
-import config_paths as _config_paths
-import config_yaml as _config_yaml
-import configuration as _configuration
-import contents as _contents
-import inputs as _inputs
-import model_sources as _model_sources
-import source_digest as _source_digest
+from cislex_workflow import job_resources as _job_resources
+from cislex_workflow import job_usage as _job_usage
+from cislex_workflow import model_sources as _model_sources
+from cislex_workflow import run_record as _run_record
+from cislex_workflow.checks import budget as _budget
+from cislex_workflow.checks import cluster as _cluster
+from cislex_workflow.checks import file_contents as _file_contents
+from cislex_workflow.checks import gate as _gate
+from cislex_workflow.checks import input_files as _input_files
+from cislex_workflow.config import configuration as _configuration
+from cislex_workflow.config import paths as _config_paths
+from cislex_workflow.config import region_settings as _region_settings
+from cislex_workflow.config import yaml_files as _yaml_files
+from cislex_workflow.reruns import source_digest as _source_digest
+from cislex_workflow.reruns import watch as _watch
 
 _sys.path.pop(0)
 
@@ -36,7 +45,7 @@ _problem = _config_paths.folder_problem(ROOT, _sys.executable)
 if _problem:
     raise WorkflowError(_problem)
 
-_lost = _config_yaml.problems_of(map(_Path, workflow.configfiles), numbers=_IS_MAIN)
+_lost = _yaml_files.problems_of(map(_Path, workflow.configfiles), numbers=_IS_MAIN)
 if _lost:
     raise WorkflowError("\n  ".join(["the config cannot be used:", *_lost]))
 
@@ -59,19 +68,19 @@ config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 RESULTS = config["results"]
 
 if _IS_MAIN:
-    _missing = _inputs.missing_files(config, _Path.cwd())
+    _missing = _input_files.missing_files(config, _Path.cwd())
     if _missing:
         raise WorkflowError(
-            _inputs.message(
+            _input_files.message(
                 _missing, _Path.cwd(), list(map(_Path, workflow.configfiles))
             )
         )
-    _misfits = _contents.problems(config, _Path.cwd())
+    _misfits = _file_contents.problems(config, _Path.cwd())
     if _misfits:
         raise WorkflowError(
             "\n  ".join(["the config does not fit the files that it names:", *_misfits])
         )
-    _problem = _inputs.results_problem(RESULTS, _Path.cwd())
+    _problem = _input_files.results_problem(RESULTS, _Path.cwd())
     if _problem:
         raise WorkflowError(_problem)
 
@@ -221,3 +230,13 @@ def chunk_output(path):
         if any(a["keep_chunks"] for a in config["analyses"].values())
         else temp(path)
     )
+
+
+include: "settings/allocation.smk"
+include: "settings/regions.smk"
+include: "settings/training.smk"
+include: "settings/evaluation.smk"
+include: "settings/attribution.smk"
+include: "settings/motifs.smk"
+include: "settings/cost.smk"
+include: "settings/report.smk"

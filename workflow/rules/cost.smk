@@ -6,9 +6,6 @@ Inputs: inspections; benchmark files. Outputs: cost.tsv and cost.txt.
 """
 
 
-include: "cost_settings.smk"
-
-
 rule estimate_cost:
     input:
         inspections=expand(

@@ -2,12 +2,7 @@
 
 Purpose: a run never keeps stale results and never repeats what is there, also where `.snakemake` is gone.
 Inputs: the planned jobs; runs/records.jsonl and runs/digests.json beside the results, written as jobs finish.
-Outputs: the planned jobs that must run; no rule. How: workflow/watch.py.
+Outputs: the planned jobs that must run; no rule. How: workflow/cislex_workflow/reruns/watch.py.
 """
-
-_sys.path.insert(0, str(ROOT / "workflow"))
-import watch as _watch
-
-_sys.path.pop(0)
 
 _watched = _watch.install(workflow, RESULTS, ROOT, config["analyses"])

@@ -1,14 +1,36 @@
 """Start: what is asked once, before the first job of a run.
 
-Purpose: a run that would cost more than its budget, that would not pass its own gate, or that the cluster
-cannot do, is refused in a sentence; what begins is recorded.
-Inputs: the planned jobs, the config. Outputs: runs/<time>-<process>.yaml; no rule.
+Purpose: a run that would cost more than its budget, that would not pass its own quality gate, or that SLURM
+cannot do (no sbatch, an unknown partition, no GPU) is refused in a sentence, not in a hundred failed jobs; what
+begins is recorded. A profile that does not exist is an error at once, in a dry run, too.
+Inputs: the planned jobs, the config, inspections. Outputs: runs/<time>-<process>.yaml; no rule.
 """
 
-_sys.path.insert(0, str(ROOT / "workflow"))
-import record as _record
+_problem = _cluster.missing_profile(
+    _sys.argv, _Path(workflow.workdir_init), _Path(workflow.main_snakefile)
+)
+if _problem:
+    raise WorkflowError(_problem)
 
-_sys.path.pop(0)
+
+def gate_problems():
+    """Why attributions would not pass the gate in the end, a sentence each."""
+    planned = [
+        (job.rule.name, job.wildcards.analysis)
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name in ("inspect_model", "attribute_chunk")
+    ]
+    return _gate.problems(config, planned)
+
+
+def cluster_problems():
+    """Why SLURM cannot run the planned jobs, a sentence each; nothing without the SLURM executor."""
+    if workflow.executor_plugin.name != "slurm":
+        return []
+    return _cluster.check(
+        _cluster.requests(workflow.dag.needrun_jobs()),
+        workflow.executor_settings.status_command,
+    )
 
 
 onstart:
@@ -19,10 +41,10 @@ onstart:
     ):
         if _problems:
             raise WorkflowError(f"{_what}:\n  " + "\n  ".join(_problems))
-    _record.write(
+    _run_record.write(
         _Path(RESULTS) / "runs",
         _sys.argv,
         config=PORTABLE_CONFIG,
-        files=_inputs.named_files(config),
+        files=_input_files.named_files(config),
         root=ROOT,
     )

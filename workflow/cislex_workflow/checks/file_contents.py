@@ -1,0 +1,135 @@
+"""Do the files that the config names hold what it says of them? Asked when the plan is made.
+
+Only what a look at the beginning of a file tells; jobs check the rest. Plain Python without the package, so
+that Snakemake parses the workflow without loading torch.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cislex_workflow import model_sources
+from cislex_workflow.config.configuration import suggestion
+
+#: Columns of peak files by position, as cislex.regions.peaks names them.
+BED_COLUMNS = (
+    *("chrom", "start", "end", "name", "score", "strand"),
+    *("thick_start", "thick_end", "rgb", "block_count", "block_sizes", "block_starts"),
+)
+NARROWPEAK_COLUMNS = (*BED_COLUMNS[:6], "signal_value", "p_value", "q_value", "summit_offset")
+#: First words of a header line that lacks its ``#``.
+_HEADERS = {"chrom", "chr", "chromosome", "seqname", "seqnames"}
+#: Lines that are looked at before a row must have come.
+MOST_LINES = 10_000
+
+
+def problems(config: dict[str, Any], folder: Path) -> list[str]:
+    """A line for each setting that does not fit the file it speaks of; files that are not there fit.
+
+    Parameters
+    ----------
+    config
+        The complete config, paths filled in.
+    folder
+        The folder in which relative paths start.
+    """
+    used = {analysis["model"] for analysis in config["analyses"].values()}
+    found = [problem for name in sorted(used) for problem in _of_model(name, config["models"][name], folder)]
+    for name, analysis in config["analyses"].items():
+        for target, label in (analysis["labels"] or {}).items():
+            own = config["regions"][analysis["regions"]]
+            found += _of_label(f"analyses.{name}.labels.{target}", label, own, folder)
+    return found
+
+
+def _of_model(name: str, model: dict[str, Any], folder: Path) -> Iterator[str]:
+    """The function that a factory is to call, where reading the file can tell."""
+    if model["loader"] != "factory" or not model["module"]:
+        return
+    path, _, function = model["module"].rpartition(":")
+    defined = model_sources.defined_names(str(folder / path))
+    if defined is not None and function not in defined:
+        there = model_sources.defined_callables(str(folder / path))
+        yield (
+            f"models.{name}.module: {path} has no function '{function}'; it has "
+            f"{', '.join(there) or 'none'}{suggestion(function, there)}"
+        )
+
+
+def _of_label(key: str, label: dict[str, Any], regions: dict[str, Any], folder: Path) -> Iterator[str]:
+    """The column of labels."""
+    column, path = label["column"], label["table"] or regions["peaks"]
+    if column is None or path is None:
+        return
+    narrow = () if label["table"] else (regions["format"],)
+    columns = columns_of(folder / path, table=bool(label["table"]), file_format=(*narrow, "auto")[0])
+    if columns is None:
+        return
+    # A peak file of ten columns is BED where most rows have no whole number in the last.
+    names = {*columns, *BED_COLUMNS[: len(columns)]} if "summit_offset" in columns else columns
+    known = 1 <= column <= len(columns) if isinstance(column, int) else column in names
+    if not known:
+        hint = suggestion(column, columns)
+        yield f"{key}: {path} has no column {column!r}; it has {', '.join(columns)}{hint}"
+
+
+def columns_of(path: Path, *, table: bool = False, file_format: str = "auto") -> list[str] | None:
+    """Columns of a peak file, or of a table with a header or BED; None where its beginning does not tell.
+
+    Parameters
+    ----------
+    path
+        The file; may be gzipped.
+    table
+        Whether it is a table, whose header names its columns.
+    file_format
+        Of a peak file: ``auto``, ``bed``, ``narrowPeak`` or ``summits``.
+    """
+    for line in _lines(path):
+        if table:
+            header = _header(line.lstrip("#"))
+            if "name" in header or {"chrom", "start", "end"} <= set(header):
+                return header
+        row = not line.startswith(("#", "track ", "track\t", "browser ", "browser\t"))
+        cells = line.split("\t") if "\t" in line else line.split()
+        if not row or cells[0].lower() in _HEADERS:
+            continue
+        if len(cells) < 3 or not (cells[1].isdecimal() and cells[2].isdecimal()):
+            return None
+        return _peak_columns(cells, file_format)
+    return None
+
+
+def _peak_columns(cells: list[str], file_format: str) -> list[str] | None:
+    width = len(cells)
+    if width == len(NARROWPEAK_COLUMNS) and file_format in ("auto", "narrowPeak"):
+        # In `auto` most rows decide: a first one whose tenth cell is no number leaves it to the job.
+        number, _, zeros = cells[-1].strip().removeprefix("-").partition(".")
+        whole = number.isdecimal() and not zeros.strip("0")
+        return list(NARROWPEAK_COLUMNS) if whole or file_format == "narrowPeak" else None
+    named = list(BED_COLUMNS[:width])
+    return named + [f"column_{i}" for i in range(len(named) + 1, width + 1)]
+
+
+def _header(line: str) -> list[str]:
+    """Cells of a header line as cislex.prediction.labels names them."""
+    cells = line.split("\t") if "\t" in line else next(csv.reader([line]), [])
+    return [cell.strip() or f"column {i}" for i, cell in enumerate(cells, 1)]
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """First lines of a text file that are not empty; nothing where it cannot be read."""
+    try:
+        with path.open("rb") as handle:
+            compressed = handle.read(2) == b"\x1f\x8b"
+        with (gzip.open if compressed else open)(path, "rt", encoding="utf-8-sig") as text:
+            for _, line in zip(range(MOST_LINES), text, strict=False):
+                if line.strip():
+                    yield line.rstrip("\r\n")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
+        return  # the job that reads it says what is wrong

@@ -1,0 +1,126 @@
+"""Are the files that the config names there, and can the results be written? Asked when the plan is made.
+
+Plain Python without the package, so that Snakemake parses the workflow without loading torch.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cislex_workflow import model_sources
+
+#: Missing files that are named in full.
+MOST_NAMED = 8
+
+
+def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """Key and path of every file that the analyses of a complete config read."""
+    regions = {analysis["regions"] for analysis in config["analyses"].values()}
+    models = {analysis["model"] for analysis in config["analyses"].values()}
+    if any(config["regions"][name]["peaks"] for name in regions):
+        for key in ("fasta", "aliases", "blacklist"):
+            yield f"genome.{key}", (config["genome"] or {}).get(key)
+    for name in sorted(regions):
+        for key in ("peaks", "fasta", "hdf5", "names", "table"):
+            yield f"regions.{name}.{key}", config["regions"][name][key]
+    for name in sorted(models):
+        yield from _of_model(f"models.{name}", config["models"][name])
+    for name, analysis in config["analyses"].items():
+        yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
+        for target, label in (analysis["labels"] or {}).items():
+            for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):
+                yield f"analyses.{name}.labels.{target}.{source}", label[source]
+        database = (analysis["motifs"] or {"database": "jaspar-"})["database"]
+        if not database.startswith("jaspar-"):
+            yield f"analyses.{name}.motifs.database", database
+
+
+def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+    for fold, path in model["folds"].items():
+        yield f"{key}.folds.{fold}", path
+    if model["module"]:
+        module = model["module"].rsplit(":", 1)[0]
+        yield f"{key}.module", module
+        for path in model_sources.neighbours(module):
+            yield f"{key}.module, import of {path}", path
+    bias = model["bias"] or {}
+    for fold, path in (bias if isinstance(bias, dict) else {"": bias}).items():
+        yield f"{key}.bias{'.' if fold else ''}{fold}", path
+    training = model["training"]
+    if training is None or all(model["folds"].values()):
+        return
+    for source in ("tasks", "labels"):
+        for name, path in (training[source] or {}).items():
+            yield f"{key}.training.{source}.{name}", path
+    yield f"{key}.training.negatives.path", training["negatives"]["path"]
+    if training["hdf5"]:
+        yield f"{key}.training.hdf5.path", training["hdf5"]["path"]
+    if training["signal"]:
+        yield f"{key}.training.signal.peaks", training["signal"]["peaks"]
+        for name, track in training["signal"]["tracks"].items():
+            for strand, path in track.items():
+                yield f"{key}.training.signal.tracks.{name}.{strand}", path
+
+
+def missing_files(config: dict[str, Any], folder: Path) -> list[str]:
+    """A line for each file that is not there and that no rule of this workflow makes.
+
+    Parameters
+    ----------
+    config
+        The complete config, paths filled in.
+    folder
+        The folder in which relative paths start.
+    """
+    made = (config["results"].rstrip("/") + "/", "resources/downloads/")
+    found = []
+    for key, path in named_files(config):
+        if not path or path.startswith(made):
+            continue
+        if not (folder / path).exists():
+            found.append(f"{key}: no such file: {path}")
+        elif (folder / path).is_dir() and ".training.labels." not in key:
+            found.append(f"{key}: {path} is a folder; expected a file")
+    return found
+
+
+def message(missing: list[str], folder: Path, configs: Iterable[Path] = ()) -> str:
+    """What is said about them, and where relative paths start.
+
+    Parameters
+    ----------
+    missing
+        A line for each file.
+    folder
+        The folder in which relative paths start.
+    configs
+        The config files: paths may be meant from theirs.
+    """
+    lines = missing[:MOST_NAMED]
+    if len(missing) > MOST_NAMED:
+        lines.append(f"… and {len(missing) - MOST_NAMED} more")
+    beside = [path.parent for path in configs if path.parent != folder]
+    own = (
+        f", not beside the config: for that, run with --directory {shlex.quote(str(beside[0]))}"
+        if beside
+        else ""
+    )
+    return "\n  ".join(["files that the config names are missing:", *lines]) + (
+        f"\nRelative paths start in {folder}{own}."
+    )
+
+
+def results_problem(results: str, folder: Path) -> str | None:
+    """Why nothing can be written below the results folder, or None."""
+    path = (folder / results).absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    if not path.is_dir():
+        return f"results: {results} cannot be made: {path} is a file; name another folder"
+    if not os.access(path, os.W_OK | os.X_OK):
+        return f"results: {results} cannot be written: no permission in {path}; name another folder"
+    return None

@@ -1,0 +1,112 @@
+"""One rule for every path of a config.
+
+``~`` and ``$NAME`` are the home folder and variables of the environment, ``{results}`` and ``{project}``
+stand for folders, ``./`` and doubled slashes are left out, and what is relative starts in the working folder.
+Blanks are allowed inside, other braces nowhere: Snakemake reads them as wildcards. Plain Python without the
+package.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from cislex_workflow.config.types import below, options
+
+#: What a path may name in braces.
+PLACEHOLDERS = ("{results}", "{project}")
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+
+
+def expand(path: str) -> str:
+    """Return a path by the rule of this module.
+
+    Raises
+    ------
+    ValueError
+        With what is wrong with the path.
+    """
+    if path != path.strip() or not path.isprintable():
+        raise ValueError(f"{path!r} begins or ends with a blank, or holds a line break or tab")
+
+    def variable(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise ValueError(f"{path}: the environment has no variable {name}")
+        return os.environ[name]
+
+    found = _VARIABLE.sub(variable, path)
+    if found.startswith("~"):
+        found = os.path.expanduser(found)
+        if found.startswith("~"):
+            raise ValueError(f"{path}: no home folder of {found.split('/')[0]}")
+    rest = found
+    for name in PLACEHOLDERS:
+        rest = rest.replace(name, "")
+    if "{" in rest or "}" in rest:
+        raise ValueError(
+            f"{path}: braces are for {' and '.join(PLACEHOLDERS)} alone (Snakemake reads them as wildcards): "
+            "correct the path, or rename the file"
+        )
+    return plain(found)
+
+
+def plain(path: str) -> str:
+    """Leave out ``./``, doubled slashes and a slash at the end; ``..`` stays (it may follow a link)."""
+    if "://" in path:
+        return path
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return ("/" if path.startswith("/") else "") + "/".join(parts) or "."
+
+
+def expand_all(config: dict[str, Any], schema: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Return a config with every path expanded; paths are what the schema gives the format ``path``.
+
+    Parameters
+    ----------
+    config
+        The config.
+    schema
+        Its schema.
+    problems
+        Receives a line for each path that is wrong.
+    """
+    found: dict[str, Any] = _expanded(config, list(options(schema, schema)), schema, "", problems)
+    if "{results}" in found.get("results", ""):
+        problems.append("results: {results} stands for this folder itself")
+    return found
+
+
+def _expanded(
+    value: Any, schemas: list[dict[str, Any]], root: dict[str, Any], where: str, problems: list[str]
+) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _expanded(entry, below(schemas, key, root), root, f"{where}.{key}".strip("."), problems)
+            for key, entry in value.items()
+        }
+    if not isinstance(value, str) or not any(schema.get("format") == "path" for schema in schemas):
+        return value
+    try:
+        return expand(value)
+    except ValueError as error:
+        problems.append(f"{where}: {error}")
+        return value
+
+
+def folder_problem(project: Path, python: str) -> str | None:
+    """Why jobs could not begin in the folders in which cislex and Python lie, or None.
+
+    Snakemake starts Python unquoted (https://github.com/snakemake/snakemake/issues/2645).
+    """
+    if shlex.quote(python) != python:
+        return (
+            f"Snakemake starts jobs only with a Python whose path has no blanks, and this is {python}. "
+            "Put the environment elsewhere (make … VENV=/path/without/blanks), or move the clone"
+        )
+    if set("{}") & set(str(project)):
+        return f"cislex lies in {project}: Snakemake reads braces in paths as wildcards; move the clone"
+    return None

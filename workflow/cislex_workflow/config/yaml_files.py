@@ -1,0 +1,173 @@
+"""What YAML loses or misreads in a config, told with its lines.
+
+Snakemake loads ``--configfile`` before this workflow does, and YAML keeps the last of two equal keys: so the
+files are read again. Plain Python without the package.
+
+Run: make config CONFIG=my.yaml
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+#: Keeps the lines of nodes; by libyaml, ten times as fast, where it is there.
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE = "tag:yaml.org,2002:merge"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+#: Problems that are told in full.
+MOST_TOLD = 8
+
+
+def problems_of(paths: Iterable[Path], *, numbers: bool = True) -> list[str]:
+    """What is lost or misread in some config files, a line each, the first few in full.
+
+    Parameters
+    ----------
+    paths
+        The files.
+    numbers
+        Whether numbers that YAML reads in base 8 or 60 are told, too.
+    """
+    found = [problem for path in dict.fromkeys(paths) for problem in problems(path, numbers=numbers)]
+    more = [f"… and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
+    return found[:MOST_TOLD] + more
+
+
+def problems(path: Path, *, numbers: bool = True) -> Iterator[str]:
+    """What is lost or misread in one config file, a line each."""
+    try:
+        text = decode(path)
+        nodes = compose(text)
+    except FileNotFoundError:
+        yield f"no config {path}: correct the name, or begin with the minimal one of config/README.md"
+    except OSError as error:
+        yield f"{path} cannot be read: {error.strerror}"
+    except ValueError as error:
+        yield f"{path}:{error}"
+    else:
+        if not isinstance(nodes, yaml.MappingNode):
+            yield f"{path}: expected keys at the top level, such as `genome:`; found none"
+        else:
+            yield from _of_node(nodes, str(path), "the top level", numbers, set())
+
+
+def decode(path: Path) -> str:
+    """Text of a file in UTF-8, with or without a byte-order mark.
+
+    Raises
+    ------
+    ValueError
+        Where it is in another encoding, with the line.
+    """
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        byte = f"{data[error.start]:#04x}"
+        raise ValueError(
+            f"{line}: not UTF-8 text (byte {byte}; Latin-1 or UTF-16?): save the file as UTF-8"
+        ) from None
+
+
+def compose(text: str) -> yaml.Node | None:
+    """Nodes of a text in YAML, or in JSON, which may be indented with tabs.
+
+    Raises
+    ------
+    ValueError
+        Where it is neither, with the line.
+    """
+    try:
+        json.loads(text)
+        text = text.replace("\t", " ")  # between values: in them, JSON writes \t
+    except ValueError:
+        pass
+    try:
+        return yaml.compose(text, Loader=Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ValueError(f"{line}: not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f" not YAML: {str(error).splitlines()[0]}") from None
+
+
+def load(text: str) -> Any:
+    """Read a short text in YAML, such as a cell of a sheet; a key given twice is an error.
+
+    Raises
+    ------
+    ValueError
+        Where it is not YAML, or a key is lost.
+    """
+    node = compose(text)
+    lost = list(_of_node(node, "", "the text", False, set())) if node else []
+    if lost:
+        raise ValueError(lost[0].removeprefix(": "))
+    return yaml.load(text, Loader=Loader)
+
+
+def _of_node(node: yaml.Node, path: str, where: str, numbers: bool, seen: set[int]) -> Iterator[str]:
+    """Problems below a node; one that several aliases share is looked at once."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        if numbers:
+            yield from _of_number(node, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for entry in node.value:
+            yield from _of_node(entry, path, where, numbers, seen)
+    elif isinstance(node, yaml.MappingNode):
+        yield from _of_mapping(node, path, where, numbers, seen)
+
+
+def _of_mapping(
+    node: yaml.MappingNode, path: str, where: str, numbers: bool, seen: set[int]
+) -> Iterator[str]:
+    lines: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+            lines[key.tag, key.value].append(key.start_mark.line + 1)
+    for (_, name), found in lines.items():
+        if len(found) > 1:
+            times = "twice" if len(found) == 2 else f"{len(found)} times"
+            told = f"lines {', '.join(map(str, found[:-1]))} and {found[-1]}"
+            told = told if len(set(found)) > 1 else f"line {found[0]}"
+            yield (
+                f"{path}: '{name}' is given {times} in {where} ({told}), and YAML keeps the last alone: "
+                "rename or remove one"
+            )
+    for key, value in node.value:
+        yield from _of_node(key, path, where, numbers, seen)
+        inside = f"{where}.{key.value}" if where != "the top level" else str(key.value)
+        yield from _of_node(value, path, inside, numbers, seen)
+
+
+def _of_number(node: yaml.ScalarNode, path: str) -> Iterator[str]:
+    """Numbers that YAML 1.1 reads in base 8 (010) or 60 (1:30)."""
+    text = node.value
+    if node.style in ("'", '"', "|", ">") or node.tag not in _NUMBERS:
+        return
+    octal = re.fullmatch(r"[-+]?0[0-7_]+", text) is not None
+    if octal or ":" in text:
+        value = yaml.load(text, Loader=Loader)
+        base, plain = ("8", text.lstrip("-+0_") or "0") if octal else ("60", value)
+        yield (
+            f"{path}:{node.start_mark.line + 1}: YAML reads {text} as {value} (base {base}): write "
+            f'{plain}, or "{text}" if it is text'
+        )
+
+
+if __name__ == "__main__":
+    told = problems_of(map(Path, sys.argv[1:]))
+    print(*told, sep="\n", end="\n" if told else "", file=sys.stderr)
+    sys.exit(bool(told))

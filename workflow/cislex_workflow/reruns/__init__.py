@@ -1,0 +1,1 @@
+"""Which jobs run again: by content of files, settings and code."""

@@ -1,0 +1,58 @@
+"""Settings of the cost rules.
+
+Purpose: what estimate_cost is told of analyses and region sets, and which jobs the budget is asked about.
+Inputs: the config. Outputs: the functions below; no rule.
+"""
+
+
+def region_sources():
+    """Fields of cislex.cost.estimate.RegionSource of each region set that an analysis uses."""
+    used = {analysis["regions"] for analysis in config["analyses"].values()}
+    return {
+        name: _region_source(name, settings)
+        for name, settings in config["regions"].items()
+        if name in used
+    }
+
+
+def _region_source(name, settings):
+    kind = next(key for key in ("peaks", "fasta", "hdf5") if settings[key] is not None)
+    return {
+        "extracted": f"{RESULTS}/regions/{name}/regions.bed",
+        "source": settings[kind],
+        "kind": kind,
+        "dataset": settings["dataset"],
+        "limit": _region_settings.most_left(settings),
+        "filtered": _region_settings.is_filtered(settings),
+        "length": region_length(name),
+        "chunks": settings["chunks"],
+    }
+
+
+def analysis_plans():
+    """Fields of cislex.cost.estimate.AnalysisPlan of each analysis."""
+    return {
+        name: {
+            "regions": analysis["regions"],
+            "method": analysis["method"],
+            "targets": len(analysis["targets"]),
+            "seqlets": (analysis["motifs"] or {"max_seqlets": 0})["max_seqlets"],
+            "held_out": analysis["fold_use"] == "held_out",
+        }
+        for name, analysis in config["analyses"].items()
+    }
+
+
+def budget_problems():
+    """Why the planned jobs are over the budget, a sentence each."""
+    planned = [
+        (job.rule.name, job.wildcards.analysis)
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name in ("inspect_model", "attribute_chunk")
+    ]
+    return _budget.problems(_work, planned, config["budget"])
+
+
+def resource_table():
+    """What jobs used beside what they ask for, as text."""
+    return _job_usage.as_text(_job_usage.table(_job_usage.read_jobs(_work)))
