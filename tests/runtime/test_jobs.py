@@ -55,7 +55,7 @@ def test_what_the_user_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_begin_needs_the_standard_library_only() -> None:
     heavy = "('numpy', 'torch', 'numba')"
-    text = f"import sys; from cislex import jobs; print([m for m in {heavy} if m in sys.modules])"
+    text = f"import sys; from cislex.runtime import jobs; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", text], env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
         capture_output=True, text=True, check=True,

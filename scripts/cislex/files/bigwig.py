@@ -53,7 +53,7 @@ def writing_bigwig(path: str | Path, sizes: Mapping[str, int]) -> Iterator[Add]:
         When the file cannot be written for another reason, or does not hold what was written.
     """
     command = [sys.executable, "-m", "cislex.files.bigwig", str(path)]
-    package = str(Path(__file__).resolve().parents[1])
+    package = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, *_inherited()])}
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as writer:
         assert writer.stdin is not None

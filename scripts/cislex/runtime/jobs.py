@@ -92,7 +92,7 @@ def _cause(error: BaseException) -> str:
 
 def _place(trace: TracebackType | None) -> str:
     """Where a traceback last was in code that is neither this package's nor installed."""
-    own = str(Path(__file__).parents[1])  # with the scripts, of which Snakemake runs copies
+    own = str(Path(__file__).parents[2])  # with the scripts, of which Snakemake runs copies
     installed = ("site-packages", "dist-packages", "<frozen", "/lib/python", "/.snakemake/scripts/")
     frames = [
         frame

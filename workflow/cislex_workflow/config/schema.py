@@ -56,7 +56,7 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
 
 def _name_problem(error: jsonschema.ValidationError) -> str:
     """Why a key that the user chose is not a name."""
-    name = error.instance
+    name, expected = cast("Any", error.instance), error.validator_value
     if error.validator == "maxLength":
         return f"the name '{name[:20]}…' has {len(name)} characters; at most {expected}"
     if error.validator == "pattern":

@@ -59,7 +59,7 @@ def check_first(case: Case, result: BatchResult) -> bool:
         return True
     logger.warning(
         "the first region has a relative delta of %.1e; "
-        "cislex.attribution.deeplift.residuals.operation_residuals tells which operation it comes from",
+        "cislex.attribution.residuals.operation_residuals tells which operation it comes from",
         delta,
     )
     return False
