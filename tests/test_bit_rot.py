@@ -18,7 +18,7 @@ from cislex.chunks.files import ChunkFiles
 from cislex.chunks.gate import Gate, gate_attributions
 from cislex.chunks.writing import write_chunk
 from cislex.errors import CislexError, StorageError
-from cislex.files.checkpoint import PartialLog
+from cislex.files.checkpoint import Checkpoint
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import group_in, opened, read_all
 from cislex.files.sealed import COPY, fletcher32, sealed_attributes
@@ -48,7 +48,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "targets": {"a": {}}, "precision": "float32", "versions": {}, "source_digest": "genome", "fold": "f",
         "model_digest": "m", "seed": 0, "regions_digest": digest_regions(regions),
     }  # fmt: skip
-    with PartialLog(folder / "log", {}) as log:
+    with Checkpoint(folder / "log", {}) as log:
         for row in range(N):
             tails: dict[str, tuple[int, ...]] = {
                 "hypothetical": (4, LENGTH), "baseline": (LENGTH,), "prediction": (), "delta": (REFERENCES,),

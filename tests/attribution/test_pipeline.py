@@ -41,11 +41,11 @@ class _Buffer(Tensor):
 
     def copy_(self, values: Tensor, non_blocking: bool = False) -> Tensor:  # type: ignore[override]
         assert non_blocking
-        SlowCourier.queued.append((self, values))
+        SlowTransfer.queued.append((self, values))
         return self
 
 
-class SlowCourier(transfers.Courier):
+class SlowTransfer(transfers.DeviceTransfer):
     """A GPU played by the CPU: everything that a real one does, but at its own time."""
 
     queued: ClassVar[list[tuple[Tensor, Tensor]]] = []
@@ -57,35 +57,35 @@ class SlowCourier(transfers.Courier):
         self.asynchronous = True
 
     def pin(self, values: Tensor) -> Tensor:
-        SlowCourier.pinned += 1
+        SlowTransfer.pinned += 1
         return values.clone()
 
     def buffer(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         buffer = torch.full(shape, float("nan"), dtype=dtype).as_subclass(_Buffer)
-        SlowCourier.given.append(buffer)
+        SlowTransfer.given.append(buffer)
         return buffer
 
     def event(self) -> transfers.Event:
-        copies, SlowCourier.queued = SlowCourier.queued, []
+        copies, SlowTransfer.queued = SlowTransfer.queued, []
         return _Late(copies)
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> type[SlowCourier]:
-    monkeypatch.setattr(api, "Courier", SlowCourier)
-    SlowCourier.queued, SlowCourier.given, SlowCourier.pinned = [], [], 0
-    return SlowCourier
+def slow(monkeypatch: pytest.MonkeyPatch) -> type[SlowTransfer]:
+    monkeypatch.setattr(api, "DeviceTransfer", SlowTransfer)
+    SlowTransfer.queued, SlowTransfer.given, SlowTransfer.pinned = [], [], 0
+    return SlowTransfer
 
 
 @pytest.mark.parametrize("method", [METHOD, Saliency()])
 @pytest.mark.parametrize("batch_size", [3, 9, 1000])
 def test_results_are_read_only_after_they_arrived(
-    slow: type[SlowCourier], method: Any, batch_size: int, monkeypatch: pytest.MonkeyPatch
+    slow: type[SlowTransfer], method: Any, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = models.trap("gate")
     found = attribute_targets(model, X, method, [0, 1], batch_size=batch_size)
     assert slow.pinned > 0
-    monkeypatch.setattr(api, "Courier", transfers.Courier)
+    monkeypatch.setattr(api, "DeviceTransfer", transfers.DeviceTransfer)
     expected = attribute_targets(model, X, method, [0, 1], batch_size=batch_size)
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.equal(ours.hypothetical, theirs.hypothetical)
@@ -94,7 +94,7 @@ def test_results_are_read_only_after_they_arrived(
         assert ours.notes == theirs.notes
 
 
-def test_results_come_one_batch_late_and_in_order(slow: type[SlowCourier]) -> None:
+def test_results_come_one_batch_late_and_in_order(slow: type[SlowTransfer]) -> None:
     class Counting(nn.Module):
         calls = 0
 
@@ -128,7 +128,7 @@ def test_on_the_cpu_nothing_is_held_back() -> None:
     assert [call - calls[0] for call in calls] == [0, 1, 2, 3]
 
 
-def test_several_threads_make_references_and_the_numbers_stay(slow: type[SlowCourier]) -> None:
+def test_several_threads_make_references_and_the_numbers_stay(slow: type[SlowTransfer]) -> None:
     model = models.trap("module_relu")
     seeds = list(range(100, 113))
     parallel = attribute(model, X, METHOD, batch_size=3, seeds=seeds)
@@ -137,7 +137,7 @@ def test_several_threads_make_references_and_the_numbers_stay(slow: type[SlowCou
     torch.testing.assert_close(shuffled.hypothetical, parallel.hypothetical[order])
 
 
-def test_functions_of_the_user_are_called_one_after_another(slow: type[SlowCourier]) -> None:
+def test_functions_of_the_user_are_called_one_after_another(slow: type[SlowTransfer]) -> None:
     seen: list[tuple[int, str]] = []
 
     def zeros(x: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ def test_functions_of_the_user_are_called_one_after_another(slow: type[SlowCouri
     assert len({name for _, name in seen[1:]}) == 1
 
 
-def test_nothing_is_left_running_when_a_consumer_stops_early(slow: type[SlowCourier]) -> None:
+def test_nothing_is_left_running_when_a_consumer_stops_early(slow: type[SlowTransfer]) -> None:
     before = threading.active_count()
     batches = attribute_batches(models.trap("module_relu"), X, METHOD, [0], batch_size=3)
     next(batches)
@@ -157,7 +157,7 @@ def test_nothing_is_left_running_when_a_consumer_stops_early(slow: type[SlowCour
     assert threading.active_count() == before
 
 
-def test_values_that_are_not_finite_are_found_with_their_rows(slow: type[SlowCourier]) -> None:
+def test_values_that_are_not_finite_are_found_with_their_rows(slow: type[SlowTransfer]) -> None:
     x = X.clone()
     x[:, :, 0] = torch.tensor([1, 0, 0, 0], dtype=torch.uint8)
     x[11, :, 0] = torch.tensor([0, 0, 0, 1], dtype=torch.uint8)

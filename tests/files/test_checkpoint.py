@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cislex.files import checkpoint as partial
-from cislex.files.checkpoint import MAGIC, PartialLog, partial_path
+from cislex.files.checkpoint import MAGIC, Checkpoint, partial_path
 
 ROOT = Path(__file__).resolve().parents[2]
 IDENTITY = {"model": "abc", "seed": 1}
@@ -31,12 +31,12 @@ def batch(start: int, stop: int) -> dict[str, np.ndarray]:
 
 
 def fill(path: Path, stops: tuple[int, ...] = (4, 8, 10)) -> None:
-    with PartialLog(path, IDENTITY) as log:
+    with Checkpoint(path, IDENTITY) as log:
         for stop in stops:
             log.append(stop, batch(log.rows, stop), {"n": f"to {stop}"})
 
 
-def contents(log: PartialLog) -> list[tuple[int, int]]:
+def contents(log: Checkpoint) -> list[tuple[int, int]]:
     found = []
     for start, stop, arrays, notes in log.records():
         np.testing.assert_array_equal(arrays["a"], batch(start, stop)["a"])
@@ -50,12 +50,12 @@ def test_continues_where_it_ended(tmp_path: Path) -> None:
     path = partial_path(tmp_path / "chunk.h5")
     assert path.name == "chunk.h5.partial"
     fill(path)
-    with PartialLog(path, IDENTITY) as log:
+    with Checkpoint(path, IDENTITY) as log:
         assert log.rows == 10
         log.append(12, batch(10, 12), {"n": "to 12"})
         assert contents(log) == [(0, 4), (4, 8), (8, 10), (10, 12)]
         log.append(13, batch(12, 13), {"n": "to 13"})  # reading leaves the end where it was
-    with PartialLog(path, IDENTITY) as log:
+    with Checkpoint(path, IDENTITY) as log:
         assert log.rows == 13
         log.remove()
     assert not path.exists()
@@ -63,7 +63,7 @@ def test_continues_where_it_ended(tmp_path: Path) -> None:
 
 def test_other_settings_begin_anew(tmp_path: Path) -> None:
     fill(tmp_path / "p")
-    with PartialLog(tmp_path / "p", {**IDENTITY, "seed": 2}) as log:
+    with Checkpoint(tmp_path / "p", {**IDENTITY, "seed": 2}) as log:
         assert log.rows == 0
         assert contents(log) == []
 
@@ -73,7 +73,7 @@ def test_an_incomplete_record_is_cut_off(tmp_path: Path, lost: int) -> None:
     path = tmp_path / "p"
     fill(path)
     path.write_bytes(path.read_bytes()[:-lost])
-    with PartialLog(path, IDENTITY) as log:
+    with Checkpoint(path, IDENTITY) as log:
         assert log.rows == 8
         log.append(10, batch(8, 10), {"n": "to 10"})
         assert contents(log) == [(0, 4), (4, 8), (8, 10)]
@@ -86,7 +86,7 @@ def test_a_damaged_record_and_all_after_it_are_dropped(tmp_path: Path) -> None:
     place = raw.index(b'"to 8"') + 40
     raw[place] ^= 1
     path.write_bytes(bytes(raw))
-    with PartialLog(path, IDENTITY) as log:
+    with Checkpoint(path, IDENTITY) as log:
         assert log.rows == 4
         assert contents(log) == [(0, 4)]
 
@@ -94,15 +94,15 @@ def test_a_damaged_record_and_all_after_it_are_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [b"", b"something else", MAGIC, MAGIC + b"{}\n" + b"\xff" * 40])
 def test_any_other_file_is_begun_anew(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "p").write_bytes(text)
-    with PartialLog(tmp_path / "p", IDENTITY) as log:
+    with Checkpoint(tmp_path / "p", IDENTITY) as log:
         assert log.rows == 0
 
 
 def test_a_killed_process_loses_nothing_that_was_synced(tmp_path: Path) -> None:
     text = f"""
 import os, signal, numpy as np
-from cislex.files.checkpoint import PartialLog
-log = PartialLog({str(tmp_path / "p")!r}, {IDENTITY!r})
+from cislex.files.checkpoint import Checkpoint
+log = Checkpoint({str(tmp_path / "p")!r}, {IDENTITY!r})
 for stop in (4, 8):
     rows = np.arange(log.rows, stop, dtype=np.float32)
     arrays = {{"a": rows[:, None] * np.ones((1, 3), np.float32), "b": rows.astype(np.float64)}}
@@ -113,7 +113,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     done = run(text)
     assert done.returncode == -signal.SIGKILL
-    with PartialLog(tmp_path / "p", IDENTITY) as log:
+    with Checkpoint(tmp_path / "p", IDENTITY) as log:
         assert log.rows == 8
         assert contents(log) == [(0, 4), (4, 8)]
 
@@ -123,9 +123,9 @@ def test_a_full_disk_is_a_named_error_and_what_is_finished_stays(tmp_path: Path,
     text = f"""
 import resource, numpy as np
 from cislex.errors import StorageError
-from cislex.files.checkpoint import PartialLog
+from cislex.files.checkpoint import Checkpoint
 try:
-    with PartialLog({str(tmp_path / "p")!r}, {IDENTITY!r}) as log:
+    with Checkpoint({str(tmp_path / "p")!r}, {IDENTITY!r}) as log:
         rows = np.arange({finished}, dtype=np.float32)
         if {finished}:
             arrays = {{"a": rows[:, None] * np.ones((1, 3), np.float32), "b": rows.astype(float)}}
@@ -143,7 +143,7 @@ except StorageError as error:
     assert (tmp_path / "p").exists() == bool(finished)
     if finished:
         assert (tmp_path / "p").stat().st_size < 1000, "the log needs the space of the broken record"
-        with PartialLog(tmp_path / "p", IDENTITY) as log:
+        with Checkpoint(tmp_path / "p", IDENTITY) as log:
             assert contents(log) == [(0, 4)]
 
 
@@ -151,9 +151,9 @@ def test_a_disk_that_is_full_at_the_end_is_a_named_error_too(tmp_path: Path) -> 
     text = f"""
 import resource, numpy as np
 from cislex.errors import StorageError
-from cislex.files.checkpoint import PartialLog
+from cislex.files.checkpoint import Checkpoint
 try:
-    with PartialLog({str(tmp_path / "p")!r}, {IDENTITY!r}) as log:
+    with Checkpoint({str(tmp_path / "p")!r}, {IDENTITY!r}) as log:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
         log.append(4, {{"a": np.zeros(100)}}, {{}})  # stays in memory until the file is closed
 except StorageError as error:
@@ -168,11 +168,11 @@ def test_a_second_job_waits_for_the_first_and_goes_on_from_there(
 ) -> None:
     monkeypatch.setattr(partial, "LOOK_SECONDS", 0.02)
     path, found = tmp_path / "p", []
-    first = PartialLog(path, IDENTITY)
+    first = Checkpoint(path, IDENTITY)
     first.append(4, batch(0, 4), {"n": "to 4"})
 
     def second() -> None:
-        with PartialLog(path, IDENTITY) as log:
+        with Checkpoint(path, IDENTITY) as log:
             found.append(log.rows)
 
     thread = threading.Thread(target=second)
@@ -190,11 +190,11 @@ def test_a_second_job_begins_anew_where_the_first_has_finished(
 ) -> None:
     monkeypatch.setattr(partial, "LOOK_SECONDS", 0.02)
     path, found = tmp_path / "p", []
-    first = PartialLog(path, IDENTITY)
+    first = Checkpoint(path, IDENTITY)
     first.append(4, batch(0, 4), {"n": "to 4"})
 
     def second() -> None:
-        with PartialLog(path, IDENTITY) as log:
+        with Checkpoint(path, IDENTITY) as log:
             found.append(log.rows)
             log.append(4, batch(0, 4), {"n": "to 4"})
             found.append(contents(log))
@@ -216,5 +216,5 @@ def test_a_file_system_without_locks_is_told_and_used(
     monkeypatch.setattr("fcntl.flock", refuse)
     fill(tmp_path / "p")
     assert "the file system has no locks" in caplog.text
-    with PartialLog(tmp_path / "p", IDENTITY) as log:
+    with Checkpoint(tmp_path / "p", IDENTITY) as log:
         assert contents(log) == [(0, 4), (4, 8), (8, 10)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from cislex.attribution.execution.pre_activation import open_model
+from cislex.attribution.execution.pre_activation import expose_pre_activation
 from cislex.errors import ConfigError, ModelError
 from cislex.targets import (
     Difference,
@@ -227,7 +227,7 @@ SEQUENCE = torch.rand(3, 4, 3, generator=torch.Generator().manual_seed(0))
 @pytest.mark.parametrize("head", ["gate", "softmax", "in_place", "rectified"])
 def test_before_the_last_activation_are_the_logits(head: str) -> None:
     model, target = Heads(), PreActivation(Output(2, head=head))
-    found = target(open_model(model, [target])(SEQUENCE))
+    found = target(expose_pre_activation(model, [target])(SEQUENCE))
     torch.testing.assert_close(found, model.dense(SEQUENCE.flatten(1))[:, 2])
     assert target.module is None
 
@@ -236,7 +236,7 @@ def test_before_the_last_activation_are_the_logits(head: str) -> None:
 def test_before_a_module_is_what_goes_into_it(module: str) -> None:
     """Also of a module that writes into its argument."""
     model, target = Heads(), PreActivation(Output(1), module)
-    found = target(open_model(model, [target])(SEQUENCE))
+    found = target(expose_pre_activation(model, [target])(SEQUENCE))
     torch.testing.assert_close(found, model.dense(SEQUENCE.flatten(1))[:, 1])
     assert not model.gate._forward_pre_hooks
     assert not model.rectify._forward_pre_hooks
@@ -245,7 +245,7 @@ def test_before_a_module_is_what_goes_into_it(module: str) -> None:
 def test_what_only_moves_values_may_follow_the_activation() -> None:
     model, target = Heads(), PreActivation(Output(head="squeezed"))
     torch.testing.assert_close(
-        target(open_model(model, [target])(SEQUENCE)), model.dense(SEQUENCE.flatten(1))[:, 0]
+        target(expose_pre_activation(model, [target])(SEQUENCE)), model.dense(SEQUENCE.flatten(1))[:, 0]
     )
 
 
@@ -258,23 +258,25 @@ def test_an_opened_model_says_the_same_to_all_other_targets() -> None:
         as_target(lambda output: output["plain"][:, 1]),
         Difference(Output(0, head="gate"), Output(1, head="plain")),
     ]
-    opened = open_model(model, [before, *others])
+    opened = expose_pre_activation(model, [before, *others])
     for target in others:
         torch.testing.assert_close(target(opened(SEQUENCE)), target(model(SEQUENCE)))
-    assert open_model(model, others) is model
+    assert expose_pre_activation(model, others) is model
 
 
 def test_sums_and_differences_open_the_model_for_their_parts() -> None:
     model = Heads()
     target = Difference(PreActivation(Output(0), "gate"), Sum((PreActivation(Output(1, head="softmax")),)))
     logits = model.dense(SEQUENCE.flatten(1))
-    torch.testing.assert_close(target(open_model(model, [target])(SEQUENCE)), logits[:, 0] - logits[:, 1])
+    torch.testing.assert_close(
+        target(expose_pre_activation(model, [target])(SEQUENCE)), logits[:, 0] - logits[:, 1]
+    )
 
 
 def test_pairs_before_an_activation_are_pairs_of_what_is_there() -> None:
     inner = Profile()
     target = PreActivation(inner, "gate")
-    model = open_model(Heads(), [target])
+    model = expose_pre_activation(Heads(), [target])
     x, r = model(SEQUENCE), model(SEQUENCE.flip(2))
     found = target.pair(x, r)
     expected = inner.pair(*(model.model.dense(values.flatten(1)) for values in (SEQUENCE, SEQUENCE.flip(2))))
@@ -293,19 +295,19 @@ def test_pairs_before_an_activation_are_pairs_of_what_is_there() -> None:
 )
 def test_what_cannot_be_opened_is_named(target: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        target(open_model(Heads(), [target])(SEQUENCE))
+        target(expose_pre_activation(Heads(), [target])(SEQUENCE))
 
 
 def test_a_model_without_an_activation_and_one_that_was_not_opened_are_named() -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
     with pytest.raises(ModelError, match=r"not made by an activation.*name the module"):
-        open_model(plain, [PreActivation()])(SEQUENCE)
+        expose_pre_activation(plain, [PreActivation()])(SEQUENCE)
     with pytest.raises(ModelError, match="open the model first"):
         PreActivation()(plain(SEQUENCE))
     unused = Heads()
     unused.extra = nn.Linear(1, 1)
     with pytest.raises(ModelError, match="module 'extra' was not called"):
-        open_model(unused, [PreActivation(Output(0), "extra")])(SEQUENCE)
+        expose_pre_activation(unused, [PreActivation(Output(0), "extra")])(SEQUENCE)
 
 
 @pytest.mark.parametrize("target", [Slice(10, 20, index=1, axis=1), Profile(index=1, axis=1)])

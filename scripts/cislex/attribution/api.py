@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cislex.attribution.execution.batching import BatchSize
-from cislex.attribution.execution.model_context import Loan, choose_precision, has_script, lend, unwrap
-from cislex.attribution.execution.pre_activation import open_model
-from cislex.attribution.execution.transfers import Courier
+from cislex.attribution.execution.model_context import (
+    PreparedModel,
+    choose_precision,
+    has_script,
+    prepare_model,
+    unwrap,
+)
+from cislex.attribution.execution.pre_activation import expose_pre_activation
+from cislex.attribution.execution.transfers import DeviceTransfer
 from cislex.attribution.methods import DeepLiftShap, Method
 from cislex.attribution.mutagenesis.independence import check_independence
 from cislex.attribution.mutagenesis.neighbours import made_by, make_trial
@@ -244,15 +250,15 @@ def _start(
             f"module {scripted} is TorchScript, whose operations cannot be seen; what to do: give the eager "
             "model or a torch.export program, or use a gradient method or ISM"
         )
-    loan = lend(open_model(plain, wanted), device, precision)
+    prepared = prepare_model(expose_pre_activation(plain, wanted), device, precision)
     run = Run(
-        loan,
+        prepared,
         method,
         wanted,
         keep_global,
         reverse_complement,
-        BatchSize(loan.device, batch_size),
-        Courier(loan.device),
+        BatchSize(prepared.device, batch_size),
+        DeviceTransfer(prepared.device),
         repeat=has_fixed_batch(plain),
         allow_incomplete=allow_incomplete,
     )
@@ -287,7 +293,7 @@ def _check_references(references: Any, x: Tensor, seeds: NDArray[np.int64] | Non
 def _batches(run: Run, inputs: Inputs, progress: bool) -> Iterator[tuple[slice, list[Attribution]]]:
     if not len(inputs):
         return
-    _probe(run.loan, run, inputs)
+    _probe(run.prepared, run, inputs)
     advise(run, inputs)
     steps = run.results(inputs)
     if progress:
@@ -297,19 +303,19 @@ def _batches(run: Run, inputs: Inputs, progress: bool) -> Iterator[tuple[slice, 
         yield from steps
 
 
-def _probe(loan: Loan, run: Run, inputs: Inputs) -> None:
+def _probe(prepared: PreparedModel, run: Run, inputs: Inputs) -> None:
     """Try the model on the first sequence, and on some more to see that their values are their own.
 
     DeepLIFT names random operations and branches itself, and where they are; so its turn is first.
     """
     x, extra = inputs.sequences, inputs.extra
-    first = x[:1].to(loan.device, loan.dtype)
-    with loan.active():
-        probe(loan.model, first, [loan.takes(item[:1]) for item in extra], run.targets)
+    first = x[:1].to(prepared.device, prepared.dtype)
+    with prepared.active():
+        probe(prepared.model, first, [prepared.takes(item[:1]) for item in extra], run.targets)
 
         def confirm(refs: Tensor) -> None:
-            made = made_by(run.method, x[0].to(loan.dtype), refs)
-            check_independence(make_trial(loan, x, extra, run.targets, made, run.size.pairs))
+            made = made_by(run.method, x[0].to(prepared.dtype), refs)
+            check_independence(make_trial(prepared, x, extra, run.targets, made, run.size.pairs))
 
         if isinstance(run.method, DeepLiftShap):
             run.confirm = confirm

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from cislex.attribution.deeplift.audit import Scrutiny
 from cislex.attribution.execution.batching import BatchSize, join, pieces
-from cislex.attribution.execution.model_context import Loan, tf32_notice
+from cislex.attribution.execution.model_context import PreparedModel, tf32_notice
 from cislex.attribution.execution.strands import average, reverse_complement, turn_extra, turn_method
-from cislex.attribution.execution.transfers import Courier, Parcel
+from cislex.attribution.execution.transfers import DeviceTransfer, PendingResults
 from cislex.attribution.genomic_references import GenomicWindows
 from cislex.attribution.methods import (
     ISM,
@@ -86,13 +86,13 @@ class _Batch:
 class Run:
     """What stays the same from batch to batch, and what was learnt from the first ones."""
 
-    loan: Loan
+    prepared: PreparedModel
     method: Method
     targets: list[Target]
     keep_global: bool
     reverse_complement: bool
     size: BatchSize
-    courier: Courier
+    transfer: DeviceTransfer
     #: Whether examples are repeated for each reference (models that mix rows with other axes).
     repeat: bool = False
     checked: bool = False
@@ -106,17 +106,17 @@ class Run:
 
     def results(self, inputs: Inputs) -> Iterator[tuple[slice, list[Attribution]]]:
         """Batches in order; on a GPU each is handed out when the next one has been queued."""
-        waiting: deque[tuple[slice, Parcel, dict[str, str]]] = deque()
+        waiting: deque[tuple[slice, PendingResults, dict[str, str]]] = deque()
         for batch in self._batches(inputs):
             waiting.append((batch.rows, *self._compute(batch)))
-            if len(waiting) > (1 if self.courier.asynchronous else 0):
+            if len(waiting) > (1 if self.transfer.asynchronous else 0):
                 yield self._finish(inputs, *waiting.popleft())
         while waiting:
             yield self._finish(inputs, *waiting.popleft())
 
     def _batches(self, inputs: Inputs) -> Iterator[_Batch]:
         """Batches of the present size; references of the next ones are made while one is computed."""
-        if not self.courier.asynchronous:
+        if not self.transfer.asynchronous:
             yield from self._in_turn(inputs)
             return
         references = number_of(self.method.references, inputs.sequences)
@@ -161,18 +161,18 @@ class Run:
         x = inputs.sequences[rows]
         seeds = None if inputs.seeds is None else inputs.seeds[rows]
         # On a GPU several batches are in the making at once, each with one thread.
-        refs = make_references(chosen, x, seeds, threads=1 if self.courier.asynchronous else None)
-        pin = self.courier.pin
+        refs = make_references(chosen, x, seeds, threads=1 if self.transfer.asynchronous else None)
+        pin = self.transfer.pin
         return _Batch(rows, pin(x), pin(refs), [pin(item[rows]) for item in inputs.extra])
 
-    def _compute(self, batch: _Batch) -> tuple[Parcel, dict[str, str]]:
+    def _compute(self, batch: _Batch) -> tuple[PendingResults, dict[str, str]]:
         """One batch, in as many pieces as memory asks for; its results are on their way home."""
-        with self.loan.active():
+        with self.prepared.active():
             result = join(pieces(self._both_strands, batch.x, batch.refs, batch.extra, self.size))
             for target, values in zip(self.targets, result.prediction, strict=True):
                 check_shape(values, len(batch.x), target)
-            out = torch.float64 if self.loan.dtype == torch.float64 else torch.float32
-            parcel = self.courier.home(
+            out = torch.float64 if self.prepared.dtype == torch.float64 else torch.float32
+            pending = self.transfer.to_host(
                 {
                     "multipliers": (result.multipliers, out),
                     "baseline": (result.baseline, out),
@@ -182,22 +182,22 @@ class Run:
                     "products": (result.products if self.keep_global else None, out),
                 }
             )
-        return parcel, {**self.notes(), **result.notes, **self.size.notes}
+        return pending, {**self.notes(), **result.notes, **self.size.notes}
 
     def notes(self) -> dict[str, str]:
         """What is known without a result."""
-        notes = {"precision": self.loan.precision, **self.findings}
+        notes = {"precision": self.prepared.precision, **self.findings}
         if self.reverse_complement:
             notes["strands"] = "average of both"
-        if self.loan.dtype == torch.bfloat16 and isinstance(self.method, ISM):
+        if self.prepared.dtype == torch.bfloat16 and isinstance(self.method, ISM):
             notes["rounding"] = "differences of bfloat16 predictions: below 0.4 % of f(x) they are noise"
         return notes
 
     def _finish(
-        self, inputs: Inputs, rows: slice, parcel: Parcel, notes: dict[str, str]
+        self, inputs: Inputs, rows: slice, pending: PendingResults, notes: dict[str, str]
     ) -> tuple[slice, list[Attribution]]:
         """Results that have arrived, checked."""
-        values = parcel.open()
+        values = pending.wait()
         results = []
         for t, target in enumerate(self.targets):
             own = {name: None if value is None else value[t] for name, value in values.items()}
@@ -207,7 +207,7 @@ class Run:
 
     def _both_strands(self, x: Tensor, refs: Tensor, extra: list[Tensor], rows: int) -> BatchResult:
         """One piece, on one strand or as the average of both."""
-        dtype, out = self.loan.dtype, self.courier.out
+        dtype, out = self.prepared.dtype, self.transfer.to_device
         ready = [out(x, dtype), out(refs, dtype)]
         moved = [out(item, dtype if item.is_floating_point() else None) for item in extra]
         forward = self._strand(ready[0], ready[1], self.method, moved, rows)
@@ -220,7 +220,7 @@ class Run:
         return average(forward, self._strand(others[0], others[1], method, turned, rows))
 
     def _strand(self, x: Tensor, refs: Tensor, method: Method, extra: list[Tensor], rows: int) -> BatchResult:
-        arguments = (self.loan.model, x, refs, self.targets, method, extra)
+        arguments = (self.prepared.model, x, refs, self.targets, method, extra)
         if not isinstance(method, DeepLiftShap):
             return executor(method)(*arguments, rows=rows)
         if self.checked:
@@ -254,7 +254,7 @@ def advise(run: Run, inputs: Inputs) -> None:
         logger.warning(
             "ISM in bfloat16: %s; choose precision float32, or tf32 on a GPU", run.notes()["rounding"]
         )
-    notice = tf32_notice(run.loan, inputs.sequences, inputs.extra, pairs=pairs_of(run.method, inputs))
+    notice = tf32_notice(run.prepared, inputs.sequences, inputs.extra, pairs=pairs_of(run.method, inputs))
     if notice:
         logger.info(notice)
 

@@ -31,7 +31,7 @@ from cislex.errors import (
     InputError,
     ModelError,
 )
-from cislex.files.checkpoint import PartialLog, partial_path
+from cislex.files.checkpoint import Checkpoint, partial_path
 from cislex.files.tables import FORMAT_VERSION, digest_regions
 from cislex.logs import get_logger, progress
 from cislex.models.loading import LoadedModel, check_model, load_model
@@ -157,7 +157,7 @@ def attribute_chunk(
         place = {"bounds": [start, stop, store.n], "regions": regions}
         identity = {**stage, **place, "code": code_digest(), "versions": versions()}
         logger.info("chunk %d of %d: rows %d to %d of %d", job.chunk + 1, job.chunks, start, stop, store.n)
-        with PartialLog(partial_path(out), identity) as log:
+        with Checkpoint(partial_path(out), identity) as log:
             kept = log.rows
             if kept:
                 logger.info("%d regions are there from an earlier attempt", kept)
@@ -292,7 +292,7 @@ def _refuse_over(
     )
 
 
-def _fill(log: PartialLog, work: Iterator[list[Attribution]], n: int, deadline: float | None) -> None:
+def _fill(log: Checkpoint, work: Iterator[list[Attribution]], n: int, deadline: float | None) -> None:
     """Put what is computed into the log; stop before the deadline."""
     slowest, before = 0.0, time.monotonic()
     told = progress(work, total=n - log.rows, label="attribute", weight=lambda results: len(results[0]))

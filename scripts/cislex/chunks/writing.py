@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cislex import provenance
 from cislex.attribution.notes import merge_notes
 from cislex.errors import StorageError
-from cislex.files.checkpoint import PartialLog
+from cislex.files.checkpoint import Checkpoint
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import RowWriter
 from cislex.files.tables import atomic_path, create_array, rows_per_hdf5_chunk
@@ -26,7 +26,7 @@ ZEROS = 1 << 20
 
 def write_chunk(
     out: str | Path,
-    log: PartialLog,
+    log: Checkpoint,
     names: Sequence[str],
     places: NDArray[np.int64],
     shape: tuple[int, int],

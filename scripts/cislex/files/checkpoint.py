@@ -41,7 +41,7 @@ def partial_path(out: str | Path) -> Path:
     return Path(f"{out}.partial")
 
 
-class PartialLog:
+class Checkpoint:
     """Append batches of rows in order, and read them back.
 
     Parameters
@@ -72,7 +72,7 @@ class PartialLog:
         except OSError as error:
             raise self._refused(error) from error
 
-    def __enter__(self) -> PartialLog:
+    def __enter__(self) -> Checkpoint:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

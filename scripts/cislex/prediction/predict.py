@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cislex import provenance
-from cislex.attribution.execution.pre_activation import open_model
+from cislex.attribution.execution.pre_activation import expose_pre_activation
 from cislex.errors import ConfigError, ModelError, offenders
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import RowWriter
@@ -168,7 +168,7 @@ def _predict_fold(
     """Predict all regions by one fold into ``group``; return the targets, float64 (targets, N)."""
     names = names or loaded.output_names
     shapes = check_model(loaded, store.length, names=names)
-    model = open_model(loaded.model, scalars.values())
+    model = expose_pre_activation(loaded.model, scalars.values())
     heads: list[str] = []
     if keep == "heads" and store.n:
         first = torch.from_numpy(store.read(0, 1)).to(loaded.device, own_dtype(model))

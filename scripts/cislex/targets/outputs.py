@@ -35,7 +35,7 @@ def caught(output: Any, key: str) -> Any:
         raise ModelError(
             "target: the value before an activation is not in the model's output; "
             "what to do: open the model first, as attribute() does "
-            "(cislex.attribution.execution.pre_activation.open_model)"
+            "(cislex.attribution.execution.pre_activation.expose_pre_activation)"
         )
     return output[CAUGHT][key]
 

@@ -29,7 +29,7 @@ from cislex.attribution import (
 )
 from cislex.attribution.deeplift.residuals import operation_residuals
 from cislex.attribution.deeplift.survey import survey_operations
-from cislex.attribution.execution.model_context import TF32_PAIRS, lend, tf32_notice
+from cislex.attribution.execution.model_context import TF32_PAIRS, prepare_model, tf32_notice
 from cislex.errors import ConfigError
 
 X = models.one_hot(3, 60)
@@ -106,8 +106,8 @@ def _timer(full: float, reduced: float) -> Callable[..., float]:
 
 
 def test_full_float32_that_costs_much_is_worth_a_word() -> None:
-    loan = lend(models.trap("gate"), "cpu", "float32")
-    notice = tf32_notice(loan, X, (), pairs=TF32_PAIRS, timer=_timer(0.6, 0.1))
+    prepared = prepare_model(models.trap("gate"), "cpu", "float32")
+    notice = tf32_notice(prepared, X, (), pairs=TF32_PAIRS, timer=_timer(0.6, 0.1))
     assert notice is not None
     assert "6.0 times" in notice
     assert "precision='tf32'" in notice
@@ -118,8 +118,8 @@ def test_full_float32_that_costs_much_is_worth_a_word() -> None:
     [("float32", TF32_PAIRS, 0.4), ("float32", TF32_PAIRS - 1, 9.0), ("tf32", TF32_PAIRS, 9.0)],
 )
 def test_otherwise_nothing_is_said(precision: str, pairs: int, full: float) -> None:
-    loan = lend(models.trap("gate"), "cpu", precision)
-    assert tf32_notice(loan, X, (), pairs=pairs, timer=_timer(full, 0.1)) is None
+    prepared = prepare_model(models.trap("gate"), "cpu", precision)
+    assert tf32_notice(prepared, X, (), pairs=pairs, timer=_timer(full, 0.1)) is None
 
 
 def test_on_a_cpu_nothing_is_measured() -> None:
@@ -127,7 +127,7 @@ def test_on_a_cpu_nothing_is_measured() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             raise AssertionError("measured")
 
-    assert tf32_notice(lend(Never(), "cpu", "float32"), X, (), pairs=10 * TF32_PAIRS) is None
+    assert tf32_notice(prepare_model(Never(), "cpu", "float32"), X, (), pairs=10 * TF32_PAIRS) is None
 
 
 SHAP = DeepLiftShap(REFERENCES)
@@ -187,8 +187,8 @@ def test_half_precision_is_for_those_who_ask(dtype: torch.dtype) -> None:
 def test_a_buffer_of_float64_makes_no_model_of_float64() -> None:
     model = models.trap("functional_relu")
     model.weights = model.weights.double()
-    assert lend(model, "cpu").precision == "float32"
-    assert lend(torch.nn.Identity(), "cpu").precision == "float32"
+    assert prepare_model(model, "cpu").precision == "float32"
+    assert prepare_model(torch.nn.Identity(), "cpu").precision == "float32"
 
 
 def test_a_survey_takes_a_model_of_float64_with_further_inputs() -> None:

@@ -8,7 +8,7 @@ import attribution_models as models
 import pytest
 import torch
 from cislex.attribution.mutagenesis.epistasis import block_epistasis, epistasis
-from cislex.attribution.mutagenesis.incremental.columns import Columns
+from cislex.attribution.mutagenesis.incremental.columns import MutantColumns
 from cislex.attribution.mutagenesis.perturbations import scrambles
 from cislex.errors import ConfigError
 from cislex.targets import Difference, Output
@@ -132,7 +132,7 @@ def test_windows_of_columns_are_used_and_equal_whole_sequences() -> None:
     seen: list[type] = []
     model[0].register_forward_pre_hook(lambda _, given: seen.append(type(given[0])))
     found = epistasis(model, X, range(8, 14), **EXACT)
-    assert Columns in seen
+    assert MutantColumns in seen
     assert "mutants" not in found.notes
     torch.testing.assert_close(found.full, loop(model, X, list(range(8, 14))), rtol=1e-7, atol=1e-10)
 

@@ -24,7 +24,7 @@ from cislex.attribution import (
     ism_distances,
 )
 from cislex.attribution.execution.batching import is_out_of_memory
-from cislex.attribution.execution.model_context import lend
+from cislex.attribution.execution.model_context import prepare_model
 from cislex.errors import CislexError, ModelError
 from cislex.targets import Output
 from torch import Tensor, nn
@@ -145,8 +145,8 @@ def test_rounding_that_depends_on_the_number_of_rows_is_no_dependence(
     model, targets = Blocks(scale), [Output(0), Output(1)]
     x = X.to(torch.float64 if precision == "float64" else torch.float32)
     with torch.no_grad():
-        loan = lend(model, None, precision)
-        assert (loan.model(x[:2])[:2, 0] - loan.model(x)[:2, 0]).abs().max() > 0
+        prepared = prepare_model(model, None, precision)
+        assert (prepared.model(x[:2])[:2, 0] - prepared.model(x)[:2, 0]).abs().max() > 0
     attribute_targets(model, X, METHODS[method], targets, precision=precision)
 
 

@@ -9,7 +9,7 @@ import attribution_models as models
 import pytest
 import torch
 from cislex.attribution import scrambles
-from cislex.attribution.mutagenesis.incremental.columns import Columns
+from cislex.attribution.mutagenesis.incremental.columns import MutantColumns
 from cislex.attribution.mutagenesis.mutants import one_hot, to_codes
 from cislex.errors import ModelError
 from torch import Tensor, nn
@@ -125,9 +125,9 @@ def test_windows_of_columns_where_mutants_are_many() -> None:
     model = models.trap("module_relu").double()
     model.conv.register_forward_pre_hook(lambda _, given: seen.append(type(given[0])))
     scrambles(model, X[:1], WINDOWS[:1], **OPTIONS)
-    assert Columns not in seen
+    assert MutantColumns not in seen
     scrambles(model, X[:1], WINDOWS[:1], **{**OPTIONS, "n": 16})
-    assert Columns in seen
+    assert MutantColumns in seen
 
 
 def test_codes_and_one_hot_are_inverse() -> None:

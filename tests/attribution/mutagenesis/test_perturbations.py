@@ -10,7 +10,7 @@ import attribution_models as models
 import numpy as np
 import pytest
 import torch
-from cislex.attribution.mutagenesis.incremental.columns import Columns
+from cislex.attribution.mutagenesis.incremental.columns import MutantColumns
 from cislex.attribution.mutagenesis.perturbations import scrambles, substitutions
 from cislex.attribution.mutagenesis.windows import tiles, window_seed
 from cislex.attribution.references import DinucleotideShuffle, make_references
@@ -136,7 +136,7 @@ def test_windows_of_columns_are_used_and_equal_whole_sequences(caplog: pytest.Lo
     options: dict[str, Any] = {"n": 8, "precision": "float64"}
     found = scrambles(model, X, WINDOWS[:2], **options)
     assert "mutants" not in found.notes
-    assert tracked.count(Columns) >= 6
+    assert tracked.count(MutantColumns) >= 6
     with caplog.at_level(logging.WARNING):
         expected = scrambles(Opaque(), X, WINDOWS[:2], **options)
     assert "whole sequences" in expected.notes["mutants"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cislex.attribution.deeplift import deeplift
-from cislex.attribution.execution.model_context import lend
+from cislex.attribution.execution.model_context import prepare_model
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.result import BatchResult, relative_delta
 from cislex.targets import Target
@@ -50,12 +50,12 @@ class Case:
 
     def _in(self, precision: str) -> Case | None:
         try:
-            loan = lend(self.model, self.x.device, precision)
-            x, refs = self.x.to(loan.dtype), self.refs.to(loan.dtype)
+            prepared = prepare_model(self.model, self.x.device, precision)
+            x, refs = self.x.to(prepared.dtype), self.refs.to(prepared.dtype)
         except (RuntimeError, MemoryError, TypeError):  # no memory, or a model that cannot be copied
             return None
         return replace(
-            self, model=loan.model, x=x, refs=refs, extra=[loan.takes(item) for item in self.extra]
+            self, model=prepared.model, x=x, refs=refs, extra=[prepared.takes(item) for item in self.extra]
         )
 
 

@@ -114,7 +114,7 @@ class Engine:
         finish(replayer)
         if replayer.trail is not None:
             replayer.trail.close()
-        replayer.severed.check(values, targets)
+        replayer.detached.check(values, targets)
         self.integrated |= replayer.integrated
         return output, values, replayer.phase
 
@@ -256,7 +256,7 @@ def _add(
             f_x, f_r = prediction[t].unsqueeze(1), value
         else:
             assert engine.last is not None
-            with torch.enable_grad(), Reading(engine.last.severed, target):
+            with torch.enable_grad(), Reading(engine.last.detached, target):
                 f_x, f_r = pair(_repeat(output_x, r), output)
             f_x = f_x.detach().reshape(n, r)
             with torch.no_grad():

@@ -15,7 +15,7 @@ from cislex.attribution.operations import SHAPES, Call, canonical, tensors_of
 from cislex.attribution.transforms import memory_of, plain
 from cislex.errors import UnsupportedOperationError
 
-SEVERED = "computed from activations, which carries no attribution and differs between example and reference"
+DETACHED = "computed from activations, which carries no attribution and differs between example and reference"
 INSTEAD = (
     "express it in differentiable operations (such as clamp or maximum in place of a comparison), or remove "
     "detach, torch.no_grad or inference_mode there"
@@ -59,7 +59,7 @@ def unlike(ours: Any, theirs: Any, pairing: Pairing) -> str:
     return "a NumPy array, which carries no attribution and differs between example and reference"
 
 
-class Severed(NamedTuple):
+class Detached(NamedTuple):
     """A value without gradient that may differ between example and reference."""
 
     tensor: Tensor
@@ -71,60 +71,60 @@ class Severed(NamedTuple):
     unpaired: bool
 
 
-class SeveredValues:
-    """Severed values by their memory, or by themselves where they share that of an activation.
+class DetachedValues:
+    """Detached values by their memory, or by themselves where they share that of an activation.
 
     They are kept alive, so that neither identity nor memory is given to another.
     """
 
     def __init__(self) -> None:
-        self._tensors: dict[int, Severed] = {}
-        self._memory: dict[int, Severed] = {}
+        self._tensors: dict[int, Detached] = {}
+        self._memory: dict[int, Detached] = {}
 
     def __bool__(self) -> bool:
         return bool(self._tensors or self._memory)
 
-    def add(self, severed: Severed, call: Call) -> None:
+    def add(self, detached: Detached, call: Call) -> None:
         """Remember what a call made, or wrote into."""
-        self._tensors[id(severed.tensor)] = severed
-        memory = memory_of(severed.tensor)
+        self._tensors[id(detached.tensor)] = detached
+        memory = memory_of(detached.tensor)
         if memory and (call.in_place or all(memory_of(tensor) != memory for tensor in call.tensors)):
-            self._memory[memory] = severed
+            self._memory[memory] = detached
 
-    def find(self, tensor: Tensor) -> Severed | None:
-        """What is known of a tensor or of its memory, if it is severed."""
+    def find(self, tensor: Tensor) -> Detached | None:
+        """What is known of a tensor or of its memory, if it is detached."""
         for found in (self._tensors.get(id(tensor)), self._memory.get(memory_of(tensor))):
             if found is not None and (found.lasting or plain(tensor).grad_fn is None):
                 return found
         return None
 
     def check(self, values: Sequence[Tensor | None], targets: Sequence[object]) -> None:
-        """Refuse targets that are severed values."""
+        """Refuse targets that are detached values."""
         for value, target in zip(values, targets, strict=True):
-            severed = None if value is None else self.find(value)
-            if severed is None:
+            detached = None if value is None else self.find(value)
+            if detached is None:
                 continue
-            if severed.unpaired:
+            if detached.unpaired:
                 raise PairingError(f"target {target} is a value whose rows cannot be told apart")
             raise UnsupportedOperationError(
-                f"target {target} is a value that {severed.source} {SEVERED}; what to do: {INSTEAD}"
+                f"target {target} is a value that {detached.source} {DETACHED}; what to do: {INSTEAD}"
             )
 
 
 class Reading(TorchFunctionMode):
-    """Refuses severed values where a target is read after the replay, as those of pairs are."""
+    """Refuses detached values where a target is read after the replay, as those of pairs are."""
 
-    def __init__(self, severed: SeveredValues, target: object) -> None:
+    def __init__(self, detached: DetachedValues, target: object) -> None:
         super().__init__()
-        self.severed = severed
+        self.detached = detached
         self.target = target
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if self.severed and canonical(func)[0] not in SHAPES:
+        if self.detached and canonical(func)[0] not in SHAPES:
             given = tensors_of((args, kwargs or {}))
-            self.severed.check(given, [self.target] * len(given))
+            self.detached.check(given, [self.target] * len(given))
         return func(*args, **(kwargs or {}))
 
 
@@ -140,7 +140,7 @@ def agreement(pairing: Pairing, example: Tensor | None, reference: Tensor) -> bo
         return None if pairing.references > 1 else False
 
 
-def check_paired(call: Call, severed: Sequence[Severed]) -> None:
+def check_paired(call: Call, detached: Sequence[Detached]) -> None:
     """Where rows could not be told apart, values may be the same once the example is repeated."""
-    if any(item.unpaired for item in severed):
+    if any(item.unpaired for item in detached):
         raise PairingError(f"{call.describe()} uses a value whose rows cannot be told apart")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cislex.attribution.deeplift.pairing import Pairing, gap, product
+from cislex.attribution.deeplift.pairing import Pairing, difference_of, product
 from cislex.attribution.deeplift.replay import Record, Rule
 from cislex.attribution.operations import Call, differentiable, tensors_of, whereabouts
 from cislex.errors import UnsupportedOperationError
@@ -123,14 +123,14 @@ class _Integrator:
         """Largest |Σ m·Δh − Σ g·Δy| of a row relative to Σ|g·Δy|, and what is small enough."""
         got: Any = 0.0
         for m, x, r in zip(multipliers, self.examples, self.references, strict=True):
-            got = got + self._by_row(product(m, gap(x, r)), r)
+            got = got + self._by_row(product(m, difference_of(x, r)), r)
         wanted: Any = 0.0
         size: Any = 0.0
         for gradient, y, y_x in zip(
             gradients, self.reference_outputs, tensors_of(self.record.output), strict=True
         ):
             if gradient is not None:
-                passed = product(gradient, gap(self.pairing.expand(y_x, y), y))
+                passed = product(gradient, difference_of(self.pairing.expand(y_x, y), y))
                 wanted = wanted + self._by_row(passed, y)
                 size = size + self._by_row(passed.abs(), y)
         tolerance = max(16 * torch.finfo(self.references[0].dtype).eps, 2e-13)

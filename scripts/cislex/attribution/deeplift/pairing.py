@@ -14,7 +14,7 @@ class PairingError(ModelError):
     """The rows of an inner tensor cannot be told apart; the engine then repeats the example per reference."""
 
 
-def gap(example: Tensor, reference: Tensor) -> Tensor:
+def difference_of(example: Tensor, reference: Tensor) -> Tensor:
     """Example minus reference; zero where both are the same infinity, as under a mask."""
     return (example - reference).masked_fill_(example == reference, 0.0)
 

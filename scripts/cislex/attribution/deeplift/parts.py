@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cislex.attribution.deeplift.pairing import gap
+from cislex.attribution.deeplift.pairing import difference_of
 
 Parts = tuple[Tensor, Tensor]
 
@@ -30,7 +30,7 @@ class Signs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, reference: Tensor, example: Tensor, terms: Tensor | None) -> Parts:
         """Return both parts."""
-        change = gap(example, reference)
+        change = difference_of(example, reference)
         ctx.save_for_backward(_certain(change, example, reference, terms))
         return change.clamp_min(0), change.clamp_max(0)
 
@@ -58,7 +58,7 @@ class Size(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, reference: Tensor, example: Tensor, terms: Tensor | None) -> Tensor:
         """Return the size."""
-        difference = gap(example, reference)
+        difference = difference_of(example, reference)
         ctx.save_for_backward(_certain(difference, example, reference, terms).sign_())
         return difference.abs_()
 

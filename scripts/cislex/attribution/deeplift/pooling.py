@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from cislex.attribution import kernels
 from cislex.attribution.deeplift import pool_kernels
-from cislex.attribution.deeplift.pairing import Pairing, gap
+from cislex.attribution.deeplift.pairing import Pairing, difference_of
 from cislex.attribution.deeplift.products import maximum
 from cislex.attribution.deeplift.replay import Record, Rule
 from cislex.attribution.operations import Call, Phase
@@ -55,8 +55,8 @@ def _route(h: Tensor, x: Tensor, at_x: Tensor, at_r: Tensor) -> Tensor:
     with torch.no_grad():
         y_x, y_r = x.gather(-1, at_x), h.gather(-1, at_r)
         top = torch.maximum(y_x, y_r)
-        d_x = gap(y_x, h.gather(-1, at_x))
-        d_r = gap(x.gather(-1, at_r), y_r)
+        d_x = difference_of(y_x, h.gather(-1, at_x))
+        d_r = difference_of(x.gather(-1, at_r), y_r)
         # Example and references go forward in different batches, so equal inputs may differ by rounding:
         # a difference of that size is zero, or the route would depend on the batch.
         size = y_x.abs().masked_fill_(d_x == 0, 0.0).amax(tuple(range(1, x.ndim)), keepdim=True)
@@ -75,7 +75,7 @@ def _same(x: Tensor, h: Tensor, at: Tensor, difference: Tensor, limit: Tensor) -
     near = difference.abs() <= limit
     if x.dim() < 3 or x.shape[-2] == 1 or not bool((near & (difference != 0)).any()):
         return near
-    close = gap(x, h).abs() <= limit
+    close = difference_of(x, h).abs() <= limit
     alike = close.all(-2, keepdim=True) | close.all(-1, keepdim=True)  # a position, or a whole row
     return (difference == 0) | (near & alike.gather(-1, at))
 

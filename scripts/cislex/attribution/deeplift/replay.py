@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from cislex.attribution.deeplift.detached import (
+    DETACHED,
     INSTEAD,
     READS,
-    SEVERED,
-    Severed,
-    SeveredValues,
+    Detached,
+    DetachedValues,
     agreement,
     check_paired,
     cuts,
@@ -119,7 +119,7 @@ class Replayer(Interception):
         self.cursor = 0
         self.phase = Phase()
         self.integrated: set[str] = set()
-        self.severed = SeveredValues()
+        self.detached = DetachedValues()
         self._cut_cursor = 0
 
     def cuts(self, name: str) -> bool:
@@ -130,10 +130,12 @@ class Replayer(Interception):
         """Run the call by its rule where an activation reaches it."""
         if call.in_place:
             self.phase.protect(call.tensors[0])
-        if self.severed and kind is not Kind.BRANCH:
-            severed = [found for tensor in sources(call) if (found := self.severed.find(tensor)) is not None]
-            if severed:
-                return self._pass_severed(call, kind, severed)
+        if self.detached and kind is not Kind.BRANCH:
+            detached = [
+                found for tensor in sources(call) if (found := self.detached.find(tensor)) is not None
+            ]
+            if detached:
+                return self._pass_detached(call, kind, detached)
         if kind is Kind.LINEAR and call.name not in self.followed:
             output = call.func(*call.args, **call.kwargs)
             if self.cuts(call.name):
@@ -173,7 +175,7 @@ class Replayer(Interception):
         if not isinstance(output, Tensor):
             for tensor in tensors_of(output):
                 if not differentiable(tensor):  # such as the indices of a maximum
-                    self._sever(call, tensor, call.name)
+                    self._detach(call, tensor, call.name)
         return write_back(call, output)
 
     def apply(self, rule: Rule, call: Call, record: Record, active: list[int]) -> Any:
@@ -225,15 +227,15 @@ class Replayer(Interception):
             output = call.run([tensor.detach() for tensor in call.tensors])
         else:
             output = call.func(*call.args, **call.kwargs)
-        severed = [found for tensor in call.tensors if (found := self.severed.find(tensor)) is not None]
-        if not active and not severed:
+        detached = [found for tensor in call.tensors if (found := self.detached.find(tensor)) is not None]
+        if not active and not detached:
             return output
         ours, theirs = tensors_of(output), tensors_of(record.output)
         if not ours:
             logged = call.name in READS and not active and not torch.is_grad_enabled()
             difference = "" if logged else unlike(output, record.output, self.pairing)
             if difference:
-                check_paired(call, severed)
+                check_paired(call, detached)
                 self.fail(
                     call, f"a decision on activations: {difference}", "replace the data-dependent branch"
                 )
@@ -241,18 +243,18 @@ class Replayer(Interception):
         for mine, example in zip(ours, theirs, strict=True):
             agrees = agreement(self.pairing, example, mine)
             if not agrees:
-                self._sever(call, mine, source or call.name, unpaired=agrees is None)
+                self._detach(call, mine, source or call.name, unpaired=agrees is None)
         return output
 
-    def _sever(
+    def _detach(
         self, call: Call, tensor: Tensor, source: str, *, lasting: bool = True, unpaired: bool = False
     ) -> None:
         """Remember a value that must not meet activations, nor be what is attributed."""
-        self.severed.add(Severed(tensor, source, lasting, unpaired), call)
+        self.detached.add(Detached(tensor, source, lasting, unpaired), call)
         self.alert = True
 
     def _cut(self, call: Call, output: Any, example: list[Tensor]) -> None:
-        """Sever what a linear operation made of activations where autograd did not see it."""
+        """Detach what a linear operation made of activations where autograd did not see it."""
         if not any(carries_gradient(tensor) for tensor in sources(call)):
             return
         # Conversions that keep the gradient. Views under no_grad say that they require one, and cut it.
@@ -261,12 +263,12 @@ class Replayer(Interception):
         ):
             return
         how = "" if torch.is_grad_enabled() else " under torch.no_grad"
-        self._sever_results(call, output, f"{call.name}{how} ({whereabouts(self.model)})", example)
+        self._detach_results(call, output, f"{call.name}{how} ({whereabouts(self.model)})", example)
 
-    def _sever_results(
-        self, call: Call, output: Any, source: str, example: list[Tensor], given: Sequence[Severed] = ()
+    def _detach_results(
+        self, call: Call, output: Any, source: str, example: list[Tensor], given: Sequence[Detached] = ()
     ) -> None:
-        """Sever the tensors that a call made or wrote into, where they are not those of the example."""
+        """Detach the tensors that a call made or wrote into, where they are not those of the example."""
         bent = self._known[call.func][2] is Kind.MULTILINEAR and len(given) > 1
         lasting = bent or any(item.lasting for item in given)
         made = results(call, output)
@@ -280,25 +282,25 @@ class Replayer(Interception):
                     carries_gradient(tensor) if call.in_place else plain(tensor).grad_fn is not None
                 )
                 unpaired = agrees is None or (other is None and any(item.unpaired for item in given))
-                self._sever(call, tensor, source, lasting=stays, unpaired=unpaired)
+                self._detach(call, tensor, source, lasting=stays, unpaired=unpaired)
 
-    def _pass_severed(self, call: Call, kind: Kind, severed: list[Severed]) -> Any:
-        """Severed values may be worked on among themselves, and compared in the end; activations not."""
+    def _pass_detached(self, call: Call, kind: Kind, detached: list[Detached]) -> Any:
+        """Detached values may be worked on among themselves, and compared in the end; activations not."""
         active = any(
-            carries_gradient(tensor) and self.severed.find(tensor) is None for tensor in sources(call)
+            carries_gradient(tensor) and self.detached.find(tensor) is None for tensor in sources(call)
         )
         if active and (torch.is_grad_enabled() or kind is not Kind.LINEAR):
-            check_paired(call, severed)
-            self.fail(call, f"uses a value that {severed[0].source} {SEVERED}", INSTEAD)
+            check_paired(call, detached)
+            self.fail(call, f"uses a value that {detached[0].source} {DETACHED}", INSTEAD)
         if kind is Kind.NONLINEAR:
-            return self._branch(call, self._next(call), False, source=severed[0].source)
+            return self._branch(call, self._next(call), False, source=detached[0].source)
         example: list[Tensor] = []
         if kind is Kind.MULTILINEAR or call.name in self.followed:
             example = tensors_of(self._next(call).output)
         elif self.cuts(call.name):
             example = self._next_cut(call)
         output = call.func(*call.args, **call.kwargs)
-        self._sever_results(call, output, severed[0].source, example, severed)
+        self._detach_results(call, output, detached[0].source, example, detached)
         return output
 
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from cislex.attribution.deeplift.deeplift import Engine
-from cislex.attribution.deeplift.pairing import Pairing, gap, product
+from cislex.attribution.deeplift.pairing import Pairing, difference_of, product
 from cislex.attribution.deeplift.replay import Record, Replayer, Rule
 from cislex.attribution.deeplift.reveal_cancel import RevealReplayer
-from cislex.attribution.execution.model_context import lend, unwrap
-from cislex.attribution.execution.pre_activation import open_model
+from cislex.attribution.execution.model_context import prepare_model, unwrap
+from cislex.attribution.execution.pre_activation import expose_pre_activation
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Call, tensors_of, whereabouts
 from cislex.attribution.references import make_references
@@ -78,7 +78,7 @@ class _Tapped:
 
     def _change(self, example: Tensor, reference: Tensor) -> Tensor:
         """Example minus reference, row by row."""
-        return gap(self.pairing.expand(example, reference), reference)
+        return difference_of(self.pairing.expand(example, reference), reference)
 
 
 class _TappedReplayer(_Tapped, Replayer):
@@ -137,11 +137,11 @@ def operation_residuals(
     chosen = as_target(target)
     extra = check_extra(extra_inputs, len(x))
     refs = make_references(method.references, x, check_seeds(seeds, len(x)))
-    loan = lend(open_model(unwrap(model), [chosen]), device, precision)
-    with loan.active():
-        moved = [loan.takes(item) for item in extra]
-        inputs, references = (item.to(loan.device, loan.dtype) for item in (x, refs))
-        return residuals_of(loan.model, inputs, references, method, chosen, moved)
+    prepared = prepare_model(expose_pre_activation(unwrap(model), [chosen]), device, precision)
+    with prepared.active():
+        moved = [prepared.takes(item) for item in extra]
+        inputs, references = (item.to(prepared.device, prepared.dtype) for item in (x, refs))
+        return residuals_of(prepared.model, inputs, references, method, chosen, moved)
 
 
 def residuals_of(

@@ -16,7 +16,7 @@ from cislex.attribution.deeplift.elementwise import (
     relu_slope,
     threshold,
 )
-from cislex.attribution.deeplift.pairing import gap
+from cislex.attribution.deeplift.pairing import difference_of
 
 
 def _smooth(derivative: Callable[[Tensor], Tensor] | None = None, *, kinks: tuple[float, ...] = ()) -> Slope:
@@ -80,7 +80,7 @@ def _hardswish(pair: Elementwise) -> Tensor:
 def _apart(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The larger and the smaller of both, and φ(d) = (1 − e⁻ᵈ)/d of their distance d, which is 1 at 0."""
     high, low = torch.maximum(a, b), torch.minimum(a, b)
-    distance = gap(high, low).clamp_min_(torch.finfo(a.dtype).tiny).neg_()
+    distance = difference_of(high, low).clamp_min_(torch.finfo(a.dtype).tiny).neg_()
     return high, low, torch.expm1(distance).div_(distance)
 
 

@@ -23,8 +23,8 @@ from cislex.attribution.deeplift.rules import (
     user_rules,
 )
 from cislex.attribution.deeplift.slopes import SLOPES
-from cislex.attribution.execution.model_context import lend, unwrap
-from cislex.attribution.execution.pre_activation import open_model
+from cislex.attribution.execution.model_context import prepare_model, unwrap
+from cislex.attribution.execution.pre_activation import expose_pre_activation
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Call, Kind, canonical, tensors_of, whereabouts
 from cislex.attribution.transforms import carries_gradient
@@ -172,19 +172,19 @@ def survey_operations(
     x = check_sequences(sequences)[:2]
     extra = check_extra(extra_inputs, len(check_sequences(sequences)))
     chosen = as_target(target)
-    loan = lend(open_model(unwrap(model), [chosen]), device)
+    prepared = prepare_model(expose_pre_activation(unwrap(model), [chosen]), device)
     given, linear = user_rules(method.rules)
     decompositions = {name: rule for name, rule in DECOMPOSITIONS.items() if name not in linear}
     surveyor = _Surveyor(
-        loan.model, builtin() | given, decompositions, linear, frozenset(given),
+        prepared.model, builtin() | given, decompositions, linear, frozenset(given),
         integrate=method.unknown_ops == "integrate",
     )  # fmt: skip
-    surveyor.exact = loan.dtype
+    surveyor.exact = prepared.dtype
     surveyor.trail = Trail()
-    with loan.active(), torch.enable_grad():
-        leaf = x.to(loan.device, loan.dtype).requires_grad_()
+    with prepared.active(), torch.enable_grad():
+        leaf = x.to(prepared.device, prepared.dtype).requires_grad_()
         with surveyor:
-            output = loan.model(leaf.clone(), *(loan.takes(item[:2]) for item in extra))
+            output = prepared.model(leaf.clone(), *(prepared.takes(item[:2]) for item in extra))
             alone = getattr(chosen, "pair", None) is None
             ends = [chosen(output)] if alone else tensors_of(output)
     hidden = [item for end in ends for item in surveyor.trail.unseen(end, surveyor.nonlinear)]

@@ -30,7 +30,7 @@ PRECISIONS = {
 
 
 @dataclass(frozen=True)
-class Loan:
+class PreparedModel:
     """A model on the device and in the floating point of a call; ``active`` makes it ready."""
 
     model: nn.Module
@@ -121,13 +121,15 @@ def choose_precision(model: nn.Module, precision: str | None) -> str:
     return precision
 
 
-def lend(model: nn.Module, device: str | torch.device | None, precision: str | None = None) -> Loan:
+def prepare_model(
+    model: nn.Module, device: str | torch.device | None, precision: str | None = None
+) -> PreparedModel:
     """The model itself, or a copy where another device or floating point is asked for."""
     precision = choose_precision(model, precision)
     chosen, dtype = choose_device(model, device), PRECISIONS[precision]
 
-    def lent(tensor: Tensor) -> Tensor:
-        """As the loan has it; the complex numbers of a model stay complex."""
+    def converted(tensor: Tensor) -> Tensor:
+        """On the device and in the floating point asked for; the complex numbers of a model stay complex."""
         wanted = dtype if tensor.is_floating_point() else tensor.dtype
         if tensor.is_complex():
             wanted = torch.complex128 if dtype == torch.float64 else torch.complex64
@@ -135,11 +137,11 @@ def lend(model: nn.Module, device: str | torch.device | None, precision: str | N
         return moved.clone() if moved.is_inference() else moved  # those cannot be differentiated
 
     with torch.inference_mode(False):
-        if any(lent(tensor) is not tensor for tensor in (*model.parameters(), *model.buffers())):
+        if any(converted(tensor) is not tensor for tensor in (*model.parameters(), *model.buffers())):
             with warnings.catch_warnings():  # copying an exported program, torch warns about itself
                 warnings.simplefilter("ignore", FutureWarning)
-                model = copy.deepcopy(model)._apply(lent)
-    return Loan(model, chosen, dtype, precision)
+                model = copy.deepcopy(model)._apply(converted)
+    return PreparedModel(model, chosen, dtype, precision)
 
 
 @contextlib.contextmanager
@@ -244,13 +246,18 @@ TF32_RATIO, TF32_PAIRS, TF32_ROWS = 5.0, 20_000, 64
 
 
 def tf32_notice(
-    loan: Loan, x: Tensor, extra: Sequence[Tensor], *, pairs: int, timer: Callable[..., float] | None = None
+    prepared: PreparedModel,
+    x: Tensor,
+    extra: Sequence[Tensor],
+    *,
+    pairs: int,
+    timer: Callable[..., float] | None = None,
 ) -> str | None:
     """Measure what full float32 costs on this GPU; a sentence where that is more than five times TF32.
 
     Parameters
     ----------
-    loan
+    prepared
         The model; nothing is measured on a CPU, or for another precision than ``float32``.
     x, extra
         (n, 4, L) sequences and further inputs, on the host.
@@ -259,19 +266,26 @@ def tf32_notice(
     timer
         ``timer(function) -> seconds``; by default CUDA events, which need a GPU.
     """
-    if loan.precision != "float32" or pairs < TF32_PAIRS or (timer is None and not _has_tf32(loan.device)):
+    if (
+        prepared.precision != "float32"
+        or pairs < TF32_PAIRS
+        or (timer is None and not _has_tf32(prepared.device))
+    ):
         return None
     clock = _event_timer if timer is None else timer
     rows = torch.arange(TF32_ROWS) % len(x)
     inputs = [
-        item[rows].to(loan.device, loan.dtype if i == 0 or item.is_floating_point() else item.dtype)
+        item[rows].to(prepared.device, prepared.dtype if i == 0 or item.is_floating_point() else item.dtype)
         for i, item in enumerate((x, *extra))
     ]
     seconds = {}
     for precision in ("float32", "tf32"):
-        with Loan(loan.model, loan.device, loan.dtype, precision).active(), torch.no_grad():
-            loan.model(*inputs)
-            seconds[precision] = clock(lambda: loan.model(*inputs))
+        with (
+            PreparedModel(prepared.model, prepared.device, prepared.dtype, precision).active(),
+            torch.no_grad(),
+        ):
+            prepared.model(*inputs)
+            seconds[precision] = clock(lambda: prepared.model(*inputs))
     ratio = seconds["float32"] / max(seconds["tf32"], 1e-9)
     if ratio <= TF32_RATIO:
         return None

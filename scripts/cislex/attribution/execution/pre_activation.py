@@ -48,7 +48,7 @@ MOVES = frozenset(
 )
 
 
-class Opened(nn.Module):
+class ExposedPreActivation(nn.Module):
     """A model that also returns the inputs of some of its modules, or of its last activation.
 
     Parameters
@@ -165,7 +165,7 @@ def _leaves(output: Any) -> Iterator[Any]:
             yield from _leaves(item)
 
 
-def open_model(model: nn.Module, targets: Iterable[Target]) -> nn.Module:
+def expose_pre_activation(model: nn.Module, targets: Iterable[Target]) -> nn.Module:
     """The model, opened where some of the targets read what goes into an activation.
 
     Parameters
@@ -179,5 +179,5 @@ def open_model(model: nn.Module, targets: Iterable[Target]) -> nn.Module:
     if not places:
         return model
     if isinstance(model, FixedBatch):
-        return FixedBatch(Opened(model.program, places), model.rows)
-    return Opened(model, places)
+        return FixedBatch(ExposedPreActivation(model.program, places), model.rows)
+    return ExposedPreActivation(model, places)

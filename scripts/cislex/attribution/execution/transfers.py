@@ -23,13 +23,13 @@ class Event(Protocol):
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """Results on their way to the host; ``open`` waits for them."""
+class PendingResults:
+    """Results on their way to the host; ``wait`` gives them."""
 
     values: Mapping[str, Tensor | None]
     arrived: Event | None
 
-    def open(self) -> dict[str, Tensor | None]:
+    def wait(self) -> dict[str, Tensor | None]:
         """The results, in ordinary memory."""
         if self.arrived is None:
             return dict(self.values)
@@ -37,7 +37,7 @@ class Parcel:
         return {name: None if value is None else value.clone() for name, value in self.values.items()}
 
 
-class Courier:
+class DeviceTransfer:
     """Moves arrays to a device and back."""
 
     def __init__(self, device: torch.device) -> None:
@@ -59,22 +59,22 @@ class Courier:
         event.record(torch.cuda.current_stream(self.device))
         return event
 
-    def out(self, values: Tensor, dtype: torch.dtype | None) -> Tensor:
+    def to_device(self, values: Tensor, dtype: torch.dtype | None) -> Tensor:
         """Values on the device: moved as they are (uint8 is small), then made floating point there."""
         moved = values.to(self.device, non_blocking=True)
         return moved if dtype is None else moved.to(dtype)
 
-    def home(self, values: Mapping[str, tuple[Tensor | None, torch.dtype]]) -> Parcel:
-        """Send results home, each in the floating point asked for."""
+    def to_host(self, values: Mapping[str, tuple[Tensor | None, torch.dtype]]) -> PendingResults:
+        """Begin to copy results to the host, each in the floating point asked for."""
         ready = {
             name: None if value is None else value.detach().to(dtype)
             for name, (value, dtype) in values.items()
         }
         if not self.asynchronous:
-            return Parcel(ready, None)
+            return PendingResults(ready, None)
         landing: dict[str, Tensor | None] = {}
         for name, value in ready.items():
             landing[name] = None if value is None else self.buffer(value.shape, value.dtype)
             if value is not None:
                 landing[name].copy_(value, non_blocking=True)  # type: ignore[union-attr]
-        return Parcel(landing, self.event())
+        return PendingResults(landing, self.event())

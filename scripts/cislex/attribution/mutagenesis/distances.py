@@ -109,16 +109,16 @@ def ism_distances(
         size = torch.linalg.vector_norm(before, dim=1)
         return Measured(size.unsqueeze(0), size.amax(0, keepdim=True), effects)
 
-    study, _ = prepare(
+    run, _ = prepare(
         model, sequences, Output(0), measure=begin, extra_inputs=extra_inputs, batch_size=batch_size,
         device=device, precision=precision, progress="ISM distances" if progress else None,
     )  # fmt: skip
-    length = study.codes.shape[1]
-    mutations(one_hot(study.codes[:1]), start, end)  # refuses a window outside of the sequences
+    length = run.codes.shape[1]
+    mutations(one_hot(run.codes[:1]), start, end)  # refuses a window outside of the sequences
     stop = length if end is None else end
-    parts, computed = [none_of(study, 4, length).squeeze(-1)], [torch.zeros((0, 4, length), dtype=torch.bool)]
-    with study.loan.active():
-        for block in study.blocks(3 * (stop - start)):
+    parts, computed = [none_of(run, 4, length).squeeze(-1)], [torch.zeros((0, 4, length), dtype=torch.bool)]
+    with run.prepared.active():
+        for block in run.blocks(3 * (stop - start)):
             example, position, base = mutations(one_hot(block.codes), start, end)
             new = base.to(torch.uint8).unsqueeze(1)
 
@@ -132,7 +132,7 @@ def ism_distances(
             parts[-1][example, base, position] = effects[:, 0]
             computed.append(parts[-1].new_zeros(parts[-1].shape, dtype=torch.bool))
             computed[-1][example, base, position] = True
-    return Distances(torch.cat(parts), torch.cat(computed), study.notes)
+    return Distances(torch.cat(parts), torch.cat(computed), run.notes)
 
 
 def _vector(outputs: Outputs) -> Callable[[Any], Tensor]:

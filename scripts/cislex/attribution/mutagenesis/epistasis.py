@@ -16,7 +16,7 @@ from torch import Tensor
 from cislex.attribution.mutagenesis.mutants import (
     UNKNOWN,
     Block,
-    Study,
+    MutantRun,
     Targets,
     columns_of,
     none_of,
@@ -174,24 +174,24 @@ def epistasis(
     InputError, ConfigError, ModelError
         Naming what was found and what was expected; ConfigError when the result would exceed the limit.
     """
-    study, single = prepare(
+    run, single = prepare(
         model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
         precision=precision, progress="epistasis" if progress else None,
     )  # fmt: skip
-    where = check_positions(positions, 0, study.codes.shape[1] - 1)
+    where = check_positions(positions, 0, run.codes.shape[1] - 1)
     if where.ndim != 1 or len(where.unique()) != len(where):
         raise ConfigError("positions: found some twice or several rows; expected (W,) different positions")
     where = where.sort().values
     chosen = check_pairs(pairs, where)
-    _check_size(study, len(where), len(chosen), limit_gib)
+    _check_size(run, len(where), len(chosen), limit_gib)
     order = (where[chosen[:, 1]] - where[chosen[:, 0]]).argsort(stable=True)  # alike widths at once
     both, alone, predictions = (
-        [none_of(study, len(chosen), 4, 4)],
-        [none_of(study, len(where), 4)],
-        [none_of(study)],
+        [none_of(run, len(chosen), 4, 4)],
+        [none_of(run, len(where), 4)],
+        [none_of(run)],
     )
-    with study.loan.active():
-        for block in study.blocks(9 * len(chosen) + 3 * len(where)):
+    with run.prepared.active():
+        for block in run.blocks(9 * len(chosen) + 3 * len(where)):
             singles = _singles(block, where)
             doubles = _doubles(block, where, chosen[order])
             found = torch.empty_like(doubles)
@@ -206,17 +206,17 @@ def epistasis(
         shaped(torch.cat(predictions), single),
         where,
         chosen,
-        study.notes,
+        run.notes,
     )
 
 
-def _check_size(study: Study, positions: int, pairs: int, limit: float) -> None:
+def _check_size(run: MutantRun, positions: int, pairs: int, limit: float) -> None:
     """Refuse what would not fit, before any work."""
-    n = len(study.codes)
-    size = torch.finfo(study.dtype).bits // 8 * study.outputs * n * (16 * pairs + 4 * positions) / 2**30
+    n = len(run.codes)
+    size = torch.finfo(run.dtype).bits // 8 * run.outputs * n * (16 * pairs + 4 * positions) / 2**30
     if size > limit:
         raise ConfigError(
-            f"epistasis: {n} sequences × {pairs} pairs of {positions} positions × 16 × {study.outputs} "
+            f"epistasis: {n} sequences × {pairs} pairs of {positions} positions × 16 × {run.outputs} "
             f"targets take {size:.3g} GiB and {n * 9 * pairs:,} mutants; the limit is {limit:g} GiB; what to "
             "do: choose fewer positions or pairs, go through the sequences in parts, compare blocks "
             "(block_epistasis), or raise limit_gib"
@@ -314,11 +314,11 @@ def block_epistasis(
     The other parameters and errors are those of :func:`epistasis`.
     """
     check_kind(kind, n)
-    study, single = prepare(
+    run, single = prepare(
         model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
         precision=precision, progress="block epistasis" if progress else None,
     )  # fmt: skip
-    count, length = study.codes.shape
+    count, length = run.codes.shape
     why = f" for {kind} shuffles, which cannot change less"
     given = check_windows(blocks, count, length, least=KINDS[kind], why=why)
     chosen = check_pairs(pairs, torch.arange(given.shape[-2]))
@@ -326,12 +326,12 @@ def block_epistasis(
     each = given if given.ndim == 3 else given.expand(count, -1, -1)
     starts = seeds_of(seeds, seed, count)
     many = each.shape[1]
-    parts, alone = [none_of(study, len(chosen), n)], [none_of(study, many)]
-    predictions = [none_of(study)]
+    parts, alone = [none_of(run, len(chosen), n)], [none_of(run, many)]
+    predictions = [none_of(run)]
     # What is scrambled in each kind of mutant: one block, twice, or the two of a pair.
     scrambles = torch.cat([torch.arange(many).repeat(2, 1).T, chosen])
-    with study.loan.active():
-        for block in study.blocks(len(scrambles) * n):
+    with run.prepared.active():
+        for block in run.blocks(len(scrambles) * n):
             make = _scrambling(block, each[block.rows], scrambles, n, kind, starts)
             effects = block.effects(len(block.codes) * len(scrambles) * n, make)
             effects = effects.unflatten(0, (len(block.codes), len(scrambles), n))
@@ -345,7 +345,7 @@ def block_epistasis(
         shaped(torch.cat(predictions), single),
         given,
         chosen,
-        {**study.notes, "kind": kind},
+        {**run.notes, "kind": kind},
     )
 
 

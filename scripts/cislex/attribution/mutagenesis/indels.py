@@ -59,13 +59,13 @@ def insertions(
     Perturbations
         ``effects`` (N, P, S).
     """
-    study, single = prepare(
+    run, single = prepare(
         model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
         precision=precision, progress="insertions" if progress else None,
     )  # fmt: skip
     _check_side(side)
     codes_of = check_inserts(inserts)
-    count, length = study.codes.shape
+    count, length = run.codes.shape
     given = torch.arange(length) if positions is None else check_positions(positions, count, length)
 
     def build(codes: Tensor, insert: Tensor, example: Tensor, position: Tensor) -> Any:
@@ -77,8 +77,8 @@ def insertions(
         own = insert[(j - position[:, None]).clamp(0, width - 1)]
         return example, torch.zeros_like(example), torch.where(inside, own, codes[example[:, None], source])
 
-    study.notes["length"] = f"bases fall off the {side} end"
-    return written(study, single, codes_of, given, 0, build)
+    run.notes["length"] = f"bases fall off the {side} end"
+    return written(run, single, codes_of, given, 0, build)
 
 
 def deletions(
@@ -121,12 +121,12 @@ def deletions(
     Perturbations
         ``effects`` (N, W); with ``random`` also ``draws`` and ``spread``.
     """
-    study, single = prepare(
+    run, single = prepare(
         model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
         precision=precision, progress="deletions" if progress else None,
     )  # fmt: skip
     _check_side(side)
-    count, length = study.codes.shape
+    count, length = run.codes.shape
     given = check_windows(windows, count, length)
     starts = seeds_of(seeds, seed, count)
     filling = _filling(fill, side, n, starts, given, count)
@@ -139,16 +139,16 @@ def deletions(
             rows.append(torch.cat([rest, end] if side == "right" else [end, rest]))
         return torch.stack(rows)
 
-    effects, changed, prediction = drawn(study, per_example(given, count, dims=3), n, draw)
+    effects, changed, prediction = drawn(run, per_example(given, count, dims=3), n, draw)
     random = isinstance(fill, str) and fill == "random"
-    study.notes["length"] = f"{fill if isinstance(fill, str) else 'flanks'} at the {side} end"
+    run.notes["length"] = f"{fill if isinstance(fill, str) else 'flanks'} at the {side} end"
     return Perturbations(
         shaped(effects.mean(2), single),
         shaped(prediction, single),
         given,
         shaped(effects, single) if random else None,
         changed,
-        study.notes,
+        run.notes,
     )
 
 

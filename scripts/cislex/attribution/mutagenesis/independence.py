@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cislex.attribution.execution.batching import is_out_of_memory
-from cislex.attribution.execution.model_context import Loan, lend
+from cislex.attribution.execution.model_context import PreparedModel, prepare_model
 from cislex.attribution.mutagenesis.draws import Extremes, watch_generators
 from cislex.errors import ModelError, offenders
 from cislex.models.weights import UNQUANTISED, quantised_layers
@@ -44,10 +44,10 @@ _Batch = list[int]
 
 @dataclass(frozen=True)
 class Trial:
-    """A model on loan and the sequences with which it is tried."""
+    """A prepared model and the sequences with which it is tried."""
 
-    loan: Loan
-    #: (k, 4, L) on the device and in the floating point of the loan.
+    prepared: PreparedModel
+    #: (k, 4, L) on the device and in the floating point of the prepared model.
     x: Tensor
     #: Further inputs, (k, …) each.
     extra: Sequence[Tensor]
@@ -58,7 +58,7 @@ class Trial:
         """(T, rows) float64 of a batch; NaN where the model fails, which the run to follow will tell."""
         rows = torch.tensor(batch, device=self.x.device)
         try:
-            output = self.loan.model(*(item[rows] for item in (self.x, *self.extra)))
+            output = self.prepared.model(*(item[rows] for item in (self.x, *self.extra)))
             found = _everything(output, len(batch)) if self.targets is None else self._read(output)
         except (Exception, SystemExit) as error:
             if is_out_of_memory(error):
@@ -75,10 +75,15 @@ class Trial:
 
     def in_other_precision(self) -> Trial | None:
         """The same in float64, or in float32 where it is that; None where that cannot be made."""
-        other = "float32" if self.loan.dtype == torch.float64 else "float64"
+        other = "float32" if self.prepared.dtype == torch.float64 else "float64"
         try:
-            loan = lend(self.loan.model, self.loan.device, other)
-            return replace(self, loan=loan, x=loan.takes(self.x), extra=[loan.takes(e) for e in self.extra])
+            prepared = prepare_model(self.prepared.model, self.prepared.device, other)
+            return replace(
+                self,
+                prepared=prepared,
+                x=prepared.takes(self.x),
+                extra=[prepared.takes(e) for e in self.extra],
+            )
         except (RuntimeError, MemoryError, TypeError):
             return None
 
@@ -89,7 +94,7 @@ def check_independence(trial: Trial) -> None:
     Parameters
     ----------
     trial
-        Its model in evaluation mode, within ``loan.active()``.
+        Its model in evaluation mode, within ``prepared.active()``.
 
     Raises
     ------
@@ -120,7 +125,7 @@ def check_independence(trial: Trial) -> None:
 
 def _check_draws(trial: Trial) -> Tensor:
     """The first sequence twice in a call, and with the most extreme random numbers; its values (T, 1)."""
-    moved = watch_generators(trial.loan.device)
+    moved = watch_generators(trial.prepared.device)
     results = [trial.values([0, 0])]
     generators = moved()
     lowest, highest = Extremes(highest=False), Extremes(highest=True)
@@ -133,7 +138,7 @@ def _check_draws(trial: Trial) -> Tensor:
         results += [trial.values([0, 0]) for _ in range(_REPEATS)]
     rows = _side_by_side(results)
     scale = _finite(rows[:, :2]).abs().amax(1, keepdim=True)
-    off = (rows - rows[:, :1]).abs() > (_DRAWN if drawn else _SAME)[trial.loan.precision] * scale
+    off = (rows - rows[:, :1]).abs() > (_DRAWN if drawn else _SAME)[trial.prepared.precision] * scale
     if bool(off.any()):
         t, i = (int(place) for place in off.nonzero()[0])
         names = [*lowest.seen, *generators] if drawn else ["none were seen"]
@@ -151,8 +156,8 @@ def _check_company(trial: Trial, alone: Tensor, batches: list[_Batch]) -> None:
     places = [i for batch in batches for i in batch]
     difference = (values - alone[:, places]).abs()
     spread = _spread(alone)
-    rounding = 16 * torch.finfo(trial.loan.dtype).eps * _finite(alone).abs().amax(1, keepdim=True)
-    limit = _SAME[trial.loan.precision] * spread + rounding
+    rounding = 16 * torch.finfo(trial.prepared.dtype).eps * _finite(alone).abs().amax(1, keepdim=True)
+    limit = _SAME[trial.prepared.precision] * spread + rounding
     if not bool((difference > limit).any()):
         return
     copies = trial.values([0] * len(batches[0]))  # as many rows, and nothing else beside it
@@ -176,13 +181,13 @@ def _stays(trial: Trial, batches: list[_Batch], difference: Tensor, spread: Tens
     alone = _side_by_side([other.values([i, i])[:, :1] for i in range(len(trial.x))])
     values = _side_by_side([other.values(batch) for batch in batches])
     again = (values - alone[:, [i for batch in batches for i in batch]]).abs()
-    exact, rough = (difference, again) if trial.loan.dtype == torch.float64 else (again, difference)
+    exact, rough = (difference, again) if trial.prepared.dtype == torch.float64 else (again, difference)
     stays = _finite(exact).amax(1, keepdim=True) > _SHRINKS * _finite(rough).amax(1, keepdim=True)
     return torch.where(torch.isfinite(again), stays, unconfirmed)
 
 
 def _refuse(trial: Trial, target: int, here: float, there: float) -> None:
-    quantised = quantised_layers(trial.loan.model)
+    quantised = quantised_layers(trial.prepared.model)
     hint = (
         "look for statistics of the batch, such as BatchNorm with track_running_stats=False, decisions on "
         "the whole batch (if x.mean() > 0), or rows that change places"

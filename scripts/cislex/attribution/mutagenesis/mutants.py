@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from cislex.attribution.execution.batching import BatchSize, is_out_of_memory
-from cislex.attribution.execution.model_context import Loan, lend, unwrap
-from cislex.attribution.execution.pre_activation import open_model
+from cislex.attribution.execution.model_context import PreparedModel, prepare_model, unwrap
+from cislex.attribution.execution.pre_activation import expose_pre_activation
 from cislex.attribution.gradients.gradients import checked, take_rows
-from cislex.attribution.mutagenesis.incremental.columns import Columns, Lazy, Tape
+from cislex.attribution.mutagenesis.incremental.columns import Lazy, MutantColumns, Tape
 from cislex.attribution.mutagenesis.incremental.rules import carry_out
 from cislex.attribution.mutagenesis.independence import check_independence
 from cislex.attribution.mutagenesis.ism import ROWS, TOLERANCE, differences, finite_or_whole
@@ -71,10 +71,10 @@ def measure_targets(targets: Sequence[Target]) -> Measure:
 
 
 @dataclass
-class Study:
-    """A model on loan, its sequences and what is measured; checked."""
+class MutantRun:
+    """A prepared model, its sequences and what is measured; checked."""
 
-    loan: Loan
+    prepared: PreparedModel
     #: (N, L) uint8 codes, 4 for unknown bases.
     codes: Tensor
     extra: tuple[Tensor, ...]
@@ -88,12 +88,12 @@ class Study:
     @property
     def dtype(self) -> torch.dtype:
         """Floating point of results: float64 where the model computes in it, else float32."""
-        return torch.float64 if self.loan.dtype == torch.float64 else torch.float32
+        return torch.float64 if self.prepared.dtype == torch.float64 else torch.float32
 
     def blocks(self, per_example: int) -> Iterator[Block]:
         """Blocks of examples; as many at once as fill a batch, given the mutants of each.
 
-        To be used inside ``loan.active()``.
+        To be used inside ``prepared.active()``.
         """
         start = 0
         while start < len(self.codes):
@@ -129,8 +129,8 @@ def prepare(
     device: str | torch.device | None = None,
     precision: str | None = None,
     progress: str | None = None,
-) -> tuple[Study, bool]:
-    """Check what the user gave; returns the study and whether one target was given, not a list.
+) -> tuple[MutantRun, bool]:
+    """Check what the user gave; returns the run and whether one target was given, not a list.
 
     Raises
     ------
@@ -145,51 +145,51 @@ def prepare(
         raise ConfigError("target: found an empty list, expected at least one")
     x = check_sequences(sequences)
     extra = check_extra(extra_inputs, len(x))
-    loan = lend(open_model(unwrap(model), targets), device, precision)
-    study = Study(
-        loan,
+    prepared = prepare_model(expose_pre_activation(unwrap(model), targets), device, precision)
+    run = MutantRun(
+        prepared,
         to_codes(x),
         extra,
         measure or measure_targets(targets),
-        BatchSize(loan.device, batch_size),
+        BatchSize(prepared.device, batch_size),
         1 if measure else len(targets),
         progress,
-        {"precision": loan.precision},
+        {"precision": prepared.precision},
     )
     if len(x):
-        first = x[:1].to(loan.device, loan.dtype)
+        first = x[:1].to(prepared.device, prepared.dtype)
         read = targets if measure is None else None
-        with loan.active():
-            probe(loan.model, first, [loan.takes(item[:1]) for item in extra], read or [])
-            check_independence(make_trial(loan, x, extra, read, mutants(first[0]), batch_size))
-    return study, not several
+        with prepared.active():
+            probe(prepared.model, first, [prepared.takes(item[:1]) for item in extra], read or [])
+            check_independence(make_trial(prepared, x, extra, read, mutants(first[0]), batch_size))
+    return run, not several
 
 
 class Block:
     """Some examples, with the model's output for them."""
 
-    def __init__(self, study: Study, rows: slice) -> None:
-        self.study = study
+    def __init__(self, run: MutantRun, rows: slice) -> None:
+        self.run = run
         self.rows = rows
         #: (n, L) codes of the examples.
-        self.codes = study.codes[rows]
-        loan = study.loan
-        self.x = one_hot(self.codes).to(loan.device, loan.dtype)
-        self.extra = [loan.takes(item[rows]) for item in study.extra]
+        self.codes = run.codes[rows]
+        prepared = run.prepared
+        self.x = one_hot(self.codes).to(prepared.device, prepared.dtype)
+        self.extra = [prepared.takes(item[rows]) for item in run.extra]
         n = len(self.codes)
-        index = torch.arange(max(n, 2), device=loan.device) % n  # models that squeeze need two rows
+        index = torch.arange(max(n, 2), device=prepared.device) % n  # models that squeeze need two rows
         with torch.no_grad():
-            output = loan.model(self.x[index], *(item[index] for item in self.extra))
-            self.measured = study.measure(take_rows(output, index[:n]), n)
+            output = prepared.model(self.x[index], *(item[index] for item in self.extra))
+            self.measured = run.measure(take_rows(output, index[:n]), n)
         #: (n, K) values of the examples, on the CPU.
-        self.prediction = self.measured.prediction.T.to("cpu", study.dtype)
+        self.prediction = self.measured.prediction.T.to("cpu", run.dtype)
         bad = (~torch.isfinite(self.prediction).all(1)).nonzero().flatten() + rows.start
         if len(bad):
             raise ModelError(
                 f"the model returns values that are not finite for examples {offenders(bad.tolist())}; "
                 "what to do: check the weights and the input"
             )
-        self._tape: Tape | None = None if "mutants" in study.notes else Tape(carry_out)
+        self._tape: Tape | None = None if "mutants" in run.notes else Tape(carry_out)
         self._agreed: set[int] = set()
 
     def effects(self, jobs: int, make: Make) -> Tensor:
@@ -197,18 +197,18 @@ class Block:
 
         ``make`` may be called several times for the same jobs, when memory is short.
         """
-        study = self.study
-        out = torch.empty((jobs, len(self.measured.scale)), dtype=study.dtype)
+        run = self.run
+        out = torch.empty((jobs, len(self.measured.scale)), dtype=run.dtype)
         slices = self._slices(jobs, make, out)
-        if study.progress:
-            slices = show_progress(slices, total=jobs, label=study.progress, unit="mutants")
+        if run.progress:
+            slices = show_progress(slices, total=jobs, label=run.progress, unit="mutants")
         for _ in slices:
             pass
         return out
 
     def _slices(self, jobs: int, make: Make, out: Tensor) -> Iterator[None]:
         """Fill ``out``; yields once per mutant, for the progress."""
-        start, size = 0, self.study.size
+        start, size = 0, self.run.size
         while start < jobs:
             # Windows are small: more of them at once keeps a processor busy.
             windows = self._tape is not None and not size.fixed
@@ -219,7 +219,7 @@ class Block:
                 found = self._compute(example, first, codes, jobs)
                 size.end(stop - start)
             except (RuntimeError, MemoryError) as error:
-                self.study.retry(error)
+                self.run.retry(error)
                 continue
             if not bool(torch.isfinite(found).all()):
                 bad = int((~torch.isfinite(found)).any(0).nonzero()[0])
@@ -245,7 +245,7 @@ class Block:
                 reason := self._disagreement(example[few], first[few], part[few.to(part.device)])
             ) is not None:
                 get_logger(__name__).warning("whole sequences are computed for every mutant (%s)", reason)
-                self.study.notes["mutants"] = f"whole sequences: {reason}"
+                self.run.notes["mutants"] = f"whole sequences: {reason}"
                 self._tape = None
                 return self._whole(example, first, part)
             self._agreed.add(width)
@@ -264,7 +264,7 @@ class Block:
         columns = first[:, None] + torch.arange(part.shape[2])
         columns = columns[:, None].expand(-1, 4, -1).to(self.x.device)
         mutants.scatter_(2, columns, part)
-        output = self.study.loan.model(mutants, *(item[where] for item in self.extra))
+        output = self.run.prepared.model(mutants, *(item[where] for item in self.extra))
         return self.measured.effects(output, where)[:, :m]
 
     def _windows(self, example: Tensor, first: Tensor, part: Tensor) -> Tensor:
@@ -274,7 +274,7 @@ class Block:
         index = torch.arange(max(m, 2)) % m  # a batch axis of one looks like a constant
         where, part = example[index].to(self.x.device), part[index.to(part.device)]
         self._tape.begin(where)
-        mutants = Columns(
+        mutants = MutantColumns(
             self.x,
             Lazy(lambda: part),
             first[index].numpy().astype(np.int64),
@@ -282,7 +282,7 @@ class Block:
             2,
             self._tape,
         )
-        output = self.study.loan.model(mutants, *(item[where] for item in self.extra))
+        output = self.run.prepared.model(mutants, *(item[where] for item in self.extra))
         self._tape.end()
         return self.measured.effects(output, where)[:, :m]
 
@@ -318,9 +318,9 @@ def columns_of(codes: Tensor, example: Tensor, first: Tensor, width: int) -> Ten
     return codes[example[:, None], first[:, None] + torch.arange(width)]
 
 
-def none_of(study: Study, *shape: int) -> Tensor:
+def none_of(run: MutantRun, *shape: int) -> Tensor:
     """Values of no examples, (0, …, K)."""
-    return torch.zeros((0, *shape, study.outputs), dtype=study.dtype)
+    return torch.zeros((0, *shape, run.outputs), dtype=run.dtype)
 
 
 def shaped(values: Tensor, single: bool) -> Tensor:

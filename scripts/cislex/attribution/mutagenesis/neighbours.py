@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cislex.attribution.execution.model_context import Loan
+from cislex.attribution.execution.model_context import PreparedModel
 from cislex.attribution.methods import ISM, TISM, DeepLiftShap, Method, Saliency
 from cislex.attribution.mutagenesis.independence import Trial
 from cislex.targets import Target
@@ -81,21 +81,21 @@ def made_by(method: Method | None, x: Tensor, refs: Tensor) -> Tensor:
 
 
 def make_trial(
-    loan: Loan,
+    prepared: PreparedModel,
     x: Tensor,
     extra: Sequence[Tensor],
     targets: Sequence[Target] | None,
     made: Tensor,
     batch_size: int | None,
 ) -> Trial:
-    """The trial of a model on loan with some of a call's sequences (N, 4, L) and what was made of the first.
+    """The trial of a prepared model with some of a call's sequences (N, 4, L) and what was made of the first.
 
     ``extra`` are further inputs, (N, …) each; ``batch_size`` is what the user asked for, if anything; without
     ``targets`` the whole output is compared.
     """
     few, rows = neighbours(x, made, max(LEAST, min(MOST, batch_size or MOST)))
-    taken = [loan.takes(item[rows]) for item in extra]
-    return Trial(loan, few.to(loan.device, loan.dtype), taken, targets)
+    taken = [prepared.takes(item[rows]) for item in extra]
+    return Trial(prepared, few.to(prepared.device, prepared.dtype), taken, targets)
 
 
 def mutants(x: Tensor) -> Tensor:

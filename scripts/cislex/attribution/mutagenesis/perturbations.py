@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cislex.attribution.mutagenesis.mutants import (
     Block,
-    Study,
+    MutantRun,
     Targets,
     columns_of,
     none_of,
@@ -120,11 +120,11 @@ def scrambles(
         Naming what was found and what was expected.
     """
     check_kind(kind, n)
-    study, single = prepare(
+    run, single = prepare(
         model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
         precision=precision, progress="scrambles" if progress else None,
     )  # fmt: skip
-    count, length = study.codes.shape
+    count, length = run.codes.shape
     why = f" for {kind} shuffles, which cannot change less"
     given = check_windows(windows, count, length, least=KINDS[kind], why=why)
     starts = seeds_of(seeds, seed, count)
@@ -132,19 +132,19 @@ def scrambles(
     def draw(codes: Tensor, i: int, window: tuple[int, int], draws: Sequence[int]) -> Tensor:
         return scrambled(codes, kind, int(starts[i]), *window, draws)
 
-    effects, changed, prediction = drawn(study, per_example(given, count, dims=3), n, draw)
+    effects, changed, prediction = drawn(run, per_example(given, count, dims=3), n, draw)
     return Perturbations(
         shaped(effects.mean(2), single),
         shaped(prediction, single),
         given,
         shaped(effects, single),
         changed,
-        {**study.notes, "kind": kind},
+        {**run.notes, "kind": kind},
     )
 
 
 def drawn(
-    study: Study, windows: Tensor, n: int, draw: Callable[..., Tensor]
+    run: MutantRun, windows: Tensor, n: int, draw: Callable[..., Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Effects (N, W, n, T) of draws, the share that differ from the example, and predictions.
 
@@ -152,22 +152,22 @@ def drawn(
     """
     many = windows.shape[1]
     parts, shares, predictions = [], [], []
-    with study.loan.active():
-        for block in study.blocks(many * n):
+    with run.prepared.active():
+        for block in run.blocks(many * n):
             here = windows[block.rows]
             widths = here[..., 1] - here[..., 0]
             changed = torch.zeros((len(here), many, n), dtype=torch.bool)
-            effects = torch.zeros((len(here), many, n, block.prediction.shape[1]), dtype=study.dtype)
+            effects = torch.zeros((len(here), many, n, block.prediction.shape[1]), dtype=run.dtype)
             for width in widths.unique().tolist():
                 where = (widths == width).nonzero()
                 make, differs = _jobs(block, here, where, n, draw)
                 effects[where[:, 0], where[:, 1]] = block.effects(len(where) * n, make).unflatten(0, (-1, n))
                 changed[where[:, 0], where[:, 1]] = differs.view(-1, n)
             parts.append(effects)
-            shares.append(changed.to(study.dtype).mean(2))
+            shares.append(changed.to(run.dtype).mean(2))
             predictions.append(block.prediction)
     if not parts:
-        return none_of(study, many, n), torch.zeros((0, many)), none_of(study)
+        return none_of(run, many, n), torch.zeros((0, many)), none_of(run)
     return torch.cat(parts), torch.cat(shares), torch.cat(predictions)
 
 
@@ -223,12 +223,12 @@ def substitutions(
     Perturbations
         ``effects`` (N, P, S); ``windows`` are those of the longest insert.
     """
-    study, single = prepare(
+    run, single = prepare(
         model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
         precision=precision, progress="substitutions" if progress else None,
     )  # fmt: skip
     given_inserts = check_inserts(inserts)
-    count, length = study.codes.shape
+    count, length = run.codes.shape
     longest = max(len(item) for item in given_inserts)
     if longest > length:
         raise InputError(f"inserts: found {longest} bp, longer than the sequences of {length} bp")
@@ -237,11 +237,11 @@ def substitutions(
     def build(codes: Tensor, insert: Tensor, example: Tensor, position: Tensor) -> Any:
         return example, position, insert.expand(len(example), -1)
 
-    return written(study, single, given_inserts, given, longest, build)
+    return written(run, single, given_inserts, given, longest, build)
 
 
 def written(
-    study: Study,
+    run: MutantRun,
     single: bool,
     inserts: list[Tensor],
     positions: Tensor,
@@ -249,12 +249,12 @@ def written(
     build: Callable[..., Any],
 ) -> Perturbations:
     """Effects (N, P, S) of inserts at positions."""
-    count = len(study.codes)
+    count = len(run.codes)
     each = per_example(positions, count, dims=2)
     many = each.shape[1]
     parts, predictions = [], []
-    with study.loan.active():
-        for block in study.blocks(many * len(inserts)):
+    with run.prepared.active():
+        for block in run.blocks(many * len(inserts)):
             here = each[block.rows].flatten()
             example = torch.arange(len(block.codes)).repeat_interleave(many)
             effects = []
@@ -266,11 +266,11 @@ def written(
                 effects.append(block.effects(len(here), make).unflatten(0, (-1, many)))
             parts.append(torch.stack(effects, 2))
             predictions.append(block.prediction)
-    found = torch.cat(parts) if parts else none_of(study, many, len(inserts))
-    prediction = torch.cat(predictions) if predictions else none_of(study)
+    found = torch.cat(parts) if parts else none_of(run, many, len(inserts))
+    prediction = torch.cat(predictions) if predictions else none_of(run)
     return Perturbations(
         shaped(found, single),
         shaped(prediction, single),
         torch.stack([positions, positions + width], -1),
-        notes=study.notes,
+        notes=run.notes,
     )

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from cislex.attribution.api import attribute_tried
 from cislex.attribution.execution.batching import is_out_of_memory
-from cislex.attribution.execution.model_context import Loan, lend, unwrap
+from cislex.attribution.execution.model_context import PreparedModel, prepare_model, unwrap
 from cislex.attribution.execution.strands import reverse_complement, turn_extra, turn_method
 from cislex.attribution.methods import ISM, DeepLiftShap, ExpectedGradients, Method
 from cislex.attribution.mutagenesis.independence import check_independence
@@ -56,7 +56,7 @@ class PositionBatch:
 class Job:
     """What was asked for, checked."""
 
-    loan: Loan
+    prepared: PreparedModel
     x: Tensor
     method: Method
     positions: Tensor
@@ -133,15 +133,15 @@ class Job:
     ) -> list[Attribution]:
         targets: list[Target] = [Output((*self.index, p - start), self.head) for p in chosen]
         found = attribute_tried(
-            self.loan.model,
+            self.prepared.model,
             self.x[rows, :, start:stop],
             replace(self.method, references=FixedReferences(refs[..., start:stop])),
             targets,
             seeds=None if self.seeds is None else self.seeds[rows],
             extra_inputs=[item[rows] for item in self.extra],
             batch_size=self.batch_size,
-            device=self.loan.device,
-            precision=self.loan.precision,
+            device=self.prepared.device,
+            precision=self.prepared.precision,
             keep_global=False,
             allow_incomplete=self.allow_incomplete,
         )
@@ -153,18 +153,18 @@ class Job:
         """Profiles (n, positions) and (n, R, positions) of whole sequences, a few rows at a time."""
         flat = torch.cat([self.x[rows].to(refs.dtype), refs.flatten(0, 1)])
         found = []
-        with self.loan.active(), torch.no_grad():
+        with self.prepared.active(), torch.no_grad():
             for part in flat.split(8):
                 several = part if len(part) > 1 else part.repeat(2, 1, 1)
-                given = several.to(self.loan.device, self.loan.dtype)
-                found.append(_profile(self.loan.model(given), self.index, self.head)[: len(part)].cpu())
+                given = several.to(self.prepared.device, self.prepared.dtype)
+                found.append(_profile(self.prepared.model(given), self.index, self.head)[: len(part)].cpu())
         values = torch.cat(found).double()
         n = rows.stop - rows.start
         return values[:n], values[n:].unflatten(0, (n, -1))
 
     def _differs(self, batch: PositionBatch, refs: Tensor, plain: tuple[Tensor, Tensor]) -> str | None:
         """How what the columns give differs from what whole sequences give, or None."""
-        chosen, tolerance = self.positions[batch.chosen], _SAME[self.loan.precision]
+        chosen, tolerance = self.positions[batch.chosen], _SAME[self.prepared.precision]
         found = [torch.stack([item.prediction for item in batch.attributions], 1)]
         expected = [plain[0][:, chosen]]
         if batch.attributions[0].reference_prediction is not None:
@@ -255,28 +255,28 @@ def prepare_positions(
     """Check what the user gave, before any expensive work."""
     x = check_sequences(sequences)
     extra = check_extra(extra_inputs, len(x))
-    loan = lend(unwrap(model), device, precision)
+    prepared = prepare_model(unwrap(model), device, precision)
     method = method or DeepLiftShap()
     where = (index,) if isinstance(index, int) else index
     job = Job(
-        loan, x, method, torch.zeros(0, dtype=torch.int64), where or (), head,
-        check_seeds(seeds, len(x)), extra, batch_size, None, {"precision": loan.precision},
+        prepared, x, method, torch.zeros(0, dtype=torch.int64), where or (), head,
+        check_seeds(seeds, len(x)), extra, batch_size, None, {"precision": prepared.precision},
         allow_incomplete=allow_incomplete,
     )  # fmt: skip
     if not len(x):
         job.positions = check_positions([] if positions is None else positions, 0, 2**31)
         return job
-    given = x[:1].to(loan.device, loan.dtype)
-    with loan.active(), torch.no_grad():
-        first = [item[:1].to(loan.device) for item in extra]
-        first = [item.to(loan.dtype) if item.is_floating_point() else item for item in first]
-        probe(loan.model, given, first, [])
-        output = loan.model(*(item.repeat_interleave(2, 0) for item in (given, *first)))
+    given = x[:1].to(prepared.device, prepared.dtype)
+    with prepared.active(), torch.no_grad():
+        first = [item[:1].to(prepared.device) for item in extra]
+        first = [item.to(prepared.dtype) if item.is_floating_point() else item for item in first]
+        probe(prepared.model, given, first, [])
+        output = prepared.model(*(item.repeat_interleave(2, 0) for item in (given, *first)))
         if head is None and isinstance(output, tuple | list) and len(output) > 1:
             job.head = 0
         values = select_head(output, job.head)
         made = made_by(method, given[0], job._references(slice(0, 1))[0])
-        check_independence(make_trial(loan, x, extra, None, made, batch_size))
+        check_independence(make_trial(prepared, x, extra, None, made, batch_size))
         job.index = _full_index(values, where)
         size = _profile(output, job.index, job.head).shape[1]
         job.positions = check_positions(positions, 0, size - 1)
@@ -335,7 +335,7 @@ def _reach(job: Job, given: Tensor) -> Reach | None:
     """What positions can see, where that is less than everything and the model takes shorter sequences."""
 
     def profile(rows: Tensor) -> Tensor:
-        return _profile(job.loan.model(rows), job.index, job.head)
+        return _profile(job.prepared.model(rows), job.index, job.head)
 
     try:
         reach = find_reach(profile, given)

@@ -195,7 +195,7 @@ class _Result:
 
     def __init__(self, job: Job, hypothetical: bool, limit: float) -> None:
         n, count, length = len(job.x), len(job.positions), job.x.shape[2]
-        self.dtype = torch.float64 if job.loan.precision == "float64" else torch.float32
+        self.dtype = torch.float64 if job.prepared.precision == "float64" else torch.float32
         size = n * count * length * (5 if hypothetical else 1) * torch.finfo(self.dtype).bits / 8 / 2**30
         if size > limit:
             raise ConfigError(

@@ -207,7 +207,7 @@ def test_what_no_target_uses_is_not_computed() -> None:
     tape = columns.Tape(carry_out)
     tape.begin(torch.zeros(2, dtype=torch.long))
     profile, _ = model(columns.substituted(x, torch.tensor([50, 51]), torch.tensor([0, 1]), tape))
-    assert isinstance(profile, columns.Columns)
+    assert isinstance(profile, columns.MutantColumns)
     assert profile.lazy._value is None
 
 

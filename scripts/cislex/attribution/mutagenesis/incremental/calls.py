@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from cislex.attribution.mutagenesis.incremental.columns import Columns, NotTrackedError, whole
+from cislex.attribution.mutagenesis.incremental.columns import MutantColumns, NotTrackedError, whole
 
 DROPOUT = frozenset(
     ["dropout", "dropout1d", "dropout2d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"]
@@ -36,7 +36,7 @@ def positional(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 def is_same(plain: str, args: Any, kwargs: dict[str, Any]) -> bool:
     """Whether a call returns the very tensor that it is given."""
     c = args[0]
-    if not isinstance(c, Columns):
+    if not isinstance(c, MutantColumns):
         return False
     if plain in DROPOUT:
         return not kwargs.get("training", args[2] if len(args) > 2 else True)
@@ -86,7 +86,7 @@ def without_inplace(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def snapshots(items: Any) -> Any:
     """Contents as they are now: results are computed later, when in-place operations may have followed."""
-    if isinstance(items, Columns):
+    if isinstance(items, MutantColumns):
         return items.snapshot()
     if isinstance(items, dict):
         return {key: snapshots(value) for key, value in items.items()}
@@ -97,7 +97,7 @@ def snapshots(items: Any) -> Any:
 
 def as_whole(items: Any) -> Any:
     """``items`` with ordinary tensors."""
-    if isinstance(items, Columns):
+    if isinstance(items, MutantColumns):
         return whole(items)
     if isinstance(items, dict):
         return {key: as_whole(value) for key, value in items.items()}

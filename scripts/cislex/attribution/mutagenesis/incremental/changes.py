@@ -19,8 +19,8 @@ from torch import Tensor
 
 from cislex.attribution.kernels import compiled
 from cislex.attribution.mutagenesis.incremental.columns import (
-    Columns,
     Lazy,
+    MutantColumns,
     Offsets,
     changed,
     difference,
@@ -138,7 +138,7 @@ class Blocks(Lazy):
         return Blocks(self._rows, self._together, self._empty, fill)
 
 
-def _blocks(c: Columns) -> Blocks:
+def _blocks(c: MutantColumns) -> Blocks:
     """What changes of Columns, as blocks."""
     assert c.changes is not None
     if isinstance(c.changes, Blocks):
@@ -151,7 +151,7 @@ def _blocks(c: Columns) -> Blocks:
     return Blocks(len(c.first), len(c.first), lambda: get().new_empty(get().shape), fill)
 
 
-def _products(c: Columns, call: Convolution, offset: Offsets, width: int) -> Blocks:
+def _products(c: MutantColumns, call: Convolution, offset: Offsets, width: int) -> Blocks:
     """Changes of a convolution of these Columns, tap by tap."""
     channels, inputs, taps = call.weight.shape
     weight = call.weight.permute(2, 0, 1).reshape(taps * channels, inputs, 1, 1)
@@ -172,7 +172,7 @@ def _products(c: Columns, call: Convolution, offset: Offsets, width: int) -> Blo
     return Blocks(rows, -(-rows // pieces), lambda: c.base.new_empty(rows, channels, width), fill)
 
 
-def _weights(c: Columns, call: Convolution) -> Lazy:
+def _weights(c: MutantColumns, call: Convolution) -> Lazy:
     """Changes of a convolution where one column changed: its weights, last tap first."""
     channels, inputs, taps = call.weight.shape
     weight = call.weight.flip(2).transpose(0, 1).reshape(inputs, channels * taps)
@@ -188,7 +188,7 @@ def _weights(c: Columns, call: Convolution) -> Lazy:
     return Lazy(compute)
 
 
-def relu(c: Columns, base: Tensor) -> Columns | None:
+def relu(c: MutantColumns, base: Tensor) -> MutantColumns | None:
     """A ReLU, whose result for the examples is ``base``."""
     if c.changes is None or c.axis != 2:
         return None
@@ -204,8 +204,8 @@ def relu(c: Columns, base: Tensor) -> Columns | None:
 
 
 def convolve(
-    c: Columns, base: Tensor, call: Convolution, *, padding: int, first: Offsets, width: int
-) -> Columns | None:
+    c: MutantColumns, base: Tensor, call: Convolution, *, padding: int, first: Offsets, width: int
+) -> MutantColumns | None:
     """A convolution of stride one.
 
     Parameters
@@ -232,7 +232,7 @@ def convolve(
     return changed(c, base, Lazy(lambda: call(F.pad(changes.get(), (sides, sides)))), first, width)
 
 
-def combined(left: Columns, right: Columns, base: Tensor, sign: int) -> Columns | None:
+def combined(left: MutantColumns, right: MutantColumns, base: Tensor, sign: int) -> MutantColumns | None:
     """A sum or difference of two."""
     alike = left.base.shape[1] == right.base.shape[1] and left.base.dtype == right.base.dtype
     if left.changes is None or right.changes is None or left.axis != 2 or not alike:
@@ -251,19 +251,19 @@ def combined(left: Columns, right: Columns, base: Tensor, sign: int) -> Columns 
     return changed(left, base, _blocks(_widened(wide, first, width)).then(add), first, width)
 
 
-def _widened(c: Columns, first: Offsets, width: int) -> Columns:
+def _widened(c: MutantColumns, first: Offsets, width: int) -> MutantColumns:
     """The same Columns with wider windows."""
     return changed(c, c.base, Lazy(lambda: _placed(c, first, width)), first, width)
 
 
 def affine(
-    c: Columns,
+    c: MutantColumns,
     base: Tensor,
     call: Callable[[Tensor], Tensor],
     *,
     constant: bool,
     axis: int | None = None,
-) -> Columns:
+) -> MutantColumns:
     """An affine function of each column, whose ``constant`` term has to be taken off if there is one."""
     values = c.changes
     assert values is not None
@@ -279,7 +279,7 @@ def affine(
     return changed(c, base, Lazy(compute), c.first, c.width, axis)
 
 
-def _placed(c: Columns, first: Offsets, width: int) -> Tensor:
+def _placed(c: MutantColumns, first: Offsets, width: int) -> Tensor:
     """What changes in the columns ``[first, first + width)``, (B, C, width)."""
     change = difference(c).contiguous()
     offset = c.first - first
@@ -291,15 +291,15 @@ def _placed(c: Columns, first: Offsets, width: int) -> Tensor:
 
 
 def cropped(
-    c: Columns, base: Tensor, first: Offsets, width: int, start: int, slices: tuple[slice, ...]
-) -> Columns | None:
+    c: MutantColumns, base: Tensor, first: Offsets, width: int, start: int, slices: tuple[slice, ...]
+) -> MutantColumns | None:
     """A crop from column ``start`` on, of which ``[first, first + width)`` can change."""
     if c.changes is None or c.axis != 2:
         return None
     return changed(c, base, Lazy(lambda: _placed(c, first + start, width)[slices]), first, width)
 
 
-def beside(items: Sequence[Columns], base: Tensor, first: Offsets, width: int) -> Columns | None:
+def beside(items: Sequence[MutantColumns], base: Tensor, first: Offsets, width: int) -> MutantColumns | None:
     """Channels beside each other."""
     if any(item.changes is None or item.axis != 2 or item.base.dtype != base.dtype for item in items):
         return None

@@ -1,10 +1,10 @@
 """Tensors of which only some columns differ from those of an unmutated example.
 
 A substitution changes one column of the input; a convolution widens the change by its kernel, and all other
-columns stay what they are for the example itself. :class:`Columns` is a tensor (B, C, L) in the eyes of the
-model that stores the example's activations once (``base``) and, of every mutant, a window of columns.
+columns stay what they are for the example itself. To the model, :class:`MutantColumns` is a tensor (B, C, L);
+it stores the example's activations once (``base``) and, of every mutant, a window of columns.
 Operations that are local in position are carried out on windows; any other gets whole tensors, and everything
-from there on is whole. ``column_rules`` has the operations.
+from there on is whole. ``rules`` has the operations.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Lazy:
         return self._value
 
 
-class Columns(Tensor):
+class MutantColumns(Tensor):
     """A batch of mutants (B, C, L), or (B, L, C) with ``axis`` 1, given by windows of columns.
 
     Attributes
@@ -123,7 +123,7 @@ class Columns(Tensor):
 
     @staticmethod
     def __new__(
-        cls: type[Columns],
+        cls: type[MutantColumns],
         base: Tensor,
         lazy: Lazy,
         first: Offsets,
@@ -131,9 +131,9 @@ class Columns(Tensor):
         axis: int,
         tape: Tape,
         changes: Lazy | None = None,
-    ) -> Columns:
+    ) -> MutantColumns:
         """Make a tensor without storage."""
-        made: Columns = torch.Tensor._make_wrapper_subclass(
+        made: MutantColumns = torch.Tensor._make_wrapper_subclass(
             cls, (len(first), *base.shape[1:]), dtype=base.dtype, device=base.device
         )
         made.base, made.lazy, made.first, made.width, made.axis, made.tape = (
@@ -148,7 +148,7 @@ class Columns(Tensor):
         made.family = [weakref.ref(made)]
         return made
 
-    def become(self, other: Columns) -> None:
+    def become(self, other: MutantColumns) -> None:
         """Take the content of another: what an operation in place does."""
         self.base, self.lazy, self.first = other.base, other.lazy, other.first
         self.width, self.axis, self.changes = other.width, other.axis, other.changes
@@ -159,16 +159,16 @@ class Columns(Tensor):
 
     def adopt(self, view: Tensor) -> None:
         """Take note of a view of this tensor."""
-        if isinstance(view, Columns):
+        if isinstance(view, MutantColumns):
             self.family.extend(view.family)
             view.family = self.family
         else:
             self.family.append(weakref.ref(view))
             self.tape.views.append((view, view._version))
 
-    def snapshot(self) -> Columns:
+    def snapshot(self) -> MutantColumns:
         """Another with the same content, which an operation in place does not reach."""
-        return Columns(self.base, self.lazy, self.first, self.width, self.axis, self.tape, self.changes)
+        return MutantColumns(self.base, self.lazy, self.first, self.width, self.axis, self.tape, self.changes)
 
     @property
     def part(self) -> Tensor:
@@ -185,7 +185,7 @@ class Columns(Tensor):
         cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Carry out one call of the model."""
-        tape = next(item.tape for item in flat((args, kwargs or {})) if isinstance(item, Columns))
+        tape = next(item.tape for item in flat((args, kwargs or {})) if isinstance(item, MutantColumns))
         return tape.carry_out(func, args, kwargs or {})
 
     @classmethod
@@ -205,7 +205,7 @@ def flat(items: Any) -> list[Any]:
     return [items]
 
 
-def substituted(x: Tensor, position: Tensor, base: Tensor, tape: Tape) -> Columns:
+def substituted(x: Tensor, position: Tensor, base: Tensor, tape: Tape) -> MutantColumns:
     """Mutants of the tape's examples as Columns of width one.
 
     Parameters
@@ -217,7 +217,7 @@ def substituted(x: Tensor, position: Tensor, base: Tensor, tape: Tape) -> Column
     """
     part = torch.nn.functional.one_hot(base, 4).to(x.dtype).unsqueeze(2)
     first = position.cpu().numpy().astype(np.int64)
-    like = Columns(x, Lazy(lambda: part), first, 1, 2, tape)
+    like = MutantColumns(x, Lazy(lambda: part), first, 1, 2, tape)
     if not eligible(x):
         return like
     return changed(like, x, Lazy(lambda: part - x[tape.example, :, position].unsqueeze(2)), first, 1)
@@ -228,13 +228,13 @@ def eligible(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
 
 
-def whole(columns: Columns) -> Tensor:
+def whole(columns: MutantColumns) -> Tensor:
     """The mutants as an ordinary tensor."""
     return window(columns, np.zeros(len(columns.first), np.int64), columns.length)
 
 
 def window(
-    columns: Columns, start: Offsets, width: int, base: Tensor | None = None, shift: int = 0
+    columns: MutantColumns, start: Offsets, width: int, base: Tensor | None = None, shift: int = 0
 ) -> Tensor:
     """Columns ``[start, start + width)`` of every mutant, (B, C, width).
 
@@ -286,35 +286,35 @@ def gather(base: Tensor, example: Tensor, start: Offsets, width: int, axis: int)
 
 
 def made(
-    like: Columns,
+    like: MutantColumns,
     base: Tensor,
     part: Callable[[], Tensor],
     first: Offsets,
     width: int,
     axis: int | None = None,
-) -> Columns:
+) -> MutantColumns:
     """Columns of a result, computed when it is needed."""
-    return Columns(base, Lazy(part), first, width, like.axis if axis is None else axis, like.tape)
+    return MutantColumns(base, Lazy(part), first, width, like.axis if axis is None else axis, like.tape)
 
 
 def changed(
-    like: Columns, base: Tensor, changes: Lazy, first: Offsets, width: int, axis: int | None = None
-) -> Columns:
+    like: MutantColumns, base: Tensor, changes: Lazy, first: Offsets, width: int, axis: int | None = None
+) -> MutantColumns:
     """Columns of a result whose difference from the examples is computed when it is needed."""
     axis = like.axis if axis is None else axis
     tape = like.tape
     lazy = Lazy(lambda: gather(base, tape.example, first, width, axis).add_(changes.get()))
-    return Columns(base, lazy, first, width, axis, tape, changes)
+    return MutantColumns(base, lazy, first, width, axis, tape, changes)
 
 
-def difference(c: Columns) -> Tensor:
+def difference(c: MutantColumns) -> Tensor:
     """The mutants' columns less their examples', (B, C, W)."""
     if c.changes is not None:
         return c.changes.get()
     return c.part - gather(c.base, c.tape.example, c.first, c.width, c.axis)
 
 
-def union(items: Sequence[Columns]) -> tuple[Offsets, int]:
+def union(items: Sequence[MutantColumns]) -> tuple[Offsets, int]:
     """Where windows that cover those of several Columns start, and their width."""
     start = np.min([item.first for item in items], axis=0)
     stop = np.max([item.first + item.width for item in items], axis=0)

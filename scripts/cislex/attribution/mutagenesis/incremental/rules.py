@@ -1,4 +1,4 @@
-"""How operations act on :class:`~cislex.attribution.mutagenesis.incremental.columns.Columns`."""
+"""How operations act on :class:`~cislex.attribution.mutagenesis.incremental.columns.MutantColumns`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from cislex.attribution.mutagenesis.incremental.calls import (
     without_inplace,
 )
 from cislex.attribution.mutagenesis.incremental.columns import (
-    Columns,
     Lazy,
+    MutantColumns,
     NotTrackedError,
     changed,
     difference,
@@ -126,14 +126,14 @@ def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     in_place = bool(kwargs.get("inplace")) or is_in_place(name)
     plain = plain_name(name, func)
     args, kwargs = positional(args, kwargs)
-    source = next(item for item in flat([*args, *kwargs.values()]) if isinstance(item, Columns))
+    source = next(item for item in flat([*args, *kwargs.values()]) if isinstance(item, MutantColumns))
     if plain in SAME and is_same(plain, args, kwargs):
         return args[0]
     result = NotImplemented
     if "out" not in kwargs and plain in _RULES:
         kept = snapshots(args), snapshots(without_inplace(kwargs))
         result = _RULES[plain](out_of_place(func, plain), *kept)
-    if in_place and isinstance(args[0], Columns) and result is not NotImplemented:
+    if in_place and isinstance(args[0], MutantColumns) and result is not NotImplemented:
         if args[0].shared():
             raise NotTrackedError(f"{name} changes a tensor in place that another one is a view of")
         args[0].become(result)
@@ -154,7 +154,7 @@ def _pointwise(func: Any, args: Any, kwargs: Any) -> Any:
     c = args[0]
     others = any(isinstance(item, Tensor) for item in flat([args[1:], kwargs]))
     slopes = getattr(func, "__name__", "").startswith("prelu")  # one per channel
-    if not isinstance(c, Columns) or (others and not (slopes and c.axis == 2)):
+    if not isinstance(c, MutantColumns) or (others and not (slopes and c.axis == 2)):
         return NotImplemented
     base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
     plain = plain_name(getattr(func, "__name__", ""), func)
@@ -164,14 +164,14 @@ def _pointwise(func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _by_itself(
-    c: Columns,
+    c: MutantColumns,
     base: Tensor,
     call: Callable[[Tensor], Tensor],
     *,
     affine: bool = False,
     linear: bool = False,
     axis: int | None = None,
-) -> Columns:
+) -> MutantColumns:
     """Columns of a result each of which follows from one column, by a linear or affine function or any."""
     if c.changes is not None and (affine or linear):
         return changes.affine(c, base, call, constant=affine, axis=axis)
@@ -180,7 +180,7 @@ def _by_itself(
 
 def _elementwise(func: Any, args: Any, kwargs: Any) -> Any:
     """Two operands: both Columns, or one a constant that is the same in all columns and rows."""
-    columns = [item for item in args[:2] if isinstance(item, Columns)]
+    columns = [item for item in args[:2] if isinstance(item, MutantColumns)]
     like, plain = columns[0], plain_name(getattr(func, "__name__", ""), func)
     if len(columns) == 2:
         if like.axis != columns[1].axis or like.length != columns[1].length:
@@ -210,16 +210,16 @@ def _elementwise(func: Any, args: Any, kwargs: Any) -> Any:
     return _by_itself(like, base, call, affine=divided or plain in _AFFINE)
 
 
-def _is_constant(item: Tensor, like: Columns) -> bool:
+def _is_constant(item: Tensor, like: MutantColumns) -> bool:
     """Whether an ordinary tensor has one value for all rows, so is no activation of a mutant."""
-    if isinstance(item, Columns) or item.dim() > 3:
+    if isinstance(item, MutantColumns) or item.dim() > 3:
         return False
     shape = (1,) * (3 - item.dim()) + tuple(item.shape)
     other = 3 - like.axis
     return shape[0] == 1 and shape[like.axis] in (1, like.length) and shape[other] in (1, like.shape[other])
 
 
-def _window_of_constant(item: Tensor, like: Columns) -> Tensor:
+def _window_of_constant(item: Tensor, like: MutantColumns) -> Tensor:
     """The columns of a constant at each mutant's window."""
     rows = item.reshape((1,) * (3 - item.dim()) + tuple(item.shape))
     return gather(rows, torch.zeros_like(like.tape.example), like.first, like.width, like.axis)
@@ -228,7 +228,7 @@ def _window_of_constant(item: Tensor, like: Columns) -> Tensor:
 def _batch_norm(func: Any, args: Any, kwargs: Any) -> Any:
     c = args[0]
     training = kwargs.get("training", args[5] if len(args) > 5 else False)
-    if training or not isinstance(c, Columns) or c.axis != 2:
+    if training or not isinstance(c, MutantColumns) or c.axis != 2:
         return NotImplemented
     base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
     return _by_itself(c, base, lambda part: func(part, *args[1:], **kwargs), affine=True)
@@ -237,7 +237,7 @@ def _batch_norm(func: Any, args: Any, kwargs: Any) -> Any:
 def _last_axis(func: Any, args: Any, kwargs: Any) -> Any:
     """Linear layers and layer norms along channels, for (B, L, C)."""
     c = args[0]
-    if not isinstance(c, Columns) or c.axis != 1:
+    if not isinstance(c, MutantColumns) or c.axis != 1:
         return NotImplemented
     shape = kwargs.get("normalized_shape", args[1] if len(args) > 1 else None)
     normalised = isinstance(shape, list | tuple | torch.Size)
@@ -250,7 +250,7 @@ def _last_axis(func: Any, args: Any, kwargs: Any) -> Any:
 def _over_channels(func: Any, args: Any, kwargs: Any) -> Any:
     """Functions of all channels of a column."""
     c, dim = args[0], kwargs.get("dim", args[1] if len(args) > 1 else None)
-    if not isinstance(c, Columns) or not isinstance(dim, int) or dim % 3 != 3 - c.axis:
+    if not isinstance(c, MutantColumns) or not isinstance(dim, int) or dim % 3 != 3 - c.axis:
         return NotImplemented
     base = c.tape.base(lambda: func(c.base, *args[1:], **kwargs))
     return _by_itself(c, base, lambda part: func(part, *args[1:], **kwargs))
@@ -277,7 +277,11 @@ def _getitem(func: Any, args: Any, kwargs: Any) -> Any:
     dots = [i for i, item in enumerate(index) if item is Ellipsis]
     for at in dots[:1]:
         index = (*index[:at], *[slice(None)] * (4 - len(index)), *index[at + 1 :])
-    if not isinstance(c, Columns) or len(index) > 3 or not all(isinstance(item, slice) for item in index):
+    if (
+        not isinstance(c, MutantColumns)
+        or len(index) > 3
+        or not all(isinstance(item, slice) for item in index)
+    ):
         return NotImplemented
     slices = [*index, *[slice(None)] * (3 - len(index))]
     start, stop, step = slices[c.axis].indices(c.length)
@@ -297,7 +301,7 @@ def _cat(func: Any, args: Any, kwargs: Any) -> Any:
     """Channels beside each other."""
     given = dict(zip(("tensors", "dim"), args, strict=False)) | kwargs
     items, dim = given["tensors"], given.get("dim", given.get("axis", 0))
-    if not all(isinstance(item, Columns) for item in items):
+    if not all(isinstance(item, MutantColumns) for item in items):
         return NotImplemented
     like = items[0]
     if dim % 3 != 3 - like.axis or any((i.axis, i.length) != (like.axis, like.length) for i in items):

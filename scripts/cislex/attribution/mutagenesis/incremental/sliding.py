@@ -1,4 +1,4 @@
-"""Kernels that slide over columns: convolution and pooling of :class:`~.columns.Columns`."""
+"""Kernels that slide over columns: convolution and pooling of :class:`~.columns.MutantColumns`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from cislex.attribution.mutagenesis.incremental.changes import FEW, Convolution, convolve
-from cislex.attribution.mutagenesis.incremental.columns import Columns, made, window
+from cislex.attribution.mutagenesis.incremental.columns import MutantColumns, made, window
 
 
 def single(value: Any) -> int:
@@ -20,14 +20,14 @@ def single(value: Any) -> int:
 
 
 def _sliding(
-    c: Columns,
+    c: MutantColumns,
     size: int,
     stride: int,
     padding: tuple[int, int],
     fill: float,
     call: Callable[[Tensor], Tensor],
     convolution: Convolution | None = None,
-) -> Columns:
+) -> MutantColumns:
     """A kernel that covers ``size`` columns; ``call`` works on columns that are padded already."""
     left, right = padding
     padded = c.base
@@ -54,7 +54,7 @@ def conv1d(func: Any, args: Any, kwargs: Any) -> Any:
     names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
     given = dict(zip(names, args, strict=False)) | kwargs
     c, weight = given["input"], given["weight"]
-    if not isinstance(c, Columns) or c.axis != 2:
+    if not isinstance(c, MutantColumns) or c.axis != 2:
         return NotImplemented
     stride, dilation = single(given.get("stride", 1)), single(given.get("dilation", 1))
     size = dilation * (weight.shape[2] - 1) + 1
