@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cislex import downloads as resources
+from cislex import downloads
 from cislex.downloads import fetch_resource, read_sequence_table
 from cislex.errors import ConfigError, InputError
 
@@ -120,7 +120,7 @@ def test_failures_that_may_pass_are_tried_again(
             raise TimeoutError("timed out")
         raw.write_bytes(peaks.read_bytes())
 
-    monkeypatch.setattr(resources, "_download", flaky)
+    monkeypatch.setattr(downloads, "_download", flaky)
     options: dict[str, Any] = {"url": "https://example.org/x", "sha256": sha256(peaks), "pause": 0.0}
     fetch_resource(tmp_path / "x", **options)
     assert len(tries) == 3

@@ -60,8 +60,8 @@ def test_every_import_is_declared_in_the_dependencies_or_an_extra() -> None:
 
 
 def test_a_figure_without_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cislex.attribution import reference_convergence as sufficiency
+    from cislex.attribution import reference_convergence
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ConfigError, match=r"pip install 'cislex\[plots\]'"):
-        sufficiency._matplotlib()
+        reference_convergence._matplotlib()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cislex.files import checkpoint as partial
+from cislex.files import checkpoint
 from cislex.files.checkpoint import MAGIC, Checkpoint, partial_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,7 +166,7 @@ except StorageError as error:
 def test_a_second_job_waits_for_the_first_and_goes_on_from_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partial, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(checkpoint, "LOOK_SECONDS", 0.02)
     path, found = tmp_path / "p", []
     first = Checkpoint(path, IDENTITY)
     first.append(4, batch(0, 4), {"n": "to 4"})
@@ -188,7 +188,7 @@ def test_a_second_job_waits_for_the_first_and_goes_on_from_there(
 def test_a_second_job_begins_anew_where_the_first_has_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partial, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(checkpoint, "LOOK_SECONDS", 0.02)
     path, found = tmp_path / "p", []
     first = Checkpoint(path, IDENTITY)
     first.append(4, batch(0, 4), {"n": "to 4"})

@@ -14,14 +14,14 @@ import h5py
 import pandas as pd
 import pytest
 from cislex.errors import InputError, StorageError, offenders
-from cislex.files import tables as storage
-from cislex.files import temporary as abandoned
+from cislex.files import tables
+from cislex.files.temporary import FOREIGN_SECONDS, temporary_folder, temporary_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_finished_write_appears_under_its_name(tmp_path: Path) -> None:
-    storage.write_text("text", tmp_path / "deep" / "file.txt")
+    tables.write_text("text", tmp_path / "deep" / "file.txt")
     assert (tmp_path / "deep" / "file.txt").read_text() == "text"
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["file.txt"]
 
@@ -31,10 +31,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, failure: type[BaseException]
 ) -> None:
     path = tmp_path / "file.txt"
-    storage.write_text("old", path)
+    tables.write_text("old", path)
 
     def fail() -> None:
-        with storage.atomic_path(path) as temporary:
+        with tables.atomic_path(path) as temporary:
             temporary.write_text("half")
             raise failure
 
@@ -47,8 +47,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 @pytest.mark.parametrize("name", ["table.tsv", "table.tsv.gz"])
 def test_a_table_in_parts_reads_as_a_whole_one(tmp_path: Path, name: str) -> None:
     frame = pd.DataFrame({"x": [1, 2, 3], "y": [0.5, 1.25, 2.0]})
-    storage.write_table(frame, tmp_path / "whole" / name)
-    storage.write_table_parts([frame[:1], frame[1:1], frame[1:]], tmp_path / "parts" / name)
+    tables.write_table(frame, tmp_path / "whole" / name)
+    tables.write_table_parts([frame[:1], frame[1:1], frame[1:]], tmp_path / "parts" / name)
     for folder in ("whole", "parts"):
         path = tmp_path / folder / name
         assert (path.read_bytes()[:2] == b"\x1f\x8b") == name.endswith(".gz")
@@ -57,12 +57,12 @@ def test_a_table_in_parts_reads_as_a_whole_one(tmp_path: Path, name: str) -> Non
 
 def test_an_unwritable_folder_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(StorageError, match="cannot write"), storage.atomic_path(tmp_path / "file" / "x.txt"):
+    with pytest.raises(StorageError, match="cannot write"), tables.atomic_path(tmp_path / "file" / "x.txt"):
         pass
 
 
 def test_a_full_disk_is_a_named_error(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="disk full"), storage.atomic_path(tmp_path / "x"):
+    with pytest.raises(StorageError, match="disk full"), tables.atomic_path(tmp_path / "x"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert not list(tmp_path.iterdir())
 
@@ -72,22 +72,22 @@ def test_regions_come_back_as_written(tmp_path: Path) -> None:
         {"chrom": ["a", "b"], "start": [1, 2], "end": [5, 6], "name": ["x", "é"], "strand": ["+", "."]}
     )
     with h5py.File(tmp_path / "r.h5", "w") as handle:
-        storage.write_regions(handle, frame)
-    with storage.open_hdf5(tmp_path / "r.h5", what="regions") as handle:
-        pd.testing.assert_frame_equal(storage.read_regions(handle), frame, check_dtype=False)
-        assert storage.read_regions(handle, 1, 2)["name"].tolist() == ["é"]
+        tables.write_regions(handle, frame)
+    with tables.open_hdf5(tmp_path / "r.h5", what="regions") as handle:
+        pd.testing.assert_frame_equal(tables.read_regions(handle), frame, check_dtype=False)
+        assert tables.read_regions(handle, 1, 2)["name"].tolist() == ["é"]
 
 
 def test_a_missing_a_broken_and_an_incomplete_file_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"), storage.open_hdf5(tmp_path / "no.h5", what="chunk"):
+    with pytest.raises(InputError, match="no such file"), tables.open_hdf5(tmp_path / "no.h5", what="chunk"):
         pass
     (tmp_path / "bad.h5").write_bytes(b"not hdf5")
-    with pytest.raises(StorageError, match="complete HDF5"), storage.open_hdf5(tmp_path / "bad.h5", what="c"):
+    with pytest.raises(StorageError, match="complete HDF5"), tables.open_hdf5(tmp_path / "bad.h5", what="c"):
         pass
     h5py.File(tmp_path / "empty.h5", "w").close()
     with (
         pytest.raises(StorageError, match="lacks x"),
-        storage.open_hdf5(tmp_path / "empty.h5", what="c", datasets=["x"]),
+        tables.open_hdf5(tmp_path / "empty.h5", what="c", datasets=["x"]),
     ):
         pass
 
@@ -131,28 +131,28 @@ def test_what_a_killed_process_left_goes_with_the_next_write_and_what_a_living_o
     assert left.name.startswith(".table.tsv.")
     assert left.name.endswith(".tsv.gz")
     assert all(found.is_file() for found in (left, busy, of_another_file))
-    storage.write_text("mine", path)
+    tables.write_text("mine", path)
     assert path.read_text() == "mine"
     assert not left.exists()
     assert of_another_file.exists(), "only its own next writer knows that it is no longer needed"
     living.communicate("go on\n")
     assert living.returncode == 0
     assert path.read_text() == "of the other process"
-    storage.write_text("mine", tmp_path / "table.tsv")
+    tables.write_text("mine", tmp_path / "table.tsv")
     assert sorted(found.name for found in tmp_path.iterdir()) == ["table.tsv", "table.tsv.gz"]
 
 
 def test_what_another_machine_writes_stays_until_nobody_has_touched_it_for_a_week(tmp_path: Path) -> None:
     path = tmp_path / "chunk.h5"
-    own = abandoned.temporary_path(path)
+    own = temporary_path(path)
     machine = re.findall(r"\.([0-9a-f]{16})-\d+\.", own.name)[0]
     foreign = own.with_name(own.name.replace(machine, "0" * 16))
     foreign.touch()
-    storage.write_text("x", path)
+    tables.write_text("x", path)
     assert foreign.exists()
-    long_ago = time.time() - abandoned.FOREIGN_SECONDS - 60
+    long_ago = time.time() - FOREIGN_SECONDS - 60
     os.utime(foreign, (long_ago, long_ago))
-    storage.write_text("x", path)
+    tables.write_text("x", path)
     assert [found.name for found in tmp_path.iterdir()] == ["chunk.h5"]
 
 
@@ -160,14 +160,14 @@ def test_a_folder_that_a_killed_process_left_goes_and_other_hidden_files_stay(tm
     folder = tmp_path / "logos"
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    own = abandoned.temporary_path(folder)
+    own = temporary_path(folder)
     left = own.with_name(own.name.replace(f"-{os.getpid()}.", f"-{ended.pid}."))
     left.mkdir()
     (left / "motif.svg").touch()
     others = [tmp_path / name for name in (".logos.notes", ".snakemake_timestamp", left.name + ".partial")]
     for other in others:
         other.touch()
-    with abandoned.temporary_folder(folder) as temporary:
+    with temporary_folder(folder) as temporary:
         assert temporary.is_dir()
         assert not left.exists()
     assert sorted(tmp_path.iterdir()) == sorted(others)

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
 from cislex.errors import ConfigError, ModelError
-from cislex.models import loading as models
+from cislex.models import loading
 from cislex.models.adapters import InputLayout
 from cislex.models.architectures import build
 from cislex.models.loading import (
@@ -279,4 +279,4 @@ def test_loading_leaves_the_import_path_alone(factory: Path, tmp_path: Path) -> 
     torch.save(factory_state(), tmp_path / "w.pt")
     load_model("factory", module=f"{factory}:build", weights=tmp_path / "w.pt")
     assert sys.path == before
-    assert models.__name__ == "cislex.models.loading"
+    assert loading.__name__ == "cislex.models.loading"

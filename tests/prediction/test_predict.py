@@ -15,7 +15,7 @@ from cislex.errors import ConfigError, InputError, ModelError
 from cislex.files.tables import FORMAT_VERSION, read_regions, write_regions
 from cislex.models.architectures import build
 from cislex.models.loading import load_model
-from cislex.prediction import predict as prediction
+from cislex.prediction import predict as predict_module
 from cislex.prediction.predict import predict_regions
 from cislex.training.train import save_checkpoint
 
@@ -146,14 +146,14 @@ def test_short_memory_halves_the_batch_and_changes_nothing(
 ) -> None:
     with predict(folder)[1] as file:
         expected = file["predictions/fold_0/output"][:]
-    name = prediction.name_outputs
+    name = predict_module.name_outputs
 
     def short(output: torch.Tensor, names: object = ()) -> dict:
         if len(output) > 5:
             raise torch.OutOfMemoryError("pretended")
         return name(output, names)
 
-    monkeypatch.setattr(prediction, "name_outputs", short)
+    monkeypatch.setattr(predict_module, "name_outputs", short)
     with predict(folder)[1] as file:
         np.testing.assert_allclose(file["predictions/fold_0/output"][:], expected, rtol=1e-5, atol=1e-6)
 
@@ -220,7 +220,7 @@ def test_what_cannot_be_predicted_is_named(folder: Path) -> None:
 def test_tensorfloat_is_off_inside_and_as_before_after() -> None:
     conv = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     before = conv.fp32_precision
-    with prediction._exact_float32():
+    with predict_module._exact_float32():
         assert conv.fp32_precision == "ieee"
         assert torch.backends.cuda.matmul.fp32_precision == "ieee"
     assert conv.fp32_precision == before

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from cislex_workflow import run_record as record
+from cislex_workflow import run_record
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +21,7 @@ def test_a_record_has_command_config_versions_and_digests(
     os.utime("weights.pt", (0, 0))
     files = [("models.a.folds.f", "weights.pt"), ("genome.fasta", "later.fa"), ("genome.aliases", None)]
     command = ["snakemake", "--configfile", "my config.yaml"]
-    path = record.write(tmp_path / "runs", command, config={"seed": 3}, files=files, root=ROOT)
+    path = run_record.write(tmp_path / "runs", command, config={"seed": 3}, files=files, root=ROOT)
     found = yaml.safe_load(path.read_text())
     assert found["command"] == "snakemake --configfile 'my config.yaml'"
     assert found["config"] == {"seed": 3}
@@ -35,7 +35,7 @@ def test_a_record_has_command_config_versions_and_digests(
         },
         "genome.fasta": {"path": "later.fa"},
     }  # fmt: skip
-    assert found["code"] == record.digest_code(ROOT)
+    assert found["code"] == run_record.digest_code(ROOT)
 
 
 def test_a_record_that_cannot_be_written_whole_leaves_nothing(
@@ -44,16 +44,16 @@ def test_a_record_that_cannot_be_written_whole_leaves_nothing(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(record.os, "fsync", full)
+    monkeypatch.setattr(run_record.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        record.write(tmp_path / "runs", ["snakemake"], config={}, files=[], root=ROOT)
+        run_record.write(tmp_path / "runs", ["snakemake"], config={}, files=[], root=ROOT)
     assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "MOST_DIGESTED", 2)
+    monkeypatch.setattr(run_record, "MOST_DIGESTED", 2)
     (tmp_path / "genome.fa").write_bytes(b"abc")
-    found = record.describe(tmp_path / "genome.fa")
+    found = run_record.describe(tmp_path / "genome.fa")
     assert found["bytes"] == 3
     assert "blake2b" not in found
 
@@ -65,5 +65,5 @@ def test_the_digest_of_the_code_follows_a_name_and_a_byte(tmp_path: Path) -> Non
         for old in (tmp_path / "scripts").iterdir():
             old.unlink()
         (tmp_path / "scripts" / name).write_text(text)
-        digests.add(record.digest_code(tmp_path))
+        digests.add(run_record.digest_code(tmp_path))
     assert len(digests) == 3

@@ -61,7 +61,7 @@ def aggregate_chunks(
         For each fold, its chunk files in order.
     out, qc
         The two files; neither is left behind when anything fails. With None for ``qc`` no row is judged:
-        ``out`` keeps all of them, and ``gating.gate_attributions`` makes the two files of it.
+        ``out`` keeps all of them, and ``gate.gate_attributions`` makes the two files of it.
     target
         Which target of the chunks.
     gate

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from cislex import provenance
 from cislex.attribution import Attribution, attribute_batches
-from cislex.chunks import methods_from_config as settings
+from cislex.chunks import methods_from_config
 from cislex.chunks.files import read_inspected
 from cislex.chunks.writing import write_chunk
 from cislex.errors import (
@@ -230,7 +230,7 @@ def _results(
     device: str,
 ) -> Iterator[list[Attribution]]:
     """Attributions of each target, batch by batch."""
-    method = settings.method_from_settings(job.method)
+    method = methods_from_config.method_from_settings(job.method)
     wanted = [targets.from_config(dict(entry), name=name) for name, entry in job.targets.items()]
     for place in range(0, len(rows), BLOCK):
         block = rows[place : place + BLOCK]

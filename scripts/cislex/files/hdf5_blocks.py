@@ -60,7 +60,7 @@ def opened(path: str | Path, *, what: str) -> Iterator[h5f.FileID]:
     Raises
     ------
     InputError, StorageError
-        As ``storage.open_hdf5``, when it is missing or broken.
+        See ``tables.open_hdf5``, when it is missing or broken.
     """
     access = h5p.create(h5p.FILE_ACCESS)
     access.set_fclose_degree(h5f.CLOSE_STRONG)
@@ -166,7 +166,7 @@ class RowWriter:
     Parameters
     ----------
     dataset
-        Made by ``storage.create_array``, or ``sequences.create_sequences``.
+        Made by ``create_array``, or ``create_sequences``.
     pool
         Packs blocks; without one they are packed at once.
 

@@ -1,6 +1,6 @@
 """HDF5 files in which a flipped bit or a lost sector is an error with a name, and never another value.
 
-Checksums cover every dataset (``fletcher32``) and, in the layout of HDF5 1.10 that ``new_hdf5`` writes, all
+Checksums cover every dataset (``fletcher32``) and, in the layout of HDF5 1.10 that ``hdf5`` writes, all
 that HDF5 notes about them; but not the heap in which texts of any length lie: there a flipped bit is another
 text, and a zeroed sector an endless loop inside the library. So the attributes of a file are kept once more,
 as bytes that are covered, and only these are read here; text columns of datasets have a fixed width.

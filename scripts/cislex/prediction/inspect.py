@@ -28,7 +28,7 @@ from cislex.attribution.execution.model_context import choose_device, has_script
 from cislex.attribution.methods import Method
 from cislex.attribution.result import collect
 from cislex.attribution.saved_references import SavedReferences
-from cislex.chunks import methods_from_config as settings
+from cislex.chunks import methods_from_config
 from cislex.errors import ModelError, UnsupportedOperationError, offenders
 from cislex.files.tables import write_table, write_text
 from cislex.logs import get_logger
@@ -127,7 +127,7 @@ def inspect_model(
     """
     torch.set_num_threads(threads)
     imports = 0.0 if started is None else time.time() - started
-    chosen = _of_any_sequence(settings.method_from_settings(method))
+    chosen = _of_any_sequence(methods_from_config.method_from_settings(method))
     keys = "" if analysis is None else f"analyses.{analysis}.targets."
     named = {name: targets.from_config(dict(entry), name=keys + name) for name, entry in wanted.items()}
     rows: list[tuple[str, Row]] = []

@@ -209,7 +209,7 @@ def write_sequences(
     blocks
         Codes uint8 (rows_per_chunk(length), length), the last block perhaps shorter: N rows in all.
     regions
-        One row per sequence: ``storage.REGION_COLUMNS``.
+        One row per sequence: ``tables.REGION_COLUMNS``.
     length
         L.
     attributes

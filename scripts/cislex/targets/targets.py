@@ -2,7 +2,7 @@
 
 A target is called with the model's output for B rows and returns (B,). Outputs may be a tensor, or a tuple,
 list or dict of tensors of which ``head`` chooses one.
-What holds for all of them is in ``target_base``.
+What holds for all of them is in ``base``.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class Head(Protocol):
         ...
 
     def evaluate(self, output: Any, truth: Array, **options: Any) -> pd.DataFrame:
-        """Scores, one row per task; the options are those of ``evaluation.evaluate``."""
+        """Scores, one row per task; the options are those of ``metrics.evaluate``."""
         ...
 
 

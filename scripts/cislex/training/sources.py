@@ -95,7 +95,7 @@ class GenomicSettings:
     def draw(
         self, tasks: Mapping[str, str | Path], seed: int, *, background: str | None = None
     ) -> dict[str, Windows]:
-        """Windows of every split around the peaks of each task, see ``training_data.draw_windows``."""
+        """Windows of every split around the peaks of each task, see ``peak_windows.draw_windows``."""
         if not tasks:
             raise ConfigError("tasks is empty; name at least one peak file")
         names = read_aliases(self.aliases)

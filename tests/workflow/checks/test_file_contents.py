@@ -11,7 +11,7 @@ import pytest
 from cislex.errors import ConfigError
 from cislex.prediction.labels import LabelSource, Origin, read_labels
 from cislex.regions.peaks import BED_COLUMNS, NARROWPEAK_COLUMNS, read_peaks
-from cislex_workflow.checks import file_contents as contents
+from cislex_workflow.checks import file_contents
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,15 +31,15 @@ def write(folder: Path, text: str, name: str = "peaks.bed") -> Path:
 @pytest.mark.parametrize("before", ["", "# a comment\ntrack name=x\n\nchrom\tstart\tend\n"])
 def test_columns_of_peak_files_are_those_that_jobs_read(tmp_path: Path, text: str, before: str) -> None:
     path = write(tmp_path, before + text)
-    assert contents.columns_of(path) == read_peaks(path).attrs["columns"]
+    assert file_contents.columns_of(path) == read_peaks(path).attrs["columns"]
     zipped = tmp_path / "peaks.bed.gz"
     zipped.write_bytes(gzip.compress(path.read_bytes()))
-    assert contents.columns_of(zipped) == contents.columns_of(path)
+    assert file_contents.columns_of(zipped) == file_contents.columns_of(path)
 
 
 def test_names_of_columns_are_those_of_the_package() -> None:
-    assert list(contents.BED_COLUMNS) == BED_COLUMNS
-    assert list(contents.NARROWPEAK_COLUMNS) == NARROWPEAK_COLUMNS
+    assert list(file_contents.BED_COLUMNS) == BED_COLUMNS
+    assert list(file_contents.NARROWPEAK_COLUMNS) == NARROWPEAK_COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_names_of_columns_are_those_of_the_package() -> None:
     ],
 )
 def test_columns_of_tables(tmp_path: Path, text: str, columns: list[str] | None) -> None:
-    assert contents.columns_of(write(tmp_path, text), table=True) == columns
+    assert file_contents.columns_of(write(tmp_path, text), table=True) == columns
 
 
 def test_what_cannot_be_read_is_left_to_the_job(tmp_path: Path) -> None:
@@ -63,10 +63,10 @@ def test_what_cannot_be_read_is_left_to_the_job(tmp_path: Path) -> None:
     binary = tmp_path / "binary.bed"
     binary.write_bytes(b"\xff\xfe\x00" * 30)
     for path in (broken, binary, tmp_path / "none.bed", tmp_path):
-        assert contents.columns_of(path) is None
+        assert file_contents.columns_of(path) is None
     text = NARROW[:-2] + "x\n"
-    assert contents.columns_of(write(tmp_path, text)) is None, "BED or narrowPeak: other rows decide"
-    assert contents.columns_of(write(tmp_path, text), file_format="narrowPeak") == NARROWPEAK_COLUMNS
+    assert file_contents.columns_of(write(tmp_path, text)) is None, "BED or narrowPeak: other rows decide"
+    assert file_contents.columns_of(write(tmp_path, text), file_format="narrowPeak") == NARROWPEAK_COLUMNS
 
 
 def config(**label: Any) -> dict[str, Any]:
@@ -84,13 +84,13 @@ def config(**label: Any) -> dict[str, Any]:
 
 
 def test_a_function_that_the_file_does_not_define_is_named(tmp_path: Path) -> None:
-    assert contents.problems(config(), tmp_path) == [], "the file is not there: told as missing"
+    assert file_contents.problems(config(), tmp_path) == [], "the file is not there: told as missing"
     write(tmp_path, "class Net: ...\ndef build(): ...\n", "m.py")
-    assert contents.problems(config(), tmp_path) == [
+    assert file_contents.problems(config(), tmp_path) == [
         "models.net.module: m.py has no function 'bild'; it has Net, build; did you mean 'build'?"
     ]
     write(tmp_path, "from other import *\n", "m.py")
-    assert contents.problems(config(), tmp_path) == []
+    assert file_contents.problems(config(), tmp_path) == []
 
 
 @pytest.mark.parametrize("column", ["signal", 11, 0, "column_7"])
@@ -98,7 +98,7 @@ def test_a_column_that_the_peak_file_lacks_is_told_in_the_words_of_the_job(
     tmp_path: Path, column: str | int
 ) -> None:
     path = write(tmp_path, NARROW)
-    (found,) = contents.problems(config(column=column), tmp_path)
+    (found,) = file_contents.problems(config(column=column), tmp_path)
     regions = pd.DataFrame({"source_line": [1], "chrom": ["chrI"]})
     with pytest.raises(ConfigError) as raised:
         read_labels(LabelSource(column=column), regions, Origin(peaks=path), target="t")
@@ -109,12 +109,12 @@ def test_a_column_that_the_peak_file_lacks_is_told_in_the_words_of_the_job(
 @pytest.mark.parametrize("column", ["signal_value", "score", 1, 10, "rgb"])
 def test_a_column_that_may_be_there_is_no_problem(tmp_path: Path, column: str | int) -> None:
     write(tmp_path, NARROW)
-    assert contents.problems(config(column=column), tmp_path) == []
+    assert file_contents.problems(config(column=column), tmp_path) == []
 
 
 def test_a_column_of_a_table(tmp_path: Path) -> None:
     write(tmp_path, "name\tlog2fc\np\t1\n", "table.tsv")
-    assert contents.problems(config(column="log2fc", table="table.tsv"), tmp_path) == []
-    assert contents.problems(config(column="log2", table="table.tsv"), tmp_path) == [
+    assert file_contents.problems(config(column="log2fc", table="table.tsv"), tmp_path) == []
+    assert file_contents.problems(config(column="log2", table="table.tsv"), tmp_path) == [
         "analyses.first.labels.t: table.tsv has no column 'log2'; it has name, log2fc; did you mean 'log2fc'?"
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cislex_workflow.checks import input_files as inputs
+from cislex_workflow.checks import input_files
 from cislex_workflow.config import configuration
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,7 +25,7 @@ def resolved(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["config.yaml", "yeast.yaml"])
 def test_what_rules_make_is_not_missing(name: str, tmp_path: Path) -> None:
-    assert inputs.missing_files(resolved(name), tmp_path) == []
+    assert input_files.missing_files(resolved(name), tmp_path) == []
 
 
 def test_every_missing_file_is_named_with_its_key(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_every_missing_file_is_named_with_its_key(tmp_path: Path) -> None:
     config["models"]["yeast"]["folds"]["fold_0"] = "my/weights.pt"
     config["analyses"]["abf1"]["motifs"]["database"] = "known.meme"
     config["genome"]["aliases"] = None
-    missing = inputs.missing_files(config, tmp_path)
+    missing = input_files.missing_files(config, tmp_path)
     assert missing == [
         "regions.reb1.peaks: no such file: my/peaks.bed",
         "models.yeast.folds.fold_0: no such file: my/weights.pt",
@@ -43,32 +43,32 @@ def test_every_missing_file_is_named_with_its_key(tmp_path: Path) -> None:
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "peaks.bed").touch()
     (tmp_path / "my" / "weights.pt").touch()
-    assert len(inputs.missing_files(config, tmp_path)) == 1
-    assert f"Relative paths start in {tmp_path}." in inputs.message(missing, tmp_path)
+    assert len(input_files.missing_files(config, tmp_path)) == 1
+    assert f"Relative paths start in {tmp_path}." in input_files.message(missing, tmp_path)
 
 
 def test_files_of_training_are_looked_at_where_a_fold_is_trained(tmp_path: Path) -> None:
     config = resolved("yeast.yaml")
     config["models"]["yeast"]["training"]["tasks"]["reb1"] = "gone.bed"
-    assert inputs.missing_files(config, tmp_path) == [
+    assert input_files.missing_files(config, tmp_path) == [
         "models.yeast.training.tasks.reb1: no such file: gone.bed"
     ]
 
 
 def test_a_long_list_is_counted() -> None:
-    text = inputs.message([f"key{i}: no such file: x" for i in range(20)], Path("/somewhere"))
+    text = input_files.message([f"key{i}: no such file: x" for i in range(20)], Path("/somewhere"))
     assert "… and 12 more" in text
 
 
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "taken").touch()
-    assert inputs.results_problem("results/new", tmp_path) is None
-    problem = inputs.results_problem("taken/below", tmp_path)
+    assert input_files.results_problem("results/new", tmp_path) is None
+    problem = input_files.results_problem("taken/below", tmp_path)
     assert problem == (
         f"results: taken/below cannot be made: {tmp_path / 'taken'} is a file; name another folder"
     )
-    monkeypatch.setattr(inputs.os, "access", lambda path, mode: False)  # root may write everywhere
-    assert "no permission in" in str(inputs.results_problem("results", tmp_path))
+    monkeypatch.setattr(input_files.os, "access", lambda path, mode: False)  # root may write everywhere
+    assert "no permission in" in str(input_files.results_problem("results", tmp_path))
 
 
 @pytest.mark.workflow

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cislex_workflow.checks import input_files as inputs
+from cislex_workflow.checks import input_files
 from cislex_workflow.config import configuration
 from cislex_workflow.config import paths as config_paths
 
@@ -97,7 +97,7 @@ def test_every_path_of_a_config_follows_the_rule_and_nothing_else_does() -> None
     assert (analysis["labels"]["t"]["bigwig"], analysis["motifs"]["database"]) == ("s.bw", "m.meme")
     # Names of datasets and of files elsewhere are no paths here.
     assert config["regions"]["h"]["dataset"] == deep["training"]["hdf5"]["x_test"] == "./x"
-    named = [path for _, path in inputs.named_files(config) if path]
+    named = [path for _, path in input_files.named_files(config) if path]
     assert not [path for path in named if path.startswith(("./", "~", "$"))]
 
 
@@ -136,9 +136,9 @@ def test_a_folder_is_no_file_and_another_place_of_the_config_is_told(
 ) -> None:
     config: dict[str, Any] = configuration.resolve(yaml.safe_load(CONFIG), SCHEMA)
     config["regions"]["r"]["peaks"] = "."
-    missing = inputs.missing_files(config, tmp_path)
+    missing = input_files.missing_files(config, tmp_path)
     assert "regions.r.peaks: . is a folder; expected a file" in missing
-    said = inputs.message(missing, tmp_path, [tmp_path / "lab x" / "lab.yaml"])
+    said = input_files.message(missing, tmp_path, [tmp_path / "lab x" / "lab.yaml"])
     assert (
         f"start in {tmp_path}, not beside the config: for that, run with --directory '{tmp_path}/lab x'."
         in said

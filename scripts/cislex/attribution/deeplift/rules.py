@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from cislex.attribution.deeplift import complexes, elementwise, pooling, products, slopes
-from cislex.attribution.deeplift import integration as paths
+from cislex.attribution.deeplift import complexes, elementwise, integration, pooling, products, slopes
 from cislex.attribution.deeplift.replay import Rule
 from cislex.attribution.operations import whereabouts
 from cislex.errors import ConfigError, UnsupportedOperationError
@@ -45,7 +44,7 @@ conv_tbc lerp rmatmul
 
 def _of_one(slope: Rule) -> Rule:
     """Functions of two arguments have a slope where one is constant; else they are integrated."""
-    whole = paths.integrate()
+    whole = integration.integrate()
 
     def rule(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
         shape = torch.broadcast_shapes(*(tensor.shape for tensor in call.tensors))
@@ -63,7 +62,7 @@ def _refuse(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
 
 def _real(plain: Rule) -> Rule:
     """The rule of a function of one real activation; several are integrated, as are most complex ones."""
-    whole = paths.integrate()
+    whole = integration.integrate()
 
     def rule(call: Any, record: Any, pairing: Any, active: list[int]) -> Any:
         chosen = plain if len(active) == 1 else whole
@@ -86,13 +85,13 @@ def _modulus(plain: Rule) -> Rule:
 
 def builtin() -> dict[str, Rule]:
     """All rules of Rescale by canonical name."""
-    rules: dict[str, Rule] = {name: paths.integrate() for name in _INTEGRATED}
+    rules: dict[str, Rule] = {name: integration.integrate() for name in _INTEGRATED}
     rules |= {name: _real(elementwise.elementwise(slope)) for name, slope in slopes.SLOPES.items()}
     rules |= dict.fromkeys(ORDERED, _refuse)
-    rules["angle"] = complexes.angle(paths.integrate(limit=paths.LIMIT))  # of real numbers: steps
+    rules["angle"] = complexes.angle(integration.integrate(limit=integration.LIMIT))  # of real numbers: steps
     rules["abs"] = _modulus(rules["abs"])
     rules |= dict.fromkeys(_POOLS, pooling.max_pool)
-    rules |= dict.fromkeys(_PRODUCTS, paths.multilinear)
+    rules |= dict.fromkeys(_PRODUCTS, integration.multilinear)
     rules |= dict.fromkeys(("matmul", "bmm", "mm"), products.matmul)
     rules |= dict.fromkeys(("mul", "multiply"), products.multiply)
     rules |= dict.fromkeys(("div", "rdiv"), products.divide)
@@ -122,7 +121,7 @@ def user_rules(
         elif rule == "piecewise_linear":
             rules[name] = elementwise.elementwise(slopes._quotient)
         elif rule == "integrate":
-            rules[name] = paths.integrate(limit=paths.LIMIT)
+            rules[name] = integration.integrate(limit=integration.LIMIT)
         elif callable(rule):
             rules[name] = rule
         else:

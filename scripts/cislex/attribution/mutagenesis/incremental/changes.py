@@ -3,7 +3,7 @@
 Convolutions, sums and means need nothing but the difference, and a ReLU the example's columns beside it. So
 nothing is copied together, and a dilated convolution costs the columns that changed, not all that they reach.
 On a CPU copies cost more than sums: windows stay differences from the first convolution to the last mean.
-Each function answers None where it does not apply; ``column_rules`` then goes on with values.
+Each function answers None where it does not apply; ``rules`` then goes on with values.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class NotTrackedError(Exception):
 class Tape:
     """What all batches of mutants of the same examples share: the examples' activations, call by call.
 
-    ``carry_out`` does one call of the model on Columns: ``column_rules.carry_out``.
+    ``carry_out`` does one call of the model on mutant columns: ``rules.carry_out``.
     """
 
     carry_out: Callable[[Any, Any, dict[str, Any]], Any]
