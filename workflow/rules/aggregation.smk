@@ -38,7 +38,7 @@ rule aggregate_chunks:
         model=lambda wildcards: model_options(model_of(wildcards)),
         folds=folds_of,
     message:
-        "Join the chunks of {wildcards.analysis}, target {wildcards.target}"
+        "Aggregate chunks: {wildcards.analysis} / {wildcards.target}"
     script:
         "../../scripts/aggregate_chunks.py"
 
@@ -64,6 +64,6 @@ rule gate_attributions:
         code=code("gate_attributions"),
         gate=gate_of,
     message:
-        "Check the completeness of {wildcards.analysis}, target {wildcards.target}"
+        "Quality gate: {wildcards.analysis} / {wildcards.target}"
     script:
         "../../scripts/gate_attributions.py"

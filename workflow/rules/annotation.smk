@@ -30,7 +30,7 @@ rule fetch_motif_database:
         database=lambda wildcards: DATABASES[wildcards.database]["database"],
         release=lambda wildcards: DATABASES[wildcards.database]["release"],
     message:
-        "Collect the known motifs of {wildcards.database}"
+        "Motif database: {wildcards.database}"
     script:
         "../../scripts/fetch_motif_database.py"
 
@@ -59,6 +59,6 @@ rule annotate_motifs:
         code=code("annotate_motifs"),
         trimming=trimming_of,
     message:
-        "Name and draw the motifs of {wildcards.target} in {wildcards.analysis}"
+        "Annotate motifs: {wildcards.analysis} / {wildcards.target}"
     script:
         "../../scripts/annotate_motifs.py"

@@ -33,6 +33,6 @@ rule attribute_chunk:
         batch_size=lambda wildcards: analysis_of(wildcards)["batch_size"],
         device=lambda wildcards: analysis_of(wildcards)["device"],
     message:
-        "Attribute predictions to bases: {wildcards.analysis}, {wildcards.fold}, chunk {wildcards.chunk}"
+        "Attribution: {wildcards.analysis} / {wildcards.fold}, chunk {wildcards.chunk}"
     script:
         "../../scripts/attribute_chunk.py"

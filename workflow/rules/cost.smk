@@ -35,7 +35,7 @@ rule estimate_cost:
             "records": str(ROOT / "benchmarks" / "results"),
         },
     message:
-        "Work out what attribution will cost"
+        "Cost estimate"
     script:
         "../../scripts/estimate_cost.py"
 
@@ -47,7 +47,7 @@ rule estimate:
         f"{RESULTS}/logs/estimate.log",
     localrule: True
     message:
-        "What attribution will cost"
+        "Cost estimate: the table"
     run:
         with open(input[0], encoding="utf-8") as handle:
             print(handle.read())
@@ -58,6 +58,6 @@ rule compare_resources:
         f"{RESULTS}/logs/compare_resources.log",
     localrule: True
     message:
-        "What jobs used, beside what they ask for"
+        "Resources: requested and used"
     run:
         print(resource_table())

@@ -31,6 +31,6 @@ rule evaluate_predictions:
         code=code("evaluate_predictions"),
         options=label_options,
     message:
-        "Compare the predictions of {wildcards.analysis} with its labels"
+        "Evaluate predictions: {wildcards.analysis}"
     script:
         "../../scripts/evaluate_predictions.py"

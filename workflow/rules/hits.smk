@@ -33,6 +33,6 @@ rule call_hits:
         },
         trimming=trimming_of,
     message:
-        "Find every instance of the motifs of {wildcards.target} in {wildcards.analysis}"
+        "Motif hits: {wildcards.analysis} / {wildcards.target}"
     script:
         "../../scripts/call_hits.py"

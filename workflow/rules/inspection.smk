@@ -42,7 +42,7 @@ rule inspect_model:
             "device": analysis_of(wildcards)["device"],
         },
     message:
-        "Inspect the model of {wildcards.analysis}: outputs, operations, completeness, speed"
+        "Inspect model: {wildcards.analysis}"
     script:
         "../../scripts/inspect_model.py"
 
@@ -54,7 +54,7 @@ rule inspect:
         f"{RESULTS}/logs/inspect.log",
     localrule: True
     message:
-        "What the models are, and what passes through which rule"
+        "Inspections of all analyses"
     run:
         for path in input:
             with open(path, encoding="utf-8") as handle:

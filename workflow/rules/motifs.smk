@@ -38,6 +38,6 @@ rule find_motifs:
             ],
         },
     message:
-        "Find the motifs that drive {wildcards.target} in {wildcards.analysis}"
+        "TF-MoDISco: {wildcards.analysis} / {wildcards.target}"
     script:
         "../../scripts/find_motifs.py"

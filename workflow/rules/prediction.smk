@@ -37,6 +37,6 @@ rule predict_regions:
             **model_options(model_of(wildcards)),
         },
     message:
-        "Predict every region of {wildcards.analysis} with every fold of the model"
+        "Predict regions: {wildcards.analysis}"
     script:
         "../../scripts/predict_regions.py"

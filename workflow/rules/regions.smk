@@ -26,7 +26,7 @@ rule index_genome:
     params:
         code=code("index_genome"),
     message:
-        "Index the genome and take a digest of each chromosome"
+        "Index genome"
     script:
         "../../scripts/index_genome.py"
 
@@ -59,6 +59,6 @@ rule extract_regions:
         code=code("extract_regions"),
         options=region_options,
     message:
-        "Cut windows around the peaks of {wildcards.regions}"
+        "Extract regions: {wildcards.regions}"
     script:
         "../../scripts/extract_regions.py"

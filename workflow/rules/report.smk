@@ -38,6 +38,6 @@ rule render_report:
             ],
         },
     message:
-        "Make the report page"
+        "Report"
     script:
         "../../scripts/render_report.py"

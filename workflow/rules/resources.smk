@@ -39,6 +39,6 @@ if config["fetch"]:
                 "sha256": config["fetch"][wildcards.file]["sha256"],
             },
         message:
-            "Fetch {wildcards.file} from its public origin (or CISLEX_MIRROR) and check its digest"
+            "Download: {wildcards.file}"
         script:
             "../../scripts/fetch_resources.py"

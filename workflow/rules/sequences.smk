@@ -31,7 +31,7 @@ rule encode_sequences:
     params:
         code=code("encode_sequences"),
     message:
-        "Read the DNA of the regions {wildcards.regions}"
+        "Encode sequences: {wildcards.regions}"
     script:
         "../../scripts/encode_sequences.py"
 
@@ -63,6 +63,6 @@ rule import_sequences:
         code=code("import_sequences"),
         options=import_options,
     message:
-        "Read the sequences {wildcards.regions}, given without coordinates"
+        "Import sequences: {wildcards.regions}"
     script:
         "../../scripts/import_sequences.py"

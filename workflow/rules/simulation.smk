@@ -32,6 +32,6 @@ if config["simulate"]:
                 if key != "seed"
             },
         message:
-            "Simulate a genome whose peaks are made by known motifs"
+            "Simulate genome"
         script:
             "../../scripts/simulate_genome.py"

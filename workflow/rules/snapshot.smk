@@ -22,6 +22,6 @@ rule snapshot_config:
         code=code("snapshot_config"),
         config=_configuration.Summarised(PORTABLE_CONFIG),
     message:
-        "Keep the complete config beside the results"
+        "Save the resolved config"
     script:
         "../../scripts/snapshot_config.py"

@@ -24,6 +24,6 @@ rule export_tracks:
     params:
         code=code("export_tracks"),
     message:
-        "Draw the contributions to {wildcards.target} in {wildcards.analysis} along the genome"
+        "bigWig track: {wildcards.analysis} / {wildcards.target}"
     script:
         "../../scripts/export_tracks.py"

@@ -28,7 +28,7 @@ rule train_model:
         code=code("train_model"),
         options=training_options,
     message:
-        "Train {wildcards.model}, {wildcards.fold}"
+        "Train model: {wildcards.model} / {wildcards.fold}"
     script:
         "../../scripts/train_model.py"
 
@@ -53,6 +53,6 @@ rule score_baseline:
         code=code("score_baseline"),
         seed=lambda wildcards: training_options(wildcards)["seed"],
     message:
-        "Scan known motifs over the held-out windows of {wildcards.model}, {wildcards.fold}"
+        "Motif-scan baseline: {wildcards.model} / {wildcards.fold}"
     script:
         "../../scripts/score_baseline.py"

@@ -41,6 +41,6 @@ if config["simulate"]:
         params:
             code=code("compare_with_truth"),
         message:
-            "Compare what was found for {wildcards.target} in {wildcards.analysis} with what was planted"
+            "Compare with planted motifs: {wildcards.analysis} / {wildcards.target}"
         script:
             "../../scripts/compare_with_truth.py"
