@@ -110,14 +110,14 @@ def progress(
                 bar.update(min(units(item), total - bar.n))
         return
     logger = get_logger("cislex.progress")
-    started = told = time.monotonic()
+    started = last_line = time.monotonic()
     done = 0
     for item in items:
         yield item
         done = min(done + units(item), total)
         now = time.monotonic()
-        if now - told >= PLAIN_INTERVAL and done:
+        if now - last_line >= PLAIN_INTERVAL and done:
             rate = done / (now - started)
             left = (total - done) / rate
             logger.info("%s: %d of %d %s, %.1f/s, %.0f s left", label, done, total, unit, rate, left)
-            told = now
+            last_line = now

@@ -10,7 +10,7 @@ import pytest
 from cislex.files.tables import write_table
 from cislex.files.text_tables import read_numbers, read_text
 from cislex.prediction.evaluate import _read_predictions
-from cislex.report.sections.agreement import _read_observed
+from cislex.report.sections.predictions import _read_observed
 from cislex.report.tables import read_table
 from cislex.training.held_out import PLACE, read_held_out, write_held_out
 

@@ -13,10 +13,10 @@ from cislex.files.tables import write_table
 from cislex.motifs.discovery import ModiscoSettings
 from cislex.provenance import to_attributes
 from cislex.report import AnalysisTarget, RegionSet, TrainedModel, render_report
-from cislex.report.inputs import Reason, RegionsView
 from cislex.report.sections.concerns import region_concerns
-from cislex.report.sections.inspected import describe_models
-from cislex.report.sections.seqlets import why_no_motif
+from cislex.report.sections.models import describe_models
+from cislex.report.sections.motifs import why_no_motif
+from cislex.report.sections.regions import Reason, RegionsView
 from report_fixture import write_results
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "scripts" / "cislex" / "report" / "report.html.j2"

@@ -46,10 +46,10 @@ def test_one_fold_needs_no_words(spec: AnalysisTarget) -> None:
 def test_the_spread_is_a_share_of_the_contributions(spread: AnalysisTarget) -> None:
     view = describe_folds(spread, made("fold_0", "fold_1"))
     assert view is not None
-    assert "mean of 2 folds (fold_0, fold_1)" in view.told
-    assert "is 20 % of the size of its contributions (median; 20 % to 20 %" in view.told
+    assert "mean of 2 folds (fold_0, fold_1)" in view.text
+    assert "is 20 % of the size of its contributions (median; 20 % to 20 %" in view.text
     assert view.disagreement == pytest.approx(0.2)
-    assert "28–37 % in the yeast example" in view.told
+    assert "28–37 % in the yeast example" in view.text
     assert target_concerns("a / t", "a.t", folds=view, agreement=None) == []
 
 
@@ -57,7 +57,7 @@ def test_the_noise_of_references_is_told_where_there_is_any(spread: AnalysisTarg
     def told(spec: AnalysisTarget, **method: str) -> str:
         view = describe_folds(spec, made("fold_0", "fold_1", **method))
         assert view is not None
-        return view.told
+        return view.text
 
     assert "and the noise of the references, since each fold has its own" in told(spread)
     same = dataclasses.replace(spread, settings={"same_references": True})
@@ -82,5 +82,5 @@ def test_held_out_folds_are_counted(spec: AnalysisTarget) -> None:
         handle["fold"] = np.array([0] * 13 + [1] * 7)
     view = describe_folds(spec, made("a", "b", "c"))
     assert view is not None
-    assert view.told.endswith("held out its chromosome: a 13, b 7, c 0 regions.")
+    assert view.text.endswith("held out its chromosome: a 13, b 7, c 0 regions.")
     assert view.disagreement is None

@@ -10,7 +10,6 @@ import pytest
 from cislex.motifs.files import MemeMotif, write_meme
 from cislex.report import AnalysisTarget
 from cislex.report.facts import cell, decimals, interval, label, number, power_of_ten, probability
-from cislex.report.sections.findings import Match, MotifView, Pictures, describe_motifs
 from cislex.report.sections.lexicon import (
     composition,
     few_known_motifs,
@@ -19,6 +18,7 @@ from cislex.report.sections.lexicon import (
     match_widths,
     read_lexicon,
 )
+from cislex.report.sections.motifs import Match, MotifView, Pictures, describe_motifs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import report_fixture as fixture

@@ -13,9 +13,9 @@ import pytest
 from cislex.motifs.files import MemeMotif, write_meme
 from cislex.provenance import to_attributes
 from cislex.report import AnalysisTarget, RegionSet, render_report
-from cislex.report.sections.citations import LIBRARY, Bibliography
 from cislex.report.sections.methods import MethodsView, describe_methods
-from cislex.report.sections.methods_words import attribution_words, model_words, region_words
+from cislex.report.sections.methods_sentences import attribution_words, model_words, region_words
+from cislex.report.sections.references import LIBRARY, Bibliography
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import report_fixture as fixture

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from cislex.errors import InputError, StorageError
 from cislex.report import AnalysisTarget, TrainedModel, render_report
-from cislex.report.sections.performance import describe_training, ranking
+from cislex.report.sections.training import describe_training, ranking
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import report_fixture as fixture
@@ -390,7 +390,7 @@ def test_nothing_to_report_is_a_named_error(tmp_path: Path) -> None:
 
 
 def test_logo_names_cannot_leave_their_folder(results: tuple[Path, dict], tmp_path: Path) -> None:
-    from cislex.report.sections.findings import Pictures, describe_motifs
+    from cislex.report.sections.motifs import Pictures, describe_motifs
 
     (tmp_path / "secret.svg").write_text("<svg>secret</svg>")
     (tmp_path / "logos").mkdir()

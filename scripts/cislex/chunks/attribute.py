@@ -295,8 +295,8 @@ def _refuse_over(
 def _fill(log: Checkpoint, work: Iterator[list[Attribution]], n: int, deadline: float | None) -> None:
     """Put what is computed into the log; stop before the deadline."""
     slowest, before = 0.0, time.monotonic()
-    told = progress(work, total=n - log.rows, label="attribute", weight=lambda results: len(results[0]))
-    for results in told:
+    shown = progress(work, total=n - log.rows, label="attribute", weight=lambda results: len(results[0]))
+    for results in shown:
         done = log.rows + len(results[0])
         arrays = {
             f"{t}/{name}": values

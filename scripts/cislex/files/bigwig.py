@@ -99,16 +99,16 @@ def _write(path: str, pipe: IO[bytes]) -> None:
     """Write what comes from the pipe, then read it back."""
     import pyBigWig
 
-    def told() -> object:
+    def received() -> object:
         length = int.from_bytes(pipe.read(PREFIX), "little")
         return json.loads(pipe.read(length) or b"0")
 
     track = pyBigWig.open(path, "w")
-    sizes = told()
+    sizes = received()
     assert isinstance(sizes, list)
     track.addHeader([(name, size) for name, size in sizes])
     pieces = []
-    while isinstance(piece := told(), list):
+    while isinstance(piece := received(), list):
         chrom, start, count = piece
         values = np.frombuffer(pipe.read(4 * count), np.float32)
         if len(values) != count:

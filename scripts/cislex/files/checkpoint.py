@@ -151,7 +151,7 @@ class Checkpoint:
 
     def _open(self) -> BinaryIO:
         """The file, for this process alone: a job that was taken for dead may still be writing to it."""
-        told = False
+        warned = False
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             file = open(descriptor, "r+b")  # noqa: SIM115  (closed by close)
@@ -162,11 +162,11 @@ class Checkpoint:
                 file.close()  # the other one finished, and removed it
             except BlockingIOError:
                 file.close()
-                if not told:
+                if not warned:
                     get_logger(__name__).warning(
                         "%s: another job is writing it; waiting until it ends, to go on from there", self.path
                     )
-                told = True
+                warned = True
                 time.sleep(LOOK_SECONDS)
             except OSError as error:
                 if error.errno in NO_LOCKS:  # records carry digests, so that a mixed-up file is noticed

@@ -69,7 +69,7 @@ class Faults:
         rows = [[*row[:4], "malformed", row[4]] for _, row in sorted(self._rows.items())]
         return pd.DataFrame(rows, columns=ROW_COLUMNS)
 
-    def told(self) -> list[str]:
+    def messages(self) -> list[str]:
         """Lines of a message: the first rows of each kind, and the counts."""
         lines = []
         for named in self._kinds:
@@ -85,10 +85,10 @@ class Faults:
         """Raise InputError if anything was found; what the message cannot name is in a file."""
         if not self._kinds:
             return
-        told = self.told()
+        texts = self.messages()
         if any(len(named) > FIRST for named in self._kinds):
-            told.append(f"every one of them is in {write_rows(self.table())}")
-        raise InputError(f"malformed rows in a peak file; {advice}:\n" + "\n".join(told))
+            texts.append(f"every one of them is in {write_rows(self.table())}")
+        raise InputError(f"malformed rows in a peak file; {advice}:\n" + "\n".join(texts))
 
 
 def write_rows(table: pd.DataFrame) -> Path:

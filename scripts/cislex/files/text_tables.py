@@ -73,7 +73,7 @@ def read_numbers(
             table[column] = cells == "True"
             continue
         values = pd.to_numeric(cells.where(cells != ""), errors="coerce")
-        told = cells.str.strip().str.lower().isin(["", "nan"])
-        if not (values.isna() & ~told).any():
+        empty = cells.str.strip().str.lower().isin(["", "nan"])
+        if not (values.isna() & ~empty).any():
             table[column] = values
     return table

@@ -189,6 +189,6 @@ def bed_names(regions: pd.DataFrame) -> pd.Series:
     """
     names = regions["name"].astype(str)
     rows = pd.Series(np.arange(1, len(names) + 1).astype(str), index=names.index)
-    told = names.where(~names.duplicated(keep=False), names + ".row" + rows)
-    header = told.str.startswith("#") | told.isin(["track", "browser"])
-    return told.where(~header, "_" + told)
+    unique = names.where(~names.duplicated(keep=False), names + ".row" + rows)
+    header = unique.str.startswith("#") | unique.isin(["track", "browser"])
+    return unique.where(~header, "_" + unique)

@@ -154,7 +154,7 @@ def _account(
         frame = frame[~frame["source_line"].isin(faults.lines)].reset_index(drop=True)
         if not len(frame):
             faults.refuse("no other row is left")
-        logger.warning("%s: malformed rows are dropped:\n%s", path, "\n".join(faults.told()))
+        logger.warning("%s: malformed rows are dropped:\n%s", path, "\n".join(faults.messages()))
     frame.attrs = attributes
     changed = [rows for rows in adjusted if len(rows)]
     table = pd.concat(changed) if changed else pd.DataFrame(columns=ROW_COLUMNS)

@@ -14,9 +14,7 @@ from cislex.files.tables import write_text
 from cislex.logs import get_logger
 from cislex.report.facts import Fact, count, facts, recorded, shared
 from cislex.report.figures.logos import glyph_definitions
-from cislex.report.inputs import describe_regions
-from cislex.report.links import split_links
-from cislex.report.sections.agreement import AgreementView, describe_agreement
+from cislex.report.sections.completeness import QualityView, describe_quality
 from cislex.report.sections.concerns import (
     Concern,
     in_order,
@@ -24,17 +22,9 @@ from cislex.report.sections.concerns import (
     region_concerns,
     target_concerns,
 )
-from cislex.report.sections.findings import (
-    HitsView,
-    MotifView,
-    Pictures,
-    TruthView,
-    describe_hits,
-    describe_motifs,
-    describe_truth,
-)
+from cislex.report.sections.files import split_links
 from cislex.report.sections.folds import FoldsView, describe_folds
-from cislex.report.sections.inspected import describe_models
+from cislex.report.sections.hits import HitsView, describe_hits
 from cislex.report.sections.lexicon import (
     Lexicon,
     composition,
@@ -45,10 +35,13 @@ from cislex.report.sections.lexicon import (
     read_lexicon,
 )
 from cislex.report.sections.methods import describe_methods
-from cislex.report.sections.performance import describe_training
-from cislex.report.sections.quality import QualityView, describe_quality
-from cislex.report.sections.regions_drawn import RegionView, draw_regions, read_top_regions
-from cislex.report.sections.seqlets import is_silent, why_no_motif
+from cislex.report.sections.models import describe_models
+from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
+from cislex.report.sections.predictions import AgreementView, describe_agreement
+from cislex.report.sections.regions import describe_regions
+from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
+from cislex.report.sections.training import describe_training
+from cislex.report.sections.truth import TruthView, describe_truth
 from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_all
 from cislex.report.template import capital as _capital
 from cislex.report.template import load_template
@@ -207,12 +200,12 @@ def render_report(
         glyphs=glyph_definitions(),
         fewer=drawn < top,
         window=window,
-        **(told := _describe_all(analyses, top=drawn, window=window)),
+        **(described := _describe_all(analyses, top=drawn, window=window)),
         concerns=in_order(
             [
                 *model_concerns(folds),
                 *region_concerns(sets),
-                *(c for t in told["targets"] for c in t.concerns),
+                *(c for t in described["targets"] for c in t.concerns),
             ]
         ),
     )

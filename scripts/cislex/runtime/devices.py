@@ -123,7 +123,7 @@ def _locks(folder: str | Path | None) -> Path:
 
 def _wait(names: list[str], gpus: Gpus, folder: Path, free_share: float) -> tuple[int, int]:
     """Index of the GPU claimed, and the descriptor that holds its lock."""
-    told = -TELL_SECONDS
+    last_notice = -TELL_SECONDS
     while True:
         for index, name in enumerate(names):
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -136,9 +136,9 @@ def _wait(names: list[str], gpus: Gpus, folder: Path, free_share: float) -> tupl
             if gpus.free_share(index) >= free_share:
                 return index, descriptor
             os.close(descriptor)
-        if time.monotonic() - told >= TELL_SECONDS:
+        if time.monotonic() - last_notice >= TELL_SECONDS:
             get_logger(__name__).info("all %d GPUs are busy: waiting for a free one", len(names))
-            told = time.monotonic()
+            last_notice = time.monotonic()
         time.sleep(LOOK_SECONDS)
 
 

@@ -118,8 +118,8 @@ def choose(
     _keep_named(ledger, names, options.names)
     _keep_selected(ledger, columns, options.select)
     many = np.flatnonzero(unknown > options.max_unknown * source.length)
-    told = [f"{n} of {source.length} bases are unknown" for n in unknown[many]]
-    ledger.drop(many, "unknown_bases", np.array(told, dtype=object))
+    reasons = [f"{n} of {source.length} bases are unknown" for n in unknown[many]]
+    ledger.drop(many, "unknown_bases", np.array(reasons, dtype=object))
     ranked = options.top is not None or columns.has(options.order_by)
     values = columns.numbers(options.order_by) if ranked else np.full(len(names), np.nan)
     if options.deduplicate == "exact":
@@ -169,8 +169,8 @@ def _keep_selected(ledger: RowLedger, columns: _Columns, select: Mapping[str, Se
                 f"{offenders(sorted(set(texts)))}"
             )
         out = np.flatnonzero([text not in kept for text in texts])
-        told = [f"{column} is {texts[row]!r}" for row in out]
-        ledger.drop(out, "not_selected", np.array(told, dtype=object))
+        reasons = [f"{column} is {texts[row]!r}" for row in out]
+        ledger.drop(out, "not_selected", np.array(reasons, dtype=object))
 
 
 def _drop_equal(ledger: RowLedger, digests: NDArray[np.void], values: NDArray[np.float64]) -> None:

@@ -98,8 +98,8 @@ def import_sequences(
         _warn_of_names(source, rows.names)
         _write(source, rows, ledger, (regions, dropped, out), threads, strict=options.malformed == "error")
     kept, total = len(ledger.rows), len(ledger.peaks)
-    told = f", {total - kept} dropped ({ledger.counts()})" if kept < total else ""
-    text = f"{source}: {total} sequences of {rows.length} bp read, without coordinates; {kept} kept{told}"
+    lost = f", {total - kept} dropped ({ledger.counts()})" if kept < total else ""
+    text = f"{source}: {total} sequences of {rows.length} bp read, without coordinates; {kept} kept{lost}"
     announce(logger, logging.WARNING if (ledger.reason == "malformed").any() else logging.INFO, text)
     return kept
 

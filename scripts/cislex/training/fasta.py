@@ -147,8 +147,8 @@ class LabelSource:
             raise InputError(
                 f"split {split}: no window of label {offenders(absent)}; give longer or more sequences"
             )
-        told = ", ".join(f"{label} {count}" for label, count in counts.items())
-        logger.info("%s: %d windows: %s", split, len(rows), told)
+        counted = ", ".join(f"{label} {count}" for label, count in counts.items())
+        logger.info("%s: %d windows: %s", split, len(rows), counted)
         return Windows(
             table["chrom"].to_numpy(object)[rows],
             table["start"].to_numpy(np.int64)[rows] + self.input_length // 2,

@@ -125,8 +125,8 @@ class GenomicSettings:
 
 def _tell(split: str, windows: Windows) -> None:
     counts = windows.labels[:, windows.jitter].sum(axis=0)
-    told = ", ".join(f"{task} {count}" for task, count in zip(windows.tasks, counts, strict=True))
-    logger.info("%s: %d windows, positive: %s", split, len(windows), told)
+    counted = ", ".join(f"{task} {count}" for task, count in zip(windows.tasks, counts, strict=True))
+    logger.info("%s: %d windows, positive: %s", split, len(windows), counted)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,8 +157,8 @@ def train_model(
             rows.append(describe_held_out(drawn[split], *head.values(output, truth), split=split, seed=seed))
     scored = pd.concat(scores, ignore_index=True)
     for row in scored.to_dict("records"):
-        told = [f"{name} {row[name]:.3f}" for name in (*SCORES[:2], *SIGNAL_SCORES[:2]) if name in row]
-        logger.info("%s, %s (%d windows): %s", row["task"], row["split"], row["n"], ", ".join(told))
+        values = [f"{name} {row[name]:.3f}" for name in (*SCORES[:2], *SIGNAL_SCORES[:2]) if name in row]
+        logger.info("%s, %s (%d windows): %s", row["task"], row["split"], row["n"], ", ".join(values))
     write_table(table, training)
     write_table(scored, evaluation)
     write_held_out(pd.concat(rows, ignore_index=True), held_out)
@@ -219,9 +219,9 @@ def fit(
                 f"the loss is not finite in epoch {epoch}; lower learning_rate ({optimisation.learning_rate})"
             )
         auprc = {"validation_auprc": _mean_auprc(head, *predicted)} if by_auprc else {}
-        told = {"train_loss": float(np.mean(losses)), "validation_loss": validation_loss, **auprc}
-        rows.append({"epoch": epoch, **told, "learning_rate": float(schedule.get_last_lr()[0])})
-        logger.info("epoch %d: loss %.4f, validation %.4f", epoch, told["train_loss"], validation_loss)
+        values = {"train_loss": float(np.mean(losses)), "validation_loss": validation_loss, **auprc}
+        rows.append({"epoch": epoch, **values, "learning_rate": float(schedule.get_last_lr()[0])})
+        logger.info("epoch %d: loss %.4f, validation %.4f", epoch, values["train_loss"], validation_loss)
         judged = -auprc["validation_auprc"] if by_auprc else validation_loss
         if judged < best:
             best, best_epoch, best_state = judged, epoch, copy.deepcopy(model.state_dict())

@@ -140,10 +140,10 @@ def _of_mapping(
     for (_, name), found in lines.items():
         if len(found) > 1:
             times = "twice" if len(found) == 2 else f"{len(found)} times"
-            told = f"lines {', '.join(map(str, found[:-1]))} and {found[-1]}"
-            told = told if len(set(found)) > 1 else f"line {found[0]}"
+            found_on = f"lines {', '.join(map(str, found[:-1]))} and {found[-1]}"
+            found_on = found_on if len(set(found)) > 1 else f"line {found[0]}"
             yield (
-                f"{path}: '{name}' is given {times} in {where} ({told}), and YAML keeps the last alone: "
+                f"{path}: '{name}' is given {times} in {where} ({found_on}), and YAML keeps the last alone: "
                 "rename or remove one"
             )
     for key, value in node.value:
@@ -168,6 +168,6 @@ def _of_number(node: yaml.ScalarNode, path: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    told = problems_of(map(Path, sys.argv[1:]))
-    print(*told, sep="\n", end="\n" if told else "", file=sys.stderr)
-    sys.exit(bool(told))
+    found_on = problems_of(map(Path, sys.argv[1:]))
+    print(*found_on, sep="\n", end="\n" if found_on else "", file=sys.stderr)
+    sys.exit(bool(found_on))

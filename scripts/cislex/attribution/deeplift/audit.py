@@ -128,12 +128,12 @@ class Trail:
 
     def _place(self, i: int) -> str:
         sides = [("after", i), ("before", i + 1)]
-        told = [
+        texts = [
             f"{word} {self._steps[j][2]}, {self._steps[j][3]}"
             for word, j in sides
             if 0 <= j < len(self._steps)
         ]
-        return "; ".join(told)
+        return "; ".join(texts)
 
 
 def _next_number() -> int:

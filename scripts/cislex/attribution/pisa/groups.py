@@ -145,8 +145,8 @@ class Job:
             keep_global=False,
             allow_incomplete=self.allow_incomplete,
         )
-        told = ((key, item.notes[key]) for item in found for key in KEPT if key in item.notes)
-        self.notes.update(told)
+        common = ((key, item.notes[key]) for item in found for key in KEPT if key in item.notes)
+        self.notes.update(common)
         return found
 
     def _plain(self, rows: slice, refs: Tensor) -> tuple[Tensor, Tensor]:

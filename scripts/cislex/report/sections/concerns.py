@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from cislex.regions.row_ledger import ASKED_FOR, MANY_DROPPED
 from cislex.report.facts import decimals, percent
-from cislex.report.inputs import RegionsView
-from cislex.report.sections.agreement import POOR_CORRELATION, AgreementView
+from cislex.report.sections.completeness import QualityView
 from cislex.report.sections.folds import POOR_AGREEMENT, FoldsView
-from cislex.report.sections.performance import FoldView
-from cislex.report.sections.quality import QualityView
+from cislex.report.sections.predictions import POOR_CORRELATION, AgreementView
+from cislex.report.sections.regions import RegionsView
+from cislex.report.sections.training import FoldView
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def region_concerns(sets: Sequence[RegionsView]) -> list[Concern]:
 def model_concerns(folds: Sequence[FoldView]) -> list[Concern]:
     """Models trained here that a known motif alone beats on the test windows."""
     return [
-        Concern(f"Model {fold.spec.name}, {fold.spec.fold}: {defeat.told}", "models", severe=defeat.clear)
+        Concern(f"Model {fold.spec.name}, {fold.spec.fold}: {defeat.text}", "models", severe=defeat.clear)
         for fold in folds
         for defeat in fold.beaten
     ]

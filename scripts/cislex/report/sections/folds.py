@@ -26,7 +26,7 @@ RANDOM = {"dinucleotide_shuffle", "shuffle", "genomic"}
 class FoldsView:
     """What the page says; ``disagreement`` is the median spread as a share of the contributions, if known."""
 
-    told: str
+    text: str
     disagreement: float | None = None
 
 
@@ -46,9 +46,9 @@ def describe_folds(spec: AnalysisTarget, attributes: Mapping[str, Any]) -> Folds
     with open_hdf5(spec.attributions, what="report: attributions", datasets=["hypothetical"]) as handle:
         if "fold" in handle:
             counts = np.bincount(handle["fold"][:], minlength=len(names))
-            told = ", ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
+            shares = ", ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
             return FoldsView(
-                f"Each region was attributed by the fold that held out its chromosome: {told} regions."
+                f"Each region was attributed by the fold that held out its chromosome: {shares} regions."
             )
         if "fold_spread" not in handle or not len(handle["fold_spread"]):
             return None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cislex.motifs.files import FEW_MOTIFS, read_meme
 from cislex.report.facts import count
-from cislex.report.sections.findings import WEAK_Q, MotifView
+from cislex.report.sections.motifs import WEAK_Q, MotifView
 
 #: A pattern is a composite if it is wider than its best match by so many bp and by so large a factor.
 WIDER_BP, WIDER_FACTOR = 8, 1.5
@@ -115,8 +115,8 @@ def composition(lexicon: Lexicon) -> str:
     ]  # fmt: skip
     if lexicon.patterns < 2:
         return "".join(f"The one pattern {one} {rest}." for n, one, _, rest in kinds if n)
-    if len(told := [kind for kind in kinds if kind[0]]) == 1:
-        n, _, more, rest = told[0]
+    if len(present := [kind for kind in kinds if kind[0]]) == 1:
+        n, _, more, rest = present[0]
         return f"{'Both' if n == 2 else f'All {n}'} patterns {more} {rest}."
     said = [f"{n or 'none'} {one if n == 1 else more} {rest}" for n, one, more, rest in kinds]
     first, *others = (text for text, (n, *_) in zip(said, kinds, strict=True) if n or text is said[0])

@@ -9,11 +9,11 @@ from typing import Any
 
 from cislex.motifs.files import FEW_MOTIFS
 from cislex.report.facts import count, in_words, recorded
-from cislex.report.sections.citations import Bibliography
-from cislex.report.sections.findings import WEAK_Q
+from cislex.report.sections.labels import observed_words
 from cislex.report.sections.lexicon import WIDER_BP, match_widths
-from cislex.report.sections.methods_words import attribution_words, model_words, region_words, some
-from cislex.report.sections.observed import observed_words
+from cislex.report.sections.methods_sentences import attribution_words, model_words, region_words, some
+from cislex.report.sections.motifs import WEAK_Q
+from cislex.report.sections.references import Bibliography
 from cislex.report.specs import AnalysisTarget, RegionSet
 
 Settings = Mapping[str, Any]
@@ -64,8 +64,8 @@ def describe_methods(
         ("Software and reproducibility", _software(attributes, settings, engine, cited)),
         ("Public data", f"{'; '.join(settings['sources'])}." if settings.get("sources") else ""),
     ]
-    told = [(head, text) for head, text in parts if text]
-    return MethodsView(told, cited.references, cited.bibtex)
+    paragraphs = [(head, text) for head, text in parts if text]
+    return MethodsView(paragraphs, cited.references, cited.bibtex)
 
 
 def _sequences(regions: Sequence[tuple[RegionSet, int, int]], settings: Settings) -> str:
@@ -99,11 +99,11 @@ def _models(
     for name in dict.fromkeys(spec.model for spec in analyses):
         known = next(a for spec, a in zip(analyses, attributes, strict=True) if spec.model == name)
         digests = known.get("model_digests")
-        told = model_words(name, models.get(name, {}), cited)
+        text = model_words(name, models.get(name, {}), cited)
         if isinstance(digests, Mapping) and digests:
             listed = ", ".join(f"{fold} {digest}" for fold, digest in digests.items())
-            told += f" Digest of its weights (BLAKE2b-128): {listed}."
-        sentences.append(told)
+            text += f" Digest of its weights (BLAKE2b-128): {listed}."
+        sentences.append(text)
     return " ".join(sentences)
 
 

@@ -13,9 +13,9 @@ from cislex.errors import StorageError
 from cislex.files.tables import write_table
 from cislex.prediction.evaluate import score
 from cislex.report import render_report
-from cislex.report.sections.agreement import MOST_POINTS, RADIUS, describe_agreement, hexagon_counts
 from cislex.report.sections.concerns import target_concerns
-from cislex.report.sections.observed import observed_words
+from cislex.report.sections.labels import observed_words
+from cislex.report.sections.predictions import MOST_POINTS, RADIUS, describe_agreement, hexagon_counts
 from cislex.report.specs import AnalysisTarget
 from report_fixture import write_results
 
@@ -68,7 +68,7 @@ def test_numbers_are_told_by_split_and_chromosome(tmp_path: Path) -> None:
     expected = f"{first['pearson']:.3f} ({first['pearson_low']:.3f}–{first['pearson_high']:.3f})"
     assert view.rows[0][2] == expected
     assert [row[0] for row in view.chromosomes] == ["chr1", "chr2 (held out)"]
-    assert "30 of them lie on chromosomes that no model" in view.told
+    assert "30 of them lie on chromosomes that no model" in view.text
     assert [str(figure).count("<circle") for figure in view.drawn] == [30, 60]
     assert "dashed: equal" in view.caption
     assert all("stroke-dasharray" in figure for figure in view.drawn)
@@ -84,7 +84,7 @@ def test_regions_that_are_all_alike_have_one_row(tmp_path: Path) -> None:
     assert view is not None
     assert [row[0] for row in view.rows] == ["held out"]
     assert len(view.drawn) == 1
-    assert "All of them lie on chromosomes that no model" in view.told
+    assert "All of them lie on chromosomes that no model" in view.text
 
 
 def test_many_regions_become_hexagons_that_hold_them_all(tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_many_regions_become_hexagons_that_hold_them_all(tmp_path: Path) -> None
     assert "<circle" not in figure
     assert len(figure) < 60_000
     assert "shaded by the number of its regions" in view.caption
-    assert "is not known, and on those" in view.told
-    assert "models.m.held_out" in view.told
+    assert "is not known, and on those" in view.text
+    assert "models.m.held_out" in view.text
 
 
 def test_a_hexagon_holds_the_points_nearest_to_its_centre() -> None:
@@ -154,7 +154,7 @@ def test_the_section_names_the_labels(tmp_path: Path) -> None:
     spec = dataclasses.replace(target(tmp_path, n=90), labels=labels, peaks="a/my.bed")
     view = describe_agreement(spec)
     assert view is not None
-    assert view.told.startswith("Observed: score of my.bed, as log(1 + value). 90 regions")
+    assert view.text.startswith("Observed: score of my.bed, as log(1 + value). 90 regions")
     assert all(">observed: log(1 + score) of my.bed</text>" in figure for figure in view.drawn)
     assert all(">predicted t</text>" in figure for figure in view.drawn)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cislex.report.facts import count, in_words, percent, setting
-from cislex.report.sections.citations import Bibliography
+from cislex.report.sections.references import Bibliography
 
 Settings = Mapping[str, Any]
 

@@ -33,8 +33,8 @@ from cislex.report.figures.svg import (
     short,
     text,
 )
-from cislex.report.sections.observed import observed_words
-from cislex.report.sections.performance import lines, ranking
+from cislex.report.sections.labels import observed_words
+from cislex.report.sections.training import lines, ranking
 from cislex.report.specs import AnalysisTarget
 from cislex.report.tables import numbers, read_table
 
@@ -57,12 +57,12 @@ class AgreementView:
     """What the page says about a target's labels.
 
     ``columns`` are the heads of ``rows``, one per split, and of ``chromosomes``; ``drawn`` are figures and
-    ``caption`` says how to read them; ``told`` says what was observed and what the scores are worth.
+    ``caption`` says how to read them; ``text`` says what was observed and what the scores are worth.
     ``correlation`` is the larger of Pearson's and Spearman's on held-out regions, or on all where none are
     (``scored_on`` says so); ``None`` for classes.
     """
 
-    told: str
+    text: str
     columns: list[str]
     rows: list[list[str]]
     chromosomes: list[list[str]]
@@ -98,8 +98,8 @@ def describe_agreement(spec: AnalysisTarget) -> AgreementView | None:
     best, scored_on = _correlation(table)
     scores = {str(row["split"]): _scores(row, own) for _, row in parts.iterrows()}
     return AgreementView(
-        told=_source(spec, classes)
-        + _told(table, spec.model, direct=bool((spec.labels or {}).get("dataset"))),
+        text=_source(spec, classes)
+        + _text(table, spec.model, direct=bool((spec.labels or {}).get("dataset"))),
         columns=heads,
         rows=_cells(parts, own, "split", classes=classes),
         chromosomes=_cells(table[~whole], own, "chrom", classes=classes),
@@ -128,7 +128,7 @@ def _correlation(table: pd.DataFrame) -> tuple[float | None, str]:
     return None, ""
 
 
-def _told(table: pd.DataFrame, model: str, *, direct: bool = False) -> str:
+def _text(table: pd.DataFrame, model: str, *, direct: bool = False) -> str:
     """What the splits say about the scores."""
     sizes = table.drop_duplicates("split").set_index("split")["n"].astype(int)
     said = f"{count(int(sizes['all']), 'region')} with a label."
@@ -229,8 +229,8 @@ def _draw_numbers(
     _, axis = observed_words(spec.labels, spec.peaks)
     drawn = []
     for split, observed, predicted in _parts(table):
-        told = scores[split].get("pearson", "–")
-        title = f"{SPLITS[split]}: Pearson {told}, n = {len(observed):,}"
+        pearson = scores[split].get("pearson", "–")
+        title = f"{SPLITS[split]}: Pearson {pearson}, n = {len(observed):,}"
         label = f"Observed and predicted {spec.label}"
         drawn.append(
             density(

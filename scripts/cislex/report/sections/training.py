@@ -57,7 +57,7 @@ class Defeat:
     """An output that a known motif alone predicts better; ``clear`` where the intervals do not overlap."""
 
     output: str
-    told: str
+    text: str
     clear: bool
 
 
@@ -106,11 +106,11 @@ def _curve(path: str | Path, what: str) -> tuple[Markup | None, str]:
     if "validation_auprc" in table:  # which then decided
         auprc = numbers(table, "validation_auprc").to_numpy()
         best, why = int(np.nanargmax(auprc)), "highest mean validation AUPRC"
-        told = f"{auprc[best]:.3f}"
+        value = f"{auprc[best]:.3f}"
     else:
         best = int(np.nanargmin(values))
-        told = f"{values[best]:.4g}"
-    why = f"{why} {told} at epoch {xs[best]:g}"
+        value = f"{values[best]:.4g}"
+    why = f"{why} {value} at epoch {xs[best]:g}"
     return curves(xs, losses, kept=(best, why), label=f"Training curve of {what}"), f"{len(xs)} epochs; {why}"
 
 
@@ -141,9 +141,9 @@ def _defeats(table: pd.DataFrame) -> list[Defeat]:
     """Outputs whose AUPRC on the test windows is below that of a known motif."""
     ours, theirs = numbers(table, "auprc"), numbers(table, "pwm_auprc")
     clear = (numbers(table, "pwm_auprc_low") > numbers(table, "auprc_high")).to_numpy()
-    told = zip(_intervals(table, "auprc"), _intervals(table, "pwm_auprc"), strict=True)
+    pairs = zip(_intervals(table, "auprc"), _intervals(table, "pwm_auprc"), strict=True)
     found = []
-    for row, (own, known) in enumerate(told):
+    for row, (own, known) in enumerate(pairs):
         entry = table.iloc[row]
         if entry["split"] != "test" or not theirs.iloc[row] > ours.iloc[row]:
             continue
@@ -162,10 +162,10 @@ def _test_scores(spec: TrainedModel, what: str) -> dict[tuple[str, str], str]:
     table = read_table(spec.evaluation, what=f"evaluation of {what}", columns=["task", "split", "n"])
     table = table[table["split"] == "test"]
     return {
-        (task, name): told
+        (task, name): score
         for name in SCORES
         if name in table
-        for task, told in zip(table["task"], _intervals(table, name), strict=True)
+        for task, score in zip(table["task"], _intervals(table, name), strict=True)
     }
 
 
@@ -202,8 +202,8 @@ def _draw(path: str | Path, what: str, scores: Mapping[tuple[str, str], str]) ->
         ]  # fmt: skip
     drawn = []
     for task, observed, predicted in pairs:
-        told = [_with("", name, scores).removeprefix(": ") for name in ("pearson", "spearman")]
-        title = ", ".join(part for part in told if part)
+        parts = [_with("", name, scores).removeprefix(": ") for name in ("pearson", "spearman")]
+        title = ", ".join(part for part in parts if part)
         label = f"Observed and predicted {task} of {what}"
         drawn.append(scatter(task, observed, predicted, label=label, title=title))
     return drawn
@@ -252,8 +252,8 @@ def lines(
         stroke = (end + 6, end + 32) if roc else (LEFT + 8, LEFT + 34)
         parts.append(line(stroke[0], at - 4, stroke[1], at - 4, stroke=colour, extra=extra))
         parts.append(text(end, at, name, anchor=anchor))
-    told = "; ".join(name for name, _, _ in series)
-    return figure(parts, width=WIDTH, height=height, label=f"{label}. {told}")
+    names = "; ".join(name for name, _, _ in series)
+    return figure(parts, width=WIDTH, height=height, label=f"{label}. {names}")
 
 
 def _with(task: str, name: str, scores: Mapping[tuple[str, str], str]) -> str:

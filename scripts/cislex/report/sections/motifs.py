@@ -1,34 +1,23 @@
-"""Sections about what was found: motifs, hits, and the truth where it is known."""
+"""Section about motifs: each with its logos and matches, or why a target has none."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
 
-from cislex.report.facts import cell, decimals, label, probability
+from cislex.report.facts import cell, count, decimals, probability, recorded
 from cislex.report.specs import AnalysisTarget
-from cislex.report.tables import numbers, read_hits, read_table
+from cislex.report.tables import numbers, read_table
 
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
-Place = tuple[str, int, int]
 
 #: A match with a larger q-value is likely chance: it is shown, but names nothing on the page.
 WEAK_Q = 0.05
-
-#: Columns of ``hits.bed.gz`` whose mean is told for each motif.
-MEANS = {"hit_similarity": "mean similarity", "contribution": "mean contribution"}
-#: How numbers of ``truth.tsv`` are written; others are counts.
-TRUTH_NUMBERS: dict[str, Callable[[float], str]] = {
-    "q": probability,
-    **{name: lambda value: decimals(value, 3) for name in ("pearson", "hits_precision", "hits_recall")},
-}
-#: Columns of ``truth.tsv`` that are told in words, or are of little use on the page.
-TRUTH_IN_WORDS = {"motif", "name", "assay", "functional", "recovered_as", "variants", "p", "n_planted"}
 
 
 @dataclass
@@ -116,40 +105,6 @@ class MotifView:
         return f"composite with {self.best}" if self.composite else str(self.best)
 
 
-@dataclass(frozen=True)
-class HitsView:
-    """Hits by motif, and the hits inside the regions that the page draws."""
-
-    total: int
-    columns: list[str]
-    rows: list[dict[str, str]]
-    inside: dict[int, list[tuple[int, int, str]]]
-
-
-@dataclass(frozen=True)
-class Planted:
-    """One planted motif: ``role`` is driving, elsewhere (drives other regions) or decoy (drives nothing)."""
-
-    motif: str
-    name: str
-    role: str
-    assay: str
-    found_as: str
-    cells: list[str]
-
-
-@dataclass(frozen=True)
-class TruthView:
-    """What was planted and what came back."""
-
-    columns: list[str]
-    rows: list[Planted]
-    driving: int
-    recovered: int
-    decoys: int
-    decoys_found: int
-
-
 def describe_motifs(
     spec: AnalysisTarget,
     pictures: Pictures,
@@ -230,87 +185,40 @@ def _is_weak(q: str) -> bool:
         return False
 
 
-def describe_hits(
-    spec: AnalysisTarget, motifs: Sequence[MotifView], drawn: Sequence[Place]
-) -> HitsView | None:
-    """Count hits by motif and find those inside the regions that the page draws.
+def is_silent(spec: AnalysisTarget) -> bool:
+    """Whether TF-MoDISco was given attributions that are all zero."""
+    return spec.modisco is not None and bool(recorded(spec.modisco).get("no_attribution"))
+
+
+def why_no_motif(spec: AnalysisTarget) -> str:
+    """Say why TF-MoDISco reports no pattern of a target; empty where its file does not tell.
 
     Parameters
     ----------
     spec
-        The target; ``None`` is returned where it has no hits.
-    motifs
-        Its motifs, for their names.
-    drawn
-        Chromosome (or sequence name), start and end of each region drawn, in the page's order.
+        The target; read are the attributes ``positive_seqlets``, ``negative_seqlets`` and ``settings`` of its
+        ``modisco.h5``.
     """
-    if spec.hits is None:
-        return None
-    known = {motif.name: motif for motif in motifs}
-    inside: dict[int, list[tuple[int, int, str]]] = {}
-    sums: list[pd.DataFrame] = []
-    for block in read_hits(spec.hits):
-        for index, place in enumerate(drawn):
-            found = _hits_within(block, place)
-            inside.setdefault(index, []).extend(
-                (start, end, known[name].short if name in known else name) for start, end, name in found
-            )
-        columns = {"hits": 1, "plus": block["strand"] == "+", "minus": block["strand"] == "-"}
-        means = {title: numbers(block, name) for name, title in MEANS.items() if name in block.columns}
-        sums.append(
-            pd.DataFrame({"name": block["name"], **columns, **means}).groupby("name").sum(min_count=1)
-        )
-    if not sums:
-        return HitsView(0, [], [], inside)
-    total = pd.concat(sums).groupby(level=0).sum(min_count=1)
-    means_of = [title for title in MEANS.values() if title in total.columns]
-    total = total.sort_values("hits", ascending=False, kind="stable")
-    rows = [_hits_row(str(name), row, known.get(str(name)), means_of) for name, row in total.iterrows()]
-    return HitsView(int(total["hits"].sum()), means_of, rows, inside)
-
-
-def _hits_within(block: pd.DataFrame, place: Place) -> list[tuple[int, int, str]]:
-    chrom, start, end = place
-    here = block[block["chrom"] == chrom]
-    starts, ends = numbers(here, "start"), numbers(here, "end")
-    here = here[(starts >= start) & (ends <= end)]
-    return [(int(hit["start"]), int(hit["end"]), hit["name"]) for _, hit in here.iterrows()]
-
-
-def _hits_row(name: str, row: pd.Series, motif: MotifView | None, means: Sequence[str]) -> dict[str, str]:
-    cells = {"motif": name, "match": motif.known if motif else "–"}
-    counts = {column: f"{int(row[column]):,}" for column in ("hits", "plus", "minus")}
-    return {**cells, **counts, **{column: decimals(row[column] / row["hits"], 3) for column in means}}
-
-
-def describe_truth(spec: AnalysisTarget) -> TruthView | None:
-    """Read what was planted; ``None`` for real data."""
-    if spec.truth is None:
-        return None
-    table = read_table(
-        spec.truth, what=f"truth of {spec.label}", columns=["motif", "functional", "recovered_as"]
+    if spec.motifs is None:
+        return "Motifs were left out of this analysis (motifs: null)."
+    if spec.modisco is None:
+        return ""
+    facts = recorded(spec.modisco)
+    if facts.get("no_attribution"):
+        return "Every attribution is zero: this output of the model does not depend on the sequence."
+    settings = facts.get("settings")
+    if not isinstance(settings, Mapping) or not {"positive_seqlets", "negative_seqlets"} <= facts.keys():
+        return ""
+    positive, negative = int(facts["positive_seqlets"]), int(facts["negative_seqlets"])
+    needed, least = int(settings["min_metacluster_size"]), int(settings["final_min_cluster_size"])
+    found = (
+        f"TF-MoDISco found {count(positive, 'seqlet')} with positive and {count(negative, 'seqlet')} with "
+        "negative contributions"
     )
-    columns = [str(name) for name in table.columns if name not in TRUTH_IN_WORDS]
-    rows = [_planted(row, columns) for _, row in table.iterrows()]
-    rows.sort(key=lambda row: ("driving", "elsewhere", "decoy").index(row.role))
-    driving = [row for row in rows if row.role == "driving"]
-    decoys = [row for row in rows if row.role == "decoy"]
-    return TruthView(
-        columns=[label(name) for name in columns],
-        rows=rows,
-        driving=len(driving),
-        recovered=sum(bool(row.found_as) for row in driving),
-        decoys=len(decoys),
-        decoys_found=sum(bool(row.found_as) for row in decoys),
+    if max(positive, negative) > needed:
+        takes = "which is what a pattern takes (motifs.final_min_cluster_size)"
+        return f"{found}, but no {least} of them are alike, {takes}."
+    return (
+        f"{found}; more than {needed} of one sign are needed (motifs.min_metacluster_size). More regions "
+        "give more seqlets; so few may also mean that the model has learned no motif."
     )
-
-
-def _planted(row: pd.Series, columns: Sequence[str]) -> Planted:
-    elsewhere = row.get("assay", "").strip(".")
-    role = "elsewhere" if elsewhere else "decoy"
-    if row["functional"].lower() in ("true", "1"):
-        role = "driving"
-    variants = row.get("variants", "")
-    found = row["recovered_as"] + (f" (variants {variants.replace(',', ', ')})" if variants else "")
-    cells = [cell(row[name], TRUTH_NUMBERS.get(name)) for name in columns]
-    return Planted(row["motif"], row.get("name", ""), role, elsewhere, found, cells)

@@ -14,8 +14,8 @@ from cislex.errors import StorageError
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions
 from cislex.regions.extraction import bed_names
 from cislex.report.figures.logos import region_figure
-from cislex.report.sections.findings import Place
-from cislex.report.sections.quality import locus
+from cislex.report.sections.completeness import locus
+from cislex.report.sections.hits import Place
 from cislex.report.specs import AnalysisTarget
 
 
