@@ -1,4 +1,4 @@
-# Every command a reader needs. `make demo` works on a bare machine with Python 3.11.
+# Every command a reader needs. `make demo` works on a bare machine with Python 3.11, 3.12 or 3.13.
 PYTHON ?= python3
 CORES ?= 2
 # Snakemake starts jobs only with a Python whose path has no blanks: in such a clone, make … VENV=/path/elsewhere.
@@ -25,6 +25,9 @@ help:
 	@echo "make test-faults  every stage on a full disk (root)"
 
 $(VENV)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), and the pinned packages exist for Python 3.11, 3.12 and 3.13: \
+	add PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	touch $@
@@ -91,6 +94,12 @@ resources: config
 .PHONY: config-tables
 config-tables: environment
 	@PYTHONPATH=workflow $(BIN)/python -m cislex_workflow.config.document
+
+# The picture of the README: rules of the demo, without arrows that follow from others (needs graphviz).
+.PHONY: rule-graph
+rule-graph: environment
+	$(BIN)/snakemake --quiet all --rulegraph dot | tred | sed -E 's/color = "[^"]*"/color = "#3b6ea5"/; s/penwidth=2/penwidth=1.2/g' \
+	  | dot -Tsvg -Gnodesep=0.25 -Granksep=0.22 -Nheight=0.3 -Nmargin=0.12,0.04 -Nfontname=Helvetica -o docs/images/rules.svg
 
 lint: environment
 	$(BIN)/ruff check .
