@@ -32,7 +32,17 @@ ORDER = (
 )
 #: The same inside of ``attribution``; ``__init__`` and the public paths re-export.
 WITHIN = (
-    *("kernels", "notes", "transforms", "arrays", "operations", "references", "result", "validation"),
+    *(
+        "kernels",
+        "notes",
+        "options",
+        "transforms",
+        "arrays",
+        "operations",
+        "references",
+        "result",
+        "validation",
+    ),
     *("methods", "saved_references", "genomic_references", "execution", "gradients", "deeplift"),
     *(
         "elementwise",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from cislex.attribution.execution.transfers import DeviceTransfer
 from cislex.attribution.methods import DeepLiftShap, Method
 from cislex.attribution.mutagenesis.independence import check_independence
 from cislex.attribution.mutagenesis.neighbours import made_by, make_trial
+from cislex.attribution.options import RunOptions
 from cislex.attribution.pipeline import EXECUTORS, Inputs, Run, advise
 from cislex.attribution.references import FixedReferences, make_references, number_of
 from cislex.attribution.result import Attribution, collect
@@ -122,15 +123,9 @@ def attribute_targets(
     method: Method,
     targets: Sequence[Target | int | Callable[[Any], Tensor]],
     *,
-    seeds: Any = None,
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str | None = None,
-    reverse_complement: bool = False,
     keep_global: bool = True,
-    allow_incomplete: bool = False,
     progress: bool = False,
+    **options: Unpack[RunOptions],
 ) -> list[Attribution]:
     """Attribute several targets of one model, which share the forward passes and the references.
 
@@ -150,18 +145,12 @@ def attribute_targets(
         x,
         method,
         targets,
-        seeds=seeds,
-        extra_inputs=extra_inputs,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        reverse_complement=reverse_complement,
         keep_global=keep_global,
-        allow_incomplete=allow_incomplete,
         progress=progress,
+        **options,
     )
     if not len(x):
-        used = choose_precision(unwrap(model), precision)
+        used = choose_precision(unwrap(model), options.get("precision"))
         return _nothing(x, method, len(targets), used, keep_global)
     return collect(batches, len(x))
 
@@ -172,15 +161,9 @@ def attribute_batches(
     method: Method,
     targets: Sequence[Target | int | Callable[[Any], Tensor]],
     *,
-    seeds: Any = None,
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str | None = None,
-    reverse_complement: bool = False,
     keep_global: bool = False,
-    allow_incomplete: bool = False,
     progress: bool = False,
+    **options: Unpack[RunOptions],
 ) -> Iterator[tuple[slice, list[Attribution]]]:
     """Attribute batch by batch, so that any number of sequences needs bounded memory.
 
@@ -196,14 +179,8 @@ def attribute_batches(
         sequences,
         method,
         targets,
-        seeds=seeds,
-        extra_inputs=extra_inputs,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        reverse_complement=reverse_complement,
         keep_global=keep_global,
-        allow_incomplete=allow_incomplete,
+        **options,
     )
     return _batches(run, inputs, progress)
 

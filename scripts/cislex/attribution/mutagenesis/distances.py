@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from cislex.attribution.gradients.gradients import take_rows
 from cislex.attribution.mutagenesis.ism import mutations
 from cislex.attribution.mutagenesis.mutants import Measured, none_of, one_hot, prepare
+from cislex.attribution.options import DeviceOptions
 from cislex.errors import ConfigError, ModelError
 from cislex.targets import Output, Target, as_target, select_head
 
@@ -70,11 +71,8 @@ def ism_distances(
     outputs: Outputs = None,
     start: int = 0,
     end: int | None = None,
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str | None = None,
     progress: bool = False,
+    **options: Unpack[DeviceOptions],
 ) -> Distances:
     """Euclidean distance over outputs of every substitution in a window.
 
@@ -110,8 +108,7 @@ def ism_distances(
         return Measured(size.unsqueeze(0), size.amax(0, keepdim=True), effects)
 
     run, _ = prepare(
-        model, sequences, Output(0), measure=begin, extra_inputs=extra_inputs, batch_size=batch_size,
-        device=device, precision=precision, progress="ISM distances" if progress else None,
+        model, sequences, Output(0), measure=begin, **options, progress="ISM distances" if progress else None,
     )  # fmt: skip
     length = run.codes.shape[1]
     mutations(one_hot(run.codes[:1]), start, end)  # refuses a window outside of the sequences

@@ -6,9 +6,9 @@ zero for every pair when the model is additive over positions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ from cislex.attribution.mutagenesis.windows import (
     scrambled,
     seeds_of,
 )
+from cislex.attribution.options import DeviceOptions
 from cislex.errors import ConfigError
 from cislex.targets import Output
 
@@ -138,12 +139,9 @@ def epistasis(
     *,
     pairs: Any = None,
     target: Targets = Output(0),  # noqa: B008  (frozen)
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str | None = None,
     limit_gib: float = LIMIT_GIB,
     progress: bool = False,
+    **options: Unpack[DeviceOptions],
 ) -> Epistasis:
     """Epistasis of every two substitutions at chosen positions, by exact pairwise mutagenesis.
 
@@ -175,8 +173,7 @@ def epistasis(
         Naming what was found and what was expected; ConfigError when the result would exceed the limit.
     """
     run, single = prepare(
-        model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
-        precision=precision, progress="epistasis" if progress else None,
+        model, sequences, target, **options, progress="epistasis" if progress else None,
     )  # fmt: skip
     where = check_positions(positions, 0, run.codes.shape[1] - 1)
     if where.ndim != 1 or len(where.unique()) != len(where):
@@ -294,11 +291,8 @@ def block_epistasis(
     seed: int = 0,
     seeds: Any = None,
     target: Targets = Output(0),  # noqa: B008  (frozen)
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str | None = None,
     progress: bool = False,
+    **options: Unpack[DeviceOptions],
 ) -> BlockEpistasis:
     """Epistasis of blocks, such as two motifs: scramble A, scramble B, scramble both.
 
@@ -315,8 +309,7 @@ def block_epistasis(
     """
     check_kind(kind, n)
     run, single = prepare(
-        model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
-        precision=precision, progress="block epistasis" if progress else None,
+        model, sequences, target, **options, progress="block epistasis" if progress else None,
     )  # fmt: skip
     count, length = run.codes.shape
     why = f" for {kind} shuffles, which cannot change less"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cislex.attribution.mutagenesis.mutants import UNKNOWN, Targets, prepare, shaped, to_codes
-from cislex.attribution.mutagenesis.perturbations import Device, Perturbations, drawn, written
+from cislex.attribution.mutagenesis.perturbations import Perturbations, drawn, written
 from cislex.attribution.mutagenesis.windows import (
     check_inserts,
     check_positions,
@@ -19,6 +19,7 @@ from cislex.attribution.mutagenesis.windows import (
     random_bases,
     seeds_of,
 )
+from cislex.attribution.options import DeviceOptions
 from cislex.attribution.validation import check_sequences
 from cislex.errors import ConfigError, InputError
 from cislex.targets import Output
@@ -34,11 +35,8 @@ def insertions(
     *,
     side: str = "right",
     target: Targets = Output(0),  # noqa: B008  (frozen)
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: Device = None,
-    precision: str | None = None,
     progress: bool = False,
+    **options: Unpack[DeviceOptions],
 ) -> Perturbations:
     """Effects of inserting bases; the length is kept by letting others fall off one end.
 
@@ -60,8 +58,7 @@ def insertions(
         ``effects`` (N, P, S).
     """
     run, single = prepare(
-        model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
-        precision=precision, progress="insertions" if progress else None,
+        model, sequences, target, **options, progress="insertions" if progress else None,
     )  # fmt: skip
     _check_side(side)
     codes_of = check_inserts(inserts)
@@ -92,11 +89,8 @@ def deletions(
     seed: int = 0,
     seeds: Any = None,
     target: Targets = Output(0),  # noqa: B008  (frozen)
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: Device = None,
-    precision: str | None = None,
     progress: bool = False,
+    **options: Unpack[DeviceOptions],
 ) -> Perturbations:
     """Effects of deleting windows; the length is kept by moving one side in and filling its end.
 
@@ -122,8 +116,7 @@ def deletions(
         ``effects`` (N, W); with ``random`` also ``draws`` and ``spread``.
     """
     run, single = prepare(
-        model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
-        precision=precision, progress="deletions" if progress else None,
+        model, sequences, target, **options, progress="deletions" if progress else None,
     )  # fmt: skip
     _check_side(side)
     count, length = run.codes.shape

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ from cislex.attribution.mutagenesis.windows import (
     scrambled,
     seeds_of,
 )
+from cislex.attribution.options import DeviceOptions
 from cislex.errors import InputError
 from cislex.targets import Output
 
@@ -79,11 +80,8 @@ def scrambles(
     seed: int = 0,
     seeds: Any = None,
     target: Targets = Output(0),  # noqa: B008  (frozen)
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: Device = None,
-    precision: str | None = None,
     progress: bool = False,
+    **options: Unpack[DeviceOptions],
 ) -> Perturbations:
     """Effects of shuffling what a window holds, n times: what its order of bases contributes.
 
@@ -121,8 +119,7 @@ def scrambles(
     """
     check_kind(kind, n)
     run, single = prepare(
-        model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
-        precision=precision, progress="scrambles" if progress else None,
+        model, sequences, target, **options, progress="scrambles" if progress else None,
     )  # fmt: skip
     count, length = run.codes.shape
     why = f" for {kind} shuffles, which cannot change less"
@@ -200,11 +197,8 @@ def substitutions(
     positions: Any = None,
     *,
     target: Targets = Output(0),  # noqa: B008  (frozen)
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: Device = None,
-    precision: str | None = None,
     progress: bool = False,
+    **options: Unpack[DeviceOptions],
 ) -> Perturbations:
     """Effects of writing a motif over the bases of a sequence.
 
@@ -224,8 +218,7 @@ def substitutions(
         ``effects`` (N, P, S); ``windows`` are those of the longest insert.
     """
     run, single = prepare(
-        model, sequences, target, extra_inputs=extra_inputs, batch_size=batch_size, device=device,
-        precision=precision, progress="substitutions" if progress else None,
+        model, sequences, target, **options, progress="substitutions" if progress else None,
     )  # fmt: skip
     given_inserts = check_inserts(inserts)
     count, length = run.codes.shape

@@ -239,17 +239,18 @@ def prepare_positions(
     model: Any,
     sequences: Any,
     method: Method | None,
-    positions: Any,
-    index: int | tuple[int, ...] | None,
-    head: int | str | None,
-    seeds: Any,
-    extra_inputs: Sequence[Any],
-    batch_size: int | None,
-    device: str | torch.device | None,
-    precision: str | None,
-    crop: bool,
-    both_strands: bool = False,
+    *,
+    positions: Any = None,
+    index: int | tuple[int, ...] | None = None,
+    head: int | str | None = None,
+    seeds: Any = None,
+    extra_inputs: Sequence[Any] = (),
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
+    precision: str | None = None,
+    reverse_complement: bool = False,
     reverse_index: int | tuple[int, ...] | None = None,
+    crop: bool = True,
     allow_incomplete: bool = False,
 ) -> Job:
     """Check what the user gave, before any expensive work."""
@@ -284,7 +285,7 @@ def prepare_positions(
             raise ConfigError(f"positions: found shape {tuple(job.positions.shape)}, expected (P,)")
         if crop and not extra and _slides(method):
             job.reach = _reach(job, given)
-    if both_strands:
+    if reverse_complement:
         job.other = _other_strand(job, values, size, reverse_index)
     if job.reach is not None:
         job.notes["columns"] = f"{job.reach.width} of {x.shape[2]} seen by each position"

@@ -9,14 +9,15 @@ sequences and multiplier by multiplier for the first positions, and given up wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from cislex.attribution.methods import Method
+from cislex.attribution.options import PositionOptions
 from cislex.attribution.pisa.groups import MOST, Job, PositionBatch, prepare_positions
 from cislex.attribution.result import relative_delta
 from cislex.errors import ConfigError
@@ -58,21 +59,10 @@ def attribute_positions(
     sequences: Any,
     method: Method | None = None,
     *,
-    positions: Any = None,
-    index: int | tuple[int, ...] | None = None,
-    head: int | str | None = None,
     hypothetical: bool = False,
-    seeds: Any = None,
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str | None = None,
-    reverse_complement: bool = False,
-    reverse_index: int | tuple[int, ...] | None = None,
-    crop: bool = True,
     limit_gib: float = LIMIT_GIB,
-    allow_incomplete: bool = False,
     progress: bool = False,
+    **options: Unpack[PositionOptions],
 ) -> PositionAttributions:
     """Attribute single positions of a profile model's output.
 
@@ -117,23 +107,7 @@ def attribute_positions(
     InputError, ConfigError, ModelError, UnsupportedOperationError
         Naming what was found and what was expected; ConfigError when the result would exceed the limit.
     """
-    job = prepare_positions(
-        model,
-        sequences,
-        method,
-        positions,
-        index,
-        head,
-        seeds,
-        extra_inputs,
-        batch_size,
-        device,
-        precision,
-        crop,
-        reverse_complement,
-        reverse_index,
-        allow_incomplete,
-    )
+    job = prepare_positions(model, sequences, method, **options)
     result = _Result(job, hypothetical, limit_gib)
     batches: Iterator[PositionBatch] = job.batches()
     if progress:
@@ -148,19 +122,7 @@ def position_batches(
     model: Any,
     sequences: Any,
     method: Method | None = None,
-    *,
-    positions: Any = None,
-    index: int | tuple[int, ...] | None = None,
-    head: int | str | None = None,
-    seeds: Any = None,
-    extra_inputs: Sequence[Any] = (),
-    batch_size: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str | None = None,
-    reverse_complement: bool = False,
-    reverse_index: int | tuple[int, ...] | None = None,
-    crop: bool = True,
-    allow_incomplete: bool = False,
+    **options: Unpack[PositionOptions],
 ) -> Iterator[PositionBatch]:
     """Attribute single positions group by group, so that any number of them needs bounded memory.
 
@@ -171,23 +133,7 @@ def position_batches(
     PositionBatch
         Neighbouring positions of some sequences, on the columns that they can see.
     """
-    return prepare_positions(
-        model,
-        sequences,
-        method,
-        positions,
-        index,
-        head,
-        seeds,
-        extra_inputs,
-        batch_size,
-        device,
-        precision,
-        crop,
-        reverse_complement,
-        reverse_index,
-        allow_incomplete,
-    ).batches()
+    return prepare_positions(model, sequences, method, **options).batches()
 
 
 class _Result:
