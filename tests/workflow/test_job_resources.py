@@ -243,3 +243,9 @@ def test_requests_count_the_direct_sequences_that_are_selected(tmp_path: Path) -
         ({"table": str(tmp_path / "t.tsv"), "select": {"c": [1]}, "top": 3}, 3),
     ):
         assert job_resources.Work(config(tmp_path, **direct, **change)).regions("set") == expected
+
+
+def test_the_estimate_and_the_requests_count_the_same_seconds_for_a_job_that_does_nothing() -> None:
+    from cislex.cost import estimate
+
+    assert estimate.JOB_SECONDS == job_resources.JOB_SECONDS

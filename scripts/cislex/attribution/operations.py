@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cislex.attribution.kernels import Workers
-from cislex.attribution.transforms import memory_of
+from cislex.attribution.transforms import memory_of, words
 
 
 class Kind(enum.Enum):
@@ -28,11 +28,10 @@ class Kind(enum.Enum):
     NONLINEAR = "nonlinear"
 
 
-def _words(text: str) -> list[str]:
-    return text.split()
+#: Dropout of values; outside of training it returns what it is given.
+DROPOUT = words("dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout")
 
-
-_LINEAR = _words("""
+_LINEAR = DROPOUT + words("""
 add sub subtract rsub neg negative positive mean sum nansum cat concat concatenate stack hstack vstack
 dstack view view_as reshape reshape_as permute transpose t swapaxes swapdims movedim moveaxis flatten
 unflatten ravel squeeze unsqueeze getitem narrow select slice split split_with_sizes chunk tensor_split
@@ -41,8 +40,8 @@ tile roll flip fliplr flipud rot90 contiguous clone to float double half bfloat1
 to_copy lift_fresh lift_fresh_copy alias cumsum diff avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
 adaptive_avg_pool2d adaptive_avg_pool3d upsample interpolate upsample_nearest1d upsample_nearest2d
 upsample_linear1d upsample_bilinear2d pad constant_pad_nd reflection_pad1d replication_pad1d zero_pad2d
-dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout native_dropout
-batch_norm native_batch_norm_legit_no_training index_select gather take_along_dim masked_fill masked_select
+native_dropout batch_norm native_batch_norm_legit_no_training index_select gather take_along_dim masked_fill
+masked_select
 take index scatter scatter_add index_add index_copy index_fill tril triu diagonal diag diag_embed trace fold
 unfold unfold_copy im2col col2im pixel_shuffle pixel_unshuffle channel_shuffle where copy zero fill setitem
 unsafe_view as_strided detach_copy adaptive_avg_pool as_subclass squeeze_copy upsample_nearest
@@ -63,13 +62,13 @@ resolve_neg diagonal_scatter as_strided_scatter hsplit vsplit dsplit column_stac
 atleast_1d atleast_2d atleast_3d unsafe_index adjoint
 """)
 
-_MULTILINEAR = _words("""
+_MULTILINEAR = words("""
 mul multiply matmul mm bmm mv dot inner outer vdot linear conv1d conv2d conv3d convolution conv_transpose1d
 conv_transpose2d conv_transpose3d addmm baddbmm addbmm addmv addr addcmul einsum tensordot kron bilinear
 chain_matmul multi_dot conv_tbc lerp rmatmul
 """)
 
-_BRANCH = _words("""
+_BRANCH = words("""
 gt lt ge le eq ne greater less greater_equal less_equal equal not_equal allclose isclose argmax argmin
 argsort argwhere nonzero item bool int_value tolist numpy detach data is_nonzero count_nonzero index_value
 long int short char byte any all logical_and logical_or logical_not logical_xor signbit bucketize
@@ -86,7 +85,7 @@ KINDS: dict[str, Kind] = (
 
 #: What these return does not depend on the values that they receive.
 SHAPES = frozenset(
-    _words("""
+    words("""
 dim size len stride numel nelement ndimension is_floating_point is_contiguous is_complex get_device
 zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty
 element_size data_ptr is_same_size requires_grad_ sym_size sym_numel sym_stride

@@ -17,20 +17,23 @@ from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
 from torch.utils import _pytree as trees
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+def words(text: str) -> list[str]:
+    """The names in a text."""
+    return text.split()
 
 
 #: Functions of each element of their first argument.
-ELEMENTWISE = _words("""
+ELEMENTWISE = frozenset(
+    words("""
 relu leaky_relu rrelu abs clamp clamp_min clamp_max hardtanh relu6 hardsigmoid hardswish softshrink hardshrink
 threshold sigmoid tanh exp expm1 exp2 rpow gelu silu elu celu selu softplus logsigmoid log_sigmoid mish
 tanhshrink sin cos tan sinh cosh atan arctan asinh erf erfc special_erf sinc logit log log2 log10 log1p sqrt
 rsqrt reciprocal square nan_to_num pow mul multiply div rdiv gt lt ge le eq ne sign round floor ceil softsign
 frac fmod remainder
 """)
+)
 #: Elementwise operations of two arguments, whose batched axis may stand in front.
-_PAIRED = _words("mul multiply div maximum minimum fmax fmin gt lt ge le eq ne")
+_PAIRED = frozenset(words("mul multiply div maximum minimum fmax fmin gt lt ge le eq ne"))
 
 
 def plain(tensor: Tensor) -> Tensor:

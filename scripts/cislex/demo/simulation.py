@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cislex.alphabet import BASES
 from cislex.errors import ConfigError
 from cislex.files.tables import atomic_path, write_table, write_text
 from cislex.logs import get_logger
@@ -121,7 +122,7 @@ def load_motifs(release: str = RELEASE) -> dict[str, Motif]:
         found = database.fetch_motif_by_id(base_id)
         if found is None:
             raise ConfigError(f"simulate: {release} has no matrix {base_id}")
-        counts = np.array([found.counts[base] for base in "ACGT"], dtype=np.float64)
+        counts = np.array([found.counts[base] for base in BASES], dtype=np.float64)
         motifs[part] = Motif(found.matrix_id, found.name, counts / counts.sum(0))
     return motifs
 
@@ -280,7 +281,7 @@ def _narrowpeak(peaks: pd.DataFrame, width: int) -> pd.DataFrame:
 
 def write_fasta(genome: dict[str, NDArray[np.int8]], path: str | Path, *, width: int = 60) -> None:
     """Write codes (0–3) of each chromosome as FASTA, ``width`` letters a line, atomically."""
-    letters = np.frombuffer(b"ACGT", dtype=np.uint8)
+    letters = np.frombuffer(BASES.encode(), dtype=np.uint8)
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
         for chrom, codes in genome.items():
             text = letters[codes].tobytes()
@@ -290,7 +291,7 @@ def write_fasta(genome: dict[str, NDArray[np.int8]], path: str | Path, *, width:
 
 def meme_text(motifs: dict[str, Motif]) -> str:
     """The motifs in minimal MEME format."""
-    lines = ["MEME version 4", "", "ALPHABET= ACGT", "", "strands: + -", ""]
+    lines = ["MEME version 4", "", f"ALPHABET= {BASES}", "", "strands: + -", ""]
     for motif in motifs.values():
         width = motif.probabilities.shape[1]
         lines.append(f"MOTIF {motif.matrix_id} {motif.name}")

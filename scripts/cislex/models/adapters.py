@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from cislex.alphabet import BASES
 from cislex.errors import ConfigError, ModelError
-
-ALPHABET = "ACGT"
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,14 @@ class InputLayout:
         Shapes, without the batch axis, of further inputs that are filled with zeros.
     """
 
-    channel_order: str = ALPHABET
+    channel_order: str = BASES
     axes: str = "NCL"
     dummy_axis: int | None = None
     pad_to: int | None = None
     controls: Sequence[Sequence[int]] = ()
 
     def __post_init__(self) -> None:
-        if sorted(self.channel_order) != sorted(ALPHABET):
+        if sorted(self.channel_order) != sorted(BASES):
             raise ConfigError(
                 f"channel_order is {self.channel_order!r}; expected A, C, G and T in some order"
             )
@@ -62,7 +61,7 @@ class InputLayout:
     def is_plain(self) -> bool:
         """Whether the model takes the sequences as they are."""
         return self == InputLayout() or (
-            (self.channel_order, self.axes, self.dummy_axis, self.pad_to) == (ALPHABET, "NCL", None, None)
+            (self.channel_order, self.axes, self.dummy_axis, self.pad_to) == (BASES, "NCL", None, None)
             and not self.controls
         )
 
@@ -88,14 +87,14 @@ class InputAdapter(nn.Module):
         super().__init__()
         self.model = model
         self.layout = layout
-        order = torch.tensor([ALPHABET.index(base) for base in layout.channel_order])
+        order = torch.tensor([BASES.index(base) for base in layout.channel_order])
         self.register_buffer("order", order, persistent=False)
 
     def forward(self, sequences: Tensor, *extra: Tensor) -> Any:
         """The model's output for one-hot sequences (N, 4, L); ``extra`` inputs take the zeros' place."""
         layout = self.layout
         x = sequences
-        if layout.channel_order != ALPHABET:
+        if layout.channel_order != BASES:
             x = x.index_select(1, self.order)
         if layout.pad_to is not None:
             missing = layout.pad_to - x.shape[2]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cislex.alphabet import BASES
 from cislex.errors import ConfigError, InputError
 from cislex.logs import get_logger
 from cislex.motifs.files import MemeMotif, read_meme, write_meme
@@ -82,7 +83,7 @@ def fetch_jaspar(group: str, *, release: str) -> list[MemeMotif]:
 
 
 def _from_jaspar(motif: Any) -> MemeMotif:
-    counts = np.array([motif.counts[base] for base in "ACGT"], dtype=np.float64)
+    counts = np.array([motif.counts[base] for base in BASES], dtype=np.float64)
     total = counts.sum(axis=0)
     if (total <= 0).any():
         raise InputError(f"JASPAR matrix {motif.matrix_id} has a column without counts")

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from cislex.alphabet import BASES
 from cislex.errors import StorageError
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.tables import atomic_path, open_hdf5, write_text
@@ -28,7 +29,6 @@ FEW_MOTIFS = 25
 
 #: Groups of modisco-lite's file, with the sign and the prefix of our names.
 GROUPS = {"pos_patterns": ("+", "pos"), "neg_patterns": ("-", "neg")}
-ALPHABET = "ACGT"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +137,7 @@ def consensus(ppm: Matrix) -> str:
     """One letter per column: capital from frequency 0.75, small from 0.5, otherwise a dot."""
     best, frequency = ppm.argmax(axis=0), ppm.max(axis=0)
     return "".join(
-        ALPHABET[b] if f >= 0.75 else ALPHABET[b].lower() if f >= 0.5 else "."
+        BASES[b] if f >= 0.75 else BASES[b].lower() if f >= 0.5 else "."
         for b, f in zip(best, frequency, strict=True)
     )
 
@@ -296,7 +296,7 @@ def write_modisco(
 
 def write_meme(motifs: Iterable[MemeMotif], path: str | Path, *, comment: str = "") -> None:
     """Write motifs in minimal MEME format, atomically; no motifs make a valid file with the header alone."""
-    lines = ["MEME version 5", "", "ALPHABET= ACGT", "", "strands: + -", ""]
+    lines = ["MEME version 5", "", f"ALPHABET= {BASES}", "", "strands: + -", ""]
     if comment:
         lines[1:1] = ["", *(f"# {line}" for line in comment.splitlines())]
     lines += ["Background letter frequencies", "A 0.25 C 0.25 G 0.25 T 0.25", ""]

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cislex.alphabet import BASES
 from cislex.errors import InputError
 from cislex.files.tables import write_text
-from cislex.motifs.files import ALPHABET, Matrix, information
+from cislex.motifs.files import Matrix, information
 
 #: Colours of the bases, as in most genome browsers' logos, dark enough on white.
 COLOURS = {"A": "#109648", "C": "#255c99", "G": "#f0a818", "T": "#d62839"}
@@ -69,7 +70,7 @@ def _letters(heights: Matrix, low: float, high: float, column: float, height: fl
             transform = (
                 f"matrix({column * 0.94:.2f} 0 0 {-value * scale:.2f} {x + column * 0.03:.2f} {y:.2f})"
             )
-            letter = ALPHABET[base]
+            letter = BASES[base]
             drawn.append(f'<path d="{_outline(letter)}" fill="{COLOURS[letter]}" transform="{transform}"/>')
             above, below = (above + value, below) if value > 0 else (above, below + value)
     return drawn

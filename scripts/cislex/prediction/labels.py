@@ -16,7 +16,7 @@ from cislex.errors import ConfigError, InputError, offenders
 from cislex.files.malformed import MALFORMED
 from cislex.files.tables import require_file
 from cislex.files.user_arrays import named_dataset, open_arrays
-from cislex.regions.extraction import rows_of_source
+from cislex.regions.extraction import locus, rows_of_source
 from cislex.regions.genome import is_gzip
 from cislex.regions.intervals import genome_name, nearest_distance
 from cislex.regions.peaks import read_peaks
@@ -182,11 +182,6 @@ def is_classes(values: Labels, source: LabelSource) -> bool:
     if source.kind == "auto":
         return not source.files and bool(np.isin(values[~np.isnan(values)], (0, 1)).all())
     return source.kind == "classes"
-
-
-def locus(region: pd.Series) -> str:
-    """``chrom:start-end``, or the name where there are no coordinates."""
-    return f"{region['chrom']}:{region['start']}-{region['end']}" if region["chrom"] else str(region["name"])
 
 
 def _require_labels(values: Labels, source: LabelSource, regions: pd.DataFrame, what: str) -> None:

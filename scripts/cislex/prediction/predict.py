@@ -25,7 +25,7 @@ from cislex.logs import get_logger, progress
 from cislex.models.full_precision import own_dtype
 from cislex.models.loading import LoadedModel, check_model, load_model, name_outputs
 from cislex.prediction.kept_outputs import choose_outputs, heads_read
-from cislex.sequences.region_errors import locus, naming_regions
+from cislex.sequences.region_errors import locus_of_row, naming_regions
 from cislex.sequences.store import SequenceStore, held_out_rows
 from cislex.targets import Target, targets
 from cislex.targets.outputs import plain_output
@@ -191,7 +191,7 @@ def _predict_fold(
         for name, array in found.items():
             bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
             if bad.any():
-                rows = [locus(store, start + int(i)) for i in np.flatnonzero(bad)]
+                rows = [locus_of_row(store, start + int(i)) for i in np.flatnonzero(bad)]
                 raise ModelError(
                     f"{fold}: output {name} is NaN or infinite for {offenders(rows)} in rows {start}-{stop}"
                 )

@@ -192,3 +192,8 @@ def bed_names(regions: pd.DataFrame) -> pd.Series:
     unique = names.where(~names.duplicated(keep=False), names + ".row" + rows)
     header = unique.str.startswith("#") | unique.isin(["track", "browser"])
     return unique.where(~header, "_" + unique)
+
+
+def locus(region: pd.Series) -> str:
+    """``chrom:start-end``, or the name where there are no coordinates."""
+    return f"{region['chrom']}:{region['start']}-{region['end']}" if region["chrom"] else str(region["name"])

@@ -19,6 +19,7 @@ import pandas as pd
 import pyfaidx
 from numpy.typing import NDArray
 
+from cislex.alphabet import BASES
 from cislex.errors import InputError, offenders
 from cislex.files.scratch import refusal_in, scratch_folder
 from cislex.files.tables import atomic_path, require_file, write_table
@@ -40,7 +41,7 @@ MAX_GAP = 1 << 16
 
 def _code_table() -> NDArray[np.uint8]:
     table = np.full(256, INVALID, dtype=np.uint8)
-    for letters, codes in (("ACGT", range(4)), (AMBIGUOUS, [UNKNOWN] * len(AMBIGUOUS))):
+    for letters, codes in ((BASES, range(4)), (AMBIGUOUS, [UNKNOWN] * len(AMBIGUOUS))):
         for letter, code in zip(letters, codes, strict=True):
             table[ord(letter)] = table[ord(letter.lower())] = code
     return table

@@ -10,15 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from cislex.errors import CislexError, ModelError, message_of, offenders
+from cislex.regions.extraction import locus
 from cislex.sequences.store import SequenceStore
 
 
-def locus(store: SequenceStore, row: int) -> str:
+def locus_of_row(store: SequenceStore, row: int) -> str:
     """The place of a region on the genome, or the name and row of one without."""
     region = store.regions(row, row + 1).iloc[0]
-    if not region["chrom"]:
-        return f"{region['name']} (row {row})"
-    return f"{region['chrom']}:{region['start']}-{region['end']}"
+    return locus(region) if region["chrom"] else f"{region['name']} (row {row})"
 
 
 @contextmanager
@@ -45,12 +44,12 @@ def naming_regions(store: SequenceStore, rows: NDArray[np.int64], done: Callable
     except ModelError as error:
         if not error.rows:
             raise
-        named = offenders(locus(store, int(rows[row])) for row in error.rows)
+        named = offenders(locus_of_row(store, int(rows[row])) for row in error.rows)
         raise ModelError(f"{error} (regions {named})", rows=error.rows) from error.__cause__
     except (CislexError, torch.OutOfMemoryError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
-        first = locus(store, int(rows[min(done(), len(rows) - 1)]))
+        first = locus_of_row(store, int(rows[min(done(), len(rows) - 1)]))
         raise ModelError(
             f"the model failed in the batch that begins with region {first}: {message_of(error)}"
         ) from error

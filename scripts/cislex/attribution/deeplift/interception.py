@@ -10,14 +10,12 @@ from torch.overrides import TorchFunctionMode
 
 from cislex.attribution.deeplift.audit import Trail
 from cislex.attribution.deeplift.normalisation import statistics_of
-from cislex.attribution.operations import Call, Kind, canonical, kind_of, whereabouts
+from cislex.attribution.operations import DROPOUT, Call, Kind, canonical, kind_of, whereabouts
 from cislex.attribution.transforms import carries_gradient, differentiating, lifted, transforming
 from cislex.errors import UnsupportedOperationError
 
 #: Linear in evaluation mode only.
-_GUARDED = frozenset(
-    ("batch_norm", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
-)
+_GUARDED = frozenset(["batch_norm", "native_dropout", *DROPOUT])
 
 
 #: A composite's own definition in simpler operations, called with the call's arguments.

@@ -10,15 +10,11 @@ import torch
 from cislex.attribution.deeplift import complexes, elementwise, integration, pooling, products, slopes
 from cislex.attribution.deeplift.replay import Rule
 from cislex.attribution.operations import whereabouts
+from cislex.attribution.transforms import words
 from cislex.errors import ConfigError, UnsupportedOperationError
 
-
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
 #: Differentiable operations whose Jacobian is averaged along the line, with as many points as needed.
-_INTEGRATED = _words("""
+_INTEGRATED = words("""
 softmax log_softmax logsumexp logaddexp logaddexp2 lstm gru rnn_tanh rnn_relu lstm_cell gru_cell
 rnn_tanh_cell rnn_relu_cell prod cumprod atan2 hypot xlogy special_xlogy addcdiv pow logcumsumexp cdist
 pairwise_distance dist det float_power polar
@@ -26,7 +22,7 @@ pairwise_distance dist det float_power polar
 
 #: Operations that order activations by their values: their Jacobian jumps wherever two change places.
 ORDERED = frozenset(
-    _words("sort msort topk kthvalue median nanmedian quantile nanquantile mode cummax cummin")
+    words("sort msort topk kthvalue median nanmedian quantile nanquantile mode cummax cummin")
 )
 
 #: Why these are refused, and what to do instead.
@@ -35,7 +31,7 @@ NO_ORDER = "express it by max, min or pooling, or use a gradient method or ISM"
 
 _POOLS = [f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)]
 
-_PRODUCTS = _words("""
+_PRODUCTS = words("""
 linear conv1d conv2d conv3d convolution conv_transpose1d conv_transpose2d conv_transpose3d addmm baddbmm
 addbmm addmv addr addcmul einsum tensordot kron bilinear mv dot inner outer vdot chain_matmul multi_dot
 conv_tbc lerp rmatmul

@@ -19,19 +19,21 @@ from cislex.attribution.deeplift.pairing import Pairing
 from cislex.attribution.deeplift.parts import Halves, Parts, PartsBook, Signs, Size
 from cislex.attribution.deeplift.replay import Record
 from cislex.attribution.deeplift.terms import Squares, Terms
-from cislex.attribution.operations import Call, _words, tensors_of
+from cislex.attribution.operations import DROPOUT, Call, tensors_of
+from cislex.attribution.transforms import words
 
 #: Operations that move values, or leave some out, without changing their sign.
 MOVED = frozenset(
-    _words(
+    DROPOUT
+    + words(
         """
 view view_as reshape reshape_as permute transpose t swapaxes swapdims movedim moveaxis flatten unflatten
 ravel squeeze unsqueeze getitem narrow narrow_copy select slice split split_with_sizes chunk tensor_split
 hsplit vsplit dsplit unbind unsafe_split unsafe_chunk expand expand_as broadcast_to broadcast_tensors
 repeat repeat_interleave tile roll flip fliplr flipud rot90 contiguous clone to float double half
 bfloat16 type type_as cuda cpu to_copy alias cat concat concatenate stack hstack vstack dstack
-column_stack row_stack pad constant_pad_nd reflection_pad1d replication_pad1d zero_pad2d dropout
-dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout index_select gather take_along_dim
+column_stack row_stack pad constant_pad_nd reflection_pad1d replication_pad1d zero_pad2d
+index_select gather take_along_dim
 masked_fill masked_select masked_scatter take index unsafe_index scatter index_copy index_fill index_put
 tril triu diagonal diag diag_embed unfold unfold_copy im2col pixel_shuffle pixel_unshuffle
 channel_shuffle where copy zero fill setitem unsafe_view as_strided squeeze_copy select_scatter
@@ -41,7 +43,7 @@ slice_scatter diagonal_scatter as_strided_scatter atleast_1d atleast_2d atleast_
 )
 #: Operations that add values up with weights that are never negative.
 _SUMMED = frozenset(
-    _words(
+    words(
         """
 mean sum nansum cumsum trace avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d
 adaptive_avg_pool3d adaptive_avg_pool interpolate upsample upsample_nearest upsample_nearest1d
@@ -52,7 +54,7 @@ index_add
 )
 #: Operations that scale by constants, and sums and differences.
 _SCALED = frozenset(
-    _words(
+    words(
         """
 add sub subtract rsub neg negative mul multiply div rdiv lerp addcmul addcdiv batch_norm
 native_batch_norm_legit_no_training
@@ -61,7 +63,7 @@ native_batch_norm_legit_no_training
 )
 #: What these put in is no activation, and takes no part.
 _CONSTANTS = frozenset(
-    _words(
+    words(
         """
 pad constant_pad_nd masked_fill where index_fill setitem fill scatter index_put
 """
@@ -82,7 +84,7 @@ CONVOLUTIONS = frozenset(
     ]
 )
 DENSE = frozenset(
-    _words(
+    words(
         """
 linear addmm matmul mm bmm baddbmm addbmm addmv addr mv dot inner outer vdot einsum tensordot kron
 bilinear chain_matmul multi_dot rmatmul

@@ -11,9 +11,9 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from cislex.alphabet import BASES
 from cislex.report.figures.svg import GRID, INK, SOFT, Scale, figure, line, nice_ticks, rectangle, short, text
 
-BASES = "ACGT"
 #: The same as in motif logos.
 COLOURS = {"A": "#109648", "C": "#255c99", "G": "#f0a818", "T": "#d62839"}
 

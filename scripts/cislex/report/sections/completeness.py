@@ -57,7 +57,7 @@ def describe_quality(spec: AnalysisTarget, *, first: int = 5) -> QualityView:
         table[bad].assign(delta=deltas[bad]).sort_values("delta", ascending=False, kind="stable").head(first)
     )
     offenders = [
-        Offender(locus(row), probability(row["delta"]), row["status"]) for _, row in worst.iterrows()
+        Offender(drawn_locus(row), probability(row["delta"]), row["status"]) for _, row in worst.iterrows()
     ]
     return QualityView(
         regions=len(table),
@@ -71,7 +71,7 @@ def describe_quality(spec: AnalysisTarget, *, first: int = 5) -> QualityView:
     )
 
 
-def locus(row: pd.Series) -> str:
+def drawn_locus(row: pd.Series) -> str:
     """``chrIV:1,200–1,400 (+)``; no strand where it has none; the name without coordinates."""
     if not str(row["chrom"]):
         return str(row["name"]) or "unnamed sequence"

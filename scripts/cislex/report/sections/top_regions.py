@@ -14,7 +14,7 @@ from cislex.errors import StorageError
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions
 from cislex.regions.extraction import bed_names
 from cislex.report.figures.logos import region_figure
-from cislex.report.sections.completeness import locus
+from cislex.report.sections.completeness import drawn_locus
 from cislex.report.sections.hits import Place
 from cislex.report.specs import AnalysisTarget
 
@@ -105,7 +105,7 @@ def draw_regions(
     views = []
     for index, place in enumerate(regions.places):
         row = regions.regions.iloc[index]
-        where = locus(row)
+        where = drawn_locus(row)
         marks = _on_strand(hits.get(index, []), place, reverse=row["strand"] == "-")
         drawing = region_figure(
             regions.hypothetical[index],

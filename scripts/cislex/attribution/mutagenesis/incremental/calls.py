@@ -8,11 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from cislex.attribution.mutagenesis.incremental.columns import MutantColumns, NotTrackedError, whole
-
-DROPOUT = frozenset(
-    ["dropout", "dropout1d", "dropout2d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"]
-)
-
+from cislex.attribution.operations import DROPOUT
 
 #: What may return the tensor that it is given, and what makes another tensor of the same memory.
 SAME = frozenset([*DROPOUT, "contiguous", "positive", "float", "double", "to", "detach"])

@@ -1,0 +1,4 @@
+"""The bases, in the order of one-hot channels."""
+
+#: Letter of each channel.
+BASES = "ACGT"
