@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cislex.attribution.deeplift import deeplift
-from cislex.attribution.execution.model_context import prepare_model
+from cislex.attribution.execution.model_context import in_other_precision
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.result import BatchResult, relative_delta
 from cislex.targets import Target
@@ -42,21 +42,15 @@ class Case:
 
     def in_float64(self) -> Case | None:
         """The same in float64, itself where it is; None where that cannot be made."""
-        return self if self.x.dtype == torch.float64 else self._in("float64")
+        return self if self.x.dtype == torch.float64 else self.in_other_precision()
 
     def in_other_precision(self) -> Case | None:
         """The same in float64, or in float32 where it is that; None where that cannot be made."""
-        return self._in("float32" if self.x.dtype == torch.float64 else "float64")
-
-    def _in(self, precision: str) -> Case | None:
-        try:
-            prepared = prepare_model(self.model, self.x.device, precision)
-            x, refs = self.x.to(prepared.dtype), self.refs.to(prepared.dtype)
-        except (RuntimeError, MemoryError, TypeError):  # no memory, or a model that cannot be copied
+        prepared = in_other_precision(self.model, self.x)
+        if prepared is None:
             return None
-        return replace(
-            self, model=prepared.model, x=x, refs=refs, extra=[prepared.takes(item) for item in self.extra]
-        )
+        x, refs, *extra = (prepared.takes(item) for item in (self.x, self.refs, *self.extra))
+        return replace(self, model=prepared.model, x=x, refs=refs, extra=extra)
 
 
 def deltas_of(result: BatchResult, examples: Sequence[int] = (0,)) -> Tensor:

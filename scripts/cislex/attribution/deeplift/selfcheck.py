@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cislex.attribution.deeplift.cases import Case, deltas_of
+from cislex.attribution.execution.model_context import is_more_than_rounding
 from cislex.attribution.result import BatchResult
 from cislex.errors import ModelError
 from cislex.logs import get_logger
@@ -14,8 +15,6 @@ from cislex.logs import get_logger
 _EXAMPLES, _REFERENCES = 2, 4
 #: Relative difference above which something is wrong rather than rounded, by floating point.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 0.1}
-#: Differences of float64 below this share of those of float32 are rounding.
-_SHRINKS = 1e-3
 
 
 def check_first(case: Case, result: BatchResult) -> bool:
@@ -104,8 +103,7 @@ def _stays(case: Case, difference: Tensor) -> Tensor:
     except (RuntimeError, ModelError):  # models that know one floating point only
         return torch.ones_like(difference, dtype=torch.bool)
     again = (_plain(other) - seen).abs().amax(1)
-    exact, rough = (difference, again) if case.x.dtype == torch.float64 else (again, difference)
-    return exact > _SHRINKS * rough
+    return is_more_than_rounding(difference, again, case.x.dtype)
 
 
 def _plain(case: Case) -> Tensor:

@@ -29,6 +29,10 @@ PRECISIONS = {
 }
 
 
+#: Rounding shrinks by far more than this from float32 to float64.
+_ROUNDING_SHRINKS = 1e-3
+
+
 @dataclass(frozen=True)
 class PreparedModel:
     """A model on the device and in the floating point of a call; ``active`` makes it ready."""
@@ -142,6 +146,20 @@ def prepare_model(
                 warnings.simplefilter("ignore", FutureWarning)
                 model = copy.deepcopy(model)._apply(converted)
     return PreparedModel(model, chosen, dtype, precision)
+
+
+def in_other_precision(model: nn.Module, x: Tensor) -> PreparedModel | None:
+    """A model that ran x, in float64, or in float32 where x is that; None where that cannot be made."""
+    try:
+        return prepare_model(model, x.device, "float32" if x.dtype == torch.float64 else "float64")
+    except (RuntimeError, MemoryError, TypeError):  # no memory, or a model that cannot be copied
+        return None
+
+
+def is_more_than_rounding(difference: Tensor, again: Tensor, dtype: torch.dtype) -> Tensor:
+    """Whether a difference met in ``dtype`` keeps its size in the other floating point: rounding does not."""
+    exact, rough = (difference, again) if dtype == torch.float64 else (again, difference)
+    return exact > _ROUNDING_SHRINKS * rough
 
 
 @contextlib.contextmanager

@@ -16,7 +16,11 @@ import torch
 from torch import Tensor
 
 from cislex.attribution.execution.batching import is_out_of_memory
-from cislex.attribution.execution.model_context import PreparedModel, prepare_model
+from cislex.attribution.execution.model_context import (
+    PreparedModel,
+    in_other_precision,
+    is_more_than_rounding,
+)
 from cislex.attribution.mutagenesis.draws import Extremes, watch_generators
 from cislex.errors import ModelError, offenders
 from cislex.models.weights import UNQUANTISED, quantised_layers
@@ -29,8 +33,6 @@ _SAME = {"float64": 1e-9, "float32": 1e-4, "tf32": 5e-3, "bfloat16": 0.1}
 _DRAWN = {"float64": 1e-12, "float32": 1e-6, "tf32": 1e-4, "bfloat16": 1e-2}
 #: Differences may be this many times those between batches of copies, up to this share of the spread.
 _NOISE, _MOST_NOISE = 4.0, 0.05
-#: Differences of float64 below this share of those of float32 are rounding.
-_SHRINKS = 1e-3
 #: Where no other floating point can be had: a difference beside the spread that is not taken for rounding.
 _UNCONFIRMED = 1e-2
 #: Calls of one batch where random numbers are drawn whose extremes cannot be tried.
@@ -75,17 +77,11 @@ class Trial:
 
     def in_other_precision(self) -> Trial | None:
         """The same in float64, or in float32 where it is that; None where that cannot be made."""
-        other = "float32" if self.prepared.dtype == torch.float64 else "float64"
-        try:
-            prepared = prepare_model(self.prepared.model, self.prepared.device, other)
-            return replace(
-                self,
-                prepared=prepared,
-                x=prepared.takes(self.x),
-                extra=[prepared.takes(e) for e in self.extra],
-            )
-        except (RuntimeError, MemoryError, TypeError):
+        prepared = in_other_precision(self.prepared.model, self.x)
+        if prepared is None:
             return None
+        x, *extra = (prepared.takes(item) for item in (self.x, *self.extra))
+        return replace(self, prepared=prepared, x=x, extra=extra)
 
 
 def check_independence(trial: Trial) -> None:
@@ -181,8 +177,8 @@ def _stays(trial: Trial, batches: list[_Batch], difference: Tensor, spread: Tens
     alone = _side_by_side([other.values([i, i])[:, :1] for i in range(len(trial.x))])
     values = _side_by_side([other.values(batch) for batch in batches])
     again = (values - alone[:, [i for batch in batches for i in batch]]).abs()
-    exact, rough = (difference, again) if trial.prepared.dtype == torch.float64 else (again, difference)
-    stays = _finite(exact).amax(1, keepdim=True) > _SHRINKS * _finite(rough).amax(1, keepdim=True)
+    size, size_again = (_finite(found).amax(1, keepdim=True) for found in (difference, again))
+    stays = is_more_than_rounding(size, size_again, trial.prepared.dtype)
     return torch.where(torch.isfinite(again), stays, unconfirmed)
 
 
