@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 import target_plan  # noqa: E402
+import watch  # noqa: E402
 from freshness import Record  # noqa: E402
 from target_plan import TargetPlan, with_inspected_targets, with_targets  # noqa: E402
 
@@ -35,6 +37,9 @@ class Job:
         output.flags = {"temp": temp}
         self.output = [output]
         self.wildcards = type("Wildcards", (), wildcards)()
+        self.input: list[str] = []
+        self.params: dict[str, Any] = {}
+        self.benchmark = None
         self._params: Any = "of before"
         self._non_derived_params: Any = "of before"
 
@@ -48,6 +53,7 @@ class Plan:
         self.forcerules: set[Any] = set()
         self.forcefiles: set[str] = set()
         self.running: set[Job] = set()
+        self.workflow: Any = None
         self.inspect = Job("inspect_model", "inspected.json", analysis="shap")
         self.chunks = [Job("attribute_chunk", f"{i}.h5", temp=temp, analysis="shap") for i in range(2)]
         self.joins = {t: Job("aggregate_chunks", f"{t}.all.h5", analysis="shap", target=t) for t in "ab"}
@@ -236,3 +242,24 @@ def test_an_inspection_is_compared_but_for_its_targets() -> None:
     old, new = record({"a": TARGETS["a"]}, "options"), record(TARGETS, "options")
     assert with_inspected_targets(old, new) == new
     assert with_inspected_targets(record(TARGETS, "options", length=9), new) != new
+
+
+def test_a_kept_chunk_is_compared_where_it_is_asked_for_by_name(tmp_path: Path) -> None:
+    """Where nothing needs it, it stays as it is, whatever it was made from."""
+    folder = tmp_path / "shap" / "chunks"
+    folder.mkdir(parents=True)
+    plan = Plan()
+    plan.dependencies.clear()
+    judge = watch.Watch(str(tmp_path), ROOT, [])
+    chunks = [Job("attribute_chunk", str(folder / f"{i}.h5"), analysis="shap") for i in range(2)]
+    for chunk in chunks:
+        Path(chunk.output[0]).write_bytes(b"x")
+        plan.need(chunk)
+        old = record(TARGETS, seed=1)
+        judge.records.add(Record(old.params, {}, {judge.names.portable(str(chunk.output[0])): None}))
+        chunk.params = record(TARGETS, seed=2).params
+    plan.targetjobs = {chunks[0]}
+    plan.workflow = SimpleNamespace(iocache=SimpleNamespace(mtime={}))
+    judge._judge(plan, set())
+    assert set(judge.stale) == {chunks[0]}
+    assert judge.matched == {chunks[1]}

@@ -259,6 +259,13 @@ class Watch:
         if lines:
             more = [f"… and {len(lines) - MOST_NAMED} more"] if len(lines) > MOST_NAMED else []
             logger.warning("\n  ".join(["out of date, and made again:", *lines[:MOST_NAMED], *more]))
+        alone = [
+            f"{analysis}: only {', '.join(targets)} attributed; its other targets are up to date"
+            for analysis, targets in self.targets.attributed.items()
+        ]
+        for line in [line for line in alone if line not in self._told]:
+            logger.info(line)
+        self._told.update(alone)
         others = sorted(set(self._others()) - self._told)
         self._told.update(others)
         if others:
