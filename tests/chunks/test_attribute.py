@@ -216,6 +216,71 @@ def test_seeds_of_references_add_to_the_seed_of_the_run_and_share_no_reference(
     assert not drawn[0] & drawn[1]
 
 
+#: Methods by what they share over the targets of a job.
+SHARING: dict[str, dict[str, Any]] = {
+    "rescale": {},
+    "reveal_cancel": {"rule": "reveal_cancel"},
+    "gradients": {"name": "saliency"},
+    "lines": {"name": "integrated_gradients", "steps": 5},
+    "steps by error": {
+        "name": "integrated_gradients", "quadrature": "adaptive", "steps": 2, "tolerance": 0.5
+    },
+    "points": {"name": "expected_gradients"},
+    "mutants": {"name": "ism"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", SHARING)
+def test_a_target_alone_has_the_very_values_that_it_has_among_others(
+    workspace: dict[str, Any], tmp_path: Path, method: str
+) -> None:
+    """With equal digests, so that a target that is added later has the file that all at once would give."""
+    options: dict[str, Any] = {"chunks": 1, "folds": 2, "method": {**METHOD, **SHARING[method]}}
+    together = run(workspace, tmp_path / "together", **options)
+    alone = run(workspace, tmp_path / "alone", **options, targets={"second": TARGETS["second"]})
+    expected = aggregate(workspace, together, tmp_path / "together", "second", on_fail="keep")
+    found = aggregate(workspace, alone, tmp_path / "alone", "second", on_fail="keep")
+    if method == "steps by error":  # other pairs are refined at once, and with them rounding differs
+        np.testing.assert_allclose(found["hypothetical"], expected["hypothetical"], atol=1e-6)
+        return
+    facts, wanted = (
+        {key: np.asarray(value).tolist() for key, value in result.pop("attrs").items()}
+        for result in (found, expected)
+    )
+    assert facts == wanted
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, strict=True)
+
+
+def test_files_of_different_targets_are_joined_for_those_that_all_of_them_hold(
+    workspace: dict[str, Any], tmp_path: Path
+) -> None:
+    together = run(workspace, tmp_path / "together", chunks=2)["fold_0"]
+    alone = run(workspace, tmp_path / "alone", chunks=2, targets={"second": TARGETS["second"]})["fold_0"]
+    changed = run(workspace, tmp_path / "other", chunks=2, targets={"second": TARGETS["first"]})["fold_0"]
+    expected = aggregate(workspace, {"fold_0": together}, tmp_path / "together", "second")
+    mixed = aggregate(workspace, {"fold_0": [together[0], alone[1]]}, tmp_path, "second")
+    np.testing.assert_array_equal(mixed["hypothetical"], expected["hypothetical"])
+    with pytest.raises(StorageError, match=r"alone/fold_0/1\.h5 is no chunk of target first"):
+        aggregate(workspace, {"fold_0": [together[0], alone[1]]}, tmp_path)
+    with pytest.raises(StorageError, match=r"1\.h5: holds results of stage_digest .* target_settings"):
+        aggregate(workspace, {"fold_0": [together[0], changed[1]]}, tmp_path, "second")
+
+
+def test_files_of_a_version_without_digests_by_target_are_read(
+    workspace: dict[str, Any], tmp_path: Path
+) -> None:
+    made = run(workspace, tmp_path, chunks=2)
+    expected = aggregate(workspace, made, tmp_path)
+    for path in made["fold_0"]:
+        with h5py.File(path, "r+") as handle:
+            for key in ("stage_digests", "content_digests"):
+                del handle.attrs[key]
+            seal(handle)
+    found = aggregate(workspace, made, tmp_path)
+    np.testing.assert_array_equal(found["hypothetical"], expected["hypothetical"])
+
+
 def test_direct_copies_equal_recompressed_rows(
     workspace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

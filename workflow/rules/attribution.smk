@@ -28,7 +28,7 @@ rule attribute_chunk:
         runtime=runtime_of("attribute_chunk"),
     params:
         code=code_with_method("attribute_chunk"),
-        job=attribution_job,
+        job=chunk_job,
         model=lambda wildcards: model_options(model_of(wildcards)),
         batch_size=lambda wildcards: analysis_of(wildcards)["batch_size"],
         device=lambda wildcards: analysis_of(wildcards)["device"],

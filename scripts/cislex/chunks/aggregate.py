@@ -7,7 +7,6 @@ compressed HDF5 chunks are copied as they are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -281,10 +280,9 @@ def _attributes(
     notes = sorted(set().union(*(fold.notes for fold in folds.values())))
     return provenance.to_attributes(
         {
-            **{key: value for key, value in shared.items() if key != "targets"},
+            **shared,
             "format_version": FORMAT_VERSION,
             "target": target,
-            "target_settings": json.loads(shared["targets"])[target],
             "folds": list(folds),
             "model_digests": {name: fold.model_digest for name, fold in folds.items()},
             "seed": next(iter(folds.values())).seed,

@@ -1,7 +1,7 @@
 """Attribution of one chunk of regions by one fold of a model: streamed, resumable, one HDF5 file at the end.
 
-A chunk file holds, for each target, ``hypothetical`` float32 (n, 4, L), ``baseline`` float32 (n, L),
-``prediction`` float32 (n,), and for methods that promise completeness ``reference_prediction`` and
+A chunk file holds, for each target of its job, ``hypothetical`` float32 (n, 4, L), ``baseline`` float32
+(n, L), ``prediction`` float32 (n,), and for methods that promise completeness ``reference_prediction`` and
 ``delta`` float32 (n, references) and ``max_relative_delta`` float32 (n,). It has every row of its slice and
 no copy of the sequences; ``computed`` bool (n,) tells rows that were left to other folds, which are zero.
 Quality gates are applied when chunks are aggregated.
@@ -176,6 +176,7 @@ def attribute_chunk(
                     "source_digest": store.source_digest,
                     "regions_digest": regions,
                     "stage_digest": provenance.digest_json({**stage, "fold": None, "model": None}),
+                    "stage_digests": _stage_digests(stage),
                     "versions": versions(),
                     "device": where,
                     "regions_per_second": (len(rows) - kept) / max(time.monotonic() - began, 1e-9),
@@ -218,6 +219,15 @@ def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
     stage = {**dataclasses.asdict(job), "model": model, "sequences": sequences}
     del stage["chunk"], stage["allow_incomplete"]
     return stage
+
+
+def _stage_digests(stage: Mapping[str, Any]) -> dict[str, str]:
+    """For each target, the digest of what its numbers depend on in every fold: of no other target."""
+    whole = {**stage, "fold": None, "model": None}
+    return {
+        name: provenance.digest_json({**whole, "targets": {name: target}})
+        for name, target in stage["targets"].items()
+    }
 
 
 def _results(

@@ -10,6 +10,7 @@ import bisect
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ from cislex.files.hdf5_blocks import (
     read_rows,
 )
 from cislex.files.sealed import ADVICE
+from cislex.provenance import digest_strings
 
-#: Attributes that every chunk of one target must share.
+#: What every chunk of one target must share. The first two are of this target alone: files may hold different
+#: targets.
 SHARED = (
     "stage_digest",
+    "target_settings",
     "method",
-    "targets",
     "precision",
     "n_regions",
     "chunks",
@@ -42,8 +45,14 @@ SHARED = (
 )
 #: Attributes that the chunks of one fold share besides.
 OF_FOLD = ("fold", "model_digest", "seed")
-#: Attributes that are read of each chunk: no others, since there may be ten thousand.
-CHECKED = (*SHARED, *OF_FOLD, "start", "stop", "regions_digest", "content_digest", "notes")
+#: Attributes that are read of each chunk: few others, since there may be ten thousand.
+CHECKED = (
+    *(key for key in SHARED if key != "target_settings"),
+    *OF_FOLD,
+    *("targets", "start", "stop", "regions_digest", "content_digest", "notes"),
+)
+#: Attributes that tell targets apart, which files of earlier versions lack.
+BY_TARGET = ("content_digests", "stage_digests")
 #: What makes chunks of one run differ.
 CAUSE = "weights, genome or settings changed while the run went on, or it belongs to another run"
 #: Bytes of values that are verified at once.
@@ -126,7 +135,8 @@ class ChunkFiles:
     def _check(self, path: Path, handle: h5f.FileID, expected: int, n: int, length: int) -> int:
         """Check one file and keep what is small; return the row after its last."""
         try:
-            attributes, group = read_attributes(handle, CHECKED), group_in(handle, f"targets/{self.target}")
+            attributes = self._attributes(handle)
+            group = group_in(handle, f"targets/{self.target}")
             shape = dataset_in(group, "hypothetical").shape
         except KeyError as error:
             raise StorageError(
@@ -152,7 +162,7 @@ class ChunkFiles:
         self.digests.append(str(attributes["content_digest"]))
         self.notes.update(json.loads(attributes["notes"]))
         self.computed[start:stop] = read_all(handle, "computed", "?")
-        self._verify(path, handle, group, self.computed[start:stop])
+        self._verify(path, group, attributes["content_digests"], self.computed[start:stop])
         if self.computed[start:stop].any():  # else other folds have its regions, and it has no numbers
             names = names_in(group)
             self.tails = self.tails or {key: _shape(group, key)[1:] for key in SMALL if key in names}
@@ -163,15 +173,26 @@ class ChunkFiles:
                 self.errors[start:stop] = read_all(group, "max_relative_delta", "f4")
         return stop
 
+    def _attributes(self, handle: h5f.FileID) -> dict[str, Any]:
+        """What a file says of itself; of its digests and settings those of this target."""
+        found = _with_optional(handle)
+        own = {
+            key: json.loads(str(found[key]))[self.target] for key in ("targets", *BY_TARGET) if key in found
+        }
+        values = own.get("content_digests", {})
+        if values:
+            found["content_digest"] = digest_strings(f"{name}: {digest}" for name, digest in values.items())
+        return found | {
+            "target_settings": json.dumps(own["targets"], sort_keys=True),
+            "stage_digest": own.get("stage_digests", found["stage_digest"]),
+            "content_digests": values,
+        }
+
     def _verify(
-        self, path: Path, handle: h5f.FileID, group: h5g.GroupID, computed: NDArray[np.bool_]
+        self, path: Path, group: h5g.GroupID, digests: dict[str, str], computed: NDArray[np.bool_]
     ) -> None:
         """Read all numbers of the target; refuse what differs from the digests that their job wrote."""
-        try:
-            found = json.loads(str(read_attributes(handle, ["content_digests"])["content_digests"]))
-        except KeyError:  # of an earlier version
-            return
-        for name, expected in found[self.target].items():
+        for name, expected in digests.items():
             digest = _content_digest(dataset_in(group, name), computed)
             if digest != expected:
                 raise StorageError(
@@ -249,6 +270,14 @@ def _content_digest(dataset: h5d.DatasetID, computed: NDArray[np.bool_]) -> str:
             read_rows(dataset, low, low + len(own), values)
             hasher.update((values if own.all() else values[own]).data)
     return hasher.hexdigest()
+
+
+def _with_optional(handle: h5f.FileID) -> dict[str, Any]:
+    """The attributes CHECKED, and those of BY_TARGET that the version had which wrote the file."""
+    for number in range(len(BY_TARGET), 0, -1):
+        with suppress(KeyError):
+            return read_attributes(handle, (*CHECKED, *BY_TARGET[:number]))
+    return read_attributes(handle, CHECKED)
 
 
 def _short(value: Any) -> str:

@@ -18,6 +18,13 @@ from typing import Any
 from snakemake.logging import logger
 
 from cislex_workflow.reruns.freshness import Digests, Names, Record, Records, differences, phrase
+from cislex_workflow.reruns.target_plan import (
+    ATTRIBUTES,
+    TargetPlan,
+    is_of,
+    with_inspected_targets,
+    with_targets,
+)
 
 #: Folder below the results where records are kept.
 FOLDER = "runs"
@@ -27,7 +34,7 @@ MOST_NAMED = 12
 SAVED_EVERY = 30
 #: Rules whose outputs only pass on to the next rule what that depends on by itself, and how the names of
 #: such inputs end or what they contain.
-PASSING_RULES, PASSING_INPUTS = ("attribute_chunk",), ("/chunks/", "/inspected.json")
+PASSING_RULES, PASSING_INPUTS = (ATTRIBUTES,), ("/chunks/", "/inspected.json")
 #: Ends of the names of files whose rows are those of a region set.
 ATTRIBUTIONS = ("/attributions.h5", "/attributions.all.h5")
 #: Rerun triggers without which the user asked for less than content; records are kept nevertheless.
@@ -42,7 +49,17 @@ AGREEING = {
 #: What is used of Snakemake beyond its documentation.
 EXPECTED = {
     "workflow": ("dag", "persistence", "iocache", "rerun_triggers"),
-    "dag": ("jobs", "depending", "forcefiles", "update_needrun"),
+    "dag": (
+        "jobs",
+        "targetjobs",
+        "depending",
+        "dependencies",
+        "bfs",
+        "forcefiles",
+        "forcerules",
+        "needrun",
+        "update_needrun",
+    ),
     "persistence": ("started", "finished", *AGREEING),
     "iocache": ("mtime",),
 }
@@ -72,6 +89,9 @@ class Watch:
         #: Jobs whose outputs are what they would be made as now, and phrases why others are not.
         self.matched: set[Any] = set()
         self.stale: dict[Any, list[str]] = {}
+        #: Which targets are attributed, where it is not all of them.
+        self.targets = TargetPlan(results)
+        self._forced: set[Any] = set()
         self._started: dict[Any, dict[str, str | None]] = {}
         self._told: set[str] = set()
         self._saved = time.monotonic()
@@ -79,7 +99,9 @@ class Watch:
     def install(self, workflow: Any) -> None:
         """Look at every plan that Snakemake makes from now on; nothing in the processes of single jobs."""
         if not workflow.is_main_process:
+            self.targets.read()
             return
+        self.targets.tell()
         prepare = getattr(workflow, "_prepare_dag", None)
         if prepare is None:
             logger.warning(UNEXPECTED.format("workflow._prepare_dag"))
@@ -97,14 +119,27 @@ class Watch:
 
     def _attach(self, workflow: Any) -> None:
         dag, persistence = workflow.dag, workflow.persistence
+        self._forced = set()
         decide, started, finished = dag.update_needrun, persistence.started, persistence.finished
 
         by_content = {str(trigger) for trigger in workflow.rerun_triggers} >= TRIGGERS
 
         async def update_needrun(create_inventory: bool = False) -> None:
-            if create_inventory and by_content:
-                self._look(dag)
-            await decide(create_inventory=create_inventory)
+            if not (create_inventory and by_content):
+                await decide(create_inventory=create_inventory)
+                return
+            overruled: set[Any] = set()
+            while True:
+                self._look(dag, overruled)
+                await decide(create_inventory=True)
+                found = self.targets.overruled(dag)
+                if not found:
+                    break
+                overruled |= found
+                self.targets.restore()
+            self.targets.tell()
+            self._tell()
+            self.digests.save()
 
         def job_started(job: Any, *arguments: Any, **options: Any) -> None:
             if self._is_own(job):
@@ -128,17 +163,17 @@ class Watch:
             answer if job in self.matched else ask(job, *arguments, **options)
         )
 
-    def _look(self, dag: Any) -> None:
+    def _look(self, dag: Any, overruled: set[Any]) -> None:
         """Judge the plan; where Snakemake is not as expected, say so and change nothing."""
+        dag.forcefiles.difference_update(self._forced)
         try:
-            self._judge(dag)
+            self._judge(dag, overruled)
         except (AttributeError, TypeError, ImportError) as error:
             self.matched, self.stale = set(), {}
+            self.targets.restore()
             logger.warning(UNEXPECTED.format(error))
-        for job in self.stale:
-            dag.forcefiles.update(job.output)
-        self._tell()
-        self.digests.save()
+        self._forced = {path for job in self.stale for path in job.output} - dag.forcefiles
+        dag.forcefiles.update(self._forced)
 
     def _is_own(self, job: Any) -> bool:
         return bool(job.output) and all(
@@ -170,33 +205,47 @@ class Watch:
             self.digests.save()
             self._saved = time.monotonic()
 
-    def _judge(self, dag: Any) -> None:
+    def _judge(self, dag: Any, overruled: set[Any]) -> None:
         """Sort the jobs whose outputs are there; those that differ will run, those that agree will not."""
         self.matched, self.stale = set(), {}
-        unknown: list[Any] = []
-        passing: list[tuple[Any, list[str]]] = []
-        for job in filter(self._is_own, dag.jobs):
-            is_passing = job.rule.name.endswith(PASSING_RULES)
-            if not all(os.path.lexists(path) for path in job.output):
-                if is_passing:
-                    passing.append((job, []))
-                continue
-            record = self.records.get(self.names.portable(str(job.output[0])))
-            found = differences(record, self._now(job), names=self.names) if record else []
-            if record is None:
+        jobs = [job for job in dag.jobs if self._is_own(job)]
+        passing = [job for job in jobs if is_of(job, *PASSING_RULES)]
+        unknown = [job for job in jobs if not is_of(job, *PASSING_RULES) and not self._compare(job)]
+        self.targets.thin(
+            dag, jobs, matched=self.matched.__contains__, harmless=self._has_other_targets, wanted=overruled
+        )
+        self.stale = {job: found for job, found in self.stale.items() if job in dag.dependencies}
+        for job in [job for job in passing if job in dag.dependencies]:
+            is_known = self._compare(job)
+            if not is_known:
                 unknown.append(job)
-            elif not found:
-                self.matched.add(job)
-            elif is_passing:
-                passing.append((job, found))
-            else:
-                self.stale[job] = found
-        for job, found in passing:
-            if all(other in self.matched for other in dag.depending[job]):
+            elif job not in dag.targetjobs and self.matched.issuperset(dag.depending[job]):
                 self.matched.add(job)  # nothing needs its files any more, whether or not they were kept
-            elif found:
-                self.stale[job] = found
+                self.stale.pop(job, None)
         self._renew(dag, {str(path) for job in unknown for path in job.input})
+
+    def _compare(self, job: Any) -> bool:
+        """Compare a job whose outputs are there with its record; False where there is no record of it."""
+        if not all(os.path.lexists(path) for path in job.output):
+            return True
+        record = self.records.get(self.names.portable(str(job.output[0])))
+        if record is None:
+            return False
+        now = self._now(job)
+        found = differences(with_targets(record, now), now, names=self.names)
+        if found:
+            self.stale[job] = found
+        else:
+            self.matched.add(job)
+        return True
+
+    def _has_other_targets(self, job: Any) -> bool:
+        """Whether a stale inspection differs from its record in nothing but the targets."""
+        record = self.records.get(self.names.portable(str(job.output[0])))
+        if record is None or job not in self.stale:
+            return False
+        now = self._now(job)
+        return not differences(with_inspected_targets(record, now), now, names=self.names)
 
     def _renew(self, dag: Any, judged_by_date: set[str]) -> None:
         """Let outputs that are up to date look new, but those that Snakemake compares by date."""
@@ -217,6 +266,13 @@ class Watch:
         if lines:
             more = [f"… and {len(lines) - MOST_NAMED} more"] if len(lines) > MOST_NAMED else []
             logger.warning("\n  ".join(["out of date, and made again:", *lines[:MOST_NAMED], *more]))
+        alone = [
+            f"{analysis}: only {', '.join(targets)} attributed; its other targets are up to date"
+            for analysis, targets in self.targets.attributed.items()
+        ]
+        for line in [line for line in alone if line not in self._told]:
+            logger.info(line)
+        self._told.update(alone)
         others = sorted(set(self._others()) - self._told)
         self._told.update(others)
         if others:

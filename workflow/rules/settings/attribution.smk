@@ -54,6 +54,15 @@ def attribution_job(wildcards):
     }
 
 
+def chunk_job(wildcards):
+    """The same for the jobs of this run, which leave out the targets that are up to date (freshness.smk)."""
+    job = attribution_job(wildcards)
+    return {
+        **job,
+        "targets": _watched.targets.choose(wildcards.analysis, job["targets"]),
+    }
+
+
 def attribution_of_target(wildcards):
     """What the numbers of one target depend on: neither other targets nor the number of chunks."""
     job = attribution_job(wildcards)

@@ -105,16 +105,23 @@ def _one_point_each(method: ExpectedGradients, refs: Tensor) -> tuple[Tensor, Te
 
 
 def _refine(lines: _Lines, multipliers: Tensor, method: IntegratedGradients) -> dict[str, str]:
-    """Double the steps of the pairs over the tolerance, in place; say which did not get there."""
+    """Double the steps of the pairs over the tolerance, in place; say which did not get there.
+
+    Each target keeps what it had once it is there: its numbers are the same whatever else is attributed.
+    """
     steps = method.steps
     error = lines.relative_error(multipliers)
     for _ in range(DOUBLINGS):
-        over = (error > method.tolerance).nonzero().flatten().cpu()
-        if not len(over):
+        over = error > method.tolerance
+        pairs = over.any(0).nonzero().flatten().cpu()
+        if not len(pairs):
             break
         steps *= 2
-        multipliers[:, over] = lines.average(*quadrature("gauss_legendre", steps), pairs=over)
+        refined = lines.average(*quadrature("gauss_legendre", steps), pairs=pairs)
+        chosen = over[:, pairs, None, None]
+        multipliers[:, pairs] = torch.where(chosen, refined, multipliers[:, pairs])
         error = lines.relative_error(multipliers)
+    error = error.amax(0)
     over = (error > method.tolerance).nonzero().flatten().cpu()
     notes = {"integrated_gradients.steps": str(steps), "integrated_gradients.pairs": str(len(error))}
     if len(over):
@@ -245,13 +252,13 @@ class _Lines:
         return total - (ends.pair_x.double() - ends.pair_r.double())
 
     def relative_error(self, multipliers: Tensor) -> Tensor:
-        """Relative delta of each pair, the largest over the targets, (n·R,) float64.
+        """Relative delta of each target and pair, (T, n·R) float64.
 
         Relative to the values that the result tells, as its ``max_relative_delta`` is.
         """
         ends = self.ends()
         delta = self.delta(multipliers).unsqueeze(-1)
-        return relative_delta(delta, ends.alone_x, ends.alone_r.unsqueeze(-1)).amax(0)
+        return relative_delta(delta, ends.alone_x, ends.alone_r.unsqueeze(-1))
 
     def result(
         self, multipliers: Tensor, *, complete: bool = False, notes: dict[str, str] | None = None
