@@ -19,9 +19,9 @@ PACKAGE = ROOT / "scripts" / "cislex"
 #: A module may import from its own layer and from those before it.
 LAYERS = [
     {
-        "errors", "logs", "provenance", "abandoned", "scratch", "bigwig", "sealed", "new_hdf5", "storage",
-        "blocks", "hdf5_sources", "user_arrays", "text_tables", "cislex", "jobs", "partial", "devices",
-        "compilation",
+        "errors", "logs", "provenance", "abandoned", "scratch", "tied", "bigwig", "sealed", "new_hdf5",
+        "storage", "blocks", "hdf5_sources", "user_arrays", "text_tables", "cislex", "jobs", "partial",
+        "devices", "compilation",
     },
     {
         "regions", "peaks", "genome", "selection", "sequences", "sequence_import", "targets", "resources",

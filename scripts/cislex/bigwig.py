@@ -8,7 +8,6 @@ counts as written.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import zlib
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import StorageError
 from cislex.scratch import probe_space
+from cislex.tied import tied_command, tied_environment
 
 #: Bytes in which the length of a piece's description is told.
 PREFIX = 4
@@ -52,10 +52,8 @@ def writing_bigwig(path: str | Path, sizes: Mapping[str, int]) -> Iterator[Add]:
     StorageError
         When the file cannot be written for another reason, or does not hold what was written.
     """
-    command = [sys.executable, "-m", "cislex.bigwig", str(path)]
-    package = str(Path(__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, *_inherited()])}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as writer:
+    command = tied_command(__name__, [str(path)])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=tied_environment()) as writer:
         assert writer.stdin is not None
         pipe = writer.stdin
 
@@ -84,11 +82,6 @@ def writing_bigwig(path: str | Path, sizes: Mapping[str, int]) -> Iterator[Add]:
         )
 
 
-def _inherited() -> list[str]:
-    found = os.environ.get("PYTHONPATH")
-    return [found] if found else []
-
-
 def _send(pipe: IO[bytes], said: object, values: bytes) -> None:
     text = json.dumps(said).encode()
     pipe.write(len(text).to_bytes(PREFIX, "little") + text)
@@ -103,9 +96,10 @@ def _write(path: str, pipe: IO[bytes]) -> None:
         length = int.from_bytes(pipe.read(PREFIX), "little")
         return json.loads(pipe.read(length) or b"0")
 
-    track = pyBigWig.open(path, "w")
     sizes = told()
-    assert isinstance(sizes, list)
+    if not isinstance(sizes, list):
+        raise SystemExit("the job that computes the values has ended")
+    track = pyBigWig.open(path, "w")
     track.addHeader([(name, size) for name, size in sizes])
     pieces = []
     while isinstance(piece := told(), list):
