@@ -1,8 +1,8 @@
 """bigWig files, written by a process of their own and read back.
 
-libBigWig does not look whether the system took what it writes: a full disk gives a broken file without an
-error, or ends the process. Here that process is another one, and every value is read back before the file
-counts as written.
+libBigWig does not look whether the system took what it writes: a full disk gives a broken file, or one
+without overviews, without an error, or ends the process. Here that process is another one, the disk must have
+some space left when it is done, and every value is read back before the file counts as written.
 """
 
 from __future__ import annotations
@@ -112,6 +112,10 @@ def _write(path: str, pipe: IO[bytes]) -> None:
     if piece is not None:
         raise SystemExit("the job that computes the values has ended")
     track.close()
+    try:
+        probe_space(path)  # overviews (zoom levels) that were refused are left out, and no value is missing
+    except OSError as error:
+        raise SystemExit(str(error)) from None
     with pyBigWig.open(path) as track:
         if pieces and track.chroms() != dict(sizes):
             raise SystemExit("the chromosomes in it are not those that were written")

@@ -7,8 +7,8 @@ import hashlib
 import re
 from pathlib import Path
 
-#: Attributes of HDF5 files that tell how long something took or when it was done.
-VOLATILE = ("regions_per_second", "resumed_at", "date", "created")
+#: Attributes of HDF5 files that tell how long something took, and the one that holds all of them once more.
+VOLATILE = ("regions_per_second", "resumed_at", "attributes_json")
 #: The same in texts: measured times, rates and memory, and what follows from them.
 MEASURED = re.compile(r"^.*(seconds|memory|minutes|_mb\b|/s\b|hours|GPU).*$", re.MULTILINE)
 

@@ -103,8 +103,8 @@ class Trials:
         command = [sys.executable, __file__, "--job", self._stage, self._work, self._disk]
         return [self._level(level, [*map(str, command)], environment) for level in levels]
 
-    def kills(self, count: int, seed: int) -> dict[str, Any]:
-        """The stage killed at random moments, once to thrice, and run again each time.
+    def kills(self, count: int, seed: int, seconds: float = 1e9) -> dict[str, Any]:
+        """The stage killed at random moments, once to thrice, and run again each time, in about so long.
 
         Half of the moments are those at which it works on files, or soon after.
         """
@@ -116,6 +116,8 @@ class Trials:
         lasts = time.monotonic() - began
         found = []
         for number in range(count):
+            if number >= 4 and time.monotonic() - began > seconds:
+                break
             self._clear()
             after = []
             for _ in range(rng.choice((1, 1, 2, 3))):
@@ -205,7 +207,9 @@ class Trials:
         said = (log.read_text() if log.exists() else "") + self._screen.read_text()
         everything = [path for path in sorted(self._disk.rglob("*")) if path.parent != self._disk]
         out = [p for p in everything if p.is_relative_to(self._disk / "out") and p.is_file()]
-        left = [path for path in everything if path.name.startswith(".")]
+        left = [
+            path for path in everything if any(p.startswith(".") for p in path.relative_to(self._disk).parts)
+        ]
         left += [path for path in (self._disk / "tmp").iterdir() if not path.name.startswith(CACHES)]
         is_final = [not path.name.endswith(".partial") and path not in left for path in out]
         return {

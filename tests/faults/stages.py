@@ -37,6 +37,7 @@ NEEDS = {
     "evaluate_predictions": ("predict_regions", "make_tables"),
     "render_report": ("make_tables",),
     "make_tables": ("extract_regions",),
+    "make_chunk": ("encode_sequences",),
 }
 
 

@@ -42,7 +42,7 @@ def check(found: dict[str, Any], whole: dict[str, Any]) -> None:
     [
         ("encode_sequences", (0, 8_192, 40_000)),
         ("predict_regions", (0, 16_384, 24_576, 36_864)),
-        ("export_tracks", (0, 20_480, 200_000, 450_000)),
+        ("export_tracks", (0, 20_480, 450_000, 560_000)),
         ("call_hits", (0, 300_000)),
         ("fetch_resources", (0, 12_288, 150_000)),
     ],
