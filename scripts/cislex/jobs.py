@@ -83,14 +83,14 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
 
 
 def _full(refusal: OSError) -> str:
-    """What a full disk refused to a library that knows no error of ours: most often a cache of compiled code."""
+    """What a full disk refused to a library: most often a cache of compiled code."""
     if refusal.filename is not None:
         return f"{refusal.filename}: {refusal.strerror}; {_ADVICE[refusal.errno or errno.ENOSPC]}"
     frames = traceback.extract_tb(refusal.__traceback__)[-1:]
     place = "".join(f" ({frame.filename}:{frame.lineno})" for frame in frames)
     return (
-        f"disk full or quota hit while writing temporary files or caches{place}: {refusal.strerror}; TMPDIR is "
-        f"{_temporary()}: free some space, or set TMPDIR to a folder with more, and run again"
+        f"disk full or quota hit while writing temporary files or caches{place}: {refusal.strerror}; "
+        f"TMPDIR is {_temporary()}: free some space, or set TMPDIR to a folder with more, and run again"
     )
 
 

@@ -168,7 +168,7 @@ def export_tracks(work: Path, out: Path) -> None:
 def find_motifs(work: Path, out: Path) -> None:
     from cislex.motifs import ModiscoSettings, find_motifs
 
-    settings = ModiscoSettings(max_seqlets=300, min_metacluster_size=20)
+    settings = ModiscoSettings(max_seqlets=150, min_metacluster_size=20, n_leiden_runs=2)
     find_motifs(work / "attributions.h5", out / "modisco.h5", settings, threads=1)
 
 

@@ -75,7 +75,7 @@ def test_every_rule_with_a_script_is_tried_on_a_full_disk() -> None:
 @pytest.mark.faults
 @pytest.mark.parametrize("stage", STAGES)
 def test_at_any_level_of_the_disk(small_disk: Any, stage: str) -> None:
-    whole, *found = small_disk.ask(stage, "sweep", seconds=40)
+    whole, *found = small_disk.ask(stage, "sweep", seconds=15)
     assert whole["status"] == 0, whole["said"]
     assert whole["files"]
     for one in found:

@@ -37,4 +37,4 @@ def test_a_killed_stage_leaves_nothing_half_written_and_runs_again(small_disk: A
 @pytest.mark.faults
 @pytest.mark.parametrize("stage", STAGES)
 def test_kills_at_random_moments(small_disk: Any, stage: str) -> None:
-    check(small_disk.ask(stage, "kills", count=12, seed=1, seconds=25))
+    check(small_disk.ask(stage, "kills", count=12, seed=1, seconds=15))
