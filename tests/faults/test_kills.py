@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,12 @@ def check(found: dict[str, Any]) -> None:
             assert kill["ended"] in (0, -9, -15), kill
             wrong = {name for name, digest in kill["files"].items() if whole["files"].get(name) != digest}
             assert not wrong, kill
+            for folder in {Path(name).parent for name in kill["files"] if "/" in name}:
+                there, all_of_it = (
+                    {name for name in state["files"] if Path(name).parent == folder}
+                    for state in (kill, whole)
+                )
+                assert there == all_of_it, f"a part of {folder}: {kill}"
             if kill["ended"] == 0:
                 assert kill["files"] == whole["files"], kill
         rerun = trial["rerun"]
