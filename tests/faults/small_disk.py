@@ -300,6 +300,10 @@ def main(disk: Path, work: Path) -> None:
         except EOFError:
             answer = {"error": f"the process of {stage} died"}
         print(json.dumps(answer), flush=True)
+    for server in servers.values():
+        server.close()
+    for _ in servers:
+        os.wait()
 
 
 if __name__ == "__main__":
