@@ -22,7 +22,7 @@ help:
 	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   the same on a cluster (docs/cluster.md)"
 	@echo "make test    lint, types, unit, integration and cluster tests"
 	@echo "make coverage     the unit tests, and the lines that none of them runs"
-	@echo "make test-faults  every stage on a full disk (root)"
+	@echo "make test-faults  every stage on a full disk, and killed at random moments"
 
 $(VENV)/.installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
@@ -124,7 +124,8 @@ integration: environment
 test-slurm: environment
 	$(BIN)/python -m pytest tests/slurm -m slurm
 
-# Every stage on a small disk that is full at many levels; skipped with the reason where none can be mounted.
+# Every stage on a small disk that is full at many levels, and killed at random moments (CONTRIBUTING.md); skipped
+# with the reason where no small disk can be mounted.
 .PHONY: test-faults
 test-faults: environment
 	$(BIN)/python -m pytest tests/faults

@@ -1,40 +1,60 @@
-"""The stages as jobs run them, on a small disk that is nearly full: a program that the tests start.
-
-``python stages.py DISK WORK STAGE LEVEL…`` runs a stage in a process of its own for each level, which is
-the number of bytes that are free on DISK (a small tmpfs), and prints what became of it, one JSON line each.
-"""
+"""The stages of the workflow over small inputs: each reads from one folder and writes into another."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import os
-import shutil
-import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from table_stages import TABLE_STAGES, make_tables
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 LENGTH, N = 256, 400
-#: The folder of this user that lasts.
-CACHES = ("cislex-cache",)
 TARGETS = {"first": {"kind": "output", "index": 0}, "second": {"kind": "output", "index": 1}}
 SETTINGS = {"tasks": 2, "input_length": LENGTH, "filters": 4}
 METHOD = {
     "name": "deep_lift_shap", "rule": "rescale", "steps": 50, "unknown_ops": "error",
     "references": {"kind": "dinucleotide_shuffle", "n": 2, "seed": 0},
 }  # fmt: skip
+#: Stages whose results a stage reads. Many share one of attributions, which no kernel is compiled for.
+NEEDS = {
+    "extract_regions": ("index_genome",),
+    "encode_sequences": ("extract_regions",),
+    "predict_regions": ("encode_sequences",),
+    "attribute_chunk": ("encode_sequences",),
+    "aggregate_chunks": ("make_chunk",),
+    "export_tracks": ("aggregate_chunks",),
+    "find_motifs": ("aggregate_chunks",),
+    "make_patterns": ("aggregate_chunks",),
+    "annotate_motifs": ("make_patterns",),
+    "call_hits": ("make_patterns",),
+    "compare_with_truth": ("aggregate_chunks", "make_tables"),
+    "gate_attributions": ("aggregate_chunks",),
+    "inspect_model": ("make_tables",),
+    "estimate_cost": ("inspect_model", "extract_regions"),
+    "train_model": ("make_tables",),
+    "score_baseline": ("train_model",),
+    "evaluate_predictions": ("predict_regions", "make_tables"),
+    "render_report": ("make_tables",),
+    "make_tables": ("extract_regions",),
+    "make_chunk": ("encode_sequences",),
+}
 
 
-def make_inputs(work: Path) -> None:
-    """A genome, peaks, regions, weights, chunks, attributions and motifs, each by the stage that makes it."""
-    import h5py
+def make_inputs(work: Path, stage: str) -> None:
+    """Make what a stage reads, each by the stage that makes it, unless it is there."""
+    if not (work / ".made-first").exists():
+        make_first(work)
+        (work / ".made-first").touch()
+    for needed in NEEDS.get(stage, ()):
+        if not (work / f".made-{needed}").exists():
+            make_inputs(work, needed)
+            {**STAGES, **MAKERS}[needed](work, work)
+            (work / f".made-{needed}").touch()
+
+
+def make_first(work: Path) -> None:
+    """A genome, peaks, sequences, weights and known motifs."""
     import numpy as np
     import torch
     from cislex.models.architectures import build
@@ -53,27 +73,31 @@ def make_inputs(work: Path) -> None:
     model = build("cnn", **SETTINGS)
     weights = work / "weights.pt"
     save_checkpoint(model, weights, architecture="cnn", hyperparameters=SETTINGS, tasks=["a", "b"])
-    for stage in (
-        "index_genome",
-        "extract_regions",
-        "encode_sequences",
-        "attribute_chunk",
-        "aggregate_chunks",
-    ):
-        STAGES[stage](work, work)
-    with h5py.File(work / "modisco.h5", "w") as handle:
-        pattern = handle.create_group("pos_patterns/pattern_0")
-        site = np.eye(4)[[2, 0, 1, 3, 3, 1, 0, 2] * 4]
-        pattern["sequence"], pattern["contrib_scores"] = site, site
-        pattern["hypothetical_contribs"] = site - 0.25
-        pattern["seqlets/n_seqlets"], pattern["seqlets/sequence"] = np.array([30]), np.stack([site] * 30)
     (work / "known.meme").write_text(
         "MEME version 4\n\nALPHABET= ACGT\n\nMOTIF M1 PLANTED\nletter-probability matrix: alength= 4 w= 8\n"
         + "".join(f"{'.97 .01 .01 .01' if i % 2 else '.01 .01 .97 .01'}\n" for i in range(8))
     )
-    make_tables(work)
-    for stage in ("predict_regions", "inspect_model", "train_model"):
-        STAGES[stage](work, work)
+
+
+def make_chunk(work: Path, out: Path) -> None:
+    attribute_chunk(work, out, method={**METHOD, "references": {"kind": "zeros"}})
+
+
+def make_patterns(work: Path, out: Path) -> None:
+    """Where contributions of some regions are greatest: patterns that have hits."""
+    import h5py
+    import numpy as np
+
+    with h5py.File(work / "attributions.h5") as attributions, h5py.File(out / "modisco.h5", "w") as handle:
+        bases, scores = attributions["sequences"][:40], attributions["hypothetical"][:40]
+        total = np.abs(bases * scores).sum(1)
+        for number, row in enumerate(np.argsort(-total.max(1))[:3]):
+            start = int(np.clip(total[row].argmax() - 16, 0, LENGTH - 32))
+            site, score = (x[row, :, start : start + 32].T.astype(float) for x in (bases, scores))
+            pattern = handle.create_group(f"pos_patterns/pattern_{number}")
+            pattern["sequence"], pattern["contrib_scores"] = site, site * score
+            pattern["hypothetical_contribs"] = score
+            pattern["seqlets/n_seqlets"], pattern["seqlets/sequence"] = np.array([30]), np.stack([site] * 30)
 
 
 def index_genome(work: Path, out: Path) -> None:
@@ -114,10 +138,10 @@ def predict_regions(work: Path, out: Path) -> None:
     )  # fmt: skip
 
 
-def attribute_chunk(work: Path, out: Path) -> None:
+def attribute_chunk(work: Path, out: Path, *, method: dict[str, object] = METHOD) -> None:
     from cislex.chunks.attribute import ChunkJob, attribute_chunk
 
-    job = ChunkJob(chunk=0, chunks=1, fold="a", targets=TARGETS, method=METHOD)
+    job = ChunkJob(chunk=0, chunks=1, fold="a", targets=TARGETS, method=method)
     model = {"loader": "trained"}
     attribute_chunk(
         work / "sequences.h5", work / "weights.pt", out / "chunk.h5", job, model=model, device="cpu"
@@ -144,7 +168,7 @@ def export_tracks(work: Path, out: Path) -> None:
 def find_motifs(work: Path, out: Path) -> None:
     from cislex.motifs.discovery import ModiscoSettings, find_motifs
 
-    settings = ModiscoSettings(max_seqlets=300, min_metacluster_size=20)
+    settings = ModiscoSettings(max_seqlets=150, min_metacluster_size=20, n_leiden_runs=2)
     find_motifs(work / "attributions.h5", out / "modisco.h5", settings, threads=1)
 
 
@@ -171,7 +195,7 @@ def simulate_genome(work: Path, out: Path) -> None:
     simulate_genome(out / "made.fa", peaks, out / "truth.tsv", out / "planted.meme", options=options)
 
 
-#: Each stage by name; it reads from one folder and writes into another.
+#: Each stage by name.
 STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
     for stage in (
@@ -180,72 +204,5 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
         *TABLE_STAGES,
     )
 }  # fmt: skip
-
-
-def run_job(stage: str, work: Path, disk: Path, screen: Path) -> None:
-    """Run a stage as a job does, its log on the small disk, and end the process."""
-    descriptor = os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    signal.alarm(100)
-    tempfile.tempdir = os.environ["TMPDIR"] = str(disk / "tmp")
-    status = 1
-    try:
-        from cislex.runtime.jobs import begin
-
-        begin(disk / "log" / "job.log")
-        STAGES[stage](work, disk / "out")
-        status = 0
-    except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
-    with contextlib.suppress(OSError):
-        sys.stderr.flush()
-    os._exit(status)
-
-
-def try_level(stage: str, work: Path, disk: Path, free: int | None) -> dict[str, object]:
-    """Run a stage with so many bytes free (all, without a number); tell what it left and said."""
-    for path in disk.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for name in ("tmp", "out", "log"):
-        (disk / name).mkdir()
-    if free is not None:
-        here = os.statvfs(disk)
-        with open(disk / "filler", "wb") as handle:
-            os.posix_fallocate(handle.fileno(), 0, max(1, here.f_bavail * here.f_frsize - free))
-    screen = work / "screen.txt"
-    child = os.fork()
-    if child == 0:
-        run_job(stage, work, disk, screen)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    log = disk / "log" / "job.log"
-    said = (log.read_text() if log.exists() else "") + screen.read_text()
-    out = sorted(path for path in (disk / "out").rglob("*") if path.is_file())
-    digests = {str(path.relative_to(disk)): hashlib.md5(path.read_bytes()).hexdigest() for path in out}
-    left = sorted(p.name for p in (disk / "tmp").iterdir() if not p.name.startswith(CACHES))
-    size = sum(path.stat().st_size for path in out)
-    return {
-        "free": free,
-        "status": status,
-        "said": said[-3000:],
-        "files": digests,
-        "left": left,
-        "size": size,
-    }
-
-
-def main(disk: Path, work: Path, stage: str, levels: list[str]) -> None:
-    sys.path.insert(0, str(SCRIPTS))
-    import h5py  # noqa: F401  (what all stages load is loaded once, before the jobs are forked)
-    import pandas  # noqa: F401
-    import torch
-
-    torch.set_num_threads(1)
-    if not (work / "modisco.h5").exists():
-        make_inputs(work)
-    for level in levels:
-        print(json.dumps(try_level(stage, work, disk, None if level == "all" else int(level))), flush=True)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
+#: What makes inputs that no stage makes.
+MAKERS = {"make_chunk": make_chunk, "make_patterns": make_patterns, "make_tables": make_tables}

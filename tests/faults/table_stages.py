@@ -17,8 +17,8 @@ def script(name: str) -> Callable[..., None]:
     return main
 
 
-def make_tables(work: Path) -> None:
-    """What the stages below read, beside what ``stages.make_inputs`` made."""
+def make_tables(work: Path, out: Path) -> None:
+    """Tables and pages that stages read and none of them makes."""
     import numpy as np
     import pandas as pd
     import report_fixture
@@ -26,13 +26,18 @@ def make_tables(work: Path) -> None:
 
     rng = np.random.default_rng(1)
     for label, p in (("skewed", (0.1, 0.4, 0.4, 0.1)), ("even", (0.25,) * 4)):
-        (work / label).mkdir()
+        (out / label).mkdir()
         letters = "".join(rng.choice(list("ACGT"), 12_000, p=p))
-        (work / label / "sequence.fasta").write_text(f">{label}\n{letters}\n")
-    report_fixture.write_results(work / "report")
-    names = read_regions_bed(work / "regions.bed")["name"]
+        (out / label / "sequence.fasta").write_text(f">{label}\n{letters}\n")
+    report_fixture.write_results(out / "report")
+    regions = read_regions_bed(work / "regions.bed")
+    names = regions["name"]
     labels = pd.DataFrame({"name": names, "signal": rng.normal(size=len(names))})
-    labels.to_csv(work / "labels.tsv", sep="\t", index=False)
+    labels.to_csv(out / "labels.tsv", sep="\t", index=False)
+    motif = {"motif": "M1", "name": "PLANTED", "assay": "a", "functional": True, "peak": names, "strand": "+"}
+    sites = regions[["chrom", "start"]].assign(end=regions["start"] + 8, **motif)
+    sites.to_csv(out / "sites.tsv", sep="\t", index=False)
+    pd.DataFrame({"motif": ["M1"], "flagged": [""]}).to_csv(out / "motifs.tsv", sep="\t", index=False)
 
 
 def train_model(work: Path, out: Path) -> None:
@@ -51,6 +56,14 @@ def score_baseline(work: Path, out: Path) -> None:
     script("score_baseline")(
         work / "m.held_out.tsv.gz", work / "known.meme", out / "baseline.tsv", n_bootstrap=5
     )
+
+
+def compare_with_truth(work: Path, out: Path) -> None:
+    script("compare_with_truth")(
+        out=out / "truth.tsv", hits=None, threads=1, truth=work / "sites.tsv", planted=work / "known.meme",
+        motifs=work / "motifs.tsv", meme=work / "known.meme", attributions=work / "attributions.h5",
+        database=work / "known.meme",
+    )  # fmt: skip
 
 
 def evaluate_predictions(work: Path, out: Path) -> None:
@@ -121,5 +134,5 @@ def render_report(work: Path, out: Path) -> None:
 #: In an order in which each finds what it reads.
 TABLE_STAGES = (
     fetch_motif_database, fetch_resources, snapshot_config, inspect_model, estimate_cost, train_model,
-    score_baseline, evaluate_predictions, gate_attributions, render_report,
+    score_baseline, compare_with_truth, evaluate_predictions, gate_attributions, render_report,
 )  # fmt: skip

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from cislex.errors import InputError, StorageError, offenders
 from cislex.files import tables
-from cislex.files.temporary import FOREIGN_SECONDS, temporary_folder, temporary_path
+from cislex.files.temporary import FOREIGN_SECONDS, replace_folder, temporary_folder, temporary_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -171,3 +171,22 @@ def test_a_folder_that_a_killed_process_left_goes_and_other_hidden_files_stay(tm
         assert temporary.is_dir()
         assert not left.exists()
     assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_a_folder_is_replaced_whole_whenever_the_process_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "logos", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+        for name in "ab":
+            (folder / name).write_text(folder.name)
+
+    def killed(path: Path, **_: object) -> None:
+        next(Path(path).iterdir()).unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        replace_folder(new, old)
+    assert [(old / name).read_text() for name in "ab"] == ["new", "new"]

@@ -117,6 +117,20 @@ def test_what_the_system_says_of_a_file_is_one_line_with_advice(number: str) -> 
     assert re.search(r"Error: /a/b\.h5: [A-Z].*; [a-z]", found), found
 
 
+def test_a_full_disk_that_a_library_met_is_one_line_with_advice() -> None:
+    found = _uncaught(
+        """
+import errno, os
+try:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+except OSError:
+    raise RuntimeError("a cache that cannot be written")
+"""
+    )
+    assert found.count("\n") == 1
+    assert re.match(r"StorageError: disk full .*TMPDIR is /.*: free some space", found), found
+
+
 def test_too_little_memory_says_what_to_do() -> None:
     found = _uncaught("raise MemoryError('Unable to allocate 2.0 GiB')")
     assert found.startswith("MemoryError: Unable to allocate 2.0 GiB; give the job more memory")

@@ -1,14 +1,13 @@
 """bigWig files, written by a process of their own and read back.
 
-libBigWig does not look whether the system took what it writes: a full disk gives a broken file without an
-error, or ends the process. Here that process is another one, and every value is read back before the file
-counts as written.
+libBigWig does not look whether the system took what it writes: a full disk gives a broken file, or one
+without overviews, without an error, or ends the process. Here that process is another one, the disk must have
+some space left when it is done, and every value is read back before the file counts as written.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import zlib
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import StorageError
 from cislex.files.scratch import probe_space
+from cislex.files.tied import tied_command, tied_environment
 
 #: Bytes in which the length of a piece's description is told.
 PREFIX = 4
@@ -52,10 +52,8 @@ def writing_bigwig(path: str | Path, sizes: Mapping[str, int]) -> Iterator[Add]:
     StorageError
         When the file cannot be written for another reason, or does not hold what was written.
     """
-    command = [sys.executable, "-m", "cislex.files.bigwig", str(path)]
-    package = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, *_inherited()])}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as writer:
+    command = tied_command(__name__, [str(path)])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=tied_environment()) as writer:
         assert writer.stdin is not None
         pipe = writer.stdin
 
@@ -84,11 +82,6 @@ def writing_bigwig(path: str | Path, sizes: Mapping[str, int]) -> Iterator[Add]:
         )
 
 
-def _inherited() -> list[str]:
-    found = os.environ.get("PYTHONPATH")
-    return [found] if found else []
-
-
 def _send(pipe: IO[bytes], said: object, values: bytes) -> None:
     text = json.dumps(said).encode()
     pipe.write(len(text).to_bytes(PREFIX, "little") + text)
@@ -103,9 +96,10 @@ def _write(path: str, pipe: IO[bytes]) -> None:
         length = int.from_bytes(pipe.read(PREFIX), "little")
         return json.loads(pipe.read(length) or b"0")
 
-    track = pyBigWig.open(path, "w")
     sizes = received()
-    assert isinstance(sizes, list)
+    if not isinstance(sizes, list):
+        raise SystemExit("the job that computes the values has ended")
+    track = pyBigWig.open(path, "w")
     track.addHeader([(name, size) for name, size in sizes])
     pieces = []
     while isinstance(piece := received(), list):
@@ -118,6 +112,10 @@ def _write(path: str, pipe: IO[bytes]) -> None:
     if piece is not None:
         raise SystemExit("the job that computes the values has ended")
     track.close()
+    try:
+        probe_space(path)  # overviews (zoom levels) that were refused are left out, and no value is missing
+    except OSError as error:
+        raise SystemExit(str(error)) from None
     with pyBigWig.open(path) as track:
         if pieces and track.chroms() != dict(sizes):
             raise SystemExit("the chromosomes in it are not those that were written")

@@ -16,7 +16,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cislex.logs import get_logger
@@ -75,6 +75,15 @@ def temporary_folder(target: str | Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: str | Path) -> None:
+    """Put a new folder in the place of an old one, if there is one: no half of either has the final name."""
+    old = temporary_path(folder)
+    with suppress(FileNotFoundError):
+        os.rename(folder, old)
+    os.rename(new, folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _suffix(path: Path) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import os
-import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import InputError, offenders
 from cislex.files.tables import write_table
-from cislex.files.temporary import temporary_folder
+from cislex.files.temporary import replace_folder, temporary_folder
 from cislex.logs import get_logger
 from cislex.motifs.files import (
     FEW_MOTIFS,
@@ -264,6 +262,4 @@ def _write_logos(
             title = f"{match.name} ({match.identifier})"
             path = temporary / f"{motif.name}.match.svg"
             write_logo(information_heights(ppm), path, title=title, label="bits", limits=(0.0, 2.0))
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        replace_folder(temporary, folder)

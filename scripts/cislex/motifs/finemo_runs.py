@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pandas as pd
 from cislex.errors import CislexError, InputError, offenders
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.scratch import probe_space, scratch_folder
+from cislex.files.tied import tied_command, tied_environment
 from cislex.logs import get_logger, progress
 from cislex.motifs.files import Motif
 
@@ -132,12 +131,12 @@ def _run(
 
 
 def _finemo(arguments: Sequence[str], folder: Path, device: str, threads: int) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    environment = {**tied_environment(), "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     environment["POLARS_MAX_THREADS"] = str(threads)
     if device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
     done = subprocess.run(
-        [sys.executable, "-m", "finemo", *arguments],
+        tied_command("finemo", arguments),
         cwd=folder,
         env=environment,
         capture_output=True,

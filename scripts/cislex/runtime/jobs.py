@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from cislex.errors import CislexError, StorageError
-from cislex.files.scratch import full_disk_named, private_folder, user_folder
+from cislex.files.scratch import full_disk_named, private_folder, refusal_in, temporary_root, user_folder
 from cislex.logs import last_words, redirect
 
 #: When this job began, in seconds since 1970; its process began a little earlier.
@@ -47,8 +47,8 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
 _ADVICE = {
     errno.EIO: "the disk or network reports a fault: copy the file elsewhere and tell the administrator",
     errno.EFBIG: "no file of this size is allowed (ulimit -f, or the file system): write elsewhere",
-    errno.ENOSPC: "the disk is full: free space and run again",
-    errno.EDQUOT: "your quota is used up: free space and run again",
+    errno.ENOSPC: "the disk is full: free some space and run again",
+    errno.EDQUOT: "your quota is used up: free some space and run again",
     errno.EROFS: "the folder is read-only here: choose another",
     errno.EACCES: "you have no permission: change it, or choose another folder",
     errno.EPERM: "you have no permission: change it, or choose another folder",
@@ -65,7 +65,10 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
     code it is, what the system says of a file, and too little memory.
     """
     text = None
-    if isinstance(error, CislexError):
+    refusal = refusal_in(error)
+    if refusal is not None and not isinstance(error, StorageError):
+        text = f"{StorageError.__name__}: {_full(refusal)}"
+    elif isinstance(error, CislexError):
         text = f"{kind.__name__}: {error}{_cause(error)}"
     elif isinstance(error, OSError) and error.errno in _ADVICE and error.filename is not None:
         text = f"{kind.__name__}: {error.filename}: {error.strerror}; {_ADVICE[error.errno]}"
@@ -77,6 +80,25 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
     if text is None:
         text = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
     last_words(f"{text}\n")
+
+
+def _full(refusal: OSError) -> str:
+    """What a full disk refused to a library: most often a cache of compiled code."""
+    if refusal.filename is not None:
+        return f"{refusal.filename}: {refusal.strerror}; {_ADVICE[refusal.errno or errno.ENOSPC]}"
+    frames = traceback.extract_tb(refusal.__traceback__)[-1:]
+    place = "".join(f" ({frame.filename}:{frame.lineno})" for frame in frames)
+    return (
+        f"disk full or quota hit while writing temporary files or caches{place}: {refusal.strerror}; "
+        f"TMPDIR is {_temporary()}: free some space, or set TMPDIR to a folder with more, and run again"
+    )
+
+
+def _temporary() -> str:
+    try:
+        return str(temporary_root())
+    except StorageError:
+        return "full, too"
 
 
 def _cause(error: BaseException) -> str:
