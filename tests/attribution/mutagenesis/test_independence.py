@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attribution_models as models
@@ -264,3 +268,15 @@ def test_references_at_the_end_of_a_batch_are_compared_with_the_plain_model() ->
 
     with pytest.raises(ModelError, match="operations are intercepted"):
         attribute(Sly(lambda x, y: y), X, DeepLiftShap(DinucleotideShuffle(n=9)))
+
+
+def test_the_probe_does_not_import_torchs_compiler() -> None:
+    """It takes 3 s at the start of every job."""
+    text = (
+        "import sys, torch; from cislex.attribution import Saliency, attribute; "
+        "model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 1)); "
+        "attribute(model, torch.eye(4).repeat(2, 1, 1).repeat(1, 1, 3)[:, :, :10], Saliency()); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "scripts")}
+    subprocess.run([sys.executable, "-c", text], check=True, env=environment)

@@ -26,6 +26,11 @@ class Extremes(TorchDispatchMode):
     they are, and are named.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch would import its compiler, for seconds, to keep it out of ``__torch_dispatch__``."""
+        return False
+
     def __init__(self, *, highest: bool) -> None:
         super().__init__()
         self.highest = highest
