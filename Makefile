@@ -1,4 +1,4 @@
-# Every command a reader needs. `make demo` works on a bare machine with Python 3.11, 3.12 or 3.13.
+# All user commands. `make demo` works on a bare machine with Python 3.11, 3.12 or 3.13.
 PYTHON ?= python3
 CORES ?= 2
 # Snakemake starts jobs only with a Python whose path has no blanks: in such a clone, make … VENV=/path/elsewhere.
@@ -13,15 +13,15 @@ RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 .PHONY: help environment bedtools demo yeast test unit lint integration clean
 
 help:
-	@echo "make demo    synthetic genome with known motifs, from nothing to results/demo/report.html"
+	@echo "make demo    install everything and run the demo (synthetic genome): results/demo/report.html"
 	@echo "make yeast   real yeast genome and ChIP-exo peaks (downloads, or CISLEX_MIRROR=<folder>)"
 	@echo "make run CONFIG=my.yaml    your own config"
-	@echo "make inspect CONFIG=my.yaml  what the models are and whether they can be attributed, before the run"
-	@echo "make estimate CONFIG=my.yaml   hours, memory, disk and the right number of chunks, before the run"
-	@echo "make resources CONFIG=my.yaml  what jobs used beside what they asked for"
-	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   the same on a cluster (docs/cluster.md)"
+	@echo "make inspect CONFIG=my.yaml  before the run: check the models and whether they can be attributed"
+	@echo "make estimate CONFIG=my.yaml   before the run: hours, memory, disk and a suggested number of chunks"
+	@echo "make resources CONFIG=my.yaml  after the run: compare used with requested resources"
+	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   run on a cluster (docs/cluster.md)"
 	@echo "make test    lint, types, unit, integration and cluster tests"
-	@echo "make coverage     the unit tests, and the lines that none of them runs"
+	@echo "make coverage     unit tests, with the lines that they do not cover"
 	@echo "make test-faults  every stage on a full disk, and killed at random moments"
 
 $(VENV)/.installed: requirements.lock
@@ -58,15 +58,15 @@ yeast: environment
 	@echo "open results/yeast/report.html"
 
 .PHONY: run cluster inspect estimate resources
-# Snakemake would leave out a profile that does not exist without a word.
+# Snakemake silently ignores a profile that does not exist.
 cluster: config
 	@test -e "$$PROFILE" || test -e "profiles/$$PROFILE" || { \
 	  echo "no profile $$PROFILE: correct the name, or make your site's copy first: cp -r profiles/slurm \"$$PROFILE\""; \
 	  exit 1; }
 	$(BIN)/snakemake --workflow-profile "$$PROFILE" --configfile "$$CONFIG"
 
-# Snakemake would end in a traceback where there is no such config or it is not UTF-8, and name no line where it
-# is not YAML. The first question needs no environment.
+# Without this check, Snakemake ends in a traceback if the config is missing or not UTF-8, and names no line if it is
+# not YAML. Whether the file exists is checked without the environment.
 .PHONY: config named-config
 config: named-config environment
 	@PYTHONPATH=workflow $(BIN)/python -m cislex_workflow.config.yaml_files "$$CONFIG"
@@ -82,20 +82,20 @@ run: config
 inspect: config
 	$(RUN) --configfile "$$CONFIG" -- inspect
 
-# GPU="<part of its name>": at the rates of that GPU in place of the device at hand. They come from a record in
-# benchmarks/results, and none of a GPU is shipped yet: docs/cluster.md says how to make one.
+# GPU="<part of its name>": use the rates of that GPU instead of the local device's. They come from a record in
+# benchmarks/results; no GPU record is shipped yet: docs/cluster.md says how to make one.
 estimate: config
 	$(RUN) --configfile "$$CONFIG" $(if $(GPU),--config "estimate={gpu: \"$$GPU\"}") --forcerun estimate_cost -- estimate
 
 resources: config
 	$(RUN) --configfile "$$CONFIG" --quiet rules progress reason host -- compare_resources
 
-# The tables of config/README.md from the schema.
+# Write the tables of config/README.md from the schema.
 .PHONY: config-tables
 config-tables: environment
 	@PYTHONPATH=workflow $(BIN)/python -m cislex_workflow.config.document
 
-# The picture of the README: rules of the demo, without arrows that follow from others (needs graphviz).
+# Draw the README's graph of the demo's rules, without redundant arrows (needs graphviz).
 .PHONY: rule-graph
 rule-graph: environment
 	$(BIN)/snakemake --quiet all --rulegraph dot | tred | sed -E 's/color = "[^"]*"/color = "#3b6ea5"/; s/penwidth=2/penwidth=1.2/g' \
@@ -111,7 +111,7 @@ lint: environment
 unit: environment
 	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults"
 
-# The same with the lines that no test runs: half as long again.
+# The same, listing the lines that no test runs; takes half as long again.
 .PHONY: coverage
 coverage: environment
 	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults" --cov --cov-report=term:skip-covered
@@ -119,7 +119,7 @@ coverage: environment
 integration: environment
 	$(BIN)/python -m pytest tests/integration -m workflow
 
-# A SLURM of its own for the time of the tests; skipped with the reason without root, slurm-wlm or munge.
+# Starts a private SLURM for the tests; skipped with the reason without root, slurm-wlm or munge.
 .PHONY: test-slurm
 test-slurm: environment
 	$(BIN)/python -m pytest tests/slurm -m slurm
