@@ -431,7 +431,7 @@ def test_a_chunk_file_is_opened_once_to_check_and_once_to_read(
 
 def test_a_chromosome_that_no_fold_held_out_stops_the_job(workspace: dict[str, Any], tmp_path: Path) -> None:
     there = {**workspace, "sequences": with_chromosomes(workspace, tmp_path / "s.h5", ["chr1", "chrM"])}
-    with pytest.raises(InputError, match=r"11 regions lie on chromosomes that no fold held out: chrM"):
+    with pytest.raises(InputError, match=r"11 regions are on chromosomes that no fold held out: chrM"):
         run(there, tmp_path, chunks=1, held_out={"fold_0": ["chr1"], "fold_1": ["chr2"]})
     assert not (tmp_path / "fold_0" / "0.h5").exists()
 

@@ -196,7 +196,7 @@ def test_a_peak_near_the_middle_is_a_positive(tmp_path: Path, regions: pd.DataFr
     at = middles[3]
     summits.write_text(f"chr2\t{at - 200}\t{at + 900}\tp\t0\t.\t1\t1\t1\t200\n")
     assert read({"peaks": summits, "distance": 0}, regions).tolist() == [0, 0, 0, 1, 0, 0]
-    with pytest.raises(InputError, match="no peak lies on a chromosome of the genome; found 2, 1, chrUn"):
+    with pytest.raises(InputError, match="no peak is on a chromosome of the genome; found 2, 1, chrUn"):
         read({"peaks": path}, regions)
     with pytest.raises(InputError, match="needs coordinates"):
         read({"peaks": path}, regions.assign(chrom=""))

@@ -41,7 +41,7 @@ def full_disk_named(path: str | Path, *, advice: str = "free some space and run 
         if error.errno not in FULL:
             raise
         raise StorageError(
-            f"disk full or quota hit while writing {path}; nothing was left: {advice}"
+            f"disk full or quota exceeded while writing {path}; no partial file is left: {advice}"
         ) from error
 
 
@@ -164,7 +164,7 @@ def _claim(folder: Path) -> str:
     except FileExistsError:
         pass
     except OSError as error:
-        return f"it cannot be made ({error.strerror})"
+        return f"it cannot be created ({error.strerror})"
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
         return f"it is {'a link' if stat.S_ISLNK(status.st_mode) else 'no folder'}"

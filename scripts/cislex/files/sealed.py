@@ -21,7 +21,7 @@ from cislex.errors import StorageError
 
 #: Attribute with the others as JSON, uint8 (bytes,).
 COPY = "attributes_json"
-ADVICE = "the file is damaged: delete it and run again, which makes it anew"
+ADVICE = "the file is damaged: delete it and run again to recreate it"
 
 
 def fletcher32(data: bytes) -> bytes:

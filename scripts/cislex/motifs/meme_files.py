@@ -63,7 +63,7 @@ def _text(path: str | Path) -> str:
         with (gzip.open if is_gzip(path) else open)(path, "rb") as handle:
             data = handle.read()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: the compressed file is broken or cut short: {error}") from error
+        raise InputError(f"{path}: the compressed file is corrupt or truncated: {error}") from error
     if b"\0" in data:
         raise InputError(f"{path} is not a MEME file: it is binary, or UTF-16; save it as UTF-8 text")
     try:

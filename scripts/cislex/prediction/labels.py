@@ -243,7 +243,7 @@ def _from_overlap(source: LabelSource, regions: pd.DataFrame, origin: Origin, wh
     centre = peaks["summit"].where(peaks["summit"] >= 0, middle).to_numpy(np.int64)
     if not chroms.isin(origin.lengths).any():
         raise InputError(
-            f"{what}: {source.peaks}: no peak lies on a chromosome of the genome; found "
+            f"{what}: {source.peaks}: no peak is on a chromosome of the genome; found "
             f"{offenders(chroms.unique())}, expected {offenders(origin.lengths)}"
         )
     own = (regions["start"] + (regions["end"] - regions["start"]) // 2).to_numpy(np.int64)

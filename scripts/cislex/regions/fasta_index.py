@@ -134,9 +134,9 @@ class _Scan:
     def _refuse(self, line: int, found: int, record: FastaRecord) -> None:
         raise InputError(
             f"{self.path}: cannot be indexed as FASTA: line {line} has {found} bases after line "
-            f"{self._last_line}, where {record.name} has another line length than the {record.bases} bases "
-            "of its first line (is it empty?); all lines of a record but the last must have one length: "
-            "wrap it again, for example by seqtk seq -l 60"
+            f"{self._last_line}, but the first line of {record.name} has {record.bases} (is it empty?). "
+            "All lines of a record except the last must have the same length: rewrap the file, for example "
+            "with seqtk seq -l 60"
         )
 
 
