@@ -31,7 +31,7 @@ def test_estimate_budget_and_resources(tmp_path: Path, snakemake: Run) -> None:
     write_config(tmp_path, budget={"gpu_hours": 1e-4})
     first = snakemake(*own, folder=tmp_path, check=False)
     assert first.returncode != 0
-    assert "was not measured yet for gradient: run `make estimate" in first.stdout
+    assert "has not been measured yet for gradient: run `make estimate" in first.stdout
     assert not (tmp_path / "results" / "regions").exists(), "nothing was begun"
 
     page = snakemake(*own, "--forcerun", "estimate_cost", "--", "estimate", folder=tmp_path).stdout

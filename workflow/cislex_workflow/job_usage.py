@@ -93,11 +93,11 @@ def _remarks(what: str, shares: list[float], least: bool) -> list[str]:
     if not shares:
         return []
     if max(shares) > 1:
-        return [f"!! {what}: used {max(shares):.1f}× what is asked"]
+        return [f"!! {what}: used {max(shares):.1f}× its request"]
     if max(shares) > CLOSE:
-        return [f"! {what}: {max(shares):.0%} of what is asked was used"]
+        return [f"! {what}: used {max(shares):.0%} of its request"]
     if max(shares) < WASTEFUL and not least:
-        return [f"{what}: asks for {1 / max(max(shares), 1e-9):.0f}× what was used"]
+        return [f"{what}: requests {1 / max(max(shares), 1e-9):.0f}× what was used"]
     return []
 
 

@@ -47,7 +47,7 @@ if _problem:
 
 _lost = _yaml_files.problems_of(map(_Path, workflow.configfiles), numbers=_IS_MAIN)
 if _lost:
-    raise WorkflowError("\n  ".join(["the config cannot be used:", *_lost]))
+    raise WorkflowError("\n  ".join(["invalid config:", *_lost]))
 
 try:
     #: The complete config as the snapshot keeps it: {project} still stands for this folder.
@@ -78,7 +78,7 @@ if _IS_MAIN:
     _misfits = _file_contents.problems(config, _Path.cwd())
     if _misfits:
         raise WorkflowError(
-            "\n  ".join(["the config does not fit the files that it names:", *_misfits])
+            "\n  ".join(["the config does not match the files that it names:", *_misfits])
         )
     _problem = _input_files.results_problem(RESULTS, _Path.cwd())
     if _problem:

@@ -117,7 +117,7 @@ def _sheet_path(path: str, section: str) -> str:
 def _refuse(found: Iterable[str]) -> None:
     lines = list(found)
     if lines:
-        raise ConfigurationError("\n  ".join(["the config cannot be used:", *lines]))
+        raise ConfigurationError("\n  ".join(["invalid config:", *lines]))
 
 
 def replace(value: Any, old: str, new: str) -> Any:
