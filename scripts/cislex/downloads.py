@@ -1,4 +1,4 @@
-"""Resources: public files fetched by URL or taken from a local mirror, and checked before they are used."""
+"""Resources: public files fetched by URL or from a local mirror, and verified before use."""
 
 from __future__ import annotations
 

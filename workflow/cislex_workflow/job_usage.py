@@ -1,4 +1,4 @@
-"""What jobs used, beside what they ask for: a table by rule, where asking too much or too little stands out.
+"""Requested against used resources: a table by rule that marks requests that are too large or too small.
 
 Jobs are known by their benchmark files; what they ask for is worked out again by the same functions, for a
 first attempt. Plain Python without the package.

@@ -1,4 +1,4 @@
-"""Rows that cannot be used in a table that a user brings: refused together, or dropped with a reason.
+"""Unusable rows of user-supplied tables: refused together, or dropped with a reason.
 
 Nothing is lost in silence: an error writes every offending row to a file that it names, and what is dropped
 or adjusted is counted and comes back as a table.

@@ -1,4 +1,4 @@
-"""Space for a while: folders below the temporary folder, and what is said where a disk is full.
+"""Scratch folders below the temporary folder, and the errors of full disks.
 
 The temporary folder (``TMPDIR``) is shared: other users of the machine can make files there under any name
 that they foresee, and jobs that are killed leave theirs.

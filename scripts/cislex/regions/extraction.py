@@ -109,7 +109,7 @@ def extract_regions(
 
 
 def summary_path(path: str | Path) -> Path:
-    """The file beside ``regions.bed`` that says how many rows it has, and its digest."""
+    """The file beside ``regions.bed`` with its number of rows and its digest."""
     return Path(path).with_suffix(".summary.tsv")
 
 

@@ -51,7 +51,7 @@ _LETTERS = b"".join(bytes([value]) for value in np.flatnonzero(CODES != INVALID)
 
 
 def encode_letters(sequence: bytes, *, where: str, offset: int = 0) -> NDArray[np.uint8]:
-    """Codes of a sequence of letters.
+    """Encode a sequence of letters.
 
     Parameters
     ----------

@@ -214,7 +214,7 @@ def render_report(
 
 
 def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) -> dict[str, Any]:
-    """Describe every target; what all their files record alike is told once."""
+    """Describe every target; provenance that all share is shown once."""
     attributes = [recorded(spec.attributions) for spec in analyses]
     common = shared(attributes)
     room = _Room(

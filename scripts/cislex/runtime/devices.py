@@ -1,4 +1,4 @@
-"""Which device a job computes on; where jobs of one machine share several GPUs, each claims a free one.
+"""Choose the device of a job; jobs that share the GPUs of one machine each claim a free one.
 
 A claim is a lock on a file, which the system releases when the process ends, however it ends. A batch
 system that assigns GPUs (``CUDA_VISIBLE_DEVICES`` within a SLURM job) is obeyed without a claim.

@@ -1,4 +1,4 @@
-"""What every job of the workflow does first: its log, and caches on the node's own disk.
+"""Set-up of every job of the workflow: its log, and caches on the node's own disk.
 
 Imported before anything heavy, so that an import error ends up in the log too.
 """

@@ -1,4 +1,4 @@
-"""Is what remains to be attributed within the budget? Asked once, before the first job.
+"""Check once, before the first job, that the remaining attribution is within the budget.
 
 Asked here and not by a rule: whatever a rule depends on, a new budget would make its results out of date.
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.

@@ -1,4 +1,4 @@
-"""Is there a SLURM that can run this plan? Asked once, before the first job is submitted.
+"""Check once, before the first job is submitted, that SLURM can run this plan.
 
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.
 """

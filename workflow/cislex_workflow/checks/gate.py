@@ -1,4 +1,4 @@
-"""Would models that were inspected pass a quality gate that was changed since? Asked before the first job.
+"""Check earlier inspections against the current quality gate, before the first job.
 
 Asked here and not by a rule: an inspection that depended on the gate would run again with every change of
 it, and after it every attribution. Plain Python without the package.

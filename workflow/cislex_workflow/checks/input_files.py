@@ -1,4 +1,4 @@
-"""Are the files that the config names there, and can the results be written? Asked when the plan is made.
+"""Check, at planning time, that the files in the config exist and that the results can be written.
 
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.
 """

@@ -1,4 +1,4 @@
-"""Reading the config: sheets, placeholders, defaults and validation, with messages that help.
+"""Read the config: sheets, placeholders, defaults and validation, with messages that help.
 
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.
 """

@@ -1,4 +1,4 @@
-"""What a JSON schema cannot say of a config: names that refer to each other, settings that must agree."""
+"""Checks beyond the JSON schema: names that refer to each other, settings that must agree."""
 
 from __future__ import annotations
 

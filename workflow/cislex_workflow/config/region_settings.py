@@ -1,4 +1,4 @@
-"""Settings of one region set: what goes with peaks, what with sequences, how many may be left."""
+"""Check one region set: settings valid with peaks or with sequences, and how many rows can remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A config beside its JSON schema: what does not fit, and the defaults of what is not given."""
+"""Validate a config against its JSON schema, and fill in defaults."""
 
 from __future__ import annotations
 

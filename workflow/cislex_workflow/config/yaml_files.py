@@ -1,4 +1,4 @@
-"""What YAML loses or misreads in a config, told with its lines.
+"""Find what YAML loses or misreads in a config, with the lines.
 
 Snakemake loads ``--configfile`` before this workflow does, and YAML keeps the last of two equal keys: so the
 files are read again. Plain Python without the package.

@@ -1,4 +1,4 @@
-"""Are results what their inputs and settings would give now? Told by content, from records beside them.
+"""Check by content, from records next to them, whether results match their inputs and settings.
 
 A record keeps, for a job that finished, its settings (the digest of its code among them) and the digests of
 its inputs and its outputs. Records travel with the results, and dates play no part: an input of an older date

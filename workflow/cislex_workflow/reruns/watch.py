@@ -1,4 +1,4 @@
-"""Snakemake's decision which jobs to run, by content: records of freshness.py instead of dates.
+"""Decide which jobs Snakemake reruns, by content: records of freshness.py instead of dates.
 
 Snakemake compares dates, and settings with what it keeps in ``.snakemake``, which does not travel with
 results. Here, when the plan is made, each job whose outputs are there is compared with its record. One that

@@ -1,4 +1,4 @@
-"""What a reader should know before trusting the page; told at its head."""
+"""Concerns that a reader should know before trusting the page, listed at its head."""
 
 from __future__ import annotations
 

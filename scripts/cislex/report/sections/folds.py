@@ -66,7 +66,7 @@ def describe_folds(spec: AnalysisTarget, attributes: Mapping[str, Any]) -> Folds
 
 
 def _meaning(spec: AnalysisTarget, attributes: Mapping[str, Any]) -> str:
-    """What sets the folds apart beside what they have learned."""
+    """What the spread of the folds includes besides what they have learned."""
     method = attributes.get("method")
     references = method.get("references") if isinstance(method, Mapping) else None
     drawn = (

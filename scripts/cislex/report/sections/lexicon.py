@@ -1,4 +1,4 @@
-"""What patterns amount to: known motifs counted once, composites, and unknown ones.
+"""Summary of the patterns: known motifs counted once, composites, and unknown ones.
 
 TF-MoDISco reports patterns. Several of them may be one motif (in two targets, or as a variant), and a pattern
 may hold two motifs at a fixed distance. A reader wants to know how many *motifs* the model uses.

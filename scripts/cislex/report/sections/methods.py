@@ -1,4 +1,4 @@
-"""The methods of a run as text for a paper: from what the files record and the settings that were given."""
+"""Methods text for a paper, from the settings of a run and the provenance in its files."""
 
 from __future__ import annotations
 
