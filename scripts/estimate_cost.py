@@ -1,4 +1,4 @@
-"""Tell what a run will cost before it begins (rule estimate_cost)."""
+"""Estimate the cost of a run before it starts (rule estimate_cost)."""
 
 import sys
 

@@ -201,7 +201,7 @@ def test_content_that_differs_from_its_digest_is_not_aggregated(
     shutil.copyfile(files["chunk"], there["chunk"])
     with h5py.File(there["chunk"], "r+") as handle:
         handle["targets/a/baseline"][7, 3] += 1
-    with pytest.raises(StorageError, match=r"chunk\.h5: targets/a/baseline: the content has the digest"):
+    with pytest.raises(StorageError, match=r"chunk\.h5: targets/a/baseline: its digest is"):
         aggregate(there, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Resources: public files fetched by URL or taken from a local mirror, and checked before they are used."""
+"""Resources: public files fetched by URL or from a local mirror, and verified before use."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def fetch_resource(
     """
     name = name or Path(out).name
     if not sha256 and not sequence_md5:
-        raise ConfigError(f"fetch, {name}: give sha256 or sequence_md5, so that the file can be checked")
+        raise ConfigError(f"fetch, {name}: give sha256 or sequence_md5, to verify the file")
     if urlsplit(url).scheme not in SCHEMES:
         raise ConfigError(f"fetch, {name}: url {url!r}: expected one of {', '.join(SCHEMES)}")
     expected = read_sequence_table(sequence_md5) if sequence_md5 else None
@@ -102,7 +102,7 @@ def fetch_resource(
             check_sequences(raw, expected, what=f"{name} from {origin}")
         with atomic_path(out) as temporary:
             _unpack(raw, temporary, keep=Path(out).suffix.lower() == ".gz", origin=origin)
-    logger.info("%s: taken from %s and checked", name, origin)
+    logger.info("%s: fetched from %s and verified", name, origin)
     return origin
 
 
@@ -133,10 +133,10 @@ def _obtain(
                 error.close()
             if final or attempt == retries or urlsplit(url).scheme == "file":
                 raise InputError(
-                    f"fetch, {name}: cannot be had from {url}: {error} (try {attempt + 1} of {retries + 1}). "
-                    "Check the network, or put a copy into a folder and set CISLEX_MIRROR to it"
+                    f"fetch, {name}: cannot download {url}: {error} (try {attempt + 1} of {retries + 1}). "
+                    "Check the network, or put a copy into a folder and set CISLEX_MIRROR to that folder"
                 ) from error
-            logger.warning("%s: %s; trying again in %.0f s", name, error, pause * 2**attempt)
+            logger.warning("%s: %s; retrying in %.0f s", name, error, pause * 2**attempt)
             time.sleep(pause * 2**attempt)
     raise AssertionError("unreachable")
 
@@ -150,7 +150,7 @@ def _download(url: str, raw: Path, name: str, timeout: float) -> None:
         for block in progress(blocks, total=total, label=name, unit="B", weight=BLOCK) if total else blocks:
             written += handle.write(block)
     if total and written != total:
-        raise OSError(f"connection ended after {written} of {total} bytes")
+        raise OSError(f"connection closed after {written} of {total} bytes")
 
 
 def _blocks(handle: BinaryIO) -> Iterator[bytes]:
@@ -162,8 +162,8 @@ def _check_sha256(raw: Path, name: str, origin: str, expected: str) -> None:
     found = digest_file(raw, algorithm="sha256")
     if found != expected.strip().lower():
         raise InputError(
-            f"fetch, {name}: the file from {origin} is not the expected one: SHA-256 expected {expected}, "
-            f"found {found} ({raw.stat().st_size} bytes); it was not kept"
+            f"fetch, {name}: the file from {origin} has an unexpected SHA-256: expected {expected}, "
+            f"found {found} ({raw.stat().st_size} bytes); the download was discarded"
         )
 
 
@@ -180,7 +180,7 @@ def read_sequence_table(path: str | Path) -> pd.DataFrame:
     if not {"chrom", "length", "md5"} <= set(table.columns) or table.empty:
         raise InputError(f"{path}: expected rows of chrom, length and md5; found {', '.join(table.columns)}")
     if not table["length"].str.fullmatch(r"\d+").all():
-        raise InputError(f"{path}: column length must hold whole numbers")
+        raise InputError(f"{path}: column length must contain whole numbers")
     return table.assign(length=table["length"].astype("int64"), md5=table["md5"].str.lower())
 
 
@@ -203,7 +203,7 @@ def check_sequences(fasta: str | Path, expected: pd.DataFrame, *, what: str) -> 
             texts = [f"{length} bp, md5 {md5}" for length, md5 in (wanted[chrom], present[chrom])]
             problems.append(f"{chrom}: expected {texts[0]}; found {texts[1]}")
     if problems:
-        raise InputError(f"fetch, {what}: not the expected sequences; it was not kept: {offenders(problems)}")
+        raise InputError(f"fetch, {what}: unexpected sequences, download discarded: {offenders(problems)}")
 
 
 def _by_name(table: pd.DataFrame) -> dict[str, tuple[int, str]]:
@@ -219,4 +219,4 @@ def _unpack(raw: Path, target: Path, *, keep: bool, origin: str) -> None:
         with gzip.open(raw, "rb") as packed, open(target, "wb") as plain:
             shutil.copyfileobj(packed, plain, 1 << 20)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{origin}: the compressed file is broken or cut short: {error}") from error
+        raise InputError(f"{origin}: the compressed file is corrupt or truncated: {error}") from error

@@ -77,5 +77,5 @@ def message_of(error: BaseException) -> str:
     """Name and message of an error that the user's code raised."""
     if isinstance(error, SystemExit):
         code = "" if error.code is None else repr(error.code)
-        return f"SystemExit: sys.exit({code}) was called, which would end the job without a reason"
+        return f"SystemExit: sys.exit({code}) was called, which would end the job without an error message"
     return f"{type(error).__name__}: {error}"

@@ -85,7 +85,7 @@ def progress(
     unit: str = "regions",
     weight: int | Callable[[Item], int] = 1,
 ) -> Iterator[Item]:
-    """Yield the items while telling how far we are, at what rate, and how long is left.
+    """Yield the items and show progress, rate and time left.
 
     A bar on a terminal; elsewhere one plain line every ten seconds.
 

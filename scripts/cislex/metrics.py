@@ -1,4 +1,4 @@
-"""How well predictions agree with held-out labels, each number with a bootstrap confidence interval.
+"""Scores of predictions against labels, each with a bootstrap confidence interval.
 
 Labels of two kinds: classes, scored by AUROC, AUPRC and accuracy, and signals, scored by correlations.
 """
@@ -106,7 +106,7 @@ def evaluate_signal(
     observed, predicted
         float (N, tasks).
     tasks, split, n_bootstrap, seed
-        As of :func:`evaluate`; windows are resampled all together.
+        See :func:`evaluate`; windows are resampled all together.
 
     Returns
     -------

@@ -374,7 +374,7 @@ def test_a_model_that_mixes_the_examples_of_a_batch(name: str) -> None:
     model = nn.Sequential(
         nn.Conv1d(4, 8, 3), nn.BatchNorm1d(8, track_running_stats=False), nn.ReLU(), nn.AdaptiveAvgPool1d(1)
     )
-    with pytest.raises(ModelError, match=r"beside another; .*track_running_stats"):
+    with pytest.raises(ModelError, match=r"in another batch; .*track_running_stats"):
         attribute(nn.Sequential(model, nn.Flatten()), X, METHODS[name])
 
 

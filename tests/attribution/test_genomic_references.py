@@ -228,7 +228,7 @@ def test_genomes_that_cannot_serve_are_named(fasta: Path, tmp_path: Path) -> Non
         GenomicWindows(fasta, chromosomes=("tiny",))(X)
     exclude = tmp_path / "exclude.bed"
     exclude.write_text("1\t0\t100\n")
-    with pytest.raises(InputError, match=r"intervals of 1, but .* has chr1, chr2, tiny"):
+    with pytest.raises(InputError, match=r"intervals on 1, but .* has chr1, chr2, tiny"):
         GenomicWindows(fasta, exclude=exclude)(X)
     exclude.write_text("chr1\t0\t3001\nchr2\t0\t1502\nchrM\t0\t700\n")
     with pytest.raises(InputError, match="exclude less"):

@@ -227,7 +227,7 @@ def test_the_table_and_the_figure_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("references", "options", "error", "text"),
     [
-        (Uniform(), {}, ConfigError, "one reference without chance"),
+        (Uniform(), {}, ConfigError, "a single, fixed reference"),
         (DinucleotideShuffle(), {"counts": (5,)}, ConfigError, "at least two whole numbers"),
         (DinucleotideShuffle(), {"counts": (0, 5)}, ConfigError, "from 1 on"),
         (DinucleotideShuffle(), {"counts": (1.5, 5)}, ConfigError, "whole numbers"),

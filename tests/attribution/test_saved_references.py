@@ -209,7 +209,7 @@ def test_broken_files_are_named(path: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="damaged"):
         saved(X)
     save_references(path, DinucleotideShuffle(n=2, seed=1), X)
-    with pytest.raises(StorageError, match="another file than when it was loaded"):
+    with pytest.raises(StorageError, match="has changed since it was loaded"):
         saved(X)
     with h5py.File(path, "a") as handle:
         handle.attrs["format_version"] = 99

@@ -496,7 +496,7 @@ def test_a_chunk_file_is_opened_once_to_check_and_once_to_read(
 
 def test_a_chromosome_that_no_fold_held_out_stops_the_job(workspace: dict[str, Any], tmp_path: Path) -> None:
     there = {**workspace, "sequences": with_chromosomes(workspace, tmp_path / "s.h5", ["chr1", "chrM"])}
-    with pytest.raises(InputError, match=r"11 regions lie on chromosomes that no fold held out: chrM"):
+    with pytest.raises(InputError, match=r"11 regions are on chromosomes that no fold held out: chrM"):
         run(there, tmp_path, chunks=1, held_out={"fold_0": ["chr1"], "fold_1": ["chr2"]})
     assert not (tmp_path / "fold_0" / "0.h5").exists()
 
@@ -504,7 +504,7 @@ def test_a_chromosome_that_no_fold_held_out_stops_the_job(workspace: dict[str, A
 def test_folds_that_overlap_or_leave_gaps_are_not_joined(workspace: dict[str, Any], tmp_path: Path) -> None:
     there = {**workspace, "sequences": with_chromosomes(workspace, tmp_path / "s.h5", ["chr1", "chr2"])}
     one = run(there, tmp_path, chunks=1, held_out={"fold_0": ["chr1"], "fold_1": ["chr2"]})
-    with pytest.raises(StorageError, match="11 regions were attributed by no fold or by several"):
+    with pytest.raises(StorageError, match="11 regions were attributed by no fold or several"):
         aggregate(there, one, tmp_path)
 
 
@@ -539,7 +539,7 @@ def test_a_chunk_of_other_weights_another_fold_genome_or_regions_is_not_joined(
         "model_digest": {"weights": {"fold_0": weights["fold_1"]}},
         "fold": {"weights": {"fold_1": weights["fold_0"]}},
         "source_digest": {"sequences": elsewhere},
-        "other regions": {"sequences": shuffled},
+        "different regions": {"sequences": shuffled},
     }
     made = run(workspace, tmp_path / "made", chunks=2)["fold_0"]
     for number, (key, change) in enumerate(others.items()):
@@ -547,7 +547,7 @@ def test_a_chunk_of_other_weights_another_fold_genome_or_regions_is_not_joined(
         for mixed in ([made[0], other[1]], [other[0], made[1]]):
             with pytest.raises(StorageError, match=rf"(?s){tmp_path}/.*\.h5: .*{key}.* run"):
                 aggregate(workspace, {"fold_0": mixed}, tmp_path)
-    with pytest.raises(StorageError, match=r"0\.h5: was attributed on source_digest another genome"):
+    with pytest.raises(StorageError, match=r"0\.h5: was computed from source_digest another genome"):
         aggregate(workspace, run({**workspace, "sequences": elsewhere}, tmp_path / "w", chunks=1), tmp_path)
 
 
@@ -559,7 +559,7 @@ def test_weights_that_were_replaced_since_the_inspection_are_not_attributed_and_
     job = ChunkJob(chunk=0, chunks=1, fold="fold_0", targets=TARGETS, method=METHOD)
     options: dict[str, Any] = {"model": model_of(workspace), "device": "cpu"}
     inputs = workspace["sequences"], workspace["weights"]["fold_0"], out, job
-    with pytest.raises(ModelError, match=r"0\.pt \(fold_0\): this is not the model that was inspected"):
+    with pytest.raises(ModelError, match=r"0\.pt \(fold_0\): this model differs from the inspected one"):
         attribute_chunk(*inputs, inspected=passed, **options)
     assert not out.exists()
     digest = load_model(weights=inputs[1], **model_of(workspace)).digest

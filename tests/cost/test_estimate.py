@@ -228,7 +228,7 @@ def test_a_gpu_without_a_record_is_an_error_that_names_those_there_are(tmp_path:
         scale_rate(rate(), "A100", tmp_path, passes=1)
     with pytest.raises(ConfigError, match="could not be counted"):
         scale_rate(Rate(1, 1, 1, 0, "CPU"), "Test", tmp_path, passes=1)
-    with pytest.raises(ConfigError, match="there are: none"):
+    with pytest.raises(ConfigError, match="available: none"):
         run(tmp_path, gpu="Test", records=None)
 
 

@@ -69,7 +69,7 @@ def test_no_regions_make_a_valid_empty_track(planted: motif_fixtures.Planted, tm
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        (("", 0, "+"), "no coordinates"),
+        (("", 0, "+"), "no genome coordinates"),
         (("chrX", 0, "+"), "lacks chromosomes of the regions: chrX"),
         (("chr2", 59_980, "+"), "chr2:59980-60020"),
     ],

@@ -215,6 +215,6 @@ def test_a_file_system_without_locks_is_told_and_used(
 
     monkeypatch.setattr("fcntl.flock", refuse)
     fill(tmp_path / "p")
-    assert "the file system has no locks" in caplog.text
+    assert "the file system does not support locks" in caplog.text
     with Checkpoint(tmp_path / "p", IDENTITY) as log:
         assert contents(log) == [(0, 4), (4, 8), (8, 10)]

@@ -119,9 +119,9 @@ def test_missing_and_surplus_rows_are_errors(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as handle:
         writer = RowWriter(create_array(handle, "a", (7, 2), "f4", rows=3))
         writer.append(values_of(5, 2))
-        with pytest.raises(StorageError, match="8 rows came of 7"):
+        with pytest.raises(StorageError, match="expected 7 rows, received 8"):
             writer.append(values_of(3, 2))
-        with pytest.raises(StorageError, match="5 of 7 rows came"):
+        with pytest.raises(StorageError, match="expected 7 rows, received 5"):
             writer.finish()
 
 

@@ -97,7 +97,7 @@ def test_ten_columns_without_summits_are_bed_but_not_silently(
 ) -> None:
     path = write(tmp_path, SOUND.removesuffix("40") + "0.37")
     assert read_peaks(path).attrs["format"] == "bed"
-    assert "tenth is no whole number in most rows (first 0.37): read as BED" in caplog.text
+    assert "tenth is not a whole number in most rows (first 0.37): read as BED" in caplog.text
     with pytest.raises(InputError, match=r"summit '0\.37' is not a whole number"):
         read_peaks(path, file_format="narrowPeak")
 
@@ -108,7 +108,7 @@ def test_hopeless_rows_are_refused_by_default_and_all_are_in_the_named_file(
     rows = [SOUND, *HOPELESS * 4]
     with pytest.raises(InputError, match=r"set malformed: drop") as error:
         extract(write(tmp_path, *rows), fasta)
-    assert f"every one of them is in {log}" in str(error.value)
+    assert f"all of them are listed in {log}" in str(error.value)
     every = pd.read_csv(log, sep="\t")
     assert every["source_line"].tolist() == list(range(2, 22))
     assert set(every["reason"]) == {"malformed"}
@@ -125,7 +125,7 @@ def test_kept_and_dropped_rows_are_all_rows(
     assert found["dropped"]["start"].tolist() == ["700", "7e2", "700", "700", "700", "100"]
     assert "9 rows read" not in caplog.text
     assert "8 rows read, 2 regions kept, 6 dropped (5 malformed, 1 duplicate)" in caplog.text
-    with pytest.raises(InputError, match="no other row is left"):
+    with pytest.raises(InputError, match="no valid rows are left"):
         extract(write(tmp_path, *HOPELESS), fasta, malformed="drop")
 
 
@@ -143,7 +143,7 @@ def test_training_and_blacklists_take_the_same_stance(
         with pytest.raises(InputError, match="malformed: drop"):
             read_positions(path, genome, task="a")
         assert read_positions(path, genome, task="a", malformed="drop")["chr1"].tolist() == [140, 552]
-    assert f"the 5 malformed rows that were dropped are in {log}" in caplog.text
+    assert f"the 5 dropped malformed rows are listed in {log}" in caplog.text
     assert len(pd.read_csv(log, sep="\t")) == 5
     with pytest.raises(InputError) as error:
         extract_regions(

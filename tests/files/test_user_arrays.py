@@ -145,7 +145,7 @@ def test_wrong_numpy_files_are_named(tmp_path: Path) -> None:
         ("objects.npy", None, InputError, "without dtype=object"),
         ("objects.npz", "x", InputError, "without dtype=object"),
         ("flat.npy", "array", InputError, r"found uint8 \(6, 20\)"),
-        ("flat.npy", "x", ConfigError, "leave out 'x'"),
+        ("flat.npy", "x", ConfigError, "remove 'x'"),
         ("cut.npz", "x", InputError, "not a complete NumPy file"),
         ("cut.npy", None, InputError, "not a complete NumPy file"),
     ):

@@ -31,8 +31,8 @@ def test_estimate_budget_and_resources(tmp_path: Path, snakemake: Run) -> None:
     write_config(tmp_path, budget={"gpu_hours": 1e-4})
     first = snakemake(*own, folder=tmp_path, check=False)
     assert first.returncode != 0
-    assert "was not measured yet for gradient: run `make estimate" in first.stdout
-    assert not (tmp_path / "results" / "regions").exists(), "nothing was begun"
+    assert "has not been measured yet for gradient: run `make estimate" in first.stdout
+    assert not (tmp_path / "results" / "regions").exists(), "nothing was started"
 
     page = snakemake(*own, "--forcerun", "estimate_cost", "--", "estimate", folder=tmp_path).stdout
     assert "regions.mine.chunks: 1   (now 2)" in page
@@ -45,7 +45,7 @@ def test_estimate_budget_and_resources(tmp_path: Path, snakemake: Run) -> None:
     assert refused.returncode != 0
     assert "this run is over its budget" in refused.stdout
     assert "budget.confirmed: true" in refused.stdout
-    assert not (tmp_path / "results" / "regions").exists(), "nothing was begun"
+    assert not (tmp_path / "results" / "regions").exists(), "nothing was started"
 
     target = "results/gradient/a/attributions.h5"
     write_config(tmp_path, budget={"gpu_hours": 1e-4, "confirmed": True})

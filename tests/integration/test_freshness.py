@@ -111,7 +111,7 @@ def test_attributions_with_a_flipped_byte_are_made_again(moved: Path, snakemake:
     path.write_bytes(whole[:-200] + bytes([whole[-200] ^ 1]) + whole[-199:])
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     output = snakemake(WANTED, "--configfile", "config.yaml", folder=moved).stdout
-    assert f"its content is not what its job wrote ({WANTED})" in output
+    assert f"its content differs from what its job wrote ({WANTED})" in output
     assert NOTHING in dry_run(snakemake, moved)
 
 
@@ -123,4 +123,4 @@ def test_a_config_that_redefines_the_regions_of_another_in_the_same_folder_names
     config["analyses"] = {"second": config["analyses"]["shap"]}
     (moved / "second.yaml").write_text(yaml.safe_dump(config))
     output = dry_run(snakemake, moved, config="second.yaml", wanted=WANTED.replace("/shap/", "/second/"))
-    assert "was made from another results/regions/mine/sequences.h5: rows do not match" in output
+    assert "was made from a different results/regions/mine/sequences.h5: rows do not match" in output

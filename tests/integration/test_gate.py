@@ -50,6 +50,6 @@ def test_another_gate_judges_all_rows_again_and_a_stricter_one_stops_before_new_
     (tmp_path / "results" / "shap" / "a" / "attributions.all.h5").unlink()
     refused = snakemake("--configfile", "config.yaml", "--", TARGET, folder=tmp_path, check=False)
     assert refused.returncode != 0
-    assert "this run would not pass its quality gate" in refused.stdout
+    assert "this run would fail its quality gate" in refused.stdout
     assert "analyses.shap.qc.max_relative_delta is 1e-12" in refused.stdout
-    assert not (tmp_path / "results" / "shap" / "chunks" / "fold_0" / "1.h5").exists(), "nothing was begun"
+    assert not (tmp_path / "results" / "shap" / "chunks" / "fold_0" / "1.h5").exists(), "nothing was started"

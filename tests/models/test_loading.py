@@ -153,7 +153,7 @@ def test_a_pickle_needs_the_users_word(tmp_path: Path) -> None:
     loaded = load_model("pickled", weights=tmp_path / "w.pt", trust_pickle=True)
     torch.testing.assert_close(loaded.model(sequences()), model(sequences()))
     for loader, module in (("trained", None), ("factory", __file__ + ":small")):
-        with pytest.raises(ModelError, match=r"holds torch\.nn\S* beside tensors"):
+        with pytest.raises(ModelError, match=r"contains torch\.nn\S* in addition to tensors"):
             load_model(loader, weights=tmp_path / "w.pt", module=module, trust_pickle=True)
 
 

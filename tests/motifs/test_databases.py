@@ -46,7 +46,7 @@ def test_meme_files_survive_a_round_trip(tmp_path: Path) -> None:
 def test_no_motifs_make_a_valid_file(tmp_path: Path) -> None:
     write_meme([], tmp_path / "none.meme")
     assert read_meme(tmp_path / "none.meme") == []
-    with pytest.raises(InputError, match="holds no motif"):
+    with pytest.raises(InputError, match="contains no motifs"):
         fetch_motif_database(str(tmp_path / "none.meme"), tmp_path / "x.meme")
 
 

@@ -152,7 +152,7 @@ def test_targets_and_regions_that_do_not_fit_are_named(folder: Path) -> None:
         run(folder, {"other": {"table": folder / "labels.tsv", "column": "signal"}})
     table = pd.read_csv(folder / "predictions.tsv", sep="\t")
     write_table(table[:-1], folder / "predictions.tsv")
-    with pytest.raises(InputError, match=r"\(89 rows\) and .* \(90 rows\) are not the same regions; predict"):
+    with pytest.raises(InputError, match=r"\(89 rows\) and .* \(90 rows\) contain different regions; rerun"):
         run(folder, sources(folder))
     table.loc[4, "start"] += 1
     write_table(table, folder / "predictions.tsv")

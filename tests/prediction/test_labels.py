@@ -172,7 +172,7 @@ def test_signal_that_does_not_fit_is_named(tmp_path: Path, regions: pd.DataFrame
         read({"bigwig": minus}, regions)
     with pytest.raises(InputError, match="needs coordinates"):
         read({"bigwig": plus}, regions.assign(chrom=""))
-    with pytest.raises(InputError, match="other lengths than in the genome"):
+    with pytest.raises(InputError, match="chromosome lengths differ from the genome"):
         read_labels(LabelSource(bigwig=plus), regions, Origin(lengths={"chr1": 9000}), target="t")
     with pytest.raises(ConfigError, match="found plus; give bigwig alone, or both plus and minus"):
         LabelSource(plus=plus)
@@ -196,7 +196,7 @@ def test_a_peak_near_the_middle_is_a_positive(tmp_path: Path, regions: pd.DataFr
     at = middles[3]
     summits.write_text(f"chr2\t{at - 200}\t{at + 900}\tp\t0\t.\t1\t1\t1\t200\n")
     assert read({"peaks": summits, "distance": 0}, regions).tolist() == [0, 0, 0, 1, 0, 0]
-    with pytest.raises(InputError, match="no peak lies on a chromosome of the genome; found 2, 1, chrUn"):
+    with pytest.raises(InputError, match="no peak is on a chromosome of the genome; found 2, 1, chrUn"):
         read({"peaks": path}, regions)
     with pytest.raises(InputError, match="needs coordinates"):
         read({"peaks": path}, regions.assign(chrom=""))
@@ -245,10 +245,10 @@ def test_labels_that_are_missing_are_counted_and_the_first_are_named(
 @pytest.mark.parametrize(
     ("values", "source", "message"),
     [
-        ([1, 2, "high", "low", 5, 6], {}, "2 labels are no numbers, first 'high', 'low'"),
+        ([1, 2, "high", "low", 5, 6], {}, "2 labels are not numbers, first 'high', 'low'"),
         ([1, 2, "inf", 4, 5, 6], {}, "infinite labels for 1 of 6 regions, first chr1:900-1000"),
         ([0, 1, 2, 1, 0, 1], {"kind": "classes"}, "neither 0 nor 1 for 1 of 6 regions, first chr1:900-1000"),
-        ([0, 1, -2, 1, 0, 1], {"transform": "log1p"}, "labels above -1, not so for 1 of 6 regions"),
+        ([0, 1, -2, 1, 0, 1], {"transform": "log1p"}, "labels above -1; violated by 1 of 6 regions"),
         ([0, 1, 2, 1, 0, 1], {"column": "w"}, "has no column 'w'; it has name, v"),
         ([0, 1, 2, 1, 0, 1], {"column": 3}, "has no column 3; it has name, v"),
         ([0, 1, 2, 1, 0, 1], {"key": "locus"}, "has no locus; it has name, v"),
@@ -270,7 +270,7 @@ def test_two_labels_of_one_region_are_refused_and_equal_ones_are_one(
     path.write_text(path.read_text() + "peak_1\t2\n")
     assert read({"table": path, "column": "v"}, regions).tolist() == [1, 2, 3, 4, 5, 6]
     path.write_text(path.read_text() + "peak_2\t9\n")
-    with pytest.raises(InputError, match="one key have different labels: peak_2"):
+    with pytest.raises(InputError, match="the same key have different labels: peak_2"):
         read({"table": path, "column": "v"}, regions)
 
 
@@ -282,7 +282,7 @@ def test_a_file_that_is_no_table_and_a_changed_peak_file_are_named(
     with pytest.raises(InputError, match="its first line has id, activity"):
         read({"table": path, "column": "activity"}, regions)
     peaks = write_peaks(tmp_path / "peaks.bed", [1, 2, 3, 4])
-    with pytest.raises(InputError, match="no row for 2 regions, first line 6, 5; was it changed"):
+    with pytest.raises(InputError, match="no row for 2 regions, first line 6, 5; did it change"):
         read({"column": 7}, regions, peaks=peaks)
     with pytest.raises(ConfigError, match="needs a table"):
         read({"column": "score"}, regions)

@@ -300,7 +300,7 @@ def test_large_outputs_are_left_out_by_default_and_this_is_said(
     with file:
         assert list(file["predictions/fold_1"]) == []
         assert list(file["targets/fold_1"]) == ["first", "second"]
-    assert "predictions.h5 holds the targets alone" in caplog.text
+    assert "predictions.h5 contains only the targets" in caplog.text
 
 
 def test_all_outputs_are_heads_where_a_target_is_read_before_them(folder: Path) -> None:

@@ -133,7 +133,7 @@ class TestReadPeaks:
         with pytest.raises(InputError) as error:
             read_peaks(path)
         *told, last = str(error.value).splitlines()
-        every = pd.read_csv(last.removeprefix("every one of them is in "), sep="\t", keep_default_na=False)
+        every = pd.read_csv(last.removeprefix("all of them are listed in "), sep="\t", keep_default_na=False)
         assert every["source_line"].tolist() == list(range(21, 32))
         assert every.loc[1, ["start", "detail"]].tolist() == [
             "ten", "start 'ten' is not a whole number; strand '?' is not one of + - .",
@@ -148,12 +148,12 @@ class TestReadPeaks:
             f"{path}:23: start 40 is not below end 30",
             f"{path}:24: start 40 is not below end 30",
             f"{path}:25: start 40 is not below end 30",
-            "(5 rows like these)",
+            "(5 such rows)",
             f"{path}:30: summit 'middle' is not a whole number",
             f"{path}:29: summit 90 is not an offset within the peak 10-30 (from 0; -1 for none)",
             f"{path}:22: strand '?' is not one of + - .",
             f"{path}:30: strand 'x' is not one of + - .",
-            "(11 malformed rows in all, 9 kinds of faults)",
+            "(11 malformed rows in all, 9 kinds of errors)",
         ]
 
     def test_a_narrow_peak_without_a_number_does_not_make_the_file_a_bed(self, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ class TestReadPeaks:
         with pytest.raises(InputError, match="binary"):
             read_peaks(tmp_path / "x")
         (tmp_path / "y.gz").write_bytes(gzip.compress(b"chrI\t1\t5\n" * 1000)[:-10])
-        with pytest.raises(InputError, match="cut short"):
+        with pytest.raises(InputError, match="corrupt or truncated"):
             read_peaks(tmp_path / "y.gz")
         with pytest.raises(InputError, match="no such file"):
             read_peaks(tmp_path / "z")
@@ -182,7 +182,7 @@ class TestReadPeaks:
         assert order_values(peaks, 9, path="p").tolist() == order_values(peaks, "9", path="p").tolist() == [7]
         with pytest.raises(ConfigError, match="no column 'signal'"):
             order_values(peaks, "signal", path="p")
-        with pytest.raises(ConfigError, match="holds no numbers"):
+        with pytest.raises(ConfigError, match="is not numeric"):
             order_values(peaks, "score", path="p")
         with pytest.raises(ConfigError, match="columns 1 to 10"):
             order_values(peaks, 11, path="p")
@@ -401,7 +401,7 @@ def test_many_rows_that_were_dropped_unasked_are_a_warning(
         extract(write(tmp_path, *rows), fasta, **options)
     line = next(record for record in caplog.records if "10 rows read" in record.message)
     assert line.levelname == level
-    assert ("dropped.tsv; other names of chromosomes" in line.message) == (level == "WARNING")
+    assert ("dropped.tsv; map other chromosome names" in line.message) == (level == "WARNING")
 
 
 @pytest.mark.parametrize(("twice", "level"), [(1, "INFO"), (3, "WARNING")])

@@ -51,8 +51,8 @@ def test_rows_that_the_settings_leave_out_are_not_lost() -> None:
     ("status", "over", "said"),
     [
         ("fail", 300, ("300 of 300 regions (100 %)", "were kept (qc.on_fail: keep): their contrib")),
-        ("dropped", 218, ("218 of 300 regions (73 %)", "drop): motifs and hits rest on the other 82.")),
-        ("dropped", 300, ("300 of 300 regions (100 %)", "(qc.on_fail: drop): nothing is left to read.")),
+        ("dropped", 218, ("218 of 300 regions (73 %)", "drop): motifs and hits use the other 82.")),
+        ("dropped", 300, ("300 of 300 regions (100 %)", "(qc.on_fail: drop): no regions remain.")),
         ("fail", 0, ()),
     ],
 )  # fmt: skip
@@ -83,7 +83,9 @@ def test_the_head_says_that_a_model_lost_to_a_motif_and_is_not_to_be_interpreted
     render_report(tmp_path / "r.html", title="T", template=TEMPLATE, **options)  # type: ignore[arg-type]
     head = (tmp_path / "r.html").read_text().partition("</header>")[0]
     told = head[head.index('id="concerns"') :]
-    assert re.search(r'<li class="bad">Model yeast, fold_0: output reb1 lost to a known motif: do not', told)
+    assert re.search(
+        r'<li class="bad">Model yeast, fold_0: output reb1 is outperformed by a known motif: do not', told
+    )
     assert "AUPRC 0.300 (0.200–0.400) against 0.810 (0.600–0.900) of REB1 MA0363.3" in told
     assert "output abf1" not in told
 
@@ -93,7 +95,7 @@ def test_the_head_says_that_a_model_lost_to_a_motif_and_is_not_to_be_interpreted
     [
         (54, 1, "54 seqlets with positive and 1 seqlet with negative contributions; more than 100 of one"),
         (0, 0, "no seqlets with positive and no seqlets with negative contributions; more than 100"),
-        (101, 3, "but no 20 of them are alike"),
+        (101, 3, "but no 20 of them are similar enough"),
     ],
 )
 def test_the_reason_for_no_motif_is_read_from_the_file(

@@ -59,9 +59,9 @@ def test_the_noise_of_references_is_told_where_there_is_any(spread: AnalysisTarg
         assert view is not None
         return view.text
 
-    assert "and the noise of the references, since each fold has its own" in told(spread)
+    assert "with reference noise, since each fold has its own" in told(spread)
     same = dataclasses.replace(spread, settings={"same_references": True})
-    assert "so it holds no noise of these" in told(same)
+    assert "so it contains no reference noise" in told(same)
     for method in ({"name": "ism"}, {"kind": "uniform"}):
         assert "noise" not in told(spread, **method)
 

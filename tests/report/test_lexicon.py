@@ -79,8 +79,8 @@ def test_patterns_that_share_a_match_are_one_motif() -> None:
     assert [motif.name for motif in lexicon.unknown] == ["pos_3", "pos_4"]
     assert known_motifs(lexicon) == "2 distinct known motifs"
     assert composition(lexicon) == (
-        "Of 6 patterns, 3 match a known motif (q ≤ 0.05), 1 is a composite (a known motif and at least 8 bp "
-        "more) and 2 resemble no known motif."
+        "Of 6 patterns, 3 match a known motif (q ≤ 0.05), 1 is a composite (a known motif plus something "
+        "else) and 2 resemble no known motif."
     )
 
 
@@ -103,8 +103,8 @@ def test_one_pattern_is_told_without_numbers() -> None:
     assert composition(read_lexicon([pattern("a", 1)])) == "The one pattern resembles no known motif."
     two = [pattern("a", 1, "M1", composite=True), pattern("b", 1)]
     assert composition(read_lexicon(two)) == (
-        "Of 2 patterns, none match a known motif (q ≤ 0.05), 1 is a composite (a known motif and at least "
-        "8 bp more) and 1 resembles no known motif."
+        "Of 2 patterns, none match a known motif (q ≤ 0.05), 1 is a composite (a known motif plus "
+        "something else) and 1 resembles no known motif."
     )
 
 
@@ -159,6 +159,6 @@ def test_intervals_of_negative_numbers_are_no_subtractions() -> None:
 def test_a_database_too_small_for_tomtom_is_told() -> None:
     (note,) = few_known_motifs(3)
     assert note.startswith(
-        "the database holds 3 known motifs, fewer than 25: q-values come from patterns whose"
+        "the database holds 3 known motifs, fewer than 25: q-values come from patterns with"
     )
     assert few_known_motifs(25) == few_known_motifs(0) == []

@@ -83,7 +83,7 @@ def test_methods_tell_what_the_files_record(target: AnalysisTarget) -> None:
         "in float32; seed 0", "by more than 0.001 of it were dropped (2 of 1,030).", "tfmodisco-lite 3.0.0",
         "at most 2,000 seqlets", "all bases of each region", "and seed 3", "at least 0.3 of the largest",
         "the 1 motif of JASPAR2026 CORE (fungi; Ovek Baydar et al., 2026)", "cislex 0.1.0",
-        "PyTorch 2.13.0", "Seed of the run: 11", "(BLAKE2b-128): feed5eed",
+        "PyTorch 2.13.0", "Random seed: 11", "(BLAKE2b-128): feed5eed",
     ):  # fmt: skip
         assert said in text
 
@@ -100,7 +100,7 @@ def test_negatives_for_training_alone_and_the_kept_epoch_are_told() -> None:
 def test_evaluation_is_told_where_there_is_one(target: AnalysisTarget) -> None:
     labelled = dataclasses.replace(target, evaluation=target.motifs, observed=target.motifs)
     assert (
-        "labels of held-out windows and with what was observed in the regions (peaks / reb1);"
+        "labels of held-out windows and with observations in the regions (peaks / reb1);"
         in (described(labelled)[1])
     )
     label = {"column": "signal_value", "transform": "log1p"}
@@ -120,6 +120,13 @@ def test_targets_done_alike_are_told_together(target: AnalysisTarget) -> None:
     assert "(4 of 2,060)" in text, "the gate's counts are summed"
 
 
+def test_a_gate_that_stops_the_run_says_that_no_region_failed(target: AnalysisTarget) -> None:
+    assert target.attributions is not None
+    with h5py.File(target.attributions, "r+") as handle:
+        handle.attrs["on_fail"], handle.attrs["n_over_limit"] = "error", 0
+    assert "of it would have stopped the run (none did)." in described(target)[1]
+
+
 def test_only_papers_that_were_used_are_cited(target: AnalysisTarget) -> None:
     view, text = described(target)
     keys = re.findall(r"^@\w+\{([^,]+),$", view.bibtex, flags=re.M)
@@ -130,7 +137,7 @@ def test_only_papers_that_were_used_are_cited(target: AnalysisTarget) -> None:
     assert len(view.references) == len(keys) == len(set(keys))
     assert "Fi-NeMo" not in text
     called = dataclasses.replace(target, hits=target.motifs, settings={"hits": {"alpha": 0.7}})
-    assert "called by Fi-NeMo (Wang and Kundaje) with a sparsity (λ) of 0.7." in described(called)[1]
+    assert "called with Fi-NeMo (Wang and Kundaje) with sparsity λ = 0.7." in described(called)[1]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +171,7 @@ def test_each_method_is_told_with_its_paper(method: dict, said: str, keys: list[
     assert said in text
     assert [key for key in cited.keys if key != "majdandzic2023correction"] == keys
     gated = method["name"] in ("integrated_gradients", "deep_lift_shap")
-    assert ("were marked" in text) == gated
+    assert ("were flagged" in text) == gated
 
 
 def test_folds_and_strands_are_told() -> None:
@@ -180,14 +187,14 @@ def test_models_and_regions_that_were_given() -> None:
     cited = Bibliography()
     told = model_words("m", {"loader": "chrombpnet", "input_length": 2114, "folds": ["f"]}, cited)
     assert told == (
-        "Model m: trained beforehand, format chrombpnet (Pampari et al., 2024), input 2,114 bp, 1 fold (f)."
+        "Model m: pretrained, format chrombpnet (Pampari et al., 2024), input 2,114 bp, 1 fold (f)."
     )
     assert region_words({"fasta": "x.fa"}) == ": sequences given directly"
     assert region_words({}) == ""
     chosen = region_words({"center": "midpoint", "top": 5000, "order_by": "signal", "max_unknown": 0.1})
     assert chosen == (
-        ": windows centred on the midpoints of the peaks, the 5,000 peaks of largest signal, at most 10 % "
-        "unknown bases"
+        ": windows centred on the midpoints of the peaks, the 5,000 peaks with the largest signal, at most "
+        "10 % unknown bases"
     )
 
 
@@ -214,6 +221,6 @@ def test_the_page_holds_text_references_and_bibtex(target: AnalysisTarget, tmp_p
     section = page[page.index('<section id="methods">') :]
     assert "<script" not in page
     assert "Model &lt;script&gt;" in section
-    assert "by Snakemake (Mölder et al., 2021)" in section
+    assert "with Snakemake (Mölder et al., 2021)" in section
     assert "@inproceedings{shrikumar2017deeplift," in section
     assert "doi:10.48550/arXiv.1704.02685" in section

@@ -62,13 +62,13 @@ def test_numbers_are_told_by_split_and_chromosome(tmp_path: Path) -> None:
     assert view is not None
     table = pd.read_csv(tmp_path / "evaluation.tsv", sep="\t", keep_default_na=False)
     assert view.columns == ["Regions", "n", "Pearson", "Spearman", "RMSE"]
-    assert "in one unit" in view.caption
+    assert "have the same unit" in view.caption
     assert [row[:2] for row in view.rows] == [["all", "90"], ["held out", "30"], ["seen in training", "60"]]
     first = table.iloc[0]
     expected = f"{first['pearson']:.3f} ({first['pearson_low']:.3f}–{first['pearson_high']:.3f})"
     assert view.rows[0][2] == expected
     assert [row[0] for row in view.chromosomes] == ["chr1", "chr2 (held out)"]
-    assert "30 of them lie on chromosomes that no model" in view.text
+    assert "30 of them are on chromosomes that no contributing model" in view.text
     assert [str(figure).count("<circle") for figure in view.drawn] == [30, 60]
     assert "dashed: equal" in view.caption
     assert all("stroke-dasharray" in figure for figure in view.drawn)
@@ -84,7 +84,7 @@ def test_regions_that_are_all_alike_have_one_row(tmp_path: Path) -> None:
     assert view is not None
     assert [row[0] for row in view.rows] == ["held out"]
     assert len(view.drawn) == 1
-    assert "All of them lie on chromosomes that no model" in view.text
+    assert "All of them are on chromosomes that no contributing model" in view.text
 
 
 def test_many_regions_become_hexagons_that_hold_them_all(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_many_regions_become_hexagons_that_hold_them_all(tmp_path: Path) -> None
     (figure,) = view.drawn
     assert "<circle" not in figure
     assert len(figure) < 60_000
-    assert "shaded by the number of its regions" in view.caption
-    assert "is not known, and on those" in view.text
+    assert "shaded by their number of regions" in view.caption
+    assert "training regions inflate the scores" in view.text
     assert "models.m.held_out" in view.text
 
 
@@ -168,7 +168,7 @@ def test_a_poor_correlation_is_a_concern(tmp_path: Path) -> None:
     assert target_concerns("a / t", "a.t", folds=None, agreement=view) == []
     poor = dataclasses.replace(view, correlation=-0.2)
     (concern,) = target_concerns("a / t", "a.t", folds=None, agreement=poor)
-    assert "a / t: the prediction hardly follows what was observed" in concern.text
+    assert "a / t: predictions correlate poorly with the observations" in concern.text
     assert "(correlation −0.20, held-out regions)" in concern.text
     assert concern.anchor == "a.t-observed"
     classes = describe_agreement(target(tmp_path, n=90, classes=True))
@@ -192,7 +192,7 @@ def test_a_table_of_other_targets_is_no_section_and_a_lost_column_is_named(tmp_p
     assert describe_agreement(dataclasses.replace(spec, target="other")) is None
     table = pd.read_csv(tmp_path / "observed.tsv", sep="\t")
     write_table(table.drop(columns="t.predicted"), tmp_path / "observed.tsv")
-    with pytest.raises(StorageError, match=r"lacks t\.predicted; run the rule"):
+    with pytest.raises(StorageError, match=r"lacks t\.predicted; rerun the rule"):
         describe_agreement(spec)
 
 

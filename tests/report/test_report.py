@@ -244,7 +244,7 @@ def test_regions_over_the_limit_are_counted_and_named_worst_first(page: Path) ->
     assert text.index("chrIV:3,500–3,700 (−) 0.020 dropped") < text.index(
         "chrIV:7,500–7,700 (−) 0.0050 dropped"
     )
-    assert "makes no promise of completeness" in text
+    assert "does not guarantee completeness" in text
 
 
 def test_flagged_motifs_stand_apart_and_are_cut_with_a_count(page: Path) -> None:
@@ -292,8 +292,8 @@ def test_motifs_that_were_left_out_are_not_called_none(results: tuple[Path, dict
     bare = {"motifs": None, "logos": None, "modisco": None, "database": None, "hits": None, "truth": None}
     every = [dataclasses.replace(spec, **bare, settings={"motifs": None}) for spec in results[1]["analyses"]]
     for analyses, lead in (
-        (every, "were attributed; motifs were left out."),
-        (every[:1], "Motifs were left out"),
+        (every, "were attributed, without motif discovery."),
+        (every[:1], "Motif discovery is switched off"),
     ):
         render_report(tmp_path / "r.html", title="t", results="r", analyses=analyses, template=TEMPLATE)
         text = plain(tmp_path / "r.html")

@@ -118,11 +118,11 @@ def test_lists_and_names_that_do_not_fit_are_told(tmp_path: Path, caplog: pytest
     path = write(tmp_path)
     with caplog.at_level(logging.WARNING, "cislex"):
         run(path, names=tmp_path / "names.txt")
-    assert "names that no sequence has: s99" in caplog.text
+    assert "names without a sequence: s99" in caplog.text
     path.write_text("".join(f">{name}\n{text}\n" for name, text in zip("aabbcdee", TEXTS, strict=True)))
     with caplog.at_level(logging.WARNING, "cislex"):
         run(path)
-    assert "names that several sequences have: a (2), b (2), e (2)" in caplog.text
+    assert "names shared by several sequences: a (2), b (2), e (2)" in caplog.text
     with pytest.raises(InputError, match="has no row for a, a, b"):
         run(path, table=tmp_path / "t.tsv", top=1)
     with pytest.raises(InputError, match="none of 8 sequences is left; dropped: 8 not_named"):

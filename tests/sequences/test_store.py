@@ -211,13 +211,13 @@ class TestGenome:
         with pytest.raises(InputError, match="bgzip"):
             Genome(tmp_path / "a.fa.gz")
         (tmp_path / "b.fa.gz").write_bytes(b">a\nACGT\n")
-        with pytest.raises(InputError, match="named like a compressed file"):
+        with pytest.raises(InputError, match="has the name of a compressed file"):
             Genome(tmp_path / "b.fa.gz")
         write_bgzip(tmp_path / "c.fa", ">a\nACGT\n")
         with pytest.raises(InputError, match=r"must end in \.gz"):
             Genome(tmp_path / "c.fa")
         (tmp_path / "d.fa.gz").write_bytes(gzip.compress(b">a\nACGT\n" * 100)[:-9])
-        with pytest.raises(InputError, match="cut short"):
+        with pytest.raises(InputError, match="corrupt or truncated"):
             digest_sequences(tmp_path / "d.fa.gz")
 
     def test_bounds_are_checked_alike(self, fasta: Path) -> None:
@@ -334,7 +334,7 @@ class TestImport:
             ({"dataset": "square"}, ConfigError, "fits both axis orders"),
             ({"dataset": "square", "axes": "4nl"}, ConfigError, "axes: found '4nl'"),
             ({"dataset": "z"}, ConfigError, r"no dataset 'z'; it has square \(3, 4, 4\)"),
-            ({}, ConfigError, "say which dataset"),
+            ({}, ConfigError, "name a dataset of"),
         ):
             with pytest.raises(error, match=message):
                 self.run(tmp_path / "s.h5", is_hdf5=True, **options)

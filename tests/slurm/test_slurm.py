@@ -326,8 +326,8 @@ def test_an_unknown_partition_is_refused_with_the_ones_that_exist(
     )
     profile = site(tmp_path, "slurm_partition: gpu", "slurm_partition: a100")
     text = advice(Head(cluster, tmp_path / "run", profile=profile))
-    assert "no partition 'a100' here (asked by" in text
-    assert "there are: cpu, gpu" in text
+    assert "no partition 'a100' here (requested by" in text
+    assert "available: cpu, gpu" in text
 
 
 def test_a_site_without_accounts_is_told_to_use_squeue(

@@ -300,9 +300,9 @@ def test_what_cannot_be_opened_is_named(target: Any, message: str) -> None:
 
 def test_a_model_without_an_activation_and_one_that_was_not_opened_are_named() -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
-    with pytest.raises(ModelError, match=r"not made by an activation.*name the module"):
+    with pytest.raises(ModelError, match=r"not an activation.*name the module"):
         expose_pre_activation(plain, [PreActivation()])(SEQUENCE)
-    with pytest.raises(ModelError, match="open the model first"):
+    with pytest.raises(ModelError, match="expose it first"):
         PreActivation()(plain(SEQUENCE))
     unused = Heads()
     unused.extra = nn.Linear(1, 1)

@@ -143,7 +143,7 @@ def test_weights_that_do_not_fit_are_named() -> None:
         make_head(LossSettings(positive_weight="balanced"), ones, ["a"])
     with pytest.raises(ConfigError, match="class_weights names z; the classes are x, y"):
         make_head(LossSettings("softmax", class_weights={"z": 1}), np.eye(2), ["x", "y"])
-    with pytest.raises(ConfigError, match="focal_gamma goes with head sigmoid or softmax"):
+    with pytest.raises(ConfigError, match="focal_gamma is only valid with head sigmoid or softmax"):
         LossSettings("counts", focal_gamma=1)
     with pytest.raises(ConfigError, match="class_weights is 'equal'"):
         LossSettings("softmax", class_weights="equal")

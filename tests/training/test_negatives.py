@@ -113,5 +113,5 @@ def test_what_cannot_be_drawn_is_named(genome: Genome) -> None:
         draw(genome, negatives=Negatives("bed", "n.bed"), listed={"c2": np.array([5])})
     with pytest.raises(ConfigError, match="expected one of gc_matched, shuffle, bed, none"):
         Negatives("random")
-    with pytest.raises(ConfigError, match="the others none"):
+    with pytest.raises(ConfigError, match="the others take none"):
         Negatives("shuffle", Path("n.bed"))

@@ -118,7 +118,7 @@ def test_signal_that_cannot_be_used_is_named(signals: tuple, tmp_path: Path) -> 
 
     with pytest.raises(InputError, match="found signal below 0"):
         attach(folder / "minus.bw")
-    with pytest.raises(InputError, match="is it of another assembly"):
+    with pytest.raises(InputError, match="is it from another assembly"):
         attach(folder / "plus.bw", known={"chr1": 40000})
     (tmp_path / "no.bw").write_text("text\n")
     with pytest.raises(InputError, match="is not a bigWig file"):
@@ -135,7 +135,7 @@ def test_signal_that_cannot_be_used_is_named(signals: tuple, tmp_path: Path) -> 
         test_chromosomes=[],
         negatives=Negatives("shuffle"),
     )
-    with pytest.raises(ConfigError, match="a shuffled sequence has no signal"):
+    with pytest.raises(ConfigError, match="shuffled sequences have no signal"):
         SignalSource(genome=genome, peaks="p.bed", tracks={})
 
 

@@ -286,7 +286,7 @@ def test_what_has_no_auprc_is_named(genome: Genome, tasks: dict, genome_files: P
     model = build("cnn", tasks=2, input_length=80, filters=2, kernel=5)
     with pytest.raises(InputError, match=r"all or none of the .* validation windows"):
         fit(model, windows, negative, by_auprc, head=Sigmoid())
-    with pytest.raises(ConfigError, match="goes with head sigmoid or softmax, not counts"):
+    with pytest.raises(ConfigError, match="is only valid with head sigmoid or softmax, not counts"):
         run(genome_files, tmp_path, optimisation=by_auprc, loss=LossSettings("counts"))
     with pytest.raises(ConfigError, match="expected loss or auprc"):
         Optimisation(keep_epoch="auroc")
@@ -323,7 +323,7 @@ def test_a_loss_that_is_not_finite_is_named(genome: Genome, tasks: dict) -> None
     [
         ({"validation_chromosomes": []}, ConfigError, "no chromosome for validation"),
         ({"test_chromosomes": ["chr9"]}, ConfigError, "test_chromosomes: the genome has no chr9"),
-        ({"test_chromosomes": ["chrII"]}, ConfigError, "chrII stand in more than one"),
+        ({"test_chromosomes": ["chrII"]}, ConfigError, "chrII appear in more than one"),
         ({"exclude_chromosomes": ["chrI", "chrIV"]}, ConfigError, "no chromosome for train"),
         ({"aliases": None}, InputError, "give genome.aliases"),
         ({"hyperparameters": {"kernels": 3}}, ConfigError, "unknown kernels"),
@@ -359,7 +359,10 @@ def test_bad_input_is_named_and_nothing_is_written(
         (lambda: Optimisation(patience=0), "patience"),
         (lambda: Optimisation(weight_decay=-1), "weight_decay"),
         (lambda: LossSettings(positive_weight=0), "positive_weight is 0"),
-        (lambda: LossSettings("softmax", positive_weight=2), "positive_weight goes with head sigmoid"),
+        (
+            lambda: LossSettings("softmax", positive_weight=2),
+            "positive_weight is only valid with head sigmoid",
+        ),
         (lambda: LossSettings("logistic"), "expected one of sigmoid"),
         (lambda: Negatives("bed"), "needs a path"),
     ],

@@ -192,7 +192,7 @@ def test_the_table_names_what_asks_for_too_much_or_too_little(tmp_path: Path) ->
     found = {row[0]: row for row in rows[1:]}
     assert list(found) == ["encode_sequences", "attribute_chunk", "render_report"]
     assert found["attribute_chunk"][1] == "3"
-    assert found["attribute_chunk"][-1].startswith("memory: asks for 6")
+    assert found["attribute_chunk"][-1].startswith("memory: requests 6")
     assert found["encode_sequences"][-1].startswith("!! memory: used 4.0×")
     assert found["render_report"][3:5] == ["-", "-"]
     assert found["render_report"][-1] == ""
@@ -221,12 +221,12 @@ def test_a_budget_needs_a_price(tmp_path: Path) -> None:
     write_peaks(tmp_path, 10_000)
     work, limits = job_resources.Work(config(tmp_path)), {"gpu_hours": 1e6, "confirmed": False}
     [problem] = budget.problems(work, CHUNKS, limits)
-    assert "was not measured yet for first" in problem
+    assert "has not been measured yet for first" in problem
     assert "make estimate" in problem
     write_inspection(tmp_path)
     assert not budget.problems(work, CHUNKS, limits)
     [again] = budget.problems(work, [*CHUNKS, ("inspect_model", "first")], limits)
-    assert "not measured yet" in again, "a model that is inspected anew has a new price"
+    assert "not been measured yet" in again, "a model that is inspected anew has a new price"
     assert not budget.problems(work, [("inspect_model", "first")], limits), "the estimate itself may run"
 
 

@@ -1,4 +1,4 @@
-"""How much memory and time each job asks for: what it is expected to use, with margins.
+"""Memory and time that each job requests: its expected use, with margins.
 
 Expected use follows what a job works on: the sizes of files that exist, else the config; for the model,
 what ``inspect_model`` measured. Nothing here enters a result, so a better figure never reruns a job.

@@ -1,4 +1,4 @@
-"""What jobs used, beside what they ask for: a table by rule, where asking too much or too little stands out.
+"""Requested against used resources: a table by rule that marks requests that are too large or too small.
 
 Jobs are known by their benchmark files; what they ask for is worked out again by the same functions, for a
 first attempt. Plain Python without the package.
@@ -93,11 +93,11 @@ def _remarks(what: str, shares: list[float], least: bool) -> list[str]:
     if not shares:
         return []
     if max(shares) > 1:
-        return [f"!! {what}: used {max(shares):.1f}× what is asked"]
+        return [f"!! {what}: used {max(shares):.1f}× its request"]
     if max(shares) > CLOSE:
-        return [f"! {what}: {max(shares):.0%} of what is asked was used"]
+        return [f"! {what}: used {max(shares):.0%} of its request"]
     if max(shares) < WASTEFUL and not least:
-        return [f"{what}: asks for {1 / max(max(shares), 1e-9):.0f}× what was used"]
+        return [f"{what}: requests {1 / max(max(shares), 1e-9):.0f}× what was used"]
     return []
 
 

@@ -1,4 +1,4 @@
-"""What the user's own Python file of a model defines and imports, read without running it.
+"""Read what the user's Python file of a model defines and imports, without running it.
 
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.
 """

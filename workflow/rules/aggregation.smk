@@ -1,9 +1,9 @@
 """Aggregation: the chunks and folds of one target become one checked file.
 
-Purpose: mean over folds and their spread; then the quality gate on the completeness error, in a rule of its own,
-so that another gate attributes nothing anew.
-Inputs: sequences.h5, every chunk of every fold. Outputs: {analysis}/{target}/attributions.all.h5, of it
-attributions.h5 and qc.tsv.
+Purpose: mean over folds and their spread; then the quality gate on the completeness error, in a separate
+rule, so that changing the gate recomputes no attributions.
+Inputs: sequences.h5, every chunk of every fold. Outputs: {analysis}/{target}/attributions.all.h5, and from
+it attributions.h5 and qc.tsv.
 """
 
 

@@ -47,7 +47,7 @@ if _problem:
 
 _lost = _yaml_files.problems_of(map(_Path, workflow.configfiles), numbers=_IS_MAIN)
 if _lost:
-    raise WorkflowError("\n  ".join(["the config cannot be used:", *_lost]))
+    raise WorkflowError("\n  ".join(["invalid config:", *_lost]))
 
 try:
     #: The complete config as the snapshot keeps it: {project} still stands for this folder.
@@ -78,7 +78,9 @@ if _IS_MAIN:
     _misfits = _file_contents.problems(config, _Path.cwd())
     if _misfits:
         raise WorkflowError(
-            "\n  ".join(["the config does not fit the files that it names:", *_misfits])
+            "\n  ".join(
+                ["the config does not match the files that it names:", *_misfits]
+            )
         )
     _problem = _input_files.results_problem(RESULTS, _Path.cwd())
     if _problem:
@@ -123,7 +125,7 @@ def analysis_of(wildcards):
 
 
 def with_motifs(key="motifs"):
-    """Analyses whose motifs are looked for, or (``hits``) whose hits are called, as a pattern."""
+    """Analyses with motif discovery, or (``hits``) with hit calling, as a pattern."""
     names = [_re.escape(name) for name, a in config["analyses"].items() if a[key]]
     return "|".join(names) or "(?!)"
 
@@ -209,7 +211,7 @@ def model_code(model):
 
 
 def has_coordinates(regions):
-    """Whether a region set lies on the genome (sequences given directly do not)."""
+    """Whether a region set is on the genome (sequences given directly do not)."""
     return config["regions"][regions]["peaks"] is not None
 
 

@@ -1,7 +1,7 @@
-"""Cost: what a run will take before it begins, and what its jobs took beside what they asked for.
+"""Cost: an estimate before a run starts, and requested against used resources after it.
 
-Purpose: `make estimate` tells hours, memory and disk of every analysis, and how many chunks suit it;
-`make resources` shows which rule asks for too much or too little.
+Purpose: `make estimate` shows hours, memory and disk of every analysis and suggests a number of chunks;
+`make resources` shows which rules request too much or too little.
 Inputs: inspections; benchmark files. Outputs: cost.tsv and cost.txt.
 """
 

@@ -1,4 +1,4 @@
-"""Evaluation: predictions beside labels that were given for the same regions.
+"""Evaluation: predictions compared with labels of the same regions.
 
 Purpose: does the model predict what was observed? Only for analyses with labels.
 Inputs: predictions.tsv, regions.bed, and the files that hold the labels.

@@ -1,7 +1,7 @@
-"""Freshness: results are made again when what they depend on changed in content, and only then.
+"""Freshness: results are recomputed if and only if the content of what they depend on changed.
 
-Purpose: a run never keeps stale results and never repeats what is there, also where `.snakemake` is gone.
-Inputs: the planned jobs; runs/records.jsonl and runs/digests.json beside the results, written as jobs finish.
+Purpose: a run never keeps stale results and never repeats finished work, even without `.snakemake`.
+Inputs: the planned jobs; runs/records.jsonl and runs/digests.json next to the results, written as jobs finish.
 Outputs: the planned jobs that must run; no rule. How: workflow/cislex_workflow/reruns/watch.py.
 """
 

@@ -1,6 +1,6 @@
-"""Hits: where in the genome each motif is at work (Fi-NeMo).
+"""Hits: instances of each motif in the genome (Fi-NeMo).
 
-Purpose: one job per target of an analysis that asks for hits.
+Purpose: one job per target of an analysis with hits.
 Inputs: {analysis}/{target}/attributions.h5, modisco.h5. Outputs: {analysis}/{target}/hits.bed.gz.
 """
 

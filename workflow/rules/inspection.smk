@@ -1,4 +1,4 @@
-"""Inspection: what the model is, which operations it has, and whether it can be attributed exactly.
+"""Inspection: the model's structure and operations, and whether it can be attributed exactly.
 
 Purpose: a misread output or an unknown operation stops the run here, not after a night of computing.
 Inputs: the weights of every fold. Outputs: {analysis}/inspection.tsv, inspection.txt, inspected.json.

@@ -1,4 +1,4 @@
-"""Prediction: what every fold of a model says about every region.
+"""Prediction: the outputs of every fold of a model for every region.
 
 Purpose: outputs of the model (all, or fewer where they are large), and each target as the mean over folds.
 Inputs: sequences.h5, the weights of every fold. Outputs: {analysis}/predictions.h5 and predictions.tsv.

@@ -1,6 +1,6 @@
 """Simulation: a synthetic genome with two assays whose motifs are known, for the demo.
 
-Purpose: a run whose truth is known: which motifs make the peaks, where they lie, and which are decoys.
+Purpose: a run whose truth is known: which motifs make the peaks, where they are, and which are decoys.
 Inputs: none. Outputs: simulated/genome.fa, {assay}.narrowPeak, truth.tsv (planted sites), motifs.meme.
 """
 

@@ -1,8 +1,8 @@
-"""Start: what is asked once, before the first job of a run.
+"""Start: checks made once, before the first job of a run.
 
 Purpose: a run that would cost more than its budget, that would not pass its own quality gate, or that SLURM
-cannot do (no sbatch, an unknown partition, no GPU) is refused in a sentence, not in a hundred failed jobs; what
-begins is recorded. A profile that does not exist is an error at once, in a dry run, too.
+cannot do (no sbatch, an unknown partition, no GPU) is refused in one sentence, not by a hundred failed jobs;
+runs that start are recorded. A missing profile is an error at once, also in a dry run.
 Inputs: the planned jobs, the config, inspections. Outputs: runs/<time>-<process>.yaml; no rule.
 """
 
@@ -14,7 +14,7 @@ if _problem:
 
 
 def gate_problems():
-    """Why attributions would not pass the gate in the end, a sentence each."""
+    """Reasons why attributions would fail the quality gate, one sentence each."""
     planned = [
         (job.rule.name, job.wildcards.analysis)
         for job in workflow.dag.needrun_jobs()
@@ -24,7 +24,7 @@ def gate_problems():
 
 
 def cluster_problems():
-    """Why SLURM cannot run the planned jobs, a sentence each; nothing without the SLURM executor."""
+    """Reasons why SLURM cannot run the planned jobs, one sentence each; none without the SLURM executor."""
     if workflow.executor_plugin.name != "slurm":
         return []
     return _cluster.check(
@@ -36,7 +36,7 @@ def cluster_problems():
 onstart:
     for _what, _problems in (
         ("this run is over its budget", budget_problems()),
-        ("this run would not pass its quality gate", gate_problems()),
+        ("this run would fail its quality gate", gate_problems()),
         ("the cluster cannot run this plan", cluster_problems()),
     ):
         if _problems:

@@ -86,7 +86,7 @@ def attribute(
         delta above 1e-2 that no known operation explains, or an operation ran out of sight (TorchScript
         functions, compiled regions, custom C++ operations), that is an error otherwise, and a note here.
     progress
-        Tell how far we are.
+        Show progress.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def attribute_tried(
     targets: Sequence[Target],
     **options: Any,
 ) -> list[Attribution]:
-    """``attribute_targets`` for one of many parts of a job whose model was tried when the job began.
+    """Run ``attribute_targets`` on one part of a job whose model was checked at its start.
 
     Parameters are those of :func:`attribute_targets`; there is at least one sequence.
     """

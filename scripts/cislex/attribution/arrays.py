@@ -1,4 +1,4 @@
-"""Arrays as people have them, made tensors: views backwards, foreign byte orders, read-only files."""
+"""Convert arrays to tensors: also reversed views, foreign byte orders and read-only files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def to_tensor(values: Any) -> Tensor:
-    """A tensor of numbers; shares memory with an array where PyTorch can, and copies it else.
+    """Convert to a tensor of numbers; share memory with an array where PyTorch can, else copy it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""References from the genome: windows of the example's length and GC content, from anywhere else.
+"""References from the genome: windows of the example's length and GC content, from elsewhere.
 
 The genome is held in memory at two bits per base, and the windows to choose from as one list in the order
 of their GC content, so that a draw is a search and a copy.
@@ -73,7 +73,7 @@ class GenomicWindows:
     fasta
         The genome, plain or bgzipped.
     n, seed
-        As of :class:`~cislex.attribution.DinucleotideShuffle`.
+        See :class:`~cislex.attribution.DinucleotideShuffle`.
     tolerance
         Largest difference of the fraction of G and C.
     max_unknown
@@ -139,7 +139,7 @@ class GenomicWindows:
             self._held.warned = True
             worst = beyond[np.argmax(far[beyond])]
             get_logger(__name__).warning(
-                "%s: fewer than %d windows within %.3f of an example's GC content: the nearest are taken; "
+                "%s: fewer than %d windows within %.3f of an example's GC content, so the nearest are used; "
                 "so far the worst is an example of GC %.3f with windows up to %.3f away",
                 self.fasta, self.n, self.tolerance, gc[worst], far[worst],
             )  # fmt: skip
@@ -157,7 +157,7 @@ class GenomicWindows:
             exclude = read_blacklist(self.exclude, genome)
             if exclude and not set(exclude) & set(genome.lengths):
                 raise InputError(
-                    f"{self.exclude}: excludes intervals of {offenders(exclude)}, but {self.fasta} has "
+                    f"{self.exclude}: has intervals on {offenders(exclude)}, but {self.fasta} has "
                     f"{offenders(genome.lengths)}; expected the same names"
                 )
             index = _read(genome, names, length, exclude, self.max_unknown)

@@ -180,7 +180,7 @@ def canonical(func: Callable[..., Any]) -> tuple[str, bool]:
 
 
 def kind_of(name: str) -> Kind:
-    """What kind an operation is; anything unheard of is nonlinear."""
+    """What kind an operation is; unknown operations are nonlinear."""
     return KINDS.get(name, Kind.NONLINEAR)
 
 

@@ -84,7 +84,7 @@ class _Batch:
 
 @dataclasses.dataclass
 class Run:
-    """What stays the same from batch to batch, and what was learnt from the first ones."""
+    """State shared by all batches, and findings of the first ones."""
 
     prepared: PreparedModel
     method: Method
@@ -248,7 +248,7 @@ def executor(method: Method) -> Callable[..., BatchResult]:
 
 
 def advise(run: Run, inputs: Inputs) -> None:
-    """Say what the user should know before a long computation."""
+    """Warn the user before a long computation."""
     logger = get_logger(__name__)
     if "rounding" in run.notes():
         logger.warning(
@@ -260,7 +260,7 @@ def advise(run: Run, inputs: Inputs) -> None:
 
 
 def pairs_of(method: Method, inputs: Inputs) -> int:
-    """Rows that the whole computation sends through the model, about."""
+    """Approximate number of rows that the whole computation sends through the model."""
     per_example: dict[type, int] = {
         Saliency: 1,
         TISM: 1,

@@ -45,7 +45,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73")
 
 @dataclass(frozen=True, eq=False)
 class Sufficiency:
-    """What more references change.
+    """How contributions change with more references.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ class Sufficiency:
             write_table(self.table, path)
             return
         if kind not in ("svg", "png", "pdf"):
-            raise ConfigError(f"{path}: found the ending {kind!r}, expected svg, png, pdf or tsv")
+            raise ConfigError(f"{path}: found the file extension {kind!r}, expected svg, png, pdf or tsv")
         matplotlib = _matplotlib()
         # A fixed salt and no date: the same figure is the same file.
         dated = {} if kind == "png" else {"metadata": {"Date" if kind == "svg" else "CreationDate": None}}
@@ -212,7 +212,7 @@ def reference_sufficiency(
     Parameters
     ----------
     model, sequences, target, seeds, extra_inputs
-        As of :func:`~cislex.attribution.attribute`.
+        See :func:`~cislex.attribution.attribute`.
     method
         Whatever its number of references, ``counts`` are used: the first k of the largest.
     counts
@@ -271,7 +271,7 @@ def _references(references: Any, largest: int, x: Tensor) -> Any:
     """The same kind of references, the largest number of them."""
     if isinstance(references, Zeros | Uniform):
         raise ConfigError(
-            f"references: found {type(references).__name__}, which is one reference without chance; what to "
+            f"references: found {type(references).__name__}, which is a single, fixed reference; what to "
             "do: give shuffles or genomic windows, for example DinucleotideShuffle()"
         )
     if isinstance(references, DinucleotideShuffle | Shuffle | GenomicWindows):

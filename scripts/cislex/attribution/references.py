@@ -1,4 +1,4 @@
-"""References: what a sequence is compared with, as frozen data and one function that makes them.
+"""References to compare sequences with, as frozen data, and one function that makes them.
 
 In every reference the unknown bases of the example (all-zero columns) are all-zero too, so that they
 contribute nothing.
@@ -80,7 +80,7 @@ class Shuffle:
     Parameters
     ----------
     n, seed
-        As of :class:`DinucleotideShuffle`.
+        See :class:`DinucleotideShuffle`.
     """
 
     n: int = 20
@@ -118,7 +118,7 @@ class Uniform:
 
 @dataclass(frozen=True, eq=False)
 class FixedReferences:
-    """References that are given, for example saved ones that are replayed.
+    """User-supplied references, for example saved ones that are replayed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What an attribution is: multipliers, a baseline, and everything that follows from the two."""
+"""The result of an attribution: multipliers, a baseline, and everything derived from the two."""
 
 from __future__ import annotations
 

@@ -141,8 +141,8 @@ def _check_twins(digests: Sequence[str], made: Sequence[str], seeds: NDArray[np.
             twins.append(f"{other} and {row}")
     if twins:
         raise InputError(
-            f"sequences: the same sequence with different references at {offenders(twins)}: a replay could "
-            "not tell which are meant; what to do: give different seeds, or the same references"
+            f"sequences: the same sequence with different references at {offenders(twins)}: a replay "
+            "could not tell them apart; what to do: give different seeds, or the same references"
         )
 
 
@@ -179,7 +179,7 @@ class SavedReferences:
         rows = self.find(sequences, seeds)
         with open_hdf5(self.path, what="saved references", datasets=_DATASETS) as handle:
             if handle.attrs.get("content_digest") != self.digest:
-                raise StorageError(f"saved references: {self.path} is another file than when it was loaded")
+                raise StorageError(f"saved references: {self.path} has changed since it was loaded")
             return torch.from_numpy(_take(handle["references"], rows, self.path)).to(sequences.device)
 
     def find(self, sequences: Tensor, seeds: Any = None) -> NDArray[np.int64]:
@@ -203,7 +203,7 @@ class SavedReferences:
             raise InputError(
                 f"saved references: {self.path} was made for other sequences: it has none for examples "
                 f"{offenders(missing.tolist())} of {len(sequences)}; what to do: give the sequences that it "
-                "was saved for, or make references anew"
+                "was saved for, or draw new references"
             )
         rows = self._order[first]
         for i in np.flatnonzero(last - first > 1).tolist():

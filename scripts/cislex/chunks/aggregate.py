@@ -1,4 +1,4 @@
-"""Chunks and folds of one target into one self-contained file, streamed, with the quality gate.
+"""Combine chunks and folds of one target in one self-contained file, streamed, with the quality gate.
 
 Memory does not depend on the number of chunks, and on that of regions by some twenty bytes each: rows are
 read, averaged over folds and written in blocks, tables in parts, and where nothing has to be changed
@@ -125,7 +125,7 @@ def _require_same_regions(folds: Mapping[str, ChunkFiles], store: SequenceStore)
     for fold in folds.values():
         if fold.shared["source_digest"] != store.source_digest:
             raise StorageError(
-                f"{fold.paths[0]}: was attributed on source_digest {fold.shared['source_digest']}; "
+                f"{fold.paths[0]}: was computed from source_digest {fold.shared['source_digest']}; "
                 f"{store.path} has {store.source_digest}: {CAUSE}; delete the chunks of {fold.name} and rerun"
             )
         bounds = zip(fold.starts[:-1], fold.starts[1:], strict=True)
@@ -134,7 +134,7 @@ def _require_same_regions(folds: Mapping[str, ChunkFiles], store: SequenceStore)
                 checked[span] = digest_regions(store.regions(*span))
             if digest != checked[span]:
                 raise StorageError(
-                    f"{path}: rows {span[0]} to {span[1]} are other regions than those of {store.path}: "
+                    f"{path}: rows {span[0]} to {span[1]} are different regions from those of {store.path}: "
                     f"{CAUSE}; delete this file and rerun"
                 )
 
@@ -147,7 +147,7 @@ def _owners(folds: Mapping[str, ChunkFiles], n: int) -> NDArray[np.int64] | None
     wrong = np.flatnonzero(computed.sum(axis=0) != 1)
     if len(wrong):
         raise StorageError(
-            f"{len(wrong)} regions were attributed by no fold or by several, rows {offenders(wrong)}; "
+            f"{len(wrong)} regions were attributed by no fold or several folds, rows {offenders(wrong)}; "
             "expected each by the fold that held out its chromosome; delete the chunks and rerun"
         )
     return computed.argmax(axis=0)

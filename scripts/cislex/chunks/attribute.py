@@ -49,7 +49,7 @@ logger = get_logger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class ChunkJob:
-    """What is attributed: the slice, the model's fold, the targets and the method, all plain values.
+    """What to attribute: the slice, the model's fold, the targets and the method, all plain values.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def attribute_chunk(
         with Checkpoint(partial_path(out), identity) as log:
             kept = log.rows
             if kept:
-                logger.info("%d regions are there from an earlier attempt", kept)
+                logger.info("resuming: %d regions are already done", kept)
             began = time.monotonic()
             work = _results(loaded, store, job, rows[kept:], batch_size=batch_size, device=where)
             _fill(log, _gated(work, store, rows[kept:], list(job.targets), gate), len(rows), deadline)
@@ -194,9 +194,9 @@ def require_inspected(path: str | Path, fold: str, digest: str, weights: str | P
     expected = read_inspected(path).get(fold)
     if digest != expected:
         raise ModelError(
-            f"{weights} ({fold}): this is not the model that was inspected: its digest is {digest}, in "
-            f"{path} {expected}. The weights or the model's files changed while the run went on: run again, "
-            "which inspects the new ones"
+            f"{weights} ({fold}): this model differs from the inspected one: its digest is {digest}, in "
+            f"{path} {expected}. The weights or the model's files changed during the run: run again to "
+            "inspect the new ones"
         )
 
 
@@ -297,7 +297,7 @@ def _refuse_over(
     worse = f"{len(over)} of {len(deltas)} regions of a batch are over qc.max_relative_delta = {limit:g}"
     where = f"{region['name']!s} {region.chrom}:{region.start}-{region.end} ({deltas[worst]:.2g})"
     raise CompletenessError(
-        f"{what}: {worse}, the worst {where}; stopped now, since the gate would refuse them in the end. "
+        f"{what}: {worse}, the worst {where}; stopping now, because the quality gate would fail. "
         "Set qc.on_fail to drop or keep, raise the limit, or use precision: float64"
     )
 
@@ -318,8 +318,8 @@ def _fill(log: Checkpoint, work: Iterator[list[Attribution]], n: int, deadline: 
         slowest, before = max(slowest, now - before), now
         if deadline is not None and done < n and time.time() + slowest > deadline:
             raise DeadlineError(
-                f"stopped before the job's time limit: {done} of {n} regions are finished and kept in "
-                f"{log.path}; the next attempt goes on from there (ask for more time or more chunks if this "
+                f"stopped before the job's time limit: {done} of {n} regions are finished and saved in "
+                f"{log.path}; the next attempt resumes from there (request more time or more chunks if this "
                 "happens often)"
             )
 

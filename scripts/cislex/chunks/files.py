@@ -1,4 +1,4 @@
-"""The chunk files of one fold, read as one array: each file is opened once to be checked, once to be read.
+"""The chunk files of one fold, read as one array: each file is opened once to check it and once to read it.
 
 With ten thousand chunks opening files is what takes time, and what they say about themselves is what takes
 memory: of attributes that all share, one copy is kept.
@@ -54,7 +54,7 @@ CHECKED = (
 #: Attributes that tell targets apart, which files of earlier versions lack.
 BY_TARGET = ("content_digests", "stage_digests")
 #: What makes chunks of one run differ.
-CAUSE = "weights, genome or settings changed while the run went on, or it belongs to another run"
+CAUSE = "weights, genome or settings changed during the run, or the file belongs to another run"
 #: Bytes of values that are verified at once.
 VERIFIED_BYTES = 1 << 22
 #: Characters of a value that messages show.
@@ -140,7 +140,7 @@ class ChunkFiles:
             shape = dataset_in(group, "hypothetical").shape
         except KeyError as error:
             raise StorageError(
-                f"chunk: {path} is no chunk of target {self.target}: {error}; delete it"
+                f"chunk: {path} is not a chunk file of target {self.target}: {error}; delete it"
             ) from error
         start, stop = int(attributes["start"]), int(attributes["stop"])
         if start != expected or int(attributes["n_regions"]) != n:
@@ -149,7 +149,7 @@ class ChunkFiles:
                 f"expected rows from {expected} of {n}: it belongs to another run, delete it"
             )
         if shape != (stop - start, 4, length):
-            raise StorageError(f"{path}: hypothetical has shape {shape}, which its rows do not explain")
+            raise StorageError(f"{path}: hypothetical has shape {shape}, which does not match its rows")
         if not self.shared:
             self.shared = {key: attributes[key] for key in SHARED}
             self.model_digest = self.model_digest or str(attributes["model_digest"])
@@ -196,8 +196,8 @@ class ChunkFiles:
             digest = _content_digest(dataset_in(group, name), computed)
             if digest != expected:
                 raise StorageError(
-                    f"{path}: targets/{self.target}/{name}: the content has the digest {digest}, and had "
-                    f"{expected} when it was written; {ADVICE}"
+                    f"{path}: targets/{self.target}/{name}: its digest is {digest}, but was "
+                    f"{expected} when written; {ADVICE}"
                 )
 
     def compare(self, path: Path, attributes: dict[str, Any]) -> None:

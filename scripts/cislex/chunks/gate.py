@@ -1,4 +1,4 @@
-"""The quality gate: regions whose completeness error is over a limit, in a step of its own.
+"""The quality gate, a separate step: regions whose completeness error is over a limit.
 
 ``aggregate_chunks`` writes every row; here another limit or policy makes the file that is read on from it,
 so that a gate that changes attributes nothing again.
@@ -143,7 +143,7 @@ def _copy_rows(source: h5py.File, result: h5py.File, kept: NDArray[np.int64]) ->
 
 
 def over_limit(errors: NDArray[np.float32] | None, gate: Gate, n: int) -> NDArray[np.bool_]:
-    """Which of ``n`` regions are over the limit; none for methods that promise no completeness."""
+    """Which of ``n`` regions are over the limit; none for methods that do not guarantee completeness."""
     if errors is None:
         return np.zeros(n, bool)
     failed: NDArray[np.bool_] = ~(errors <= gate.max_relative_delta)
@@ -153,7 +153,7 @@ def over_limit(errors: NDArray[np.float32] | None, gate: Gate, n: int) -> NDArra
 def report_failures(
     regions: Regions, errors: NDArray[np.float32], failed: NDArray[np.bool_], gate: Gate, target: str
 ) -> None:
-    """Stop at regions over the limit, or warn of them, as the gate says; the worst are named."""
+    """Raise an error or a warning about regions over the limit; the worst are named."""
     worst = np.flatnonzero(failed)[np.argsort(-errors[failed])]
     named = offenders([*(_named(regions, int(i), errors[i]) for i in worst[:3]), *worst[3:]])
     message = (
@@ -171,7 +171,7 @@ def _named(regions: Regions, row: int, error: float) -> str:
 
 
 def reproducible(errors: NDArray[np.float32], gate: Gate) -> NDArray[np.float64]:
-    """Relative deltas as a table shows them: two digits; in place of rounding noise, what it is below.
+    """Round relative deltas for a table: two digits; rounding noise becomes its upper bound.
 
     The noise depends on the batch size and the machine; ``attributions.h5`` keeps each value as it was.
     """
@@ -187,7 +187,7 @@ def quality_table(
     errors: NDArray[np.float32] | None,
     gate: Gate,
 ) -> Iterator[pd.DataFrame]:
-    """One row a region, dropped ones included; in parts."""
+    """One row per region, dropped ones included; in parts."""
     drops = gate.on_fail == "drop"
     place = 0
     for low in range(0, max(len(failed), 1), TABLE_ROWS):

@@ -1,4 +1,4 @@
-"""From plain settings (a mapping, as in the config) to the dataclasses of the attribution module."""
+"""Build the dataclasses of the attribution module from plain settings (a mapping, as in the config)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _chosen(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
 
 
 def references_from_settings(settings: Mapping[str, Any]) -> References:
-    """References named by ``kind``, with those of their settings that are given.
+    """Build the references named by ``kind`` from the given settings.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def references_from_settings(settings: Mapping[str, Any]) -> References:
 
 
 def method_from_settings(settings: Mapping[str, Any]) -> Method:
-    """Attribution method named by ``name``, with those of its options that are given.
+    """Build the attribution method named by ``name`` from the given options.
 
     Parameters
     ----------

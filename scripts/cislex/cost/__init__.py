@@ -1,1 +1,1 @@
-"""What a run costs."""
+"""The cost of a run."""

@@ -1,7 +1,7 @@
-"""What a run will cost before it begins: hours, memory, bytes, files, and how many chunks suit it.
+"""Estimate the cost of a run before it starts: hours, memory, bytes, files, and how many chunks suit it.
 
 Rates come from the inspections (``inspect_model``), which timed a few regions of every analysis and fold on
-the device at hand, or for a named GPU from measured records of other models (``cislex.cost.rates``).
+the local device, or for a named GPU from measured records of other models (``cislex.cost.rates``).
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def read_rates(path: str | Path) -> tuple[dict[str, Rate], int]:
         missing = sorted({"seconds_per_region", "startup_seconds", "flops_per_sequence"} - set(cost.index))
         if missing:
             raise StorageError(
-                f"{path}: fold {fold} lacks {', '.join(missing)}; delete the file, so that it is made again"
+                f"{path}: fold {fold} lacks {', '.join(missing)}; delete the file to recreate it"
             )
         values = cost["value"].astype(float)
         rates[str(fold)] = Rate(
@@ -288,7 +288,7 @@ def estimate_cost(
     write_table(_table(estimates, {e.name: suggested[analyses[e.name].regions] for e in estimates}), table)
     page = _page(estimates, users, suggested, sum(sequences.values()), job_minutes)
     write_text(page, text)
-    logger.info("what it costs\n%s", page)
+    logger.info("cost estimate\n%s", page)
 
 
 def _table(estimates: Sequence[Estimate], suggested: Mapping[str, int]) -> pd.DataFrame:
@@ -352,7 +352,7 @@ def _page(
         "",
         f"attribution: {hours:.3g} hours of {' and '.join(devices)}; jobs at once: {times}",
         f"most expensive: {dearest.name}, {dearest.hours / hours:.0%}",
-        f"disk: {_bytes(kept)} that stay, {_bytes(temporary)} of chunks meanwhile; "
+        f"disk: {_bytes(kept)} kept, {_bytes(temporary)} of temporary chunks; "
         f"{sum(e.files for e in estimates):,} files, and 3 for each motif",
         "",
         f"chunks that let a job last {minutes:g} minutes:",
@@ -396,5 +396,5 @@ def _advice(name: str, count: int, users: Sequence[Estimate], minutes: float) ->
         start = max(JOB_SECONDS + rate.startup_seconds for e in users for rate in e.rates)
         line += f"; set estimate.job_minutes to {math.ceil(start / STARTUP_SHARE / 60)} to keep it under 5 %"
     elif share > STARTUP_SHARE:
-        line += ": the whole set is less than one job's worth"
+        line += ": the whole set fits in one job"
     return line

@@ -1,4 +1,4 @@
-"""Rates of a GPU that is not at hand: measured on it with other models, scaled to this one's operations."""
+"""Rates of a GPU that is not available: measured on it with other models, scaled to this one's operations."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def scale_rate(rate: Rate, gpu: str, records: str | Path | None, *, passes: floa
     if not there:
         names = sorted({m.gpu for m in everything})
         raise ConfigError(
-            f"estimate.gpu: no measured record of {gpu!r} in {records}; there are: "
-            f"{', '.join(names) or 'none'}. Measure one there by `python benchmarks/attribution.py "
-            "--device cuda --out benchmarks/results/<name>.json`, or leave the key out"
+            f"estimate.gpu: no measured record of {gpu!r} in {records}; available: "
+            f"{', '.join(names) or 'none'}. Measure it there with `python benchmarks/attribution.py "
+            "--device cuda --out benchmarks/results/<name>.json`, or remove the key"
         )
     if rate.flops <= 0:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""A simulated genome with two assays whose peaks are driven by known motifs, so that the truth is known.
+"""Simulate a genome and two assays whose peaks are driven by known motifs.
 
 - ``insulator``: a peak is made by one CTCF site, in either orientation.
 - ``enhancer``: a peak is made by an AP-1 (FOS::JUN) and a SPI1 site together, ``spacing`` apart, AP-1
@@ -85,8 +85,8 @@ class SimulationOptions:
             raise ConfigError(f"simulate: counts and fractions cannot be negative, found {self}")
         if slots < wanted:
             raise ConfigError(
-                f"simulate: {wanted} peaks and decoys need {wanted} stretches of {SLOT} bp, the genome has "
-                f"{slots}; use longer or more chromosomes, or fewer peaks"
+                f"simulate: {wanted} peaks and decoys need {wanted} stretches of {SLOT} bp, but the "
+                f"genome has {slots}; use longer or more chromosomes, or fewer peaks"
             )
         if len(self.spacing) != 2 or not 0 <= self.spacing[0] <= self.spacing[1] <= 40:
             raise ConfigError(f"simulate, spacing: found {self.spacing}, expected two numbers from 0 to 40")

@@ -72,13 +72,13 @@ def export_tracks(
     elif fasta is not None:
         sizes, genome = chromosome_sizes(fasta), str(fasta)
     else:
-        raise ConfigError("export_tracks: give fasta or chromosomes, for the lengths of chromosomes")
+        raise ConfigError("export_tracks: give fasta or chromosomes, to get chromosome lengths")
     with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
         regions = _places(handle)
         if "" in regions["chrom"].cat.categories:
             raise InputError(
-                f"{attributions}: the sequences have no coordinates on a genome, so no track can be made; "
-                "leave contributions.bw out for regions given as FASTA or HDF5"
+                f"{attributions}: the sequences have no genome coordinates, so no track can be made; "
+                "do not request contributions.bw for regions given as FASTA or HDF5"
             )
         _check_regions(regions, handle["hypothetical"].shape[2], sizes, genome)
         # Rows come in any order: contributions wait in an unnamed file, not in memory.
@@ -132,8 +132,7 @@ def _check_regions(regions: pd.DataFrame, length: int, sizes: dict[str, int], fa
     if is_wrong.any():
         named = regions[is_wrong].apply(lambda row: f"{row['chrom']}:{row['start']}-{row['end']}", axis=1)
         raise InputError(
-            f"regions must be {length} bases long and lie inside the chromosomes of {fasta}: "
-            f"{offenders(named)}"
+            f"regions must be {length} bases long and inside the chromosomes of {fasta}: {offenders(named)}"
         )
 
 
@@ -159,7 +158,7 @@ def _contributions(handle: h5py.File, regions: pd.DataFrame, scratch: int) -> Ca
     def read(row: int) -> Values:
         found = os.pread(scratch, size, row * size)
         if len(found) != size:
-            raise StorageError(f"{handle.filename}: the temporary file of its contributions is cut short")
+            raise StorageError(f"{handle.filename}: the temporary file of its contributions is truncated")
         return np.frombuffer(found, np.float32)
 
     return read

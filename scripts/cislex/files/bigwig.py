@@ -77,8 +77,8 @@ def writing_bigwig(path: str | Path, sizes: Mapping[str, int]) -> Iterator[Add]:
     if status:
         probe_space(path)
         raise StorageError(
-            f"{path}: the bigWig could not be written (status {status}; what its writer said is in the log "
-            "above); look whether the disk has space and is sound, and run again"
+            f"{path}: the bigWig could not be written (status {status}; see the writer's messages in "
+            "the log above); check that the disk has space and is healthy, and run again"
         )
 
 

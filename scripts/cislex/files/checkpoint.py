@@ -140,8 +140,8 @@ class Checkpoint:
 
     def _refused(self, error: OSError) -> StorageError:
         return StorageError(
-            f"{self.path}: cannot write partial results: {error.strerror or error}; what is finished stays "
-            "there: free some space, or choose another results folder, and run again"
+            f"{self.path}: cannot write partial results: {error.strerror or error}; finished results are "
+            "kept; free some space, or choose another results folder, and run again"
         )
 
     def remove(self) -> None:
@@ -164,14 +164,16 @@ class Checkpoint:
                 file.close()
                 if not warned:
                     get_logger(__name__).warning(
-                        "%s: another job is writing it; waiting until it ends, to go on from there", self.path
+                        "%s: another job is writing this file; waiting for it to end, then resuming",
+                        self.path,
                     )
                 warned = True
                 time.sleep(LOOK_SECONDS)
             except OSError as error:
                 if error.errno in NO_LOCKS:  # records carry digests, so that a mixed-up file is noticed
                     get_logger(__name__).warning(
-                        "%s: the file system has no locks (%s): see that no other job writes this chunk",
+                        "%s: the file system does not support locks (%s): make sure that no other job "
+                        "writes this chunk",
                         self.path, error.strerror,
                     )  # fmt: skip
                     return file
@@ -182,7 +184,7 @@ class Checkpoint:
         """Go to the end of the last complete record, or begin anew."""
         if self._file.read(self._start) != MAGIC + self._identity:
             if self.path.stat().st_size:
-                get_logger(__name__).info("%s belongs to other settings: begun anew", self.path)
+                get_logger(__name__).info("%s belongs to other settings: starting over", self.path)
             self._file.seek(0)
             self._file.truncate()
             self._file.write(MAGIC + self._identity)

@@ -196,7 +196,9 @@ class RowWriter:
     def append(self, values: NDArray[Any]) -> None:
         """Add rows (n, …); the array must not be changed afterwards."""
         if self.rows + len(values) > self._shape[0]:
-            raise StorageError(f"{self._name}: {self.rows + len(values)} rows came of {self._shape[0]}")
+            raise StorageError(
+                f"{self._name}: expected {self._shape[0]} rows, received {self.rows + len(values)}"
+            )
         values = values.astype(self._buffer.dtype, copy=False)
         place = 0
         while place < len(values):
@@ -242,7 +244,7 @@ class RowWriter:
             self._submit(self._buffer[:count])
         self._write(0)
         if self._written != self._shape[0]:
-            raise StorageError(f"{self._name}: {self._written} of {self._shape[0]} rows came")
+            raise StorageError(f"{self._name}: expected {self._shape[0]} rows, received {self._written}")
 
     def _submit(self, values: NDArray[Any]) -> None:
         first, self._written = self._written, self._written + len(values)

@@ -66,9 +66,9 @@ def dangling(group: h5py.Group, name: str) -> str:
             group[place]
         except (KeyError, OSError):
             if isinstance(link, h5py.ExternalLink):
-                return f"{place} is an external link to {link.path} of {link.filename}, which is not there"
+                return f"{place} is an external link to {link.path} of {link.filename}, which does not exist"
             if isinstance(link, h5py.SoftLink):
-                return f"{place} is a soft link to {link.path}, which is not there"
+                return f"{place} is a soft link to {link.path}, which does not exist"
             return ""
     return ""
 
@@ -94,16 +94,16 @@ def require_data(data: h5py.Dataset, where: str) -> None:
 def _require(data: h5py.Dataset, where: str, above: tuple[tuple[int, bytes], ...]) -> None:
     here = _identity(data)
     if here in above:
-        raise InputError(f"{where}: the virtual dataset is a source of itself")
+        raise InputError(f"{where}: the virtual dataset refers to itself")
     if data.is_virtual:
         _require_sources(data, where, (*above, here))
     for name, offset, size in data.external or ():
         needed = offset + (data.nbytes if size == h5py.h5f.UNLIMITED else size)
         found = os.path.getsize(name) if os.path.isfile(name) else None
         if found is None or found < needed:
-            state = "is not there" if found is None else f"has {found} bytes, expected {needed} or more"
+            state = "does not exist" if found is None else f"has {found} bytes, expected {needed} or more"
             raise InputError(
-                f"{where}: its data lie in {name}, which {state} (sought in {os.getcwd()}); missing data "
+                f"{where}: its data are in {name}, which {state} (searched from {os.getcwd()}); missing data "
                 "would read as zeros"
             )
     if data.chunks is not None and data.size and not data.is_virtual:
@@ -111,7 +111,7 @@ def _require(data: h5py.Dataset, where: str, above: tuple[tuple[int, bytes], ...
         expected = math.prod(-(-size // chunk) for size, chunk in sizes)
         if (written := data.id.get_num_chunks()) < expected:
             logger.warning(
-                "%s: %d of %d chunks were never written and read as %s: was the file written to its end?",
+                "%s: %d of %d chunks were never written and read as %s: was the file written completely?",
                 where, expected - written, expected, data.fillvalue,
             )  # fmt: skip
 
@@ -126,9 +126,9 @@ def _require_sources(data: h5py.Dataset, where: str, above: tuple[tuple[int, byt
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise InputError(
-            f"{where} is a virtual dataset of {len(sources)} sources, and HDF5 reads what is missing as "
-            f"{data.fillvalue}, without an error: {'; '.join(problems[:3])}{more}; put the files back where "
-            "they were, or copy the data into one file where they are"
+            f"{where} is a virtual dataset of {len(sources)} sources, and HDF5 reads missing data as "
+            f"{data.fillvalue} without an error: {'; '.join(problems[:3])}{more}; restore the files at "
+            "those paths, or copy all data into one file"
         )
 
 
@@ -136,7 +136,7 @@ def _source_problem(data: h5py.Dataset, source: h5py.h5d.VDSmap, above: tuple[tu
     """What is wrong with one source of a virtual dataset, or nothing."""
     name, inner = str(source.file_name), str(source.dset_name)
     if "%b" in name + inner:
-        return f"{name}, {inner} is a pattern of names, so that none can be missed"
+        return f"{name}, {inner} is a pattern of names, so missing sources cannot be detected"
     if name == ".":
         return _inner_problem(data.file, name, source, above)
     path = _source_path(data.file.filename, name)
@@ -167,7 +167,7 @@ def _inner_problem(
     except (KeyError, OSError):
         return f"{name} has no dataset {inner}{_in_brackets(dangling(handle, inner))}"
     if not isinstance(found, h5py.Dataset):
-        return f"{name}: {inner} is no dataset"
+        return f"{name}: {inner} is not a dataset"
     _require(found, f"{name}, {inner}", above)
     if (wanted := _beyond(source, found)) is not None:
         return f"{name}, {inner} has shape {found.shape}; the virtual dataset reads {wanted}"

@@ -1,4 +1,4 @@
-"""Rows that cannot be used in a table that a user brings: refused together, or dropped with a reason.
+"""Unusable rows of user-supplied tables: refused together, or dropped with a reason.
 
 Nothing is lost in silence: an error writes every offending row to a file that it names, and what is dropped
 or adjusted is counted and comes back as a table.
@@ -75,8 +75,8 @@ class Faults:
         for named in self._kinds:
             lines += named[:FIRST]
             if len(named) > FIRST:
-                lines.append(f"({len(named)} rows like these)")
-        kinds = f", {len(self._kinds)} kinds of faults" if len(self._kinds) > 1 else ""
+                lines.append(f"({len(named)} such rows)")
+        kinds = f", {len(self._kinds)} kinds of errors" if len(self._kinds) > 1 else ""
         if kinds or len(self.lines) > FIRST:
             lines.append(f"({len(self.lines)} malformed rows in all{kinds})")
         return lines
@@ -87,7 +87,7 @@ class Faults:
             return
         texts = self.messages()
         if any(len(named) > FIRST for named in self._kinds):
-            texts.append(f"every one of them is in {write_rows(self.table())}")
+            texts.append(f"all of them are listed in {write_rows(self.table())}")
         raise InputError(f"malformed rows in a peak file; {advice}:\n" + "\n".join(texts))
 
 

@@ -1,4 +1,4 @@
-"""Space for a while: folders below the temporary folder, and what is said where a disk is full.
+"""Scratch folders below the temporary folder, and the errors of full disks.
 
 The temporary folder (``TMPDIR``) is shared: other users of the machine can make files there under any name
 that they foresee, and jobs that are killed leave theirs.
@@ -41,7 +41,7 @@ def full_disk_named(path: str | Path, *, advice: str = "free some space and run 
         if error.errno not in FULL:
             raise
         raise StorageError(
-            f"disk full or quota hit while writing {path}; nothing was left: {advice}"
+            f"disk full or quota exceeded while writing {path}; no partial file is left: {advice}"
         ) from error
 
 
@@ -164,7 +164,7 @@ def _claim(folder: Path) -> str:
     except FileExistsError:
         pass
     except OSError as error:
-        return f"it cannot be made ({error.strerror})"
+        return f"it cannot be created ({error.strerror})"
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
         return f"it is {'a link' if stat.S_ISLNK(status.st_mode) else 'no folder'}"

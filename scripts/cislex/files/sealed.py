@@ -1,4 +1,4 @@
-"""HDF5 files in which a flipped bit or a lost sector is an error with a name, and never another value.
+"""HDF5 files in which a flipped bit or a lost sector is a named error, never a wrong value.
 
 Checksums cover every dataset (``fletcher32``) and, in the layout of HDF5 1.10 that ``hdf5`` writes, all
 that HDF5 notes about them; but not the heap in which texts of any length lie: there a flipped bit is another
@@ -21,7 +21,7 @@ from cislex.errors import StorageError
 
 #: Attribute with the others as JSON, uint8 (bytes,).
 COPY = "attributes_json"
-ADVICE = "the file is damaged: delete it and run again, which makes it anew"
+ADVICE = "the file is damaged: delete it and run again to recreate it"
 
 
 def fletcher32(data: bytes) -> bytes:

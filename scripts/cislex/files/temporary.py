@@ -142,4 +142,4 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-    get_logger(__name__).info("%s: removed, a killed process left it", path)
+    get_logger(__name__).info("%s: removed (left behind by a killed process)", path)

@@ -1,4 +1,4 @@
-"""Tab-separated tables: one writer and one reader, so that every cell comes back as it was.
+"""Tab-separated tables: one writer and one reader, so that every cell is read as it was written.
 
 Quotes are letters like any other; ``NA`` and ``nan`` are names where a column holds text. A cell cannot hold
 a tab or a line end: they are written as a blank.

@@ -1,4 +1,4 @@
-"""Arrays that a user brings: datasets of HDF5 files, arrays of .npz files, the one of an .npy file."""
+"""User-supplied arrays: datasets of HDF5 files, arrays of .npz files, the one of an .npy file."""
 
 from __future__ import annotations
 

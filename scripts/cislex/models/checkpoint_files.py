@@ -1,4 +1,4 @@
-"""Reading files of weights: nothing in them is run, damage is found, and what a file is instead is said."""
+"""Read weights files without running anything in them; errors name damage and unexpected formats."""
 
 from __future__ import annotations
 
@@ -77,16 +77,17 @@ def _reason(weights: Path, error: Exception) -> str:
         return f"{weights.stat().st_size / 2**20:,.0f} MB of weights do not fit into memory"
     if named := _object(error):
         return (
-            f"holds {named} beside tensors, which could run code when it is read; save the state dict alone "
-            "(torch.save(model.state_dict(), …)), which needs no trust, or, for a whole model of an origin "
-            "that you trust, use loader: pickled and trust_pickle: true. Read without trust: tensors, "
-            "numbers, text, containers of them, NumPy arrays and scalars, argparse.Namespace and paths"
+            f"contains {named} in addition to tensors, which could run code on loading; save only the state "
+            "dict (torch.save(model.state_dict(), …)), which needs no trust, or, for a whole model from a "
+            "source that you trust, use loader: pickled and trust_pickle: true. Readable without trust: "
+            "tensors, numbers, text, containers of them, NumPy arrays and scalars, argparse.Namespace and "
+            "paths"
         )
     inner = text.rpartition("WeightsUnpickler error:")[2].strip()
     first = next(iter(inner.splitlines()), "no message")
     return (
         f"cannot be read as this loader's format: {type(error).__name__}: {first}; is the file damaged or "
-        "cut off? Copy it again and compare its size and checksum"
+        "truncated? Copy it again and compare its size and checksum"
     )
 
 
@@ -145,8 +146,8 @@ def check_archive(weights: Path) -> None:
                 bad.append(member.filename)
     if bad:
         raise ModelError(
-            f"{weights}: damaged: the checksum of {offenders(bad)} is not that of its content; copy the file "
-            "again (one that was saved without checksums has to be saved again)"
+            f"{weights}: damaged: checksum mismatch in {offenders(bad)}; copy the file again (if it was "
+            "saved without checksums, save it again)"
         )
 
 

@@ -143,7 +143,7 @@ class PickledLoader:
         """Unpickle the model."""
         if not self.trust_pickle:
             raise ModelError(
-                f"{weights}: loading a pickled model runs whatever code the file holds; set trust_pickle: "
+                f"{weights}: loading a pickled model runs any code in the file; set trust_pickle: "
                 "true if you trust its origin, or save its state dict and use loader: factory"
             )
         with importable(split_module(self.module)[0] if self.module else None):

@@ -48,8 +48,8 @@ def find_state(checkpoint: Any, source: Path) -> Mapping[str, Any]:
     other = [f"{name}: {type(v).__name__}" for name, v in checkpoint.items() if not isinstance(v, Tensor)]
     if other:
         raise ModelError(
-            f"{source}: expected a state dict (names → tensors); not tensors: {offenders(other)}; a state "
-            f"dict is looked for in {', '.join(STATE_KEYS)}"
+            f"{source}: expected a state dict (names → tensors); not tensors: {offenders(other)}; state "
+            f"dicts are also searched in {', '.join(STATE_KEYS)}"
         )
     return checkpoint
 
@@ -86,7 +86,7 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str | P
         if not is_lazy(tensor) and tuple(state[name].shape) != tuple(tensor.shape)
     ]
     if wrong:
-        raise ModelError(f"{source}: weights of another shape: {offenders(wrong)}")
+        raise ModelError(f"{source}: weights have the wrong shape: {offenders(wrong)}")
     try:
         model.load_state_dict(state)
     except RuntimeError as error:  # parts of one module that do not fit each other, such as lazy ones

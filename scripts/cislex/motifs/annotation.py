@@ -200,7 +200,7 @@ def annotate_motifs(
     motifs = read_motifs(modisco, settings)
     known = read_meme(database)
     if not known:
-        raise InputError(f"motif database {database} holds no motif")
+        raise InputError(f"motif database {database} contains no motifs")
     queries, targets = [motif.core_ppm for motif in motifs], [motif.ppm for motif in known]
     similarities = compare_motifs(queries, targets, threads=threads) if motifs else None
     rows = [_row(number, motif, known, similarities) for number, motif in enumerate(motifs)]

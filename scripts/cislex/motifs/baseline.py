@@ -57,7 +57,7 @@ def score_baseline(
     baseline
         Written: ``COLUMNS``, one row per task and split.
     n_bootstrap, seed
-        As of :func:`cislex.metrics.evaluate`.
+        See :func:`cislex.metrics.evaluate`.
     threads
         Threads of torch.
 
@@ -74,7 +74,7 @@ def score_baseline(
     table, tasks = read_held_out(held_out)
     labels = table[[f"{task}.observed" for task in tasks]].to_numpy()
     if not np.isin(labels, (0, 1)).all():
-        raise InputError(f"{held_out}: observations are not 0 or 1: a motif scan is a baseline of classes")
+        raise InputError(f"{held_out}: observations are not 0 or 1; the motif-scan baseline needs classes")
     codes = np.stack([encode_letters(s.encode(), where=str(held_out)) for s in table["sequence"]])
     motifs = [motif for motif in read_meme(database) if motif.ppm.shape[1] <= codes.shape[1]]
     if not motifs:
@@ -140,7 +140,7 @@ def _choose(
     for task in range(labels.shape[1]):
         truth = labels[rows, task] == 1
         if truth.all() or not truth.any():
-            raise InputError("the motif cannot be chosen: the validation windows are all or none positive")
+            raise InputError("no motif can be chosen: all or none of the validation windows are positive")
         best.append(int(np.argmax([RankedLabels(truth, column).areas()[1] for column in scores.T])))
     return np.array(best)
 

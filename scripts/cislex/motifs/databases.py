@@ -33,7 +33,7 @@ def fetch_motif_database(database: str, out: str | Path, *, release: str = DEFAU
     out
         The file to write. Motifs are identified by matrix id (``MA0363.3``): names repeat.
     release
-        JASPAR release that pyjaspar carries; not used for a MEME file.
+        JASPAR release that pyjaspar provides; not used for a MEME file.
 
     Returns
     -------
@@ -56,14 +56,14 @@ def fetch_motif_database(database: str, out: str | Path, *, release: str = DEFAU
         motifs = read_meme(database)
         comment = f"from {Path(database).name}"
     if not motifs:
-        raise InputError(f"motif database {database}: it holds no motif")
+        raise InputError(f"motif database {database}: it contains no motifs")
     write_meme(sorted(motifs, key=lambda motif: motif.identifier), out, comment=comment)
     logger.info("%d motifs from %s (%s)", len(motifs), database, comment)
     return len(motifs)
 
 
 def fetch_jaspar(group: str, *, release: str) -> list[MemeMotif]:
-    """CORE motifs of a taxonomic group from the JASPAR release that pyjaspar carries.
+    """CORE motifs of a taxonomic group from the JASPAR release that pyjaspar provides.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def fetch_jaspar(group: str, *, release: str) -> list[MemeMotif]:
 
     known = list(jaspar_releases)
     if release not in known:
-        raise ConfigError(f"motifs.release is {release!r}; pyjaspar carries {', '.join(known)}")
+        raise ConfigError(f"motifs.release is {release!r}; pyjaspar provides {', '.join(known)}")
     connection = jaspardb(release=release)
     try:
         return [_from_jaspar(m) for m in connection.fetch_motifs(collection="CORE", tax_group=[group])]

@@ -81,7 +81,7 @@ class ModiscoSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What TF-MoDISco is given.
+    """Input of TF-MoDISco.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True)
 class SeqletCounts:
-    """Seqlets found of each sign, and how many of them the cap let through."""
+    """Seqlets found of each sign, and how many the cap kept."""
 
     positive: int
     negative: int
@@ -124,7 +124,7 @@ class SeqletCounts:
 
     @property
     def cap_reached(self) -> bool:
-        """Whether seqlets were left out."""
+        """Whether the cap excluded seqlets."""
         return max(self.positive, self.negative) > self.cap
 
 
@@ -162,7 +162,7 @@ def find_motifs(attributions: str | Path, out: str | Path, settings: ModiscoSett
     patterns: dict[str, Any] = {"pos_patterns": None, "neg_patterns": None}
     if scores.silent:
         logger.warning(
-            "%s: every attribution is zero: the target does not depend on the sequence, so there is no motif",
+            "%s: every attribution is zero: the target does not depend on the sequence, so it has no motifs",
             attributions,
         )
     elif len(scores.rows):
@@ -184,7 +184,7 @@ def find_motifs(attributions: str | Path, out: str | Path, settings: ModiscoSett
 
 
 def _attributes(scores: Scores, counts: SeqletCounts, settings: ModiscoSettings) -> dict[str, Any]:
-    """What the file says of its making."""
+    """Provenance of the file."""
     attributes = {
         "format_version": FORMAT_VERSION,
         "window": scores.one_hot.shape[1],
@@ -234,7 +234,7 @@ def _report(counts: SeqletCounts, regions: int, settings: ModiscoSettings) -> No
 
 
 def shuffled_rows(regions: pd.DataFrame, seed: int) -> NDArray[np.int64]:
-    """Rows in an order that depends on the seed and on what each region is, not on where it stands.
+    """Shuffle rows by the seed and by each region's identity, whatever their original order.
 
     Parameters
     ----------
@@ -360,7 +360,7 @@ def _count_seqlets(scores: Scores, settings: ModiscoSettings) -> SeqletCounts:
     size, flank = settings.sliding_window_size, settings.flank_size
     contributions = np.einsum("nlc,nlc->nl", scores.one_hot, scores.hypothetical)
     if contributions.min() == contributions.max():
-        logger.warning("contributions of the observed bases do not vary: there is nothing to find motifs in")
+        logger.warning("contributions of the observed bases do not vary, so there are no motifs to discover")
         return SeqletCounts(0, 0, settings.max_seqlets)
     seqlets, threshold = extract_seqlets(
         contributions, window_size=size, flank=flank, suppress=size // 2 + flank, **_extraction(settings)
@@ -375,7 +375,7 @@ def _run_modisco(scores: Scores, settings: ModiscoSettings, threads: int) -> dic
     from modiscolite.tfmodisco import TFMoDISco
 
     numba.set_num_threads(min(threads, numba.get_num_threads()))
-    logger.info("TF-MoDISco begins; it is silent until its end")
+    logger.info("running TF-MoDISco (no progress output)")
     extraction = _extraction(settings)
     extraction["target_seqlet_fdr"] = extraction.pop("target_fdr")
     with no_seqlet_is_no_pattern():

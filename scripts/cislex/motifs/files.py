@@ -33,7 +33,7 @@ GROUPS = {"pos_patterns": ("+", "pos"), "neg_patterns": ("-", "neg")}
 
 @dataclasses.dataclass(frozen=True)
 class TrimSettings:
-    """How a pattern is cut to its core, and what makes it doubtful.
+    """Settings that trim a pattern to its core and flag doubtful ones.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fi-NeMo over the attributions of many regions, in blocks whose memory is bounded whatever their length."""
+"""Run Fi-NeMo on the attributions of many regions, in blocks of bounded memory."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def blocks_of(count: int, length: int) -> Iterator[tuple[int, int]]:
 def find_hits(
     handle: h5py.File, motifs: Sequence[Motif], place: slice, settings: HitSettings, *, threads: int
 ) -> pd.DataFrame:
-    """Hits within regions, in positions of what is searched.
+    """Find hits within regions, in positions of the searched window.
 
     Parameters
     ----------
@@ -157,8 +157,8 @@ def _finemo(arguments: Sequence[str], folder: Path, device: str, threads: int) -
 def _advice(status: int, said: str) -> str:
     if status == -9 or any(word in said for word in MEMORY_WORDS):
         return (
-            "the memory of this job or machine was not enough: ask for more (mem_mb of call_hits), or set "
-            "hits: {window: …} or hits: {batch_size: …} to less"
+            "out of memory: request more (mem_mb of call_hits), or lower hits: {window: …} or "
+            "hits: {batch_size: …}"
         )
     return "see the log above"
 

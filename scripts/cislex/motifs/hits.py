@@ -104,7 +104,7 @@ def _window(length: int, settings: HitSettings) -> slice:
 
 def _why_empty(motifs: Sequence[Motif], regions: pd.DataFrame, length: int) -> str:
     if not motifs:
-        return "there is no motif that is not flagged"
+        return "there is no unflagged motif"
     if not len(regions):
         return "there are no regions"
     if length < max(motif.cwm.shape[1] for motif in motifs):

@@ -1,4 +1,4 @@
-"""MEME files as people have them: read, or refused with the line."""
+"""Read MEME files in all common variants; errors name the line."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _text(path: str | Path) -> str:
         with (gzip.open if is_gzip(path) else open)(path, "rb") as handle:
             data = handle.read()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: the compressed file is broken or cut short: {error}") from error
+        raise InputError(f"{path}: the compressed file is corrupt or truncated: {error}") from error
     if b"\0" in data:
         raise InputError(f"{path} is not a MEME file: it is binary, or UTF-16; save it as UTF-8 text")
     try:
@@ -110,11 +110,11 @@ def _read_matrix(lines: list[str], number: int, path: str | Path, words: list[st
 
 
 def _count(fields: dict[str, str], key: str, default: int, where: str) -> int:
-    """A whole number of a matrix's header; the default where it is not told."""
+    """A whole number of a matrix's header; the default where it is not given."""
     text = fields.get(key, "")
     if text.lower() in ("", "na", "nan", "n/a", ".", "?", "none") or text.endswith("="):
         return default
     try:
         return round(float(text))
     except (ValueError, OverflowError):
-        raise InputError(f"{where}: {key}= {text} is no number") from None
+        raise InputError(f"{where}: {key}= {text} is not a number") from None

@@ -1,4 +1,4 @@
-"""Repairs of the pinned modisco-lite 3.0.0, each with the symptom that it mends."""
+"""Repairs of the pinned modisco-lite 3.0.0, each with the symptom that it fixes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions beside labels that the user has for the same regions: one table of both, and one of scores."""
+"""Compare predictions with labels of the same regions: one table of both, and one of scores."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def evaluate_predictions(
         truth = read_labels(source, places, origin, target=target)
         columns |= {f"{target}.observed": truth, f"{target}.predicted": table[target]}
         if none := int(np.isnan(truth).sum()):
-            logger.warning("%s: %d of %d regions have no label and are left out", target, none, len(truth))
+            logger.warning("%s: %d of %d regions have no label and are skipped", target, none, len(truth))
         found.append(
             score(
                 truth,
@@ -137,7 +137,7 @@ def score(
     unseen
         Whether each region was held out, (N,); None where nobody knows.
     seed, n_bootstrap
-        As of :func:`cislex.metrics.evaluate`.
+        See :func:`cislex.metrics.evaluate`.
 
     Returns
     -------
@@ -231,8 +231,8 @@ def _require_same(
     if not same:
         first = "" if len(table) != len(places) else f", first {_first_difference(table, places)}"
         raise InputError(
-            f"{predictions} ({len(table)} rows) and {regions} ({len(places)} rows) are not the same regions"
-            f"{first}; predict again"
+            f"{predictions} ({len(table)} rows) and {regions} ({len(places)} rows) contain different regions"
+            f"{first}; rerun the prediction"
         )
 
 

@@ -1,4 +1,4 @@
-"""Inspection of a model before any expensive work: what it is, what it says, whether it can be attributed.
+"""Inspect a model before any expensive work: its structure, its output, and whether it can be attributed.
 
 Writes one table of facts (section, name, value, detail) and the same as text for the eye.
 """
@@ -50,7 +50,7 @@ NEAR = 10.0
 #: Least standard deviation of the logarithm (base 10) of deltas: ten sequences may happen to be alike.
 LEAST_SPREAD = 0.1
 #: What is said of a target without any attribution.
-SILENT = "no attribution: every contribution is zero, it does not depend on the sequence"
+SILENT = "no attribution: every contribution is zero, so the output does not depend on the sequence"
 RED, PLAIN = "\033[31m", "\033[0m"
 
 
@@ -368,7 +368,7 @@ def _cost(
 
 
 def as_text(rows: Sequence[tuple[str, Row]], *, colour: bool = False) -> str:
-    """Rows aligned for reading; what stops attribution is marked ``!!``, in red where ``colour``."""
+    """Format rows as aligned text; what stops attribution is marked ``!!``, in red where ``colour``."""
     lines, last = [], ""
     for fold, row in rows:
         if fold != last:

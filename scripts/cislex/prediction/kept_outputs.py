@@ -1,4 +1,4 @@
-"""Which of a model's outputs predictions keep: all, those that targets read, or the targets alone."""
+"""Which of a model's outputs predictions keep: all, those that targets read, or only the targets."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def choose_outputs(
     if keep == "auto" and size > KEPT_BYTES:
         logger.warning(
             "all outputs of %d regions and %d folds would be %.1f GB before compression, so predictions.h5 "
-            "holds the targets alone; predictions: {outputs: heads} or all keeps more",
+            "contains only the targets; predictions: {outputs: heads} or all keeps more",
             regions, folds, size / 1e9,
         )  # fmt: skip
         return []

@@ -1,4 +1,4 @@
-"""Labels of regions, as a user has them: columns of peak files or tables, bigWig signal, HDF5 arrays."""
+"""Read labels of regions: columns of peak files or tables, bigWig signal, HDF5 arrays."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class LabelSource:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What the regions were made from.
+    """The source of the regions.
 
     Attributes
     ----------
@@ -197,9 +197,9 @@ def _require_labels(values: Labels, source: LabelSource, regions: pd.DataFrame, 
     if np.isinf(values).any():
         raise InputError(f"{what}: infinite labels for {named(np.isinf(values))}")
     if source.kind == "classes" and (odd := ~none & ~np.isin(values, (0, 1))).any():
-        raise InputError(f"{what}: neither 0 nor 1 for {named(odd)}; for numbers set kind: numbers")
+        raise InputError(f"{what}: neither 0 nor 1 for {named(odd)}; for continuous labels set kind: numbers")
     if source.takes_log and (below := values <= -1).any():
-        raise InputError(f"{what}: log1p needs labels above -1, not so for {named(below)}")
+        raise InputError(f"{what}: log1p needs labels above -1; violated by {named(below)}")
 
 
 def _from_signal(source: LabelSource, regions: pd.DataFrame, origin: Origin, what: str) -> Labels:
@@ -238,7 +238,7 @@ def _from_overlap(source: LabelSource, regions: pd.DataFrame, origin: Origin, wh
     centre = peaks["summit"].where(peaks["summit"] >= 0, middle).to_numpy(np.int64)
     if not chroms.isin(origin.lengths).any():
         raise InputError(
-            f"{what}: {source.peaks}: no peak lies on a chromosome of the genome; found "
+            f"{what}: {source.peaks}: no peak is on a chromosome of the genome; found "
             f"{offenders(chroms.unique())}, expected {offenders(origin.lengths)}"
         )
     own = (regions["start"] + (regions["end"] - regions["start"]) // 2).to_numpy(np.int64)
@@ -252,12 +252,12 @@ def _from_overlap(source: LabelSource, regions: pd.DataFrame, origin: Origin, wh
 
 def _require_coordinates(regions: pd.DataFrame, what: str) -> None:
     if (regions["chrom"] == "").any():
-        raise InputError(f"{what}: needs coordinates, and these sequences were given directly")
+        raise InputError(f"{what}: needs coordinates, but these sequences were given directly")
 
 
 def _from_hdf5(source: LabelSource, regions: pd.DataFrame, what: str) -> Labels:
     if source.hdf5 is None or source.dataset is None:
-        raise ConfigError(f"{what}: dataset {source.dataset} of which hdf5 file?")
+        raise ConfigError(f"{what}: `dataset` is set but `hdf5` is not; give the path of the HDF5 file")
     with open_arrays(source.hdf5, what=what) as handle:
         data = named_dataset(handle, source.dataset, source.hdf5)
         where = f"{what}: {source.hdf5}, {source.dataset}"
@@ -291,7 +291,7 @@ def _from_own_peaks(source: LabelSource, regions: pd.DataFrame, origin: Origin, 
     if lost.any():
         raise InputError(
             f"{what}: {origin.peaks} has no row for {int(lost.sum())} regions, first line "
-            f"{offenders(regions.loc[lost, 'source_line'])}; was it changed after the regions were made?"
+            f"{offenders(regions.loc[lost, 'source_line'])}; did it change after region extraction?"
         )
     return _as_numbers(by_line.loc[regions["source_line"]], f"{what}: {origin.peaks}")
 
@@ -378,7 +378,7 @@ def _find(keys: pd.Series, values: pd.Series, wanted: list[pd.Series], what: str
         found = found.fillna(other.map(known))
     asked = twice[twice.isin(pd.concat(wanted))]
     if len(asked):
-        raise InputError(f"{what}: rows with one key have different labels: {offenders(asked.unique())}")
+        raise InputError(f"{what}: rows with the same key have different labels: {offenders(asked.unique())}")
     return found
 
 
@@ -389,5 +389,5 @@ def _as_numbers(cells: pd.Series, what: str) -> Labels:
     odd = np.isnan(values) & ~texts.str.lower().isin(EMPTY).to_numpy()
     if odd.any():
         found = ", ".join(map(repr, texts[odd].unique()[:3]))
-        raise InputError(f"{what}: {int(odd.sum())} labels are no numbers, first {found}")
+        raise InputError(f"{what}: {int(odd.sum())} labels are not numbers, first {found}")
     return values

@@ -1,4 +1,4 @@
-"""The table of a genome's chromosomes that ``index_genome`` writes and everything after it reads."""
+"""The table of a genome's chromosomes that ``index_genome`` writes and later steps read."""
 
 from __future__ import annotations
 

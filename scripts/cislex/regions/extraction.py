@@ -96,7 +96,7 @@ def extract_regions(
     many = unexpected > MANY_DROPPED * len(found)
     advice = f"; each row is in {dropped}" if many else ""
     if many and (lost["reason"] == "unknown_chromosome").any():
-        advice += "; other names of chromosomes of the genome go into genome: {aliases: file.tsv}"
+        advice += "; map other chromosome names in genome: {aliases: file.tsv}"
     if len(found.adjusted):
         advice += f"; {len(found.adjusted)} summits that could not be used: {adjusted or 'see the log'}"
     announce(
@@ -109,7 +109,7 @@ def extract_regions(
 
 
 def summary_path(path: str | Path) -> Path:
-    """The file beside ``regions.bed`` that says how many rows it has, and its digest."""
+    """The file beside ``regions.bed`` with its number of rows and its digest."""
     return Path(path).with_suffix(".summary.tsv")
 
 
@@ -162,8 +162,9 @@ def _check_summary(path: str | Path, count: int) -> int:
     written = summary.iloc[0]
     if written["rows"] != count or written["digest"] != _digest(path):
         raise InputError(
-            f"{path}: found {count} regions, but {written['rows']} were written, or other ones: the file was "
-            f"cut or changed; delete it and run again (or {summary_path(path).name}, to use it as it is)"
+            f"{path}: found {count} regions, but {written['rows']} were written, or different ones: the "
+            f"file was truncated or changed; delete it and run again (or delete {summary_path(path).name} to "
+            "use it as is)"
         )
     return int(written["rows"]) + int(written["dropped"])
 

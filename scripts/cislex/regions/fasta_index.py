@@ -1,4 +1,4 @@
-"""The index of a FASTA file: made from the file itself, or checked against it, so that it is never another's.
+"""The index of a FASTA file, made from the file itself or checked against it.
 
 samtools' ``.fai`` has a line for each record: name, length, offset of its first base, bases and bytes of a
 line. It can only describe records whose lines have one length, the last one excepted.
@@ -134,9 +134,9 @@ class _Scan:
     def _refuse(self, line: int, found: int, record: FastaRecord) -> None:
         raise InputError(
             f"{self.path}: cannot be indexed as FASTA: line {line} has {found} bases after line "
-            f"{self._last_line}, where {record.name} has another line length than the {record.bases} bases "
-            "of its first line (is it empty?); all lines of a record but the last must have one length: "
-            "wrap it again, for example by seqtk seq -l 60"
+            f"{self._last_line}, but the first line of {record.name} has {record.bases} (is it empty?). "
+            "All lines of a record except the last must have the same length: rewrap the file, for example "
+            "with seqtk seq -l 60"
         )
 
 
@@ -157,7 +157,7 @@ def write_gzi(fasta: str | Path, path: str | Path) -> None:
 
 
 def read_fai(path: str | Path) -> list[FastaRecord] | None:
-    """Records of an index; None where it is none."""
+    """Read the records of an index; None where the file is not one."""
     try:
         rows = [line.split("\t") for line in Path(path).read_text(encoding="utf-8").splitlines()]
         return [FastaRecord(name, *map(int, numbers[:4])) for name, *numbers in rows]
@@ -166,7 +166,7 @@ def read_fai(path: str | Path) -> list[FastaRecord] | None:
 
 
 def index_fits(index: str | Path, fasta: str | Path) -> bool:
-    """Whether an index describes all of a plain FASTA file, told by its headers and line ends alone."""
+    """Whether an index describes all of a plain FASTA file, judged by its headers and line ends alone."""
     records = read_fai(index)
     if not records:
         return False

@@ -52,7 +52,7 @@ _LETTERS = b"".join(bytes([value]) for value in np.flatnonzero(CODES != INVALID)
 
 
 def encode_letters(sequence: bytes, *, where: str, offset: int = 0) -> NDArray[np.uint8]:
-    """Codes of a sequence of letters.
+    """Encode a sequence of letters.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def stream_fasta(path: str | Path, *, block: int = BLOCK) -> Iterator[tuple[int,
                 number += new
                 yield number, found, piece
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: the compressed file is broken or cut short: {error}") from error
+        raise InputError(f"{path}: the compressed file is corrupt or truncated: {error}") from error
     if number < 0:
         raise InputError(f"{path}: no FASTA record found; expected a line that begins with '>'")
 
@@ -203,7 +203,7 @@ def index_genome(
         with Genome(fasta, _index=(made, made.with_suffix(".gzi"))) as genome:
             if genome.lengths != dict(zip(table["chrom"], table["length"], strict=True)):
                 raise InputError(
-                    f"{fasta}: the index and the sequences disagree; did the file change meanwhile?"
+                    f"{fasta}: the index and the sequences disagree; did the file change during the run?"
                 )
         for source, target in ((made, fai), (made.with_suffix(".gzi"), gzi)):
             with atomic_path(target) as temporary:
@@ -265,17 +265,19 @@ class Genome:
     def _check_compression(self, compressed: bool) -> None:
         if not compressed:
             if self.path.name.lower().endswith((".gz", ".bgz")):
-                raise InputError(f"{self.path}: named like a compressed file, but is not one; rename it")
+                raise InputError(
+                    f"{self.path}: has the name of a compressed file but is not compressed; rename it"
+                )
             return
         with open(self.path, "rb") as handle:
             blocked = handle.read(16)[12:14] == b"BC"
         if not blocked:
             raise InputError(
-                f"{self.path}: compressed by gzip, which allows no random access; "
-                "run: gunzip the file, then bgzip it (or leave it plain)"
+                f"{self.path}: compressed with gzip, which has no random access; "
+                "gunzip the file, then bgzip it (or leave it uncompressed)"
             )
         if not self.path.name.lower().endswith((".gz", ".bgz")):
-            raise InputError(f"{self.path}: is bgzipped, so its name must end in .gz")
+            raise InputError(f"{self.path}: is bgzipped, so its name must end in .gz or .bgz")
 
     def _usable_index(
         self, compressed: bool, fai: str | Path | None, gzi: str | Path | None
@@ -293,7 +295,7 @@ class Genome:
         # pyfaidx makes an older one again, beside the file.
         if beside[0].stat().st_mtime >= written and index_fits(beside[0], self.path):
             return beside
-        logger.warning("%s: %s is not its index; indexing again, elsewhere", self.path, beside[0].name)
+        logger.warning("%s: %s is not its index; indexing again in another folder", self.path, beside[0].name)
         return None
 
     def __enter__(self) -> Genome:
@@ -323,7 +325,7 @@ class Genome:
         letters = self._faidx.fetch(chrom, start + 1, end)
         if len(letters) != end - start:
             raise InputError(
-                f"{self.path}: {chrom}:{start}-{end} is cut short; is the index of another file?"
+                f"{self.path}: {chrom}:{start}-{end} is truncated; does the index belong to another file?"
             )
         return encode_letters(letters.encode("latin-1"), where=f"{self.path}, {chrom}", offset=start)
 

@@ -80,7 +80,7 @@ def read_peaks(
     found = read_peak_file(path, file_format=file_format, malformed=malformed, summits=summits)
     if len(found.dropped):
         logger.warning(
-            "%s: the %d malformed rows that were dropped are in %s",
+            "%s: the %d dropped malformed rows are listed in %s",
             path,
             len(found.dropped),
             write_rows(found.dropped),
@@ -153,8 +153,8 @@ def _account(
     if faults.lines:
         frame = frame[~frame["source_line"].isin(faults.lines)].reset_index(drop=True)
         if not len(frame):
-            faults.refuse("no other row is left")
-        logger.warning("%s: malformed rows are dropped:\n%s", path, "\n".join(faults.messages()))
+            faults.refuse("no valid rows are left")
+        logger.warning("%s: malformed rows dropped:\n%s", path, "\n".join(faults.messages()))
     frame.attrs = attributes
     changed = [rows for rows in adjusted if len(rows)]
     table = pd.concat(changed) if changed else pd.DataFrame(columns=ROW_COLUMNS)
@@ -171,7 +171,7 @@ def _data_lines(path: str | Path) -> tuple[NDArray[np.int64], list[str]]:
         with (gzip.open if is_gzip(path) else open)(path, "rb") as handle:
             data = handle.read()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: the compressed file is broken or cut short: {error}") from error
+        raise InputError(f"{path}: the compressed file is corrupt or truncated: {error}") from error
     if b"\0" in data:
         raise InputError(f"{path}: expected a text file of peaks (BED), found binary data")
     text = _decoded(data, path).replace("\r\n", "\n").replace("\r", "\n")
@@ -282,7 +282,7 @@ def _detect(frame: pd.DataFrame, path: str | Path) -> str:
         if is_integer_dtype(offsets) or offsets.astype(str).str.fullmatch(_WHOLE).mean() > 0.5:
             return "narrowPeak"
         logger.warning(
-            "%s: ten columns, but the tenth is no whole number in most rows (first %s): read as BED, with "
+            "%s: ten columns, but the tenth is not a whole number in most rows (first %s): read as BED, with "
             "midpoints for summits; set format: narrowPeak or bed",
             path,
             offsets.iloc[0] if len(offsets) else None,
@@ -366,5 +366,5 @@ def order_values(peaks: pd.DataFrame, order_by: str | int, *, path: str | Path) 
         raise ConfigError(f"order_by: {path} has no column {order_by!r}; it has {', '.join(columns)}")
     values = pd.to_numeric(peaks[order_by], errors="coerce").to_numpy(np.float64)
     if np.isnan(values).all():
-        raise ConfigError(f"order_by: column {order_by!r} of {path} holds no numbers")
+        raise ConfigError(f"order_by: column {order_by!r} of {path} is not numeric")
     return values

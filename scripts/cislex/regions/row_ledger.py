@@ -15,7 +15,7 @@ MANY_DROPPED = 0.1
 
 
 class Surplus(Protocol):
-    """How many rows are kept of those that can be."""
+    """Settings that limit how many usable rows are kept."""
 
     @property
     def top(self) -> int | None:
@@ -48,7 +48,7 @@ class RowLedger:
         self.detail = np.full(len(peaks), "", dtype=object)
 
     def drop(self, rows: NDArray[np.bool_] | NDArray[np.int64], reason: str, detail: object) -> None:
-        """Drop rows (a mask, or indices with details alike) that are still alive."""
+        """Drop rows (a mask, or indices with details alike) that are still kept."""
         indices = np.flatnonzero(rows) if rows.dtype == bool else rows
         fresh = self.alive[indices]
         self.reason[indices[fresh]] = reason
@@ -58,7 +58,7 @@ class RowLedger:
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Indices of the rows that are alive."""
+        """Indices of the rows that are still kept."""
         return np.flatnonzero(self.alive)
 
     def counts(self) -> str:
@@ -68,7 +68,7 @@ class RowLedger:
 
 
 def best_first(rows: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows by falling value, NaN last, equal ones in the order of the file."""
+    """Rows by decreasing value, NaN last, equal ones in the order of the file."""
     return rows[np.argsort(-values[rows], kind="stable")]
 
 

@@ -179,7 +179,7 @@ def _drop_chromosomes(
     ledger.drop(unknown.to_numpy(bool), "unknown_chromosome", "neither in the genome nor in the alias table")
     if unknown.any():
         names = ledger.peaks.loc[unknown, "chrom"].unique()
-        logger.warning("%d rows on chromosomes that the genome lacks: %s", unknown.sum(), offenders(names))
+        logger.warning("%d rows on chromosomes missing from the genome: %s", unknown.sum(), offenders(names))
     excluded = _chromosome_set(options.exclude_chromosomes, genome, aliases)
     only = _chromosome_set(options.only_chromosomes, genome, aliases)
     if missing := sorted(only - set(genome.lengths)):
@@ -188,7 +188,9 @@ def _drop_chromosomes(
             f"it has {offenders(genome.lengths)}"
         )
     if missing := sorted(excluded - set(genome.lengths)):
-        logger.warning("exclude_chromosomes names chromosomes that the genome lacks: %s", offenders(missing))
+        logger.warning(
+            "exclude_chromosomes names chromosomes missing from the genome: %s", offenders(missing)
+        )
     ledger.drop(chroms.isin(excluded).to_numpy(bool), "excluded_chromosome", "in exclude_chromosomes")
     if only:
         ledger.drop(~chroms.isin(only).to_numpy(bool), "excluded_chromosome", "not in only_chromosomes")
@@ -200,9 +202,13 @@ def _place(ledger: RowLedger, chroms: pd.Series, genome: Genome, options: Region
     start, end = peaks["start"].to_numpy(np.int64), peaks["end"].to_numpy(np.int64)
     size = chroms.map(genome.lengths).fillna(-1).to_numpy(np.int64)
     outside = ledger.alive & (end > size)
-    ledger.drop(outside, "outside_chromosome", "the peak ends past the chromosome's end: another assembly?")
+    ledger.drop(
+        outside, "outside_chromosome", "the peak ends past the chromosome's end: is it from another assembly?"
+    )
     if outside.any():
-        logger.warning("%d peaks end past their chromosome: is the file of another assembly?", outside.sum())
+        logger.warning(
+            "%d peaks end past their chromosome: is the file from another assembly?", outside.sum()
+        )
     middle = (start + end) // 2
     summit = peaks["summit"].to_numpy(np.int64)
     centre = np.where(summit >= 0, summit, middle) if options.center == "summit" else middle
@@ -229,7 +235,7 @@ def _drop_blacklisted(
     barred = barred.loc[barred["chrom"].isin(list(genome.lengths)), ["chrom", "start", "end"]]
     if len(barred) < len(blacklist):
         logger.warning(
-            "blacklist: %d of %d intervals lie on chromosomes that the genome lacks",
+            "blacklist: %d of %d intervals are on chromosomes missing from the genome",
             len(blacklist) - len(barred),
             len(blacklist),
         )
@@ -246,7 +252,7 @@ def _drop_blacklisted(
 def _intersect(windows: pd.DataFrame, barred: pd.DataFrame) -> pd.DataFrame:
     """First barred interval that overlaps each window: ``chrom start end`` of the interval, ``row``."""
     if shutil.which("bedtools") is None:
-        raise ConfigError("genome, blacklist: needs the bedtools program; install it (apt install bedtools)")
+        raise ConfigError("genome, blacklist: needs bedtools; install it (apt install bedtools)")
     import pybedtools
 
     with scratch_folder("blacklist") as folder:
@@ -332,9 +338,9 @@ def _require_regions(ledger: RowLedger, genome: Genome, source: str | Path) -> N
     hint = ""
     if (ledger.reason == "unknown_chromosome").any():
         hint = (
-            f". The file says {offenders(ledger.peaks['chrom'].unique())}; the genome has "
-            f"{offenders(genome.lengths)}. If these are other names of the same chromosomes, give a table "
-            "of them (two columns: alias, name) as genome: {aliases: file.tsv}"
+            f". The file has {offenders(ledger.peaks['chrom'].unique())}; the genome has "
+            f"{offenders(genome.lengths)}. If these are other names of the same chromosomes, map them "
+            "in a table (two columns: alias, name) and set genome: {aliases: file.tsv}"
         )
     raise InputError(
         f"{source}: none of {len(ledger.peaks)} rows gives a usable region; dropped: {ledger.counts()}{hint}"

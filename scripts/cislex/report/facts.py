@@ -17,9 +17,9 @@ LABELS = {
     "qc": "quality gate", "max_relative_delta": "largest relative delta", "on_fail": "over the limit",
     "max_relative_delta_limit": "limit of relative deltas", "n_over_limit": "regions over the limit",
     "n_regions": "regions", "n_leiden_runs": "Leiden runs", "target_fdr": "seqlet FDR", "n": "number",
-    "trust_pickle": "pickles trusted", "pearson": "Pearson r", "q": "q-value",
-    "n_planted_in_regions": "sites in regions", "n_functional_in_regions": "of these driving",
-    "hits_precision": "hits’ precision", "hits_recall": "hits’ recall", "hits_on_decoys": "decoy sites hit",
+    "trust_pickle": "trusted pickles", "pearson": "Pearson r", "q": "q-value",
+    "n_planted_in_regions": "planted in regions", "n_functional_in_regions": "functional",
+    "hits_precision": "hit precision", "hits_recall": "hit recall", "hits_on_decoys": "decoy sites hit",
 }  # fmt: skip
 
 Fact = tuple[str, str]

@@ -214,7 +214,7 @@ def render_report(
 
 
 def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) -> dict[str, Any]:
-    """Describe every target; what all their files record alike is told once."""
+    """Describe every target; provenance that all share is shown once."""
     attributes = [recorded(spec.attributions) for spec in analyses]
     common = shared(attributes)
     room = _Room(
@@ -246,7 +246,7 @@ def lead(views: Sequence[TargetView]) -> str:
     where = f"in {count(len(views), 'target')} over {count(sum(sets.values()), 'region')}"
     found = [view for view in views if view.motifs]
     if not any(view.searched for view in views):
-        return f"{_capital(where.removeprefix('in '))} were attributed; motifs were left out."
+        return f"{_capital(where.removeprefix('in '))} were attributed, without motif discovery."
     if not found:
         return f"No motif was found {where}."
     lexicon = read_lexicon(motif for view in found for motif in view.motifs)
@@ -349,7 +349,7 @@ def _describe(
         anchor=quote(f"{spec.analysis}.{spec.target}", safe=""),
         summary=summarise(motifs, flagged, best.total)
         if spec.motifs is not None
-        else f"{_capital(count(best.total, 'region'))} attributed; motifs were left out.",
+        else f"{_capital(count(best.total, 'region'))} attributed, without motif discovery.",
         settings=facts(spec.settings),
         recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
         notes=[*notes, *few_known_motifs(len(widths))],

@@ -1,4 +1,4 @@
-"""What the report is made from: names and paths, given by the caller.
+"""Inputs of the report: names and paths.
 
 A path that is given must exist; ``None`` says that this run has no such file, and the page says so.
 """

@@ -39,7 +39,7 @@ def read_table(path: str | Path, *, what: str, columns: Sequence[str]) -> pd.Dat
     if missing:
         raise StorageError(
             f"report: {what}: {path} lacks the columns {', '.join(missing)}; it has"
-            f" {', '.join(frame.columns)}; run the rule that writes it again"
+            f" {', '.join(frame.columns)}; rerun the rule that writes it"
         )
     return frame
 

@@ -1,4 +1,4 @@
-"""Which device a job computes on; where jobs of one machine share several GPUs, each claims a free one.
+"""Choose the device of a job; jobs that share the GPUs of one machine each claim a free one.
 
 A claim is a lock on a file, which the system releases when the process ends, however it ends. A batch
 system that assigns GPUs (``CUDA_VISIBLE_DEVICES`` within a SLURM job) is obeyed without a claim.
@@ -82,16 +82,16 @@ def claim(
     if device == "cpu" or (device == "auto" and not names):
         if device == "auto" and "SLURM_JOB_ID" in environment and visible not in ("", "not set"):
             get_logger(__name__).warning(
-                "SLURM assigned GPU %s, but torch sees none: computing on the CPU. Is torch built for CPUs "
-                "only, or the driver too old? device: cuda makes this an error",
+                "SLURM assigned GPU %s, but torch sees none: computing on the CPU. Is torch a CPU-only "
+                "build, or is the driver too old? Set device: cuda to make this an error",
                 visible,
             )
         yield "cpu"
         return
     if not names:
         raise ConfigError(
-            f"device is {device!r}, but no GPU is visible here (CUDA_VISIBLE_DEVICES is {visible!r}); ask "
-            "for one (profile: gpu: 1 for this rule), or set device: auto or cpu"
+            f"device is {device!r}, but no GPU is visible here (CUDA_VISIBLE_DEVICES is {visible!r}); "
+            "request one (gpu: 1 for this rule in the profile), or set device: auto or cpu"
         )
     assigned = "SLURM_JOB_ID" in environment and "CUDA_VISIBLE_DEVICES" in environment
     if assigned or device.startswith("cuda:"):
@@ -115,8 +115,8 @@ def _locks(folder: str | Path | None) -> Path:
     found = user_folder("cislex-gpus", elsewhere=[*elsewhere, Path.home() / ".cache" / "cislex" / "gpus"])
     if found is None:
         raise StorageError(
-            f"jobs that share GPUs need a folder for their locks, and that in {temporary_root()} is not this "
-            "user's alone: set TMPDIR to a folder of your own, or name one GPU (device: cuda:0)"
+            f"jobs that share GPUs need a private folder for their locks, and the one in {temporary_root()} "
+            "is open to other users: set TMPDIR to a folder of your own, or name one GPU (device: cuda:0)"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""What every job of the workflow does first: its log, and caches on the node's own disk.
+"""Set-up of every job of the workflow: its log, and caches on the node's own disk.
 
 Imported before anything heavy, so that an import error ends up in the log too.
 """
@@ -45,10 +45,10 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
 
 #: What to do about errors of the system that carry a file's name.
 _ADVICE = {
-    errno.EIO: "the disk or network reports a fault: copy the file elsewhere and tell the administrator",
-    errno.EFBIG: "no file of this size is allowed (ulimit -f, or the file system): write elsewhere",
-    errno.ENOSPC: "the disk is full: free some space and run again",
-    errno.EDQUOT: "your quota is used up: free some space and run again",
+    errno.EIO: "disk or network error: copy the file elsewhere and tell the administrator",
+    errno.EFBIG: "the file is too large for ulimit -f or the file system: write elsewhere",
+    errno.ENOSPC: "the disk is full: free space and run again",
+    errno.EDQUOT: "your quota is exceeded: free space and run again",
     errno.EROFS: "the folder is read-only here: choose another",
     errno.EACCES: "you have no permission: change it, or choose another folder",
     errno.EPERM: "you have no permission: change it, or choose another folder",

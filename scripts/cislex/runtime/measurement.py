@@ -1,4 +1,4 @@
-"""What a model costs: floating-point operations of a forward pass, memory of the process."""
+"""The cost of a model: floating-point operations of a forward pass, memory of the process."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def _keep_named(ledger: RowLedger, names: NDArray[np.object_], path: str | Path 
     lines = require_file(path, what="regions, names").read_text(encoding="utf-8-sig").splitlines()
     wanted = {line.strip() for line in lines} - {""}
     if lost := sorted(wanted - set(names)):
-        logger.warning("%s: names that no sequence has: %s", path, offenders(lost))
+        logger.warning("%s: names without a sequence: %s", path, offenders(lost))
     out = np.array([name not in wanted for name in names], dtype=bool)
     ledger.drop(out, "not_named", f"not in {path}")
 
@@ -210,7 +210,7 @@ class _Columns:
         """Value of each sequence, NaN where it is no number."""
         values = pd.to_numeric(pd.Series(self._values(column)), errors="coerce").to_numpy(np.float64)
         if np.isnan(values).all():
-            raise ConfigError(f"regions, order_by: column {column!r} holds no numbers")
+            raise ConfigError(f"regions, order_by: column {column!r} is not numeric")
         return values
 
     def _values(self, column: str) -> list[object]:
@@ -227,8 +227,8 @@ class _Columns:
     def _of_array(self, column: str) -> list[object]:
         if self._handle is None:
             raise ConfigError(
-                f"regions: column {column!r} of {self._source}: a FASTA has no columns; give a table "
-                "with name and this one as table:"
+                f"regions: column {column!r} of {self._source}: FASTA files have no columns; set table: to "
+                "a table with the columns name and this one"
             )
         indexed = _INDEXED.fullmatch(column)
         name, at = (indexed["name"], int(indexed["column"])) if indexed else (column, None)
@@ -242,7 +242,7 @@ class _Columns:
         values = data[()] if at is None else data[:, at]
         if len(values) != len(self._names):
             raise InputError(
-                f"{self._source}, {name}: {len(values)} values; expected {len(self._names)}, one a sequence"
+                f"{self._source}, {name}: {len(values)} values; expected {len(self._names)}, one per sequence"
             )
         return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value
                 for value in np.asarray(values).tolist()]  # fmt: skip

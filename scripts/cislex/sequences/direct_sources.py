@@ -80,11 +80,11 @@ class FastaRecords:
         pairs = zip(self.names, self.lengths, strict=True)
         if wrong := [f"{name} ({size} bp)" for name, size in pairs if size != self.length]:
             raise InputError(
-                f"{self.path}: sequences must have one length; most have {self.length} bp, but not "
-                f"{offenders(wrong)}; cut or pad them with N, or leave them out with malformed: drop"
+                f"{self.path}: sequences must have the same length; most have {self.length} bp, but not "
+                f"{offenders(wrong)}; trim them or pad them with N, or exclude them with malformed: drop"
             )
         if self.length == 0:
-            raise InputError(f"{self.path}: the records are empty; expected sequences")
+            raise InputError(f"{self.path}: all records are empty; expected sequences")
         require_length(self.path, self.length, self.expected)
 
     def blocks(self, *, strict: bool) -> Iterator[Block]:
@@ -181,12 +181,10 @@ def _find_dataset(handle: Arrays, source: str | Path, name: str | None, axes: st
     if name is None:
         possible = one_of_three_dimensions(handle)
         if len(possible) != 1:
-            raise ConfigError(
-                f"regions, dataset: say which dataset of {source} to use; it has {listed(handle)}"
-            )
+            raise ConfigError(f"regions, dataset: name a dataset of {source}; it has {listed(handle)}")
         name = possible[0]
     if not has_array(handle, name) and ONLY in handle and len(handle) == 1:
-        raise ConfigError(f"regions, dataset: {source} is one array without a name; leave out {name!r}")
+        raise ConfigError(f"regions, dataset: {source} is a single unnamed array; remove {name!r}")
     try:
         data = named_dataset(handle, name, source)
     except InputError as error:
@@ -225,7 +223,7 @@ def _codes_of(values: NDArray[Any], where: str, first: int, *, strict: bool) -> 
             raise InputError(
                 f"{where}: not one-hot at {', '.join(places)} ({int(wrong.sum())} in all in this block): "
                 f"found {values[row, :, position].tolist()}; expected one 1 and three 0, or all 0 for an "
-                "unknown base; malformed: drop leaves such sequences out"
+                "unknown base; malformed: drop excludes such sequences"
             )
         for row in np.flatnonzero(wrong.any(axis=1)):
             position = int(np.argmax(wrong[row]))

@@ -109,8 +109,8 @@ def _warn_of_names(source: str | Path, names: list[str]) -> None:
     twice = [f"{name} ({count})" for name, count in collections.Counter(names).items() if count > 1]
     if twice:
         logger.warning(
-            "%s: names that several sequences have: %s; labels and lists by name mean all of them, and hits "
-            "call them by name and row", source, offenders(twice),
+            "%s: names shared by several sequences: %s; labels and lists by name refer to all of them, and "
+            "hits identify them by name and row", source, offenders(twice),
         )  # fmt: skip
 
 
@@ -155,7 +155,7 @@ def _write(
     write_sequences(paths[2], digested(), table, size, attributes=attributes, threads=threads)
     if empty:
         text = f"{source}: {len(empty)} of {len(table)} sequences have no known base: {offenders(empty)}"
-        announce(logger, logging.WARNING, f"{text}; max_unknown leaves such ones out")
+        announce(logger, logging.WARNING, f"{text}; set max_unknown to exclude them")
     lost = ~ledger.alive
     gone = ledger.peaks.loc[lost].assign(reason=ledger.reason[lost], detail=ledger.detail[lost])
     write_table(gone[DROPPED_COLUMNS], paths[1])

@@ -1,4 +1,4 @@
-"""Errors met while regions are computed name the regions, not the numbers of examples."""
+"""Name regions, not example numbers, in errors of computations."""
 
 from __future__ import annotations
 

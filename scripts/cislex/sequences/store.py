@@ -170,7 +170,7 @@ def _blocks_from(scratch: int, count: int, length: int) -> Iterator[NDArray[np.u
         while size:
             part = os.pread(scratch, size, offset)
             if not part:
-                raise InputError("the temporary file of sequences is cut short; is the disk full?")
+                raise InputError("the temporary file of sequences is truncated; is the disk full?")
             parts.append(part)
             size, offset = size - len(part), offset + len(part)
         yield np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(-1, length)
@@ -226,7 +226,9 @@ def write_sequences(
         for written, chunk in enumerate(ticks):
             dataset.id.write_direct_chunk((written * rows, 0, 0), chunk)
         if written + 1 != total:
-            raise InputError(f"{out}: {written + 1} of {total} blocks came; did the input change meanwhile?")
+            raise InputError(
+                f"{out}: received {written + 1} of {total} blocks; did the input change during the run?"
+            )
         write_regions(handle, regions)
         handle.attrs.update(to_attributes({"format_version": FORMAT_VERSION, **attributes}))
 
@@ -281,7 +283,7 @@ class SequenceStore:
                 len(self._handle["regions/chrom"]) != data.shape[0]
                 or "source_digest" not in self._handle.attrs
             ):
-                raise InputError(f"{path}: regions or source_digest do not fit the sequences")
+                raise InputError(f"{path}: regions or source_digest do not match the sequences")
         except InputError:
             self.close()
             raise
@@ -337,7 +339,7 @@ def held_out_rows(chroms: pd.Series, held_out: Mapping[str, Sequence[str]], fold
     if lost:
         count = int(chroms.isin(lost).sum())
         raise InputError(
-            f"{count} regions lie on chromosomes that no fold held out: {offenders(lost)}; add them to the "
+            f"{count} regions are on chromosomes that no fold held out: {offenders(lost)}; add them to the "
             "model's held_out, exclude them from the regions, or set fold_use: mean"
         )
     mine: NDArray[np.bool_] = chroms.isin(set(held_out.get(fold, ()))).to_numpy()

@@ -1,4 +1,4 @@
-"""What a target is, and how one whose value depends on the pair of sequences compared is asked.
+"""The protocol of targets, also of those whose value depends on the pair of sequences compared.
 
 The value of a ``targets.Profile`` depends on the pair of sequences: its weights come from the example, or
 from both. For such targets the methods call ``pair(output_x, output_r) -> (f_x, f_r)``, both (B,). The
@@ -69,7 +69,7 @@ def bind_target(target: Target, output_x: Any, output_r: Any) -> Bound:
 
 
 def read_target(target: Target, output: Any) -> Tensor:
-    """``target(output)``, (B,); what it cannot read is named with the target."""
+    """Evaluate ``target(output)``, (B,); errors name the target."""
     try:
         return target(output)
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""What a model returns: one tensor, or tensors in a tuple, list or dict, of which one is chosen.
+"""Choose one tensor of a model's output, which may be a tensor, tuple, list or dict.
 
 For targets before an activation (``targets.PreActivation``) a model is opened, and returns a dict with what
 it returned and what was caught on the way: ``OUTPUT`` and ``CAUGHT``.
@@ -19,22 +19,22 @@ OUTPUT, CAUGHT = "__output__", "__caught__"
 
 
 def plain_output(output: Any) -> Any:
-    """What the model itself returned."""
+    """Return the model's own output."""
     return output[OUTPUT] if isinstance(output, Mapping) and OUTPUT in output else output
 
 
 def caught(output: Any, key: str) -> Any:
-    """What an opened model caught: the input of the module of that name; of ``""``, of the last activation.
+    """Return the exposed input of the named module, or of the last activation for ``""``.
 
     Raises
     ------
     ModelError
-        When the model was not opened.
+        When the model does not expose it.
     """
     if not isinstance(output, Mapping) or CAUGHT not in output:
         raise ModelError(
-            "target: the value before an activation is not in the model's output; "
-            "what to do: open the model first, as attribute() does "
+            "target: the model's output does not include the value before the activation; what to do: "
+            "expose it first, as attribute() does "
             "(cislex.attribution.execution.pre_activation.expose_pre_activation)"
         )
     return output[CAUGHT][key]
@@ -89,7 +89,7 @@ def _inside(output: Any, head: int | str | None) -> Any:
 
 
 def flat_outputs(output: Any, prefix: str = "") -> dict[str, Any]:
-    """What a container holds, by keys, fields of named tuples or positions, joined by dots."""
+    """Flatten a container; names are keys, fields of named tuples or positions, joined by dots."""
     if isinstance(output, Mapping):
         items = [(str(key), value) for key, value in output.items()]
     elif isinstance(output, tuple | list):
@@ -103,7 +103,7 @@ def flat_outputs(output: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def describe(value: Any) -> str:
-    """What a value is, for messages: dtype and shape of a tensor, the type of anything else."""
+    """Describe a value in messages: dtype and shape of a tensor, the type of anything else."""
     return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
@@ -137,7 +137,7 @@ def rebuilt(container: Any, items: Iterable[Any]) -> Any:
 
 
 def map_rows(function: Callable[[Tensor], Tensor], output: Any) -> Any:
-    """The output with each tensor replaced; what has no rows (numbers, scalar tensors, None) stays."""
+    """Replace each tensor of an output; what has no rows (numbers, scalar tensors, None) stays."""
     if isinstance(output, Tensor):
         return function(output) if output.ndim else output
     if isinstance(output, Mapping):
@@ -148,7 +148,7 @@ def map_rows(function: Callable[[Tensor], Tensor], output: Any) -> Any:
 
 
 def join_rows(parts: Sequence[Any]) -> Any:
-    """Outputs of consecutive rows as one; what has no rows is that of the first."""
+    """Join outputs of consecutive rows; what has no rows is taken from the first."""
     first = parts[0]
     if isinstance(first, Tensor):
         return torch.cat(list(parts)) if first.ndim and len(parts) > 1 else first

@@ -21,8 +21,8 @@ def _check(kind: str, pseudocount: float, *parts: Target) -> None:
     for part in parts:
         if hasattr(part, "bind"):  # linear only while its weights are constant
             raise ConfigError(
-                f"{kind} of {part}: its weights are held constant for each pair of sequences, which a "
-                "function that is not linear does not allow; give the profile weights: secant"
+                f"{kind} of {part}: its weights are constant for each pair of sequences, which a nonlinear "
+                "function does not allow; set weights: secant in the profile"
             )
 
 

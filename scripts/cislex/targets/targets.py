@@ -1,4 +1,4 @@
-"""Targets: which one number per example of a model's output is attributed.
+"""Targets: the one number per example of a model's output to attribute.
 
 A target is called with the model's output for B rows and returns (B,). Outputs may be a tensor, or a tuple,
 list or dict of tensors of which ``head`` chooses one.
@@ -262,7 +262,7 @@ class Difference(PairTarget):
 
 @dataclass(frozen=True)
 class PreActivation(PairTarget):
-    """A target of what goes into the final activation, such as the logits before a sigmoid.
+    """A target computed from the input of the final activation, such as the logits before a sigmoid.
 
     A saturated output has no gradient, its logit has. Attribution opens the model for it.
 
@@ -292,7 +292,7 @@ class PreActivation(PairTarget):
 
 
 def opened_at(target: Target) -> frozenset[str]:
-    """Where a model must be opened for a target: names of modules, ``""`` for the last activation."""
+    """Names of the modules whose inputs a target reads; ``""`` is the last activation."""
     if isinstance(target, PreActivation):
         return frozenset((target.module or "",))
     if isinstance(target, Difference | Ratio):
@@ -303,7 +303,7 @@ def opened_at(target: Target) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Custom(Target):
-    """A function of the user's, output → (N,), checked at every call."""
+    """A user-defined function, output → (N,), checked at every call."""
 
     function: Callable[[Any], Tensor]
 
@@ -320,7 +320,7 @@ class Custom(Target):
 
 
 def as_target(target: Target | int | Callable[[Any], Tensor]) -> Target:
-    """Make a target of a target, an index or a function output → (N,)."""
+    """Convert an index, a function output → (N,) or a target to a target."""
     if isinstance(target, Target):
         return target
     if isinstance(target, int) and not isinstance(target, bool):
@@ -343,7 +343,7 @@ _KINDS: dict[str, type[Target]] = {
 
 
 def from_config(settings: Mapping[str, Any], *, name: str | None = None) -> Target:
-    """Make a target of plain settings such as ``{"kind": "output", "index": 0}``.
+    """Build a target from plain settings such as ``{"kind": "output", "index": 0}``.
 
     ``name`` is what messages call it.
 

@@ -111,7 +111,7 @@ class Hdf5Source:
         outputs: tuple[str, ...],
     ) -> Windows:
         if not len(codes):
-            raise InputError(f"{self.path}: split {split} has no example")
+            raise InputError(f"{self.path}: split {split} has no examples")
         dataset = getattr(self, f"x_{split}", None) or self.x
         logger.info("%s: %d examples of %s", split, len(codes), dataset)
         names = np.array([f"{dataset}[{row}]" for row in rows], dtype=object)

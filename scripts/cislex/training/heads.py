@@ -76,7 +76,7 @@ class LossSettings:
         }
         for key, (is_set, heads) in foreign.items():
             if is_set and self.head not in heads:
-                raise ConfigError(f"{key} goes with head {' or '.join(heads)}, not {self.head}")
+                raise ConfigError(f"{key} is only valid with head {' or '.join(heads)}, not {self.head}")
 
 
 class Head(Protocol):

@@ -1,4 +1,4 @@
-"""The table of held-out windows: where each lies, what was observed there, and what the model predicts."""
+"""The table of held-out windows: position, observation and prediction of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training starts from: peak positions, intervals to avoid, and the chromosomes of each split."""
+"""Inputs of training: peak positions, intervals to avoid, and the chromosomes of each split."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def read_positions(
     unknown = sorted(set(chroms[~known]))
     if not known.any():
         raise InputError(
-            f"task {task}: {path}: none of its {len(peaks)} peaks lies on a chromosome of {genome.path}; "
-            f"found {offenders(unknown)}, expected {offenders(genome.lengths)}. "
-            "If the names differ, give genome.aliases"
+            f"task {task}: {path}: none of its {len(peaks)} peaks is on a chromosome of {genome.path}; "
+            f"found {offenders(unknown)}, expected {offenders(genome.lengths)}. If the names differ, give "
+            "genome.aliases"
         )
     if unknown:
         get_logger(__name__).warning(
-            "task %s: %d of %d peaks lie on chromosomes that the genome lacks and are left out: %s",
+            "task %s: %d of %d peaks are on chromosomes missing from the genome and are skipped: %s",
             task,
             int((~known).sum()),
             len(peaks),
@@ -84,7 +84,7 @@ def split_chromosomes(
     both = sorted({c for c in lengths if sum(c in chroms for chroms in named.values()) > 1})
     if both:
         raise ConfigError(
-            f"{offenders(both)} stand in more than one of {', '.join(named)}; a chromosome has one role"
+            f"{offenders(both)} appear in more than one of {', '.join(named)}; assign each chromosome to one"
         )
     taken = {*validation, *test, *exclude}
     splits = {
@@ -96,6 +96,6 @@ def split_chromosomes(
     if empty:
         raise ConfigError(
             f"no chromosome for {', '.join(empty)}: name at least one in validation_chromosomes and in "
-            f"test_chromosomes, and leave one for training; the genome has {offenders(lengths, first=30)}"
+            f"test_chromosomes, and keep one for training; the genome has {offenders(lengths, first=30)}"
         )
     return splits

@@ -49,7 +49,8 @@ class Negatives:
             raise ConfigError(f"negatives.kind is {self.kind!r}; expected one of {', '.join(KINDS)}")
         if (self.kind == "bed") != (self.path is not None):
             raise ConfigError(
-                f"negatives: kind {self.kind} with path {self.path}; kind: bed needs a path, the others none"
+                f"negatives: kind {self.kind} with path {self.path}; kind: bed needs a path, the others "
+                "take none"
             )
 
 

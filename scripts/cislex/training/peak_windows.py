@@ -108,7 +108,7 @@ def _drop_ambiguous(
     """Leave out windows on which peaks of several tasks lie at some shift: a class excludes the others."""
     single = labels.max(axis=1).sum(axis=1) == 1
     if not single.all():
-        logger.info("%s: %d windows hold peaks of several classes and are left out", split, (~single).sum())
+        logger.info("%s: %d windows contain peaks of several classes and are skipped", split, (~single).sum())
     return table[single].reset_index(drop=True), gc[single], labels[single]
 
 
@@ -126,7 +126,7 @@ def _positives(
     known = unknown <= settings.max_unknown
     if lost := sum(map(len, peaks.values())) - int(known.sum()):
         logger.info(
-            "%s: %d peak positions left out (at a chromosome's end, on the blacklist, in unknown sequence)",
+            "%s: %d peak positions skipped (at a chromosome's end, on the blacklist, in unknown sequence)",
             split,
             lost,
         )

@@ -256,8 +256,8 @@ def _own_names(
     if wrong:
         first = wrong[0]
         raise InputError(
-            f"{what}: chromosomes have other lengths than in the genome: {offenders(wrong)} "
-            f"({first}: {chroms[own[first]]} bp, genome {known[first]} bp); is it of another assembly?"
+            f"{what}: chromosome lengths differ from the genome: {offenders(wrong)} ({first}: "
+            f"{chroms[own[first]]} bp, genome {known[first]} bp); is it from another assembly?"
         )
     missing = [name for name in known if name not in own]
     if missing:
@@ -270,7 +270,7 @@ def _require_sign(signal: NDArray[np.float32], channel: Channel) -> NDArray[np.f
     negative, positive = bool((signal < 0).any()), bool((signal > 0).any())
     if negative and (positive or not channel.is_minus):
         raise InputError(
-            f"{_name(channel)}: found signal below 0 (least {signal.min():g}); expected counts, or for a "
+            f"{_name(channel)}: found signal below 0 (lowest {signal.min():g}); expected counts, or for a "
             "minus strand negative numbers throughout"
         )
     return signal

@@ -1,4 +1,4 @@
-"""Where training examples come from: peaks or signal on a genome, labelled FASTA files, or HDF5 arrays.
+"""Sources of training examples: peaks or signal on a genome, labelled FASTA files, or HDF5 arrays.
 
 Every source has names for the model's outputs and draws the three splits.
 """
@@ -149,9 +149,9 @@ class PeakSource:
 
     def __post_init__(self) -> None:
         if self.background in self.tasks:
-            raise ConfigError(f"background is {self.background!r}, the name of a task; choose another")
+            raise ConfigError(f"background is {self.background!r}, which is also a task; choose another name")
         if self.genome.negatives.kind == "none":
-            raise ConfigError("negatives.kind none goes with signal; classes need negatives")
+            raise ConfigError("negatives.kind: none is only valid with signal; classes need negatives")
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -191,7 +191,7 @@ class SignalSource:
 
     def __post_init__(self) -> None:
         if self.genome.negatives.kind == "shuffle":
-            raise ConfigError("negatives.kind shuffle: a shuffled sequence has no signal; use another kind")
+            raise ConfigError("negatives.kind: shuffle: shuffled sequences have no signal; use another kind")
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -142,7 +142,9 @@ def train_model(
     sizes = {"tasks": len(tasks), "input_length": source.input_length}
     settings = {**(hyperparameters or {}), **sizes}
     if optimisation.keep_epoch == "auprc" and loss.head not in CLASSIFIERS:
-        raise ConfigError(f"keep_epoch auprc goes with head {' or '.join(CLASSIFIERS)}, not {loss.head}")
+        raise ConfigError(
+            f"keep_epoch: auprc is only valid with head {' or '.join(CLASSIFIERS)}, not {loss.head}"
+        )
     with _reproducible(seed, threads, where):
         model = architectures.build(architecture, **settings)
         _require_output(model, sizes, loss.head)
@@ -227,7 +229,7 @@ def fit(
             best, best_epoch, best_state = judged, epoch, copy.deepcopy(model.state_dict())
         elif optimisation.patience is not None and epoch - best_epoch >= optimisation.patience:
             logger.info(
-                "no better validation %s for %d epochs: stopped",
+                "validation %s did not improve for %d epochs: stopped",
                 optimisation.keep_epoch,
                 optimisation.patience,
             )

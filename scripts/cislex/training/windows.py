@@ -1,4 +1,4 @@
-"""Windows of DNA with what is known about each: the examples that a model is trained on.
+"""Labelled windows of DNA: the examples that a model is trained on.
 
 A window is held ``jitter`` bp wider on both sides than the model's input, so that it can be shifted at
 every pass; its labels are known for each shift.

@@ -155,7 +155,7 @@ def test_what_is_absurd_is_refused_before_any_work() -> None:
 @pytest.mark.parametrize(
     ("positions", "pairs", "text"),
     [
-        ([3, 3], None, "twice"),
+        ([3, 3], None, "duplicates"),
         ([30], None, "0 to 29"),
         ([3, 4], [[3, 5]], r"pairs: found \(3, 5\)"),
         ([3, 4], [[3, 3]], "two different ones"),

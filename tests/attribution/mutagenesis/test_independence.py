@@ -72,18 +72,18 @@ def test_values_that_depend_on_the_batch_are_refused(name: str, method: str) -> 
         attribute(Crossed(CROSSED[name]), X, METHODS[method])
     if method in WITHOUT_RULES:
         assert isinstance(error.value, ModelError)
-        assert "beside another" in str(error.value) or "same sequence" in str(error.value)
+        assert "in another batch" in str(error.value) or "same sequence" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["composition of the batch", "last rows change places"])
 def test_mutants_and_positions_are_refused_as_well(name: str) -> None:
     model = Crossed(CROSSED[name])
-    with pytest.raises(ModelError, match="beside another"):
+    with pytest.raises(ModelError, match="in another batch"):
         deletions(model, X)
-    with pytest.raises(ModelError, match="beside another"):
+    with pytest.raises(ModelError, match="in another batch"):
         ism_distances(model, X, end=3)
     profile = nn.Sequential(model, nn.Unflatten(1, (1, 2)))
-    with pytest.raises(ModelError, match="beside another"):
+    with pytest.raises(ModelError, match="in another batch"):
         attribute_positions(profile, X, Saliency())
 
 
@@ -93,7 +93,7 @@ def test_a_decision_that_only_what_the_method_makes_turns_is_found() -> None:
     x[0, torch.tensor([1] * 8 + [0, 2, 3] * 7 + [0]), torch.arange(L)] = 1
     model = Crossed(CROSSED["composition of the batch"])
     for method in (ISM(end=9), IntegratedGradients(steps=4)):
-        with pytest.raises(ModelError, match="beside another"):
+        with pytest.raises(ModelError, match="in another batch"):
             attribute(model, x, method)
     attribute(model, x, METHODS["saliency"])
     attribute(model, x, METHODS["deep_lift_shap"])
@@ -252,7 +252,7 @@ def test_memory_that_is_too_short_for_a_batch_suffices_for_pairs() -> None:
             return super().forward(x)
 
     for name in ("mean of the batch", "composition of the batch", "last rows change places"):
-        with pytest.raises(ModelError, match="beside another"):
+        with pytest.raises(ModelError, match="in another batch"):
             attribute(Narrow(CROSSED[name]), X, METHODS["saliency"], batch_size=1)
     attribute(Narrow(ALLOWED["a guard"]), X, METHODS["saliency"], batch_size=1)
     assert is_out_of_memory(torch.OutOfMemoryError("out of memory"))

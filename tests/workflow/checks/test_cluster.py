@@ -93,8 +93,8 @@ def test_partitions_are_joined_over_their_kinds_of_nodes() -> None:
         ("mixed", 1, None, None),
         ("cpu,mixed", 0, 60, None),
         (None, 1, 9999, None),
-        ("gpu", 1, 1, "no partition 'gpu' here (asked by find); there are: cpu, mixed"),
-        ("cpu", 1, 1, "partition 'cpu' has no GPU (asked by find); with GPUs: mixed"),
+        ("gpu", 1, 1, "no partition 'gpu' here (requested by find); available: cpu, mixed"),
+        ("cpu", 1, 1, "partition 'cpu' has no GPU (requested by find); with GPUs: mixed"),
         ("mixed", 0, 61, "partition 'mixed' allows 60 minutes"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_partition_that_cannot_run_a_rule_is_refused(
 def test_the_first_rules_are_named_and_all_counted() -> None:
     wanted = [cluster.Request(f"r{i}", "nowhere", 0) for i in range(5)]
     (problem,) = cluster.partition_problems(wanted, {"cpu": cluster.Partition(False, None)})
-    assert "asked by r0, r1, r2 and 2 more" in problem
+    assert "requested by r0, r1, r2 and 2 more" in problem
 
 
 def test_a_status_command_that_cannot_see_finished_jobs_is_refused() -> None:
@@ -142,7 +142,7 @@ def test_a_profile_that_does_not_exist_says_what_to_do(
     problem = cluster.missing_profile(arguments, tmp_path, ROOT / "Snakefile")
     assert (problem is not None) == missing
     if problem is not None:
-        assert "other: there is no such folder" in problem
+        assert "other: no such folder" in problem
         assert "cp -r profiles/slurm profiles/mysite" in problem
 
 

@@ -30,7 +30,7 @@ def test_a_stricter_gate_names_the_worst_target_over_folds(tmp_path: Path) -> No
     (problem,) = gate.problems(config(tmp_path, 1e-4), PLANNED)
     assert problem.startswith("analyses.shap.qc.max_relative_delta is 0.0001")
     assert "3.0e-04 for first" in problem
-    assert "nothing was begun" in problem
+    assert "nothing was started" in problem
 
 
 @pytest.mark.parametrize(("limit", "on_fail"), [(1e-3, "error"), (1e-4, "drop"), (1e-4, "keep")])

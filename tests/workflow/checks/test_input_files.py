@@ -44,7 +44,7 @@ def test_every_missing_file_is_named_with_its_key(tmp_path: Path) -> None:
     (tmp_path / "my" / "peaks.bed").touch()
     (tmp_path / "my" / "weights.pt").touch()
     assert len(input_files.missing_files(config, tmp_path)) == 1
-    assert f"Relative paths start in {tmp_path}." in input_files.message(missing, tmp_path)
+    assert f"Relative paths are relative to {tmp_path}." in input_files.message(missing, tmp_path)
 
 
 def test_files_of_training_are_looked_at_where_a_fold_is_trained(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: py
     assert input_files.results_problem("results/new", tmp_path) is None
     problem = input_files.results_problem("taken/below", tmp_path)
     assert problem == (
-        f"results: taken/below cannot be made: {tmp_path / 'taken'} is a file; name another folder"
+        f"results: taken/below cannot be created: {tmp_path / 'taken'} is a file; name another folder"
     )
     monkeypatch.setattr(input_files.os, "access", lambda path, mode: False)  # root may write everywhere
     assert "no permission in" in str(input_files.results_problem("results", tmp_path))

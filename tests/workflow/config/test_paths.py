@@ -49,11 +49,11 @@ def test_a_path_is_expanded_and_plain(path: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("a{x}b", "braces are for {results} and {project} alone"),
-        ("a}b", "braces are for"),
-        ("$NOWHERE/a", "the environment has no variable NOWHERE"),
-        ("~nobody-here/a", "no home folder of ~nobody-here"),
-        (" a", "begins or ends with a blank"),
+        ("a{x}b", "braces are only allowed in {results} and {project}"),
+        ("a}b", "braces are only"),
+        ("$NOWHERE/a", "environment variable NOWHERE is not set"),
+        ("~nobody-here/a", "no home folder for ~nobody-here"),
+        (" a", "starts or ends with a blank"),
         ("a\nb", "line break"),
     ],
 )
@@ -107,7 +107,7 @@ def test_every_wrong_path_is_told_with_its_key() -> None:
     with pytest.raises(configuration.ConfigurationError) as raised:
         configuration.resolve(config, SCHEMA)
     assert "results: a{x}: braces" in str(raised.value)
-    assert "models.net.folds.f: $NOWHERE/w.pt: the environment has no variable" in str(raised.value)
+    assert "models.net.folds.f: $NOWHERE/w.pt: environment variable" in str(raised.value)
 
 
 def test_a_python_that_snakemake_cannot_start_is_told_at_the_start() -> None:
@@ -140,6 +140,6 @@ def test_a_folder_is_no_file_and_another_place_of_the_config_is_told(
     assert "regions.r.peaks: . is a folder; expected a file" in missing
     said = input_files.message(missing, tmp_path, [tmp_path / "lab x" / "lab.yaml"])
     assert (
-        f"start in {tmp_path}, not beside the config: for that, run with --directory '{tmp_path}/lab x'."
-        in said
+        f"are relative to {tmp_path}, not in the folder of the config: for that, run with --directory "
+        f"'{tmp_path}/lab x'." in said
     )

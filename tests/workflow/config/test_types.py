@@ -87,8 +87,8 @@ def test_a_value_of_the_command_line_has_its_type_inside_of_a_mapping(
         ("seed: 1.5\n", "seed: 1.5 is not of type 'integer'"),
         ("seed: 1e-3\n", "seed: '1e-3' is not of type 'integer'"),
         ("seed: true\n", "seed: True is not of type 'integer'"),
-        ("title: 2024\n", "title: 2024 is not of type 'string'; text is written in quotes"),
-        ("fetch: {no: {url: 'https://x'}}\n", "fetch: YAML reads the key False as no text"),
+        ("title: 2024\n", "title: 2024 is not of type 'string'; write text in quotes"),
+        ("fetch: {no: {url: 'https://x'}}\n", "fetch: YAML does not read the key False as text"),
         ("budget: {gpu_hours: .nan}\n", "budget.gpu_hours: nan is not a number"),
     ],
 )

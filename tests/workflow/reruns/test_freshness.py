@@ -64,7 +64,7 @@ def test_names_are_the_same_wherever_the_results_lie() -> None:
         (record(inputs={"w.pt": None}), []),
         (
             record(outputs={"{results}/a.h5": "9"}),
-            ["its content is not what its job wrote (/here/results/a.h5)"],
+            ["its content differs from what its job wrote (/here/results/a.h5)"],
         ),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_snakemake_that_is_not_as_expected_is_said_and_left_alone(
     workflow._prepare_dag()
     assert len(said) == 1
     assert "dag.update_needrun" in said[0]
-    assert "judged by dates" in said[0]
+    assert "reruns follow dates" in said[0]
     assert not vars(workflow.dag)
 
 

@@ -1,1 +1,1 @@
-"""Questions asked before the first job: files, budget, gate, cluster."""
+"""Checks before the first job: files, budget, gate, cluster."""

@@ -1,4 +1,4 @@
-"""Is what remains to be attributed within the budget? Asked once, before the first job.
+"""Check once, before the first job, that the remaining attribution is within the budget.
 
 Asked here and not by a rule: whatever a rule depends on, a new budget would make its results out of date.
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.
@@ -36,9 +36,9 @@ def problems(work: Work, planned: Iterable[tuple[str, str]], budget: Mapping[str
     unknown = [name for name in chunks if name in jobs["inspect_model"] or work.measured(name) is None]
     if unknown:
         return [
-            f"budget.gpu_hours is {limit:g}, and what attribution costs was not measured yet for "
+            f"budget.gpu_hours is {limit:g}, but the cost of attribution has not been measured yet for "
             f"{', '.join(unknown[:3])}{f' ({len(unknown)} in all)' if len(unknown) > 3 else ''}: run "
-            "`make estimate CONFIG=…` first (the target `estimate`), then this again"
+            "`make estimate CONFIG=…` first (the target `estimate`), then repeat this command"
         ]
     hours = {name: number * job_seconds(work, name) / 3600 for name, number in chunks.items()}
     total = sum(hours.values())
@@ -47,9 +47,9 @@ def problems(work: Work, planned: Iterable[tuple[str, str]], budget: Mapping[str
     dearest = max(hours, key=lambda name: hours[name])
     return [
         f"attribution would take {total:.3g} hours of its device, and budget.gpu_hours is {limit:g}; most of "
-        f"it is {dearest} ({hours[dearest]:.3g} hours in {chunks[dearest]} jobs). Nothing was begun. Set "
-        "budget.confirmed: true to go on all the same, raise budget.gpu_hours, or do less: fewer regions "
-        "(top, sample), fewer references, a faster method. `make estimate CONFIG=…` shows the whole price"
+        f"it is {dearest} ({hours[dearest]:.3g} hours in {chunks[dearest]} jobs). Nothing was started. Set "
+        "budget.confirmed: true to run anyway, raise budget.gpu_hours, or compute less: fewer regions "
+        "(top, sample), fewer references, a faster method. `make estimate CONFIG=…` shows the full cost"
     ]
 
 

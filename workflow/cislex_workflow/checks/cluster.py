@@ -1,4 +1,4 @@
-"""Is there a SLURM that can run this plan? Asked once, before the first job is submitted.
+"""Check once, before the first job is submitted, that SLURM can run this plan.
 
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.
 """
@@ -61,14 +61,14 @@ def check(wanted: Iterable[Request], status_command: str | None) -> list[str]:
     if absent:
         return [
             f"not on PATH: {', '.join(absent)}; no job can be submitted: start on a login node of the "
-            "cluster (or load its SLURM module); on a single machine leave --workflow-profile out"
+            "cluster (or load its SLURM module); on a single machine omit --workflow-profile"
         ]
     try:
         partitions = read_partitions(_ask("sinfo", "--all", "--noheader", "--format=%R|%G|%l"))
         memory = read_job_memory(_ask("scontrol", "show", "config"))
     except (subprocess.SubprocessError, OSError) as error:
         reason = (getattr(error, "stderr", None) or str(error)).strip()
-        return [f"SLURM does not answer ({reason}): try `sinfo`, and ask the site's administrators"]
+        return [f"SLURM does not answer ({reason}): try `sinfo`, or ask the cluster's administrators"]
     return [
         *partition_problems(wanted, partitions),
         *status_problems(status_command, memory, accounting=status_command != "sacct" or _accounting()),
@@ -104,9 +104,9 @@ def missing_profile(arguments: Sequence[str], start: Path, snakefile: Path) -> s
     if any(place.exists() for place in places):
         return None
     return (
-        f"--workflow-profile {name}: there is no such folder, seen from {start}, nor in profiles/. Snakemake "
-        "would go on without a profile, and nothing would run on the cluster: correct the name, or make your "
-        "site's copy first (cp -r profiles/slurm profiles/mysite; docs/cluster.md)"
+        f"--workflow-profile {name}: no such folder in {start} or in profiles/. Snakemake would continue "
+        "without a profile, and nothing would run on the cluster: correct the name, or make your site's "
+        "copy first (cp -r profiles/slurm profiles/mysite; docs/cluster.md)"
     )
 
 
@@ -167,18 +167,18 @@ def partition_problems(wanted: Iterable[Request], partitions: Mapping[str, Parti
     with_gpus = [name for name, partition in partitions.items() if partition.gpus]
     return [
         *(
-            f"no partition '{name}' here (asked by {_first(rules)}); there are: {', '.join(partitions)}. "
-            "Write the right name into the lines marked SITE of your copy of profiles/slurm"
+            f"no partition '{name}' here (requested by {_first(rules)}); available: {', '.join(partitions)}. "
+            "Set the name in the lines marked SITE of your copy of profiles/slurm"
             for name, rules in unknown.items()
         ),
         *(
-            f"partition '{name}' has no GPU (asked by {_first(rules)}); "
+            f"partition '{name}' has no GPU (requested by {_first(rules)}); "
             + (f"with GPUs: {', '.join(with_gpus)}" if with_gpus else "no partition here has one")
             + ". Change set-resources in your copy of profiles/slurm; without GPUs remove its gpu: lines"
             for name, rules in without.items()
         ),
         *(
-            f"partition '{name}' allows {partitions[name].minutes} minutes; such a job would wait for ever "
+            f"partition '{name}' allows {partitions[name].minutes} minutes; longer jobs would wait forever "
             f"({_first(rules)}): name a longer partition in your copy of profiles/slurm, or set runtime there"
             for name, rules in short.items()
         ),
@@ -189,12 +189,12 @@ def status_problems(status_command: str | None, memory: int | None, *, accountin
     """A way of asking for finished jobs that cannot see them would make Snakemake wait forever."""
     if not accounting:
         return [
-            "sacct does not answer (the site keeps no accounts): set slurm-status-command: squeue in "
+            "sacct does not answer (no job accounting at this site): set slurm-status-command: squeue in "
             "your copy of profiles/slurm"
         ]
     if status_command == "squeue" and memory is not None and memory <= LONGEST_PAUSE:
         return [
-            f"squeue forgets a finished job after {memory} s here (MinJobAge), and Snakemake looks up to "
+            f"squeue forgets a finished job after {memory} s here (MinJobAge), but Snakemake polls up to "
             f"{LONGEST_PAUSE} s apart: set slurm-status-command: sacct in your copy of profiles/slurm"
         ]
     return []

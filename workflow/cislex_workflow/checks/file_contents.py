@@ -1,4 +1,4 @@
-"""Do the files that the config names hold what it says of them? Asked when the plan is made.
+"""Check file contents against the config, at planning time.
 
 Only what a look at the beginning of a file tells; jobs check the rest. Plain Python without the package, so
 that Snakemake parses the workflow without loading torch.

@@ -1,4 +1,4 @@
-"""Would models that were inspected pass a quality gate that was changed since? Asked before the first job.
+"""Check earlier inspections against the current quality gate, before the first job.
 
 Asked here and not by a rule: an inspection that depended on the gate would run again with every change of
 it, and after it every attribution. Plain Python without the package.
@@ -38,9 +38,9 @@ def problems(config: Mapping[str, Any], planned: Iterable[tuple[str, str]]) -> l
         if over and gate["on_fail"] == "error":
             target = max(over, key=lambda key: over[key])
             found.append(
-                f"analyses.{name}.qc.max_relative_delta is {limit:g}, and its inspection "
-                f"found {over[target]:.1e} for {target} on random sequences: nothing was begun. "
-                "Raise the limit, set qc.on_fail to drop or keep, or use precision: float64"
+                f"analyses.{name}.qc.max_relative_delta is {limit:g}, and its inspection found "
+                f"{over[target]:.1e} for {target} on random sequences: nothing was started. Raise the "
+                "limit, set qc.on_fail to drop or keep, or use precision: float64"
             )
     return found
 

@@ -1,4 +1,4 @@
-"""Are the files that the config names there, and can the results be written? Asked when the plan is made.
+"""Check, at planning time, that the files in the config exist and that the results can be written.
 
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.
 """
@@ -105,12 +105,12 @@ def message(missing: list[str], folder: Path, configs: Iterable[Path] = ()) -> s
         lines.append(f"… and {len(missing) - MOST_NAMED} more")
     beside = [path.parent for path in configs if path.parent != folder]
     own = (
-        f", not beside the config: for that, run with --directory {shlex.quote(str(beside[0]))}"
+        f", not in the folder of the config: for that, run with --directory {shlex.quote(str(beside[0]))}"
         if beside
         else ""
     )
-    return "\n  ".join(["files that the config names are missing:", *lines]) + (
-        f"\nRelative paths start in {folder}{own}."
+    return "\n  ".join(["files named in the config are missing:", *lines]) + (
+        f"\nRelative paths are relative to {folder}{own}."
     )
 
 
@@ -120,7 +120,7 @@ def results_problem(results: str, folder: Path) -> str | None:
     while not path.exists() and path != path.parent:
         path = path.parent
     if not path.is_dir():
-        return f"results: {results} cannot be made: {path} is a file; name another folder"
+        return f"results: {results} cannot be created: {path} is a file; name another folder"
     if not os.access(path, os.W_OK | os.X_OK):
         return f"results: {results} cannot be written: no permission in {path}; name another folder"
     return None

@@ -1,4 +1,4 @@
-"""Reading the config: sheets, placeholders, defaults and validation, with messages that help.
+"""Read the config: sheets, placeholders, defaults and validation, with messages that help.
 
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.
 """
@@ -117,7 +117,7 @@ def _sheet_path(path: str, section: str) -> str:
 def _refuse(found: Iterable[str]) -> None:
     lines = list(found)
     if lines:
-        raise ConfigurationError("\n  ".join(["the config cannot be used:", *lines]))
+        raise ConfigurationError("\n  ".join(["invalid config:", *lines]))
 
 
 def replace(value: Any, old: str, new: str) -> Any:

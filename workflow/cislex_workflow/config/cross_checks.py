@@ -1,4 +1,4 @@
-"""What a JSON schema cannot say of a config: names that refer to each other, settings that must agree."""
+"""Checks beyond the JSON schema: names that refer to each other, settings that must agree."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
             loader = config["models"][analysis["model"]]["loader"]
             if loader == "torchscript" and analysis["method"]["name"] == "deep_lift_shap":
                 yield (
-                    f"analyses.{name}: TorchScript shows no operations to deep_lift_shap; export the model "
-                    "with torch.export (loader: exported), or use a gradient method or ism"
+                    f"analyses.{name}: deep_lift_shap cannot see the operations of TorchScript; "
+                    "export the model with torch.export (loader: exported), or use a gradient method or ism"
                 )
             length = config["models"][analysis["model"]]["input_length"]
             lengths.setdefault(analysis["regions"], {})[length] = name
@@ -42,7 +42,7 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
             wanted = {**wanted, regions["length"]: "its own length"}
         if len(wanted) > 1:
             found = ", ".join(f"{length} ({who})" for length, who in wanted.items())
-            yield f"regions.{name}: one set of regions has one length, but these differ: {found}"
+            yield f"regions.{name}: all regions of a set need one length, but these differ: {found}"
         yield from region_checks(name, regions)
     for name, model in config["models"].items():
         yield from model_checks(name, model)
@@ -80,7 +80,7 @@ def _motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -
     motifs = analysis["motifs"]
     if motifs is None:
         if analysis["hits"] is not None:
-            yield f"analyses.{name}.hits: hits are of motifs, and motifs is null; set hits: null, too"
+            yield f"analyses.{name}.hits: hits need motifs, but motifs is null; set hits: null too"
         return
     regions, model = config["regions"].get(analysis["regions"]), config["models"].get(analysis["model"])
     if regions is None or model is None:
@@ -100,8 +100,8 @@ def _fetch_checks(config: dict[str, Any]) -> Iterator[str]:
     for name, entry in config["fetch"].items():
         if entry["sha256"] is None and entry["sequence_md5"] is None:
             yield (
-                f"fetch.{name}: give the digest that the download is checked with: sha256 (`sha256sum` of "
-                "the published file), or for a genome sequence_md5"
+                f"fetch.{name}: give a digest to verify the download: sha256 (`sha256sum` of the published "
+                "file), or sequence_md5 for a genome"
             )
 
 
@@ -128,11 +128,11 @@ def _method_checks(config: dict[str, Any]) -> Iterator[str]:
     for name, analysis in config["analyses"].items():
         references, gate = analysis["method"]["references"], analysis["qc"]
         if (references["kind"] == "saved") != (references["path"] is not None):
-            yield f"analyses.{name}: references.path goes with kind: saved, which needs it"
+            yield f"analyses.{name}: references.path is required with kind: saved and only valid there"
         direct = config["regions"].get(analysis["regions"], {}).get("peaks") is None
         if references["kind"] == "genomic" and direct:
             yield (
-                f"analyses.{name}: references of kind genomic keep away from the regions, which need peaks: "
+                f"analyses.{name}: references of kind genomic avoid the regions and so need peaks, but "
                 f"{analysis['regions']} are sequences given directly"
             )
         complete = analysis["method"]["name"] in ("deep_lift_shap", "integrated_gradients")
@@ -172,7 +172,7 @@ def _fold_checks(config: dict[str, Any]) -> Iterator[str]:
             yield f"analyses.{name}: fold_use: held_out needs models.{analysis['model']}.held_out"
         elif config["regions"].get(analysis["regions"], {}).get("peaks") is None:
             yield (
-                f"analyses.{name}: fold_use: held_out needs regions with chromosomes, and "
+                f"analyses.{name}: fold_use: held_out needs regions with chromosomes, but "
                 f"{analysis['regions']} are sequences given directly"
             )
 
@@ -204,7 +204,7 @@ def _label_checks(
     others = {key for keys in _LABEL_KEYS.values() for key in keys} - set(_LABEL_KEYS[source])
     strange = sorted(key for key in others if label[key] != _LABEL_DEFAULTS.get(key))
     if strange:
-        yield f"{', '.join(strange)} does not go with {source}"
+        yield f"{', '.join(strange)} is not valid with {source}"
     if source == "plus" and label["minus"] is None:
         yield "give both plus and minus, or bigwig"
     regions = config["regions"].get(analysis["regions"])
@@ -215,13 +215,16 @@ def _label_checks(
     if source in ("peaks", "bigwig", "plus"):
         length = regions["length"] or model["input_length"]
         if direct:
-            yield f"{source} needs coordinates, and {analysis['regions']} are sequences given directly"
+            yield f"{source} needs coordinates, but {analysis['regions']} are sequences given directly"
         if label["window"] is not None and (label["window"] > length or (length - label["window"]) % 2):
             yield f"window is {label['window']}; expected 1 to {length} bp, and an even difference"
     elif source == "dataset":
         if not direct:
-            yield f"dataset goes with sequences given directly, not with the peaks of {analysis['regions']}"
+            yield (
+                "dataset is only valid for sequences given directly, not for the peaks of "
+                f"{analysis['regions']}"
+            )
         elif not (label["hdf5"] or regions["hdf5"]):
-            yield f"dataset {label['dataset']} of which hdf5? The regions {analysis['regions']} have none"
+            yield f"`dataset` is set but `hdf5` is not, and the regions {analysis['regions']} have none"
     elif direct and label["table"] is None:
         yield f"column needs a table: the regions {analysis['regions']} have no peak file"

@@ -1,4 +1,4 @@
-"""Write the tables of config keys in config/README.md from the schema, so that they cannot differ.
+"""Write the tables of config keys in config/README.md from the schema, so that both agree.
 
 Run: make config-tables
 """

@@ -1,4 +1,4 @@
-"""What is said where a config cannot be used.
+"""The error of an invalid config.
 
 Plain Python without the package, so that Snakemake parses the workflow without loading torch.
 """

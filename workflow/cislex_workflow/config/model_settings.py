@@ -63,9 +63,9 @@ def model_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
     yield from _layout_checks(name, model)
     trained = model["loader"] == "trained"
     if trained and model["training"] is None and None in model["folds"].values():
-        yield f"models.{name}: a trained model needs 'training', or a weights file for every fold"
+        yield f"models.{name}: loader: trained needs 'training' or a weights file for every fold"
     if not trained and model["training"] is not None:
-        yield f"models.{name}: 'training' goes with loader: trained, not {model['loader']}"
+        yield f"models.{name}: 'training' is only valid with loader: trained, not {model['loader']}"
     if trained and model["training"] is not None:
         for problem in _training_checks(model["training"]):
             yield f"models.{name}.training: {problem}"
@@ -86,12 +86,12 @@ def _loader_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
     }
     for key, loaders in owners.items():
         if model[key] and loader not in loaders:
-            yield f"models.{name}: '{key}' goes with loader: {' or '.join(loaders)}, not {loader}"
+            yield f"models.{name}: '{key}' is only valid with loader: {' or '.join(loaders)}, not {loader}"
     if loader == "architecture" and model["architecture"] is None:
         yield f"models.{name}: loader architecture needs architecture: the name of a network"
     if loader == "pickled" and not model["trust_pickle"]:
         yield (
-            f"models.{name}: loader pickled runs whatever code the file holds; set trust_pickle: true if you "
+            f"models.{name}: loader pickled runs any code in the file; set trust_pickle: true if you "
             "trust its origin, or save its state dict and use loader: factory"
         )
     if isinstance(model["bias"], dict) and set(model["bias"]) != set(model["folds"]):
@@ -103,7 +103,7 @@ def _loader_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
 
 def _layout_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
     if sorted(model["channel_order"]) != sorted("ACGT"):
-        yield f"models.{name}.channel_order: {model['channel_order']} is no order of A, C, G and T"
+        yield f"models.{name}.channel_order: {model['channel_order']} is not an order of A, C, G and T"
     if model["pad_to"] is not None and model["pad_to"] < model["input_length"]:
         yield (
             f"models.{name}.pad_to: {model['pad_to']} bp is less than input_length, the regions' length of "
@@ -141,22 +141,27 @@ def _training_checks(training: dict[str, Any]) -> Iterator[str]:
         return
     source, head = given[0], training_head(training)
     if head not in HEADS[source]:
-        yield f"head {head} does not fit {source}: expected one of {', '.join(HEADS[source])}"
+        yield f"head {head} is not valid with {source}: expected one of {', '.join(HEADS[source])}"
     if training["keep_epoch"] == "auprc" and head not in ("sigmoid", "softmax"):
-        yield f"keep_epoch auprc goes with head sigmoid or softmax, not {head}"
+        yield f"keep_epoch: auprc is only valid with head sigmoid or softmax, not {head}"
     genomic = source in ("tasks", "signal")
     for key in ("validation_chromosomes", "test_chromosomes"):
         if genomic and not training[key]:
             yield f"{key} is empty; name at least one chromosome"
         if not genomic and training[key]:
-            yield f"{key} goes with tasks and signal; {source} has validation_fraction and test_fraction"
+            yield (
+                f"{key} is only valid with tasks and signal; for {source} use validation_fraction and "
+                "test_fraction"
+            )
     if not genomic and training["validation_fraction"] + training["test_fraction"] >= 1:
         yield "validation_fraction and test_fraction leave nothing to train on: they must sum to less than 1"
     negatives = training["negatives"]
     if (negatives["kind"] == "bed") != (negatives["path"] is not None):
-        yield f"negatives.path goes with kind: bed, which needs it; found kind {negatives['kind']}"
+        yield (
+            f"negatives.path is required with kind: bed and only valid there; found kind {negatives['kind']}"
+        )
     if negatives["kind"] == {"tasks": "none", "signal": "shuffle"}.get(source):
-        yield f"negatives.kind {negatives['kind']} does not go with {source}"
+        yield f"negatives.kind: {negatives['kind']} is not valid with {source}"
     for name, track in (training["signal"] or {"tracks": {}})["tracks"].items():
         files = {key for key, path in track.items() if path is not None}
         if files not in ({"bigwig"}, {"plus", "minus"}):

@@ -30,26 +30,26 @@ def expand(path: str) -> str:
         With what is wrong with the path.
     """
     if path != path.strip() or not path.isprintable():
-        raise ValueError(f"{path!r} begins or ends with a blank, or holds a line break or tab")
+        raise ValueError(f"{path!r} starts or ends with a blank, or contains a line break or tab")
 
     def variable(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name not in os.environ:
-            raise ValueError(f"{path}: the environment has no variable {name}")
+            raise ValueError(f"{path}: environment variable {name} is not set")
         return os.environ[name]
 
     found = _VARIABLE.sub(variable, path)
     if found.startswith("~"):
         found = os.path.expanduser(found)
         if found.startswith("~"):
-            raise ValueError(f"{path}: no home folder of {found.split('/')[0]}")
+            raise ValueError(f"{path}: no home folder for {found.split('/')[0]}")
     rest = found
     for name in PLACEHOLDERS:
         rest = rest.replace(name, "")
     if "{" in rest or "}" in rest:
         raise ValueError(
-            f"{path}: braces are for {' and '.join(PLACEHOLDERS)} alone (Snakemake reads them as wildcards): "
-            "correct the path, or rename the file"
+            f"{path}: braces are only allowed in {' and '.join(PLACEHOLDERS)} (Snakemake reads others as "
+            "wildcards): correct the path, or rename the file"
         )
     return plain(found)
 
@@ -76,7 +76,7 @@ def expand_all(config: dict[str, Any], schema: dict[str, Any], problems: list[st
     """
     found: dict[str, Any] = _expanded(config, list(options(schema, schema)), schema, "", problems)
     if "{results}" in found.get("results", ""):
-        problems.append("results: {results} stands for this folder itself")
+        problems.append("results: {results} refers to this folder itself")
     return found
 
 
@@ -104,9 +104,9 @@ def folder_problem(project: Path, python: str) -> str | None:
     """
     if shlex.quote(python) != python:
         return (
-            f"Snakemake starts jobs only with a Python whose path has no blanks, and this is {python}. "
-            "Put the environment elsewhere (make … VENV=/path/without/blanks), or move the clone"
+            f"Snakemake needs a Python whose path has no blanks, but this is {python}. Put the environment "
+            "elsewhere (make … VENV=/path/without/blanks), or move the clone"
         )
     if set("{}") & set(str(project)):
-        return f"cislex lies in {project}: Snakemake reads braces in paths as wildcards; move the clone"
+        return f"cislex is in {project}, and Snakemake reads braces in paths as wildcards; move the clone"
     return None

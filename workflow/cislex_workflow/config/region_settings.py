@@ -1,4 +1,4 @@
-"""Settings of one region set: what goes with peaks, what with sequences, how many may be left."""
+"""Check one region set: settings valid with peaks or with sequences, and how many rows can remain."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 #: Keys that mean something on a genome alone: the value that asks for nothing, and why.
 _ON_GENOME: dict[str, tuple[Any, str]] = {
-    "format": ("auto", "is of peak files"),
+    "format": ("auto", "is only for peak files"),
     "center": ("summit", "needs peaks"),
     "edge": ("drop", "needs chromosomes"),
-    "exclude_chromosomes": ([], "needs coordinates; names or select choose sequences"),
-    "only_chromosomes": ([], "needs coordinates; names or select choose sequences"),
+    "exclude_chromosomes": ([], "needs coordinates; use names or select to choose sequences"),
+    "only_chromosomes": ([], "needs coordinates; use names or select to choose sequences"),
 }
 _DIRECT: dict[str, Any] = {"names": None, "select": {}, "table": None, "dataset": None}
 
@@ -24,16 +24,16 @@ def region_checks(name: str, regions: dict[str, Any]) -> Iterator[str]:
     if regions["peaks"] is not None:
         for key, nothing in _DIRECT.items():
             if regions[key] != nothing:
-                yield f"{where}.{key}: {regions[key]} goes with fasta and hdf5, not peaks"
+                yield f"{where}.{key}: {regions[key]} is only valid with fasta and hdf5, not peaks"
         return
     for key, (nothing, why) in _ON_GENOME.items():
         if regions[key] != nothing:
             yield (
-                f"{where}.{key}: {_shown(regions[key])} cannot be used: the sequences are given directly, "
-                f"and {key} {why}"
+                f"{where}.{key}: {_shown(regions[key])} is not valid: the sequences are given directly, "
+                f"but {key} {why}"
             )
     if regions["deduplicate"] == "overlap":
-        yield f"{where}.deduplicate: overlap needs coordinates, and sequences have none; use exact"
+        yield f"{where}.deduplicate: overlap needs coordinates, but these sequences have none; use exact"
     yield from _column_checks(where, regions)
     yield from _dataset_checks(where, regions)
 
@@ -47,14 +47,16 @@ def _column_checks(where: str, regions: dict[str, Any]) -> Iterator[str]:
         for key in ("top", "select"):
             if regions[key]:
                 yield (
-                    f"{where}.{key}: {_shown(regions[key])} needs a column, and {without} has none: give "
-                    "table, a TSV with the columns name and those"
+                    f"{where}.{key}: {_shown(regions[key])} needs a column, but {without} has none: set "
+                    "table to a TSV with a name column and those columns"
                 )
     if regions["top"] is None and regions["order_by"] != "score" and regions["deduplicate"] == "none":
-        yield f"{where}.order_by: {regions['order_by']} ranks for top and deduplicate; neither is asked for"
+        yield (
+            f"{where}.order_by: {regions['order_by']} is only used by top and deduplicate, and neither is set"
+        )
     used = regions["select"] or regions["top"] is not None or regions["deduplicate"] != "none"
     if table is not None and not used:
-        yield f"{where}.table: {table} is for select, top and deduplicate; none of them is asked for"
+        yield f"{where}.table: {table} is only used by select, top and deduplicate, and none is set"
 
 
 def _dataset_checks(where: str, regions: dict[str, Any]) -> Iterator[str]:
@@ -62,10 +64,10 @@ def _dataset_checks(where: str, regions: dict[str, Any]) -> Iterator[str]:
     path, dataset = regions["hdf5"], regions["dataset"]
     if path is None:
         if dataset is not None:
-            yield f"{where}.dataset: {dataset} goes with hdf5, not fasta"
+            yield f"{where}.dataset: {dataset} is only valid with hdf5, not fasta"
     elif path.lower().endswith(".npy"):
         if dataset is not None:
-            yield f"{where}.dataset: {dataset} cannot be used: an .npy file is one array without a name"
+            yield f"{where}.dataset: {dataset} is not valid: an .npy file is a single unnamed array"
     elif dataset is None:
         yield f"{where}: hdf5 needs the name of the dataset"
 

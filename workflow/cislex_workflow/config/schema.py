@@ -1,4 +1,4 @@
-"""A config beside its JSON schema: what does not fit, and the defaults of what is not given."""
+"""Validate a config against its JSON schema, and fill in defaults."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
     else:
         quoted = error.validator == "type" and "string" in expected
         plain = quoted and isinstance(error.instance, int | float | datetime.date)
-        yield f"{where}: {error.message}{'; text is written in quotes' if plain else ''}"
+        yield f"{where}: {error.message}{'; write text in quotes' if plain else ''}"
 
 
 def _name_problem(error: jsonschema.ValidationError) -> str:
@@ -71,7 +71,7 @@ def _strange_names(value: Any, where: str) -> Iterator[str]:
     )
     for key, entry in entries:
         if isinstance(value, dict) and not isinstance(key, str):
-            yield f"{where or 'top level'}: YAML reads the key {key!r} as no text: write it in quotes"
+            yield f"{where or 'top level'}: YAML does not read the key {key!r} as text: write it in quotes"
         yield from _strange_names(entry, f"{where}.{key}".removeprefix("."))
 
 

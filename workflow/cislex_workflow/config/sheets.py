@@ -46,7 +46,7 @@ def read_sheet(path: Path, section: str) -> dict[str, Any]:
             where = f"{section}: {path}:{rows.line_num}"
             name, entry = _entry(header, cells, where)
             if not name or name in entries:
-                raise ConfigurationError(f"{where}: name {name!r} is empty or used twice")
+                raise ConfigurationError(f"{where}: name {name!r} is empty or a duplicate")
             entries[name] = entry
     return entries
 
@@ -60,15 +60,13 @@ def _check_header(header: list[str], where: str) -> None:
         raise ConfigurationError(f"{where} needs a column 'name'; it has {header}")
     twice = [column for column, number in Counter(header).items() if number > 1 and column]
     if twice:
-        raise ConfigurationError(f"{where}: column '{twice[0]}' is there {header.count(twice[0])} times")
+        raise ConfigurationError(f"{where}: column '{twice[0]}' occurs {header.count(twice[0])} times")
 
 
 def _entry(header: list[str], cells: list[str], where: str) -> tuple[str, dict[str, Any]]:
     """Name and settings of a row."""
     if len(cells) != len(header):
-        raise ConfigurationError(
-            f"{where} has another number of cells than the header: {len(cells)}, expected {len(header)}"
-        )
+        raise ConfigurationError(f"{where} has {len(cells)} cells; expected {len(header)}, as in the header")
     given = {column: cell for column, cell in zip(header, cells, strict=True) if cell}
     if "" in given:
         raise ConfigurationError(f"{where}: cell {given['']!r} is in a column without a name")
@@ -79,8 +77,8 @@ def _entry(header: list[str], cells: list[str], where: str) -> tuple[str, dict[s
         above = next((c for c in (".".join(keys[:i]) for i in range(1, len(keys))) if c in given), None)
         if above is not None:
             raise ConfigurationError(
-                f"{where}: column '{column}' is a part of '{above}', which has a value of its own: "
-                "fill one of them"
+                f"{where}: column '{column}' is part of '{above}', which has its own value: fill only one "
+                "of them"
             )
         inner = entry
         for key in keys[:-1]:

@@ -1,4 +1,4 @@
-"""Values of a config in the types that its schema wants.
+"""Convert the values of a config to the types in its schema.
 
 YAML 1.1 reads ``1e-3`` as text, a command line and a sheet know text alone, and ``2.0`` is an integer to a
 JSON schema but not to Python. Plain Python without the package.

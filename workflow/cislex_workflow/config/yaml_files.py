@@ -1,4 +1,4 @@
-"""What YAML loses or misreads in a config, told with its lines.
+"""Find what YAML loses or misreads in a config, with the lines.
 
 Snakemake loads ``--configfile`` before this workflow does, and YAML keeps the last of two equal keys: so the
 files are read again. Plain Python without the package.
@@ -47,7 +47,7 @@ def problems(path: Path, *, numbers: bool = True) -> Iterator[str]:
         text = decode(path)
         nodes = compose(text)
     except FileNotFoundError:
-        yield f"no config {path}: correct the name, or begin with the minimal one of config/README.md"
+        yield f"no config {path}: correct the name, or start from the minimal config in config/README.md"
     except OSError as error:
         yield f"{path} cannot be read: {error.strerror}"
     except ValueError as error:
@@ -143,7 +143,7 @@ def _of_mapping(
             found_on = f"lines {', '.join(map(str, found[:-1]))} and {found[-1]}"
             found_on = found_on if len(set(found)) > 1 else f"line {found[0]}"
             yield (
-                f"{path}: '{name}' is given {times} in {where} ({found_on}), and YAML keeps the last alone: "
+                f"{path}: '{name}' is given {times} in {where} ({found_on}), and YAML keeps only the last: "
                 "rename or remove one"
             )
     for key, value in node.value:

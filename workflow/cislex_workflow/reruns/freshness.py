@@ -1,4 +1,4 @@
-"""Are results what their inputs and settings would give now? Told by content, from records beside them.
+"""Check by content, from records next to them, whether results match their inputs and settings.
 
 A record keeps, for a job that finished, its settings (the digest of its code among them) and the digests of
 its inputs and its outputs. Records travel with the results, and dates play no part: an input of an older date
@@ -200,7 +200,7 @@ def differences(record: Record, now: Record, *, names: Names) -> list[str]:
         How files are called.
     """
     found = [
-        f"its content is not what its job wrote ({names.local(name)})"
+        f"its content differs from what its job wrote ({names.local(name)})"
         for name, digest in record.outputs.items()
         if digest is not None and now.outputs.get(name) not in (None, digest) and name.endswith(VERIFIED)
     ]
@@ -225,7 +225,7 @@ def _changes(old: Any, new: Any, key: str) -> Iterator[str]:
             if name not in old:
                 yield f"{where} is new: {_short(new[name])}"
             elif name not in new:
-                yield f"{where} is gone: {_short(old[name])}"
+                yield f"{where} was removed: {_short(old[name])}"
             else:
                 yield from _changes(old[name], new[name], where)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):

@@ -252,8 +252,7 @@ def _imported_by_name(scripts: Path, node: ast.Call, path: Path) -> list[str]:
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
         return [argument.value] if _path(scripts, argument.value) else []
     raise UnfollowedImportError(
-        f"{path}, line {node.lineno}: the name of the imported module is computed, so no rule could depend "
-        "on its code; import it by its own name, or add the file to DYNAMIC in "
-        "workflow/cislex_workflow/reruns/source_digest.py and "
-        "name the modules in the rules"
+        f"{path}, line {node.lineno}: the name of the imported module is computed, so no rule can depend "
+        "on its code; import it by name, or add the file to DYNAMIC in "
+        "workflow/cislex_workflow/reruns/source_digest.py and name the modules in the rules"
     )

@@ -1,4 +1,4 @@
-"""Snakemake's decision which jobs to run, by content: records of freshness.py instead of dates.
+"""Decide which jobs Snakemake reruns, by content: records of freshness.py instead of dates.
 
 Snakemake compares dates, and settings with what it keeps in ``.snakemake``, which does not travel with
 results. Here, when the plan is made, each job whose outputs are there is compared with its record. One that
@@ -64,8 +64,8 @@ EXPECTED = {
     "iocache": ("mtime",),
 }
 UNEXPECTED = (
-    "this version of Snakemake is not as expected ({}): results are judged by dates and by what .snakemake "
-    "remembers, and not by content"
+    "unexpected version of Snakemake ({}): reruns follow dates and the records in .snakemake, not file "
+    "contents"
 )
 
 
@@ -200,7 +200,7 @@ class Watch:
         try:
             self.records.add(record)
         except OSError as error:
-            logger.warning(f"no record of {record.name} was kept, so dates will judge it: {error}")
+            logger.warning(f"could not record {record.name}, so its reruns will follow dates: {error}")
         if time.monotonic() - self._saved > SAVED_EVERY:
             self.digests.save()
             self._saved = time.monotonic()
@@ -265,7 +265,7 @@ class Watch:
         self._told.update(lines)
         if lines:
             more = [f"… and {len(lines) - MOST_NAMED} more"] if len(lines) > MOST_NAMED else []
-            logger.warning("\n  ".join(["out of date, and made again:", *lines[:MOST_NAMED], *more]))
+            logger.warning("\n  ".join(["out of date, will be recomputed:", *lines[:MOST_NAMED], *more]))
         alone = [
             f"{analysis}: only {', '.join(targets)} attributed; its other targets are up to date"
             for analysis, targets in self.targets.attributed.items()
@@ -277,7 +277,7 @@ class Watch:
         self._told.update(others)
         if others:
             text = "\n  ".join(["results of other configs in the same folder no longer fit:", *others])
-            logger.warning(f"{text}\nGive each config that redefines something a results folder of its own.")
+            logger.warning(f"{text}\nUse a separate results folder for each config that redefines something.")
 
     def _others(self) -> Iterator[str]:
         """Analyses that this config does not have, made from files that it makes differently."""
@@ -293,7 +293,7 @@ class Watch:
                 if name in made_again or self._differs(name, digest):
                     told.add(analysis)
                     made, source = self.names.local(record.name), self.names.local(name)
-                    yield f"{made} was made from another {source}: rows do not match"
+                    yield f"{made} was made from a different {source}: rows do not match"
                     break
 
     def _differs(self, name: str, digest: str | None) -> bool:

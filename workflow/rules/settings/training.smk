@@ -9,7 +9,7 @@ def _training(wildcards):
     """Training settings of a fold, tested on what it holds out; only models trained here have them."""
     if not is_trained_here(wildcards.model, wildcards.fold):
         raise WorkflowError(
-            f"models.{wildcards.model}: {wildcards.fold} is given, not trained here"
+            f"models.{wildcards.model}: {wildcards.fold} has given weights and is not trained"
         )
     model = config["models"][wildcards.model]
     held_out = (model["held_out"] or {}).get(wildcards.fold)

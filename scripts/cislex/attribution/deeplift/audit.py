@@ -1,4 +1,4 @@
-"""What ran out of sight of the interception, found in autograd's own graph.
+"""Find operations that interception missed, in autograd's own graph.
 
 Autograd numbers the nodes of its graph as they are made. A node that was made between two intercepted
 calls, rather than within one, comes from something that no rule has seen: a TorchScript or traced function,
@@ -63,7 +63,7 @@ class Unseen:
 
 @dataclass
 class Scrutiny:
-    """What the first batch of a run is looked at for."""
+    """What to check on the first batch of a run."""
 
     #: Whether the caller accepts attributions that do not sum up.
     allow: bool = False

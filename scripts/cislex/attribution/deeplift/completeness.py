@@ -1,4 +1,4 @@
-"""Attributions that do not sum up are judged on the first region, before anything is computed from them.
+"""Check completeness on the first region, before anything is computed from the attributions.
 
 A delta of the first region has a reason: rounding, which is gone in float64; an operation whose rule is not
 complete, which its own residual names; or something that no rule has seen, which is an error.
@@ -27,7 +27,7 @@ _ROUNDING = 1e3
 
 
 def judge(case: Case, result: BatchResult, scrutiny: Scrutiny) -> dict[str, str]:
-    """Look for the reason of what the first region's attributions lack.
+    """Find the reason why the first region's attributions are incomplete.
 
     Parameters
     ----------
@@ -105,5 +105,5 @@ def _reason(case: Case, t: int, delta: float, scrutiny: Scrutiny) -> str:
 
 
 def _told(text: str) -> dict[str, str]:
-    get_logger(__name__).warning("attributions do not sum up: %s", text)
+    get_logger(__name__).warning("attributions are incomplete: %s", text)
     return {"incomplete": text}

@@ -1,4 +1,4 @@
-"""Values that were made of activations and carry no gradient: which they are, where they are met again."""
+"""Values computed from activations that carry no gradient, and where they are used."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ class Replayer(Interception):
             expected = self.records[self.cursor].name if self.cursor < len(self.records) else "the end"
             self.fail(
                 call,
-                f"the model took another way for the reference than for the example (expected {expected})",
+                f"the model took different paths for the reference and the example (expected {expected})",
                 "remove branches that depend on activations",
             )
         record = self.records[self.cursor]

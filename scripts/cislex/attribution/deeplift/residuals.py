@@ -1,4 +1,4 @@
-"""Where a delta comes from: the completeness of each operation by itself."""
+"""Find the source of a delta: the completeness of each operation by itself."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def operation_residuals(
     device: str | torch.device | None = None,
     precision: str | None = None,
 ) -> list[OperationResidual]:
-    """Tell which operations a delta comes from, largest first.
+    """List the operations that cause a delta, largest first.
 
     Each operation with a rule should hand down exactly what it is given: Σ m·Δh = Σ g·Δy. What an
     operation misses appears in the delta of the result. What none of them explains comes from
@@ -152,7 +152,7 @@ def residuals_of(
     target: Target,
     extra: Sequence[Tensor],
 ) -> list[OperationResidual]:
-    """The same of a model that is ready, for n examples (n, 4, L) and their references (n, R, 4, L)."""
+    """List the residuals of a prepared model, for n examples (n, 4, L) and their references (n, R, 4, L)."""
     n, r = refs.shape[:2]
     engine = Engine(model, method)
     engine.replayer = _TappedReplayer if method.rule == "rescale" else _TappedRevealReplayer

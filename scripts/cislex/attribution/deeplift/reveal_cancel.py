@@ -1,4 +1,4 @@
-"""RevealCancel: positive and negative parts of a difference go through a nonlinearity apart.
+"""RevealCancel: positive and negative parts of a difference pass through nonlinearities separately.
 
 Where Rescale sees only the sum of what reaches a unit, RevealCancel sees Δ⁺ and Δ⁻, the sums of its
 positive and negative contributions, and averages over both orders in which they can arrive:

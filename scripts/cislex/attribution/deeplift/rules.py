@@ -1,4 +1,4 @@
-"""The table of rules: which operation gets which."""
+"""The table of rules by operation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ORDERED = frozenset(
 )
 
 #: Why these are refused, and what to do instead.
-ORDERS = "orders activations by their values, for which there is no exact rule, nor does integrating converge"
+ORDERS = "orders activations by value, for which no exact rule exists and integration does not converge"
 NO_ORDER = "express it by max, min or pooling, or use a gradient method or ISM"
 
 _POOLS = [f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)]
@@ -106,7 +106,7 @@ def builtin() -> dict[str, Rule]:
 def user_rules(
     given: Mapping[str, str | Callable[..., Any]] | None,
 ) -> tuple[dict[str, Rule], frozenset[str]]:
-    """Rules of the user's by operation name, and the operations that the user declares linear."""
+    """The user's rules by operation name, and the operations that the user declares linear."""
     rules: dict[str, Rule] = {}
     linear = set()
     for name, rule in (given or {}).items():

@@ -1,4 +1,4 @@
-"""The engine checked on the first regions of the user's own model, against the plain definition."""
+"""Check the engine on the first regions and the user's model, against the plain definition."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_first(case: Case, result: BatchResult) -> bool:
         return True
     logger.warning(
         "the first region has a relative delta of %.1e; "
-        "cislex.attribution.residuals.operation_residuals tells which operation it comes from",
+        "cislex.attribution.residuals.operation_residuals shows which operation causes it",
         delta,
     )
     return False

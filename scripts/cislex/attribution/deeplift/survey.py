@@ -1,4 +1,4 @@
-"""Which operations a model consists of, and which rule each gets, found by running it once."""
+"""List the operations of a model and the rule of each, by running it once."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def survey_operations(
     method
         Whose ``rules`` and ``unknown_ops`` count.
     target, extra_inputs, device
-        As of :func:`cislex.attribution.attribute`.
+        See :func:`cislex.attribution.attribute`.
 
     Returns
     -------

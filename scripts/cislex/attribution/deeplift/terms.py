@@ -1,4 +1,4 @@
-"""How large the terms were of which a value is the sum: what its rounding is relative to.
+"""Sizes of the terms of sums, to which their rounding is relative.
 
 A sum of large terms that cancel is rounding, though beside its own size it is not: its sign would depend on
 how rows are batched. So the squares of all terms are added up like the terms themselves, layer by layer, when

@@ -1,4 +1,4 @@
-"""How many pairs at once: from memory, halved when it is short, never fatal above one pair."""
+"""Batch size in pairs: chosen from memory, halved when memory is short, never fatal above one pair."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARE = 0.7
 
 
 class BatchSize:
-    """The number of pairs at once; asked again after every batch."""
+    """The number of pairs at once, updated after every batch."""
 
     def __init__(self, device: torch.device, pairs: int | None) -> None:
         self.device = device
@@ -57,11 +57,11 @@ class BatchSize:
         self.pairs = int(max(1, min(MOST_GPU_PAIRS, SHARE * (free + cached) / per_pair)))
 
     def halve(self, error: BaseException) -> None:
-        """Take half; at one pair give up."""
+        """Halve the batch size; at one pair give up."""
         if self.pairs <= 1:
             raise ModelError(
                 "out of memory with a single example-reference pair; what to do: use a device with more "
-                "memory, or a lower precision"
+                "memory, or lower the precision"
             ) from error
         self.pairs //= 2
         self.fixed = True

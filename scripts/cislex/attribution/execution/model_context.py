@@ -1,4 +1,4 @@
-"""Borrowing a model: evaluation mode, precision and device for the time of a call, then all as before."""
+"""Prepare a model for one call (evaluation mode, precision, device), then restore it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def has_script(model: nn.Module) -> str | None:
 
 
 def choose_device(model: nn.Module, device: str | torch.device | None) -> torch.device:
-    """The device asked for, by default the model's own."""
+    """The requested device, by default the model's own."""
     if device is not None:
         return resolve_device(device)
     first = next(iter((*model.parameters(), *model.buffers())), None)
@@ -112,7 +112,7 @@ def choose_device(model: nn.Module, device: str | torch.device | None) -> torch.
 
 
 def choose_precision(model: nn.Module, precision: str | None) -> str:
-    """The precision asked for; by default float64 for a model of float64, and float32 for any other.
+    """The requested precision; by default float64 for a model of float64, and float32 for any other.
 
     Half precisions lose what attributions consist of, small differences of large numbers, so a model in one
     is computed in float32 unless it is asked for. What a model is in, its parameters say, else its buffers.
@@ -128,7 +128,7 @@ def choose_precision(model: nn.Module, precision: str | None) -> str:
 def prepare_model(
     model: nn.Module, device: str | torch.device | None, precision: str | None = None
 ) -> PreparedModel:
-    """The model itself, or a copy where another device or floating point is asked for."""
+    """The model itself, or a copy where another device or floating point is requested."""
     precision = choose_precision(model, precision)
     chosen, dtype = choose_device(model, device), PRECISIONS[precision]
 

@@ -1,4 +1,4 @@
-"""Models opened for targets before an activation: they return their output and what was caught on the way."""
+"""Models that also return the inputs of activations, for targets that read them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ExposedPreActivation(nn.Module):
                 )
 
     def forward(self, *inputs: Any) -> dict[str, Any]:
-        """Return the model's output and what was caught, by place."""
+        """Return the model's output and the exposed inputs, by place."""
         found: dict[str, Any] = {}
         watch = _Watch()
         with ExitStack() as stack:
@@ -87,7 +87,7 @@ class ExposedPreActivation(nn.Module):
             if place not in found:
                 raise ModelError(
                     f"target: module {place!r} was not called in the model's forward; what to do: name one "
-                    "that is, or give pre_activation=True (exported programs call no modules)"
+                    "that is, or set pre_activation=True (exported programs call no modules)"
                 )
         return {OUTPUT: output, CAUGHT: found}
 
@@ -140,8 +140,8 @@ class _Watch(TorchFunctionMode):
         found = self._replaced(output)
         if not any(isinstance(leaf, Tensor) for leaf in _leaves(found)):
             raise ModelError(
-                "target: the output was not made by an activation such as sigmoid or softmax as the last "
-                "operation; what to do: name the module whose input is meant, or drop pre_activation"
+                "target: the last operation of the output is not an activation such as sigmoid or softmax; "
+                "what to do: name the module whose input to use, or remove pre_activation"
             )
         return found
 
@@ -166,7 +166,7 @@ def _leaves(output: Any) -> Iterator[Any]:
 
 
 def expose_pre_activation(model: nn.Module, targets: Iterable[Target]) -> nn.Module:
-    """The model, opened where some of the targets read what goes into an activation.
+    """Expose the inputs of the activations that targets read.
 
     Parameters
     ----------

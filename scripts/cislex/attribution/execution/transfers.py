@@ -1,4 +1,4 @@
-"""Arrays on their way between host and device, without either waiting for the other.
+"""Move arrays between host and device without making either wait.
 
 On a GPU, inputs leave from pinned memory and results come back into it; both copies are queued behind the
 computation, and an event tells when they are there. Pinned memory is scarce, so results are handed out in
@@ -24,7 +24,7 @@ class Event(Protocol):
 
 @dataclass(frozen=True)
 class PendingResults:
-    """Results on their way to the host; ``wait`` gives them."""
+    """Results on their way to the host; ``wait`` returns them."""
 
     values: Mapping[str, Tensor | None]
     arrived: Event | None

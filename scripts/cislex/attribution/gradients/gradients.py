@@ -1,4 +1,4 @@
-"""Gradients of targets with respect to the sequence: Saliency and TISM, and what other methods share."""
+"""Gradients of targets with respect to the sequence: Saliency and TISM, and code that other methods share."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def chunks(n: int, size: int) -> Iterator[slice]:
 
 
 def pick(values: Tensor, rows: Tensor) -> Tensor:
-    """``values[rows]``; row numbers that lie on the host go to a GPU without anyone waiting for it."""
+    """``values[rows]``; row numbers on the host are copied to a GPU without blocking."""
     return values[rows.to(values.device, non_blocking=True)]
 
 

@@ -79,7 +79,7 @@ def ism_distances(
     Parameters
     ----------
     model, sequences, extra_inputs, device, precision
-        As of :func:`cislex.attribution.attribute`. Unknown bases are not mutated.
+        See :func:`cislex.attribution.attribute`. Unknown bases are not mutated.
     outputs
         Which outputs make the vector: a function output → (N, D), a list of targets or indices, or the head
         of a model that returns several (position or key), all of whose entries are taken.
@@ -88,7 +88,7 @@ def ism_distances(
     batch_size
         Mutants at once; chosen when None, halved when memory is short.
     progress
-        Tell how far we are.
+        Show progress.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def _vector(outputs: Outputs) -> Callable[[Any], Tensor]:
     if any(hasattr(target, "bind") for target in targets):
         raise ConfigError(
             "outputs: found a target whose weights depend on the pair of sequences; expected targets that "
-            "stand alone, such as Profile(weights='secant')"
+            "need no reference, such as Profile(weights='secant')"
         )
     return lambda output: torch.stack([target(output) for target in targets], 1)
 

@@ -1,4 +1,4 @@
-"""Epistasis: what two changes do together beyond the sum of what each does alone.
+"""Epistasis: the joint effect of two changes beyond the sum of their single effects.
 
 ε(a at i, b at j) = [f(x with both) − f(x)] − [f(x with a at i) − f(x)] − [f(x with b at j) − f(x)], which is
 zero for every pair when the model is additive over positions.
@@ -71,12 +71,12 @@ class Epistasis:
 
     @property
     def strength(self) -> Tensor:
-        """(N, W, W): largest absolute ε of two positions, symmetric; zero for pairs that were not asked."""
+        """(N, W, W): largest absolute ε of two positions, symmetric; zero for pairs not requested."""
         return _symmetric(self.epistasis.abs().amax((2, 3)), self.pairs, len(self.positions))
 
     @property
     def full(self) -> Tensor:
-        """(N, W, 4, W, 4): ε of all ordered pairs, symmetric; zero for pairs that were not asked."""
+        """(N, W, 4, W, 4): ε of all ordered pairs, symmetric; zero for pairs not requested."""
         n, _, _, _, *targets = self.epistasis.shape
         w = len(self.positions)
         result = self.epistasis.new_zeros((n, w, w, 4, 4, *targets))
@@ -120,7 +120,7 @@ class BlockEpistasis:
 
     @property
     def matrix(self) -> Tensor:
-        """(N, B, B): mean ε, symmetric; zero for pairs that were not asked."""
+        """(N, B, B): mean ε, symmetric; zero for pairs not requested."""
         return _symmetric(self.epistasis, self.pairs, self.blocks.shape[-2])
 
 
@@ -151,7 +151,7 @@ def epistasis(
     Parameters
     ----------
     model, sequences, extra_inputs, device, precision
-        As of :func:`cislex.attribution.attribute`. Unknown bases are not mutated.
+        See :func:`cislex.attribution.attribute`. Unknown bases are not mutated.
     positions
         (W,) different positions; ``range(start, end)`` for a window.
     pairs
@@ -165,7 +165,7 @@ def epistasis(
     limit_gib
         Most memory that the result may take, GiB.
     progress
-        Tell how far we are.
+        Show progress.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def epistasis(
     )  # fmt: skip
     where = check_positions(positions, 0, run.codes.shape[1] - 1)
     if where.ndim != 1 or len(where.unique()) != len(where):
-        raise ConfigError("positions: found some twice or several rows; expected (W,) different positions")
+        raise ConfigError("positions: found duplicates or several rows; expected (W,) different positions")
     where = where.sort().values
     chosen = check_pairs(pairs, where)
     _check_size(run, len(where), len(chosen), limit_gib)
@@ -303,7 +303,7 @@ def block_epistasis(
     pairs
         (P, 2) indices of blocks that do not overlap; by default all pairs.
     n, kind, seed, seeds
-        As of :func:`cislex.attribution.scrambles`; the draws are the same.
+        See :func:`cislex.attribution.scrambles`; the draws are the same.
 
     The other parameters and errors are those of :func:`epistasis`.
     """
@@ -372,5 +372,5 @@ def _check_apart(blocks: Tensor, pairs: Tensor) -> None:
     if overlap.any():
         where = int(overlap.reshape(-1, len(pairs)).any(0).nonzero()[0])
         raise ConfigError(
-            f"pairs: blocks {pairs[where].tolist()} overlap; expected blocks that lie apart, or choose pairs"
+            f"pairs: blocks {pairs[where].tolist()} overlap; expected disjoint blocks, or choose pairs"
         )

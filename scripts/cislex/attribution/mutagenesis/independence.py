@@ -1,4 +1,4 @@
-"""Whether a model's value of a sequence is its own: the same in every call, whatever is beside it.
+"""Check that a model's value of a sequence is the same in every call and in every batch.
 
 A few sequences go through the model alone (each beside itself) and together, in two orders. So statistics of
 the batch, decisions on its composition or on one of its rows, and rows that change places all show, while a
@@ -57,7 +57,7 @@ class Trial:
     targets: Sequence[Target] | None
 
     def values(self, batch: _Batch) -> Tensor:
-        """(T, rows) float64 of a batch; NaN where the model fails, which the run to follow will tell."""
+        """(T, rows) float64 of a batch; NaN where the model fails, which the run itself will report."""
         rows = torch.tensor(batch, device=self.x.device)
         try:
             output = self.prepared.model(*(item[rows] for item in (self.x, *self.extra)))
@@ -72,7 +72,7 @@ class Trial:
         return torch.stack([read_target(target, output) for target in self.targets or ()])
 
     def name(self, target: int) -> str:
-        """How errors call what was read."""
+        """Name of the target in errors."""
         return "the output" if self.targets is None else f"target {self.targets[target]}"
 
     def in_other_precision(self) -> Trial | None:
@@ -190,7 +190,7 @@ def _refuse(trial: Trial, target: int, here: float, there: float) -> None:
     )
     raise ModelError(
         f"{trial.name(target)}: the model returns {here:.6g} for a sequence and {there:.6g} for the same one "
-        f"beside another; what to do: {f'{UNQUANTISED}: {offenders(quantised)}' if quantised else hint}"
+        f"in another batch; what to do: {f'{UNQUANTISED}: {offenders(quantised)}' if quantised else hint}"
     )
 
 

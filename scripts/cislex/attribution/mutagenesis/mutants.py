@@ -42,7 +42,7 @@ Targets = Target | int | Callable[[Any], Tensor] | Sequence[Target | int | Calla
 
 @dataclass
 class Measured:
-    """What is asked of a model's output, with the outputs of a block's n examples at hand."""
+    """What is measured of a model's output, given the outputs of a block's n examples."""
 
     #: (K, n): the values of the examples.
     prediction: Tensor
@@ -130,7 +130,7 @@ def prepare(
     precision: str | None = None,
     progress: str | None = None,
 ) -> tuple[MutantRun, bool]:
-    """Check what the user gave; returns the run and whether one target was given, not a list.
+    """Check the arguments; returns the run and whether one target was given, not a list.
 
     Raises
     ------

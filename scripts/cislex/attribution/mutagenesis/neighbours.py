@@ -1,4 +1,4 @@
-"""Sequences with which a model is tried: of the call, and of what its method puts beside them."""
+"""Sequences to test a model with: those of the call, and those that its method batches with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST, LEAST, LOOKED_AT = 5, 3, 2048
 
 
 def neighbours(x: Tensor, made: Tensor, most: int = MOST) -> tuple[Tensor, list[int]]:
-    """Up to five different sequences that may come to lie in one batch.
+    """Up to five different sequences that may share a batch.
 
     The first of the call, what the method makes of it, and those of the call with most and least of each
     base, on which decisions on a batch's composition differ most. With fewer than three of them the first is
@@ -56,7 +56,7 @@ def neighbours(x: Tensor, made: Tensor, most: int = MOST) -> tuple[Tensor, list[
 
 
 def made_by(method: Method | None, x: Tensor, refs: Tensor) -> Tensor:
-    """What a method puts beside a sequence: references, points on the way to them, or mutants.
+    """What a method batches with a sequence: references, points on the way to them, or mutants.
 
     Parameters
     ----------

@@ -83,12 +83,12 @@ def scrambles(
     progress: bool = False,
     **options: Unpack[DeviceOptions],
 ) -> Perturbations:
-    """Effects of shuffling what a window holds, n times: what its order of bases contributes.
+    """Effects of shuffling windows n times: the contribution of their order of bases.
 
     Parameters
     ----------
     model, sequences, extra_inputs, device, precision
-        As of :func:`cislex.attribution.attribute`. Unknown bases stay where they are.
+        See :func:`cislex.attribution.attribute`. Unknown bases stay where they are.
     windows
         A width (every window of it), (W, 2) half-open coordinates, or (N, W, 2).
     n
@@ -105,7 +105,7 @@ def scrambles(
     batch_size
         Mutants at once; chosen when None, halved when memory is short.
     progress
-        Tell how far we are.
+        Show progress.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Windows of sequences, what is written into them, and shuffles of what they hold."""
+"""Windows of sequences, inserts written into them, and shuffles of their bases."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class PositionBatch:
 
 @dataclass
 class Job:
-    """What was asked for, checked."""
+    """The checked request."""
 
     prepared: PreparedModel
     x: Tensor
@@ -253,7 +253,7 @@ def prepare_positions(
     crop: bool = True,
     allow_incomplete: bool = False,
 ) -> Job:
-    """Check what the user gave, before any expensive work."""
+    """Check the arguments, before any expensive work."""
     x = check_sequences(sequences)
     extra = check_extra(extra_inputs, len(x))
     prepared = prepare_model(unwrap(model), device, precision)

@@ -69,7 +69,7 @@ def attribute_positions(
     Parameters
     ----------
     model, sequences, seeds, batch_size, device, precision, allow_incomplete
-        As of :func:`cislex.attribution.attribute`.
+        See :func:`cislex.attribution.attribute`.
     method
         By default ``DeepLiftShap()``; any other will do.
     positions
@@ -95,7 +95,7 @@ def attribute_positions(
     limit_gib
         Most memory that the result may take, GiB; ``position_batches`` takes none of it.
     progress
-        Tell how far we are.
+        Show progress.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which columns of the sequence each position of a model's profile can see, found by trying.
+"""Which columns of the sequence each position of a model's profile can see, found by testing.
 
 A NaN in a column reaches exactly those outputs that the column is connected to (0 · NaN is NaN), whatever the
 weights. The answer holds for models that slide over the sequence with stride one; whoever uses it compares
@@ -39,7 +39,7 @@ class Reach:
 
 
 def find_reach(profile: ProfileFunction, x: Tensor) -> Reach | None:
-    """What the middle position sees, or None where that cannot be told apart from everything.
+    """Columns that the middle position sees, or None where they are indistinguishable from all.
 
     Parameters
     ----------

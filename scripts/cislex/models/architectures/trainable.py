@@ -81,7 +81,7 @@ class CNNLSTM(nn.Module):
     Parameters
     ----------
     tasks, input_length, filters, kernel, pool, dropout
-        As of :class:`CNN`.
+        See :class:`CNN`.
     second_filters
         Filters of a second convolution of the same kernel and pooling; None leaves it out.
     hidden
@@ -152,7 +152,7 @@ class BPNet(nn.Module):
     Parameters
     ----------
     tasks, input_length, filters
-        As of :class:`CNN`.
+        See :class:`CNN`.
     layers
         Dilated layers; layer i has dilation 2**i.
     kernel, profile_kernel

@@ -68,7 +68,7 @@ class PaddedBPNet(nn.Module):
         start, end = self.trimming, sequences.shape[2] - self.trimming
         if end <= start:
             raise ModelError(
-                f"the model leaves out {self.trimming} bp at either end: {sequences.shape[2]} bp are too "
+                f"the model trims {self.trimming} bp at either end: {sequences.shape[2]} bp are too "
                 f"short; give it more than {2 * self.trimming}"
             )
         hidden = self.activation(self.iconv(sequences))

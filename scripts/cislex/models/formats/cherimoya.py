@@ -110,7 +110,7 @@ class Cherimoya(nn.Module):
         start, end = self.trimming, sequences.shape[2] - self.trimming
         if end <= start:
             raise ModelError(
-                f"the model leaves out {self.trimming} bp at either end: {sequences.shape[2]} bp are too "
+                f"the model trims {self.trimming} bp at either end: {sequences.shape[2]} bp are too "
                 f"short; give it more than {2 * self.trimming}"
             )
         hidden = self.activation(self.iconv(sequences))
@@ -155,7 +155,7 @@ def _arguments(config: Mapping[str, Any], state: Mapping[str, Tensor], source: P
     unknown = sorted(set(config) - _KNOWN - _IGNORED)
     if unknown:
         raise ModelError(
-            f"{source}: config has keys that are not known, {', '.join(unknown)}; known are "
+            f"{source}: config has unknown keys, {', '.join(unknown)}; known are "
             f"{', '.join(sorted(_KNOWN))}: was it written by a newer cherimoya?"
         )
     arguments = {key: value for key, value in config.items() if key in _KNOWN and value is not None}
@@ -163,8 +163,6 @@ def _arguments(config: Mapping[str, Any], state: Mapping[str, Tensor], source: P
     if "signal_groups" not in arguments and outputs is not None:
         groups = state["linear.weight"].shape[0] if "linear.weight" in state else 0
         if groups not in (1, outputs):
-            raise ModelError(
-                f"{source}: {groups} counts for {outputs} tracks: how they are grouped is unclear"
-            )
+            raise ModelError(f"{source}: {groups} counts for {outputs} tracks: their grouping is ambiguous")
         arguments["signal_groups"] = [outputs] if groups == 1 else [1] * outputs
     return arguments

@@ -124,7 +124,9 @@ def read_chrombpnet(weights: Path, *, part: str | None = None, bias: Path | None
     model = ChromBPNet(models["nobias"], models["bias"]) if len(models) == 2 else models[wanted[0]]
     notices: tuple[str, ...] = ()
     if part is None and len(wanted) == 2 and bias is None:
-        notices = (f"{weights} holds both parts: the enzyme's bias is included; part: nobias leaves it out",)
+        notices = (
+            f"{weights} contains both parts, so the enzyme bias is included; set part: nobias to exclude it",
+        )
     return Network(model, next(iter(lengths - {None}), None), OUTPUTS, notices=notices)
 
 

@@ -70,7 +70,7 @@ def read_exported(weights: Path, *, trust_pickle: bool = False) -> ExportedProgr
         found = [] if trust_pickle else list(_dangers(weights))
     if found:
         raise ModelError(
-            f"{weights}: loading this program could run code that the file holds: {offenders(found)}; set "
+            f"{weights}: loading this program could run code in the file: {offenders(found)}; set "
             "trust_pickle: true if you trust its origin, or export the model again with plain tensors as "
             "example inputs"
         )

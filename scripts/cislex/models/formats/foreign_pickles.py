@@ -1,4 +1,4 @@
-"""The part of ``pickle`` that ``torch.load`` asks for, for modules whose package is not installed.
+"""The part of ``pickle`` that ``torch.load`` needs, for modules whose package is not installed.
 
 Classes of such a package are replaced by empty ones of the same name, which then hold the weights.
 """

@@ -88,7 +88,7 @@ def read_keras(path: Path) -> KerasFile:
             layers[layer][weight] = np.asarray(item, dtype=np.float32)
         text = handle.attrs.get("model_config")
     if twice:
-        raise ModelError(f"{path}: two layers of one name: {offenders(twice)}; which one is meant is unclear")
+        raise ModelError(f"{path}: layer names occur twice: {offenders(twice)}; the choice is ambiguous")
     if not layers:
         raise ModelError(f"{path}: no weights in it; expected a model saved by Keras as .h5")
     return KerasFile(path, layers, _settings(text))

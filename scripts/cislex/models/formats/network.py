@@ -1,4 +1,4 @@
-"""What a file held: the network on the CPU, and what is known of its inputs and outputs."""
+"""The content of a model file: the network on the CPU, and its inputs and outputs."""
 
 from __future__ import annotations
 

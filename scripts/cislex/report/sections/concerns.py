@@ -1,4 +1,4 @@
-"""What a reader should know before trusting the page; told at its head."""
+"""Concerns that a reader should know before trusting the page, listed at its head."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def gate_concern(label: str, anchor: str, quality: QualityView) -> list[Concern]
     left = quality.regions - quality.dropped
     if not quality.dropped:
         what = (
-            "and were kept (qc.on_fail: keep): their contributions do not sum to the difference of "
-            "predictions, and motifs and hits rest on them."
+            "and were kept (qc.on_fail: keep): their contributions do not sum to the difference in "
+            "predictions, yet motifs and hits use them."
         )
     elif left:
-        what = f"and were dropped (qc.on_fail: drop): motifs and hits rest on the other {left:,}."
+        what = f"and were dropped (qc.on_fail: drop): motifs and hits use the other {left:,}."
     else:
-        what = "and were dropped (qc.on_fail: drop): nothing is left to read."
+        what = "and were dropped (qc.on_fail: drop): no regions remain."
     severe = not quality.dropped or quality.dropped > MANY_DROPPED * quality.regions
     return [Concern(f"{over} {what}", f"{anchor}-quality", severe=severe)]
 
@@ -104,9 +104,9 @@ def target_concerns(
         if value < POOR_CORRELATION:
             found.append(
                 Concern(
-                    f"{label}: the prediction hardly follows what was observed (correlation "
+                    f"{label}: predictions correlate poorly with the observations (correlation "
                     f"{decimals(value, 2)}{agreement.scored_on}); what the model has learned may explain "
-                    "little of it.",
+                    "little of them.",
                     f"{anchor}-observed",
                 )
             )

@@ -59,14 +59,14 @@ def describe_folds(spec: AnalysisTarget, attributes: Mapping[str, Any]) -> Folds
         f"summed over the bases of a region, is {percent(middle)} of the size of its contributions (median; "
         f"{percent(low)} to {percent(high)} in 80 % of the regions). {_meaning(spec, attributes)} For scale: "
         f"28–37 % in the yeast example (two folds, each with its own references). Above "
-        f"{percent(POOR_AGREEMENT)} the folds have learned different things, or too little: what only one of "
-        "them says is weakened in the mean, not removed.",
+        f"{percent(POOR_AGREEMENT)} the folds have learned different things, or too little: a signal that "
+        "only one of them has learned is weakened in the mean, not removed.",
         middle,
     )
 
 
 def _meaning(spec: AnalysisTarget, attributes: Mapping[str, Any]) -> str:
-    """What sets the folds apart beside what they have learned."""
+    """What the spread of the folds includes besides what they have learned."""
     method = attributes.get("method")
     references = method.get("references") if isinstance(method, Mapping) else None
     drawn = (
@@ -76,16 +76,16 @@ def _meaning(spec: AnalysisTarget, attributes: Mapping[str, Any]) -> str:
         and references.get("kind") in RANDOM
     )
     if not drawn:
-        return "It says how differently the folds explain the same sequence; 0 % is perfect agreement."
+        return "This measures how differently the folds explain the same sequence; 0 % is perfect agreement."
     if spec.settings.get("same_references"):
         return (
-            "It says how differently the folds explain the same sequence; 0 % is perfect agreement. All "
-            "folds had the same references, so it holds no noise of these."
+            "This measures how differently the folds explain the same sequence; 0 % is perfect agreement. "
+            "All folds used the same references, so it contains no reference noise."
         )
     return (
-        "It holds both how differently the folds explain the same sequence and the noise of the references, "
-        "since each fold has its own; 0 % is perfect agreement. With same_references: true the noise is "
-        "left out."
+        "This combines how differently the folds explain the same sequence with reference noise, since each "
+        "fold has its own references; 0 % is perfect agreement. Set same_references: true to remove that "
+        "noise."
     )
 
 

@@ -1,4 +1,4 @@
-"""What the labels of a target are: where they come from and how they were transformed."""
+"""Describe the labels of a target: their source and transformation."""
 
 from __future__ import annotations
 

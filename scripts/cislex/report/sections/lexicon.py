@@ -1,4 +1,4 @@
-"""What patterns amount to: known motifs counted once, composites, and unknown ones.
+"""Summary of the patterns: known motifs counted once, composites, and unknown ones.
 
 TF-MoDISco reports patterns. Several of them may be one motif (in two targets, or as a variant), and a pattern
 may hold two motifs at a fixed distance. A reader wants to know how many *motifs* the model uses.
@@ -66,7 +66,7 @@ def few_known_motifs(known: int) -> list[str]:
         return []
     return [
         f"the database holds {count(known, 'known motif')}, fewer than {FEW_MOTIFS}: q-values come from "
-        "patterns whose columns are shuffled, and a match among so few leaves better ones elsewhere possible"
+        "patterns with shuffled columns, and a larger database may hold better matches"
     ]
 
 
@@ -109,7 +109,7 @@ def composition(lexicon: Lexicon) -> str:
         (lexicon.matched, "matches", "match", f"a known motif (q ≤ {WEAK_Q:g})"),
         (
             len(lexicon.composites), "is a composite", "are composites",
-            f"(a known motif and at least {WIDER_BP} bp more)",
+            "(a known motif plus something else)",
         ),
         (len(lexicon.unknown), "resembles", "resemble", "no known motif"),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The methods of a run as text for a paper: from what the files record and the settings that were given."""
+"""Methods text for a paper, from the settings of a run and the provenance in its files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from cislex.motifs.files import FEW_MOTIFS
 from cislex.report.facts import count, in_words, recorded
 from cislex.report.sections.labels import observed_words
 from cislex.report.sections.lexicon import WIDER_BP, match_widths
-from cislex.report.sections.methods_sentences import attribution_words, model_words, region_words, some
+from cislex.report.sections.methods_sentences import (
+    STOPPED,
+    attribution_words,
+    model_words,
+    region_words,
+    some,
+)
 from cislex.report.sections.motifs import WEAK_Q
 from cislex.report.sections.references import Bibliography
 from cislex.report.specs import AnalysisTarget, RegionSet
@@ -81,7 +87,7 @@ def _sequences(regions: Sequence[tuple[RegionSet, int, int]], settings: Settings
     elif genome and not all(spec.direct for spec, _, _ in regions):
         sentences.append(f"Sequences were taken from the genome {genome}.")
     if settings.get("blacklist"):
-        sentences.append(f"Regions that touch an interval of {settings['blacklist']} were left out.")
+        sentences.append(f"Regions that overlap {settings['blacklist']} were excluded.")
     grouped = _group((region_words(spec.settings), (spec, read, kept)) for spec, read, kept in regions)
     for words, members in grouped:
         sets = some([f"{spec.name} ({kept:,} of {read:,} rows)" for spec, read, kept in members])
@@ -112,9 +118,9 @@ def _evaluation(analyses: Sequence[AnalysisTarget], models: Mapping[str, Setting
     labelled = [_label(spec) for spec in analyses if spec.evaluation is not None]
     against = []
     if any(isinstance(settings.get("training"), Mapping) for settings in models.values()):
-        against.append("the labels of held-out windows")
+        against.append("labels of held-out windows")
     if labelled:
-        against.append(f"what was observed in the regions ({'; '.join(labelled)})")
+        against.append(f"observations in the regions ({'; '.join(labelled)})")
     if not against:
         return ""
     compared = " and with ".join(against)
@@ -140,10 +146,11 @@ def _attributions(
         targets = some([f"{spec.label} ({_scalar(given)})" for spec, given in members])
         one = len(members) == 1
         sentences.append(f"{'Target' if one else 'Targets'} {targets}: {words}")
-        if not words.endswith("."):  # it told a gate
+        if not words.endswith("."):  # it ends with the gate
             over = sum(int(given.get("n_over_limit", 0)) for _, given in members)
             total = sum(int(given.get("n_regions", 0)) for _, given in members)
-            sentences[-1] += f" ({over:,} of {total:,})."
+            none = words.endswith(STOPPED) and not over
+            sentences[-1] += " (none did)." if none else f" ({over:,} of {total:,})."
     return " ".join(sentences)
 
 
@@ -173,16 +180,16 @@ def _modisco(spec: AnalysisTarget, cited: Bibliography) -> str:
     given, versions = facts.get("settings"), facts.get("versions")
     version = f" {versions['modisco-lite']}" if isinstance(versions, Mapping) else ""
     text = (
-        f"Motifs were found by TF-MoDISco ({cited.cite('shrikumar2018modisco')}) as implemented in "
+        f"Motifs were discovered with TF-MoDISco ({cited.cite('shrikumar2018modisco')}) as implemented in "
         f"tfmodisco-lite{version} ({cited.cite('modiscolite')}) from the hypothetical contributions"
     )
     if not isinstance(given, Mapping):
         return f"{text}."
     window = "all bases" if given.get("window") is None else f"the central {given['window']} bp"
     return (
-        f"{text} of {window} of each region, with at most {given['max_seqlets']:,} seqlets of each sign, a "
+        f"{text} of {window} of each region, with at most {given['max_seqlets']:,} seqlets per sign, a "
         f"sliding window of {given['sliding_window_size']} bp with flanks of {given['flank_size']} bp, a "
-        f"false discovery rate of seqlets of {given['target_seqlet_fdr']:g}, no fewer than "
+        f"seqlet false discovery rate of {given['target_seqlet_fdr']:g}, more than "
         f"{given['min_metacluster_size']} seqlets of a sign, {count(given['n_leiden_runs'], 'run')} of "
         f"Leiden clustering ({cited.cite('traag2019leiden')}), patterns of at least "
         f"{given['final_min_cluster_size']} seqlets, and seed {given['seed']}."
@@ -198,16 +205,16 @@ def _annotation(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> list
             continue
         cut, low, wide = (motifs.get(key) for key in ("trim_threshold", "min_information", "max_width"))
         sentences.append(
-            f"Patterns were cut to the stretch between the first and the last position with at least {cut:g} "
-            f"of the largest contribution, and flagged as doubtful where no position holds more than {low:g} "
-            f"bits or where {wide} bp or more remain."
+            f"Patterns were trimmed to the stretch from the first to the last position with at least {cut:g} "
+            f"of the largest contribution, and flagged as doubtful if no position exceeded {low:g} bits or "
+            f"if {wide} bp or more remained."
         )
         if database:
             sentences.append(
-                f"They were compared with {_database(database, motifs, cited)} by TOMTOM "
-                f"({cited.cite('gupta2007tomtom')}) as implemented in memelite{_null(database)}; a match "
-                f"counts at q ≤ {WEAK_Q:g}. A pattern at least {WIDER_BP} bp and half as wide again as its "
-                f"best match is called a composite."
+                f"They were compared with {_database(database, motifs, cited)} with TOMTOM "
+                f"({cited.cite('gupta2007tomtom')}) as implemented in memelite{_null(database)}; matches "
+                f"with q ≤ {WEAK_Q:g} count as significant. A pattern that is wider than its best match by "
+                f"at least {WIDER_BP} bp and by half is called a composite."
             )
     return list(dict.fromkeys(sentences))
 
@@ -233,11 +240,11 @@ def _hits(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> str:
     settings = [spec.settings.get("hits") for spec in analyses if spec.hits is not None]
     if not settings:
         return ""
-    text = f"Instances of the unflagged motifs were called by Fi-NeMo ({cited.cite('finemo')})"
+    text = f"Instances of unflagged motifs were called with Fi-NeMo ({cited.cite('finemo')})"
     known = list(
         dict.fromkeys(f"{s['alpha']:g}" for s in settings if isinstance(s, Mapping) and "alpha" in s)
     )
-    return text + (f" with a sparsity (λ) of {some(known)}." if known else ".")
+    return text + (f" with sparsity λ = {some(known)}." if known else ".")
 
 
 def _software(attributes: Sequence[Settings], settings: Settings, engine: str, cited: Bibliography) -> str:
@@ -249,16 +256,16 @@ def _software(attributes: Sequence[Settings], settings: Settings, engine: str, c
         rest = [f"{name} {version}" for name, version in versions.items() if name not in ("cislex", "torch")]
         sentences.append(f"The analysis used {', '.join([own, torch, *rest])}.")
     if engine == "snakemake":
-        sentences.append(f"The steps were run by Snakemake ({cited.cite('molder2021snakemake')}).")
+        sentences.append(f"The workflow was run with Snakemake ({cited.cite('molder2021snakemake')}).")
     if settings.get("seed") is not None:
         sentences.append(
-            f"Seed of the run: {settings['seed']}; a region's own seed is derived from it, the genome's "
-            f"digest and its locus, and depends on neither order nor batches."
+            f"Random seed: {settings['seed']}; each region's own seed is derived from it, the genome digest "
+            f"and the locus, and does not depend on order or batches."
         )
     digests = [str(given["source_digest"]) for given in attributes if given.get("source_digest")]
     if digests:
         found = some(list(dict.fromkeys(digests)))
-        sentences.append(f"Digest of the genome or of the given sequences (BLAKE2b-128): {found}.")
+        sentences.append(f"Digest of the genome or input sequences (BLAKE2b-128): {found}.")
     return " ".join(sentences)
 
 

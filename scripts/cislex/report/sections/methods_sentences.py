@@ -30,7 +30,9 @@ QUADRATURES = {
     "trapezoid": "steps of the trapezoid rule",
     "adaptive": "steps at first, doubled until the tolerance of {tolerance} is met",
 }
-ON_FAIL = {"error": "were not accepted", "drop": "were dropped", "keep": "were kept and marked"}
+#: What happens at the limit of ``on_fail: error``: finished results have no such region.
+STOPPED = "would have stopped the run"
+ON_FAIL = {"error": STOPPED, "drop": "were dropped", "keep": "were kept and flagged"}
 
 
 def some(items: Sequence[str], *, first: int = 8) -> str:
@@ -48,16 +50,18 @@ def region_words(settings: Settings) -> str:
         return f": {', '.join(['sequences given directly', *_chosen_directly(settings)])}"
     parts = [f"windows centred on the {settings.get('center', 'summit')}s of the peaks"]
     if settings.get("top"):
-        parts.append(f"the {settings['top']:,} peaks of largest {settings.get('order_by', 'score')}")
+        parts.append(f"the {settings['top']:,} peaks with the largest {settings.get('order_by', 'score')}")
     if settings.get("sample"):
         parts.append(f"a random sample of {settings['sample']:,}")
     if settings.get("exclude_chromosomes"):
-        parts.append(f"without {in_words(settings['exclude_chromosomes'])}")
+        parts.append(f"excluding {in_words(settings['exclude_chromosomes'])}")
     if settings.get("only_chromosomes"):
         parts.append(f"{in_words(settings['only_chromosomes'])} only")
     kind = settings.get("deduplicate")
     if kind in ("exact", "overlap"):
-        parts.append("equal windows once" if kind == "exact" else "the best of overlapping windows")
+        parts.append(
+            "duplicate windows removed" if kind == "exact" else "only the best of overlapping windows"
+        )
     if settings.get("max_unknown") is not None:
         parts.append(f"at most {percent(settings['max_unknown'])} unknown bases")
     return f": {', '.join(parts)}"
@@ -67,17 +71,17 @@ def _chosen_directly(settings: Settings) -> list[str]:
     """How sequences given directly were chosen."""
     parts = []
     if settings.get("names"):
-        parts.append("those of a list of names")
+        parts.append("selected by name")
     parts += [
         f"with {column} {' or '.join(map(str, values))}"
         for column, values in (settings.get("select") or {}).items()
     ]
     if settings.get("top"):
-        parts.append(f"the {settings['top']:,} of largest {settings.get('order_by', 'score')}")
+        parts.append(f"the {settings['top']:,} with the largest {settings.get('order_by', 'score')}")
     if settings.get("sample"):
         parts.append(f"a random sample of {settings['sample']:,}")
     if settings.get("deduplicate") == "exact":
-        parts.append("equal sequences once")
+        parts.append("duplicate sequences removed")
     if settings.get("max_unknown") not in (None, 1):
         parts.append(f"at most {percent(settings['max_unknown'])} unknown bases")
     return parts
@@ -86,7 +90,7 @@ def _chosen_directly(settings: Settings) -> list[str]:
 def model_words(name: str, settings: Settings, cited: Bibliography) -> str:
     """What a model is, and how it was trained where it was trained in this run."""
     if not settings:
-        return f"Model {name} was given."
+        return f"Model {name}: supplied by the user."
     loader, folds = str(settings.get("loader", "")), list(settings.get("folds") or [])
     training = settings.get("training")
     kind = training.get("architecture") if isinstance(training, Mapping) else settings.get("architecture")
@@ -96,7 +100,7 @@ def model_words(name: str, settings: Settings, cited: Bibliography) -> str:
     in_folds = f", {count(len(folds), 'fold')} ({some([str(f) for f in folds])})" if folds else ""
     if not isinstance(training, Mapping):
         form = f"architecture {kind}" if kind else f"format {loader}"
-        return f"Model {name}: trained beforehand, {form}{paper}, input {length}{in_folds}."
+        return f"Model {name}: pretrained, {form}{paper}, input {length}{in_folds}."
     shape = in_words(training["hyperparameters"]) if training.get("hyperparameters") else "default size"
     network = NETWORKS.get(str(kind), f"{kind} network")
     said = f"Model {name}: {network}{paper}, {shape}, input {length}{in_folds}."
@@ -153,10 +157,10 @@ def attribution_words(attributes: Settings, settings: Settings, cited: Bibliogra
             said += f" Attributions of {len(folds)} folds, with {same} references, were averaged."
     limit = attributes.get("max_relative_delta_limit")
     if promises(attributes) and isinstance(limit, float):
-        fate = ON_FAIL.get(str(attributes.get("on_fail")), "were marked")
+        fate = ON_FAIL.get(str(attributes.get("on_fail")), "were flagged")
         said += (
-            f" Regions whose contributions miss the difference between prediction and reference prediction "
-            f"by more than {setting(limit)} of it {fate}"
+            f" Regions whose contributions deviate from the difference between prediction and reference "
+            f"prediction by more than {setting(limit)} of it {fate}"
         )
     return said
 

@@ -200,7 +200,7 @@ def why_no_motif(spec: AnalysisTarget) -> str:
         ``modisco.h5``.
     """
     if spec.motifs is None:
-        return "Motifs were left out of this analysis (motifs: null)."
+        return "Motif discovery is switched off for this analysis (motifs: null)."
     if spec.modisco is None:
         return ""
     facts = recorded(spec.modisco)
@@ -216,9 +216,11 @@ def why_no_motif(spec: AnalysisTarget) -> str:
         "negative contributions"
     )
     if max(positive, negative) > needed:
-        takes = "which is what a pattern takes (motifs.final_min_cluster_size)"
-        return f"{found}, but no {least} of them are alike, {takes}."
+        return (
+            f"{found}, but no {least} of them are similar enough to form a pattern "
+            "(motifs.final_min_cluster_size)."
+        )
     return (
         f"{found}; more than {needed} of one sign are needed (motifs.min_metacluster_size). More regions "
-        "give more seqlets; so few may also mean that the model has learned no motif."
+        "give more seqlets; so few may also mean that the model has learned no motifs."
     )

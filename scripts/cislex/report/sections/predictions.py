@@ -134,18 +134,18 @@ def _text(table: pd.DataFrame, model: str, *, direct: bool = False) -> str:
     said = f"{count(int(sizes['all']), 'region')} with a label."
     if "held_out" in sizes:
         if direct:
-            return f"{said} They are the test set of the training, which no model behind the prediction saw."
+            return f"{said} They are the test set, which none of the contributing models saw in training."
         held = "All" if sizes["held_out"] == sizes["all"] else f"{sizes['held_out']:,}"
-        return f"{said} {held} of them lie on chromosomes that no model behind the prediction was trained on."
+        return f"{said} {held} of them are on chromosomes that no contributing model was trained on."
     if "seen" in sizes:
         return (
-            f"{said} Every region was seen in training by at least one fold, so the scores say how well the "
-            "model fits, not how it does on new sequences."
+            f"{said} Every region was seen in training by at least one fold, so the scores measure how "
+            "well the model fits, not how it performs on new sequences."
         )
     return (
-        f"{said} Which of them the model was trained on is not known, and on those the scores flatter it; "
-        f"with the chromosomes that each fold held out in the config (models.{model}.held_out), they are "
-        "scored apart."
+        f"{said} It is not known which of them the model was trained on, and training regions inflate the "
+        f"scores. List each fold's held-out chromosomes in the config (models.{model}.held_out) to score "
+        "those regions separately."
     )
 
 
@@ -178,7 +178,7 @@ def _read_observed(path: str | Path, target: str) -> pd.DataFrame:
     table = read_numbers(path, texts=(), columns=wanted.__contains__).rename(columns=wanted)
     missing = [name for name in ("observed", "predicted") if name not in table]
     if missing:
-        raise StorageError(f"report: {path} lacks {target}.{missing[0]}; run the rule that writes it again")
+        raise StorageError(f"report: {path} lacks {target}.{missing[0]}; rerun the rule that writes it")
     table = table[table["observed"].notna()]
     if "held_out" not in table:
         return table.assign(split="all")
@@ -362,16 +362,16 @@ def _key(bounds: Sequence[int]) -> list[str]:
 
 def _caption(classes: bool, table: pd.DataFrame) -> str:
     if classes:
-        return "A random ranking has AUROC 0.5 and AUPRC equal to the share of positives."
+        return "Random guessing gives an AUROC of 0.5 and an AUPRC equal to the fraction of positives."
     most = table["split"].value_counts().max()
-    many = " A hexagon is shaded by the number of its regions." if most > MOST_POINTS else ""
+    many = " Hexagons are shaded by their number of regions." if most > MOST_POINTS else ""
     if _scales(table)[2]:
         return (
-            f"Observed against predicted; dashed: equal.{many} RMSE means something only where label and "
-            "target are in one unit, which a logit, for one, never is with a signal."
+            f"Observed against predicted; dashed: equal.{many} RMSE is meaningful only if label and target "
+            "have the same unit; a logit, for instance, never has the unit of a signal."
         )
     return (
-        f"Observed against predicted, each on an axis of its own.{many} Their ranges differ: label and "
-        "target are hardly in one unit, so only the correlations count, and RMSE is not shown "
-        "(evaluation.tsv has it)."
+        f"Observed against predicted, on separate axes.{many} Their ranges differ, so label and target "
+        "probably have different units: only the correlations count, and RMSE is not shown (it is in "
+        "evaluation.tsv)."
     )

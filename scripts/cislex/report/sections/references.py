@@ -1,4 +1,4 @@
-"""The papers behind each step, as a reference list and as BibTeX; only those that a run used are told."""
+"""The papers behind each step, as a reference list and as BibTeX; only those that a run used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section about what went in: regions kept and dropped."""
+"""Section about the input: regions kept and dropped."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from cislex.report.tables import numbers, read_table
 #: Heads of the columns that the evaluation may hold, in this order; each with limits ``_low`` and ``_high``.
 SCORES = {
     "auroc": "AUROC", "auprc": "AUPRC", "accuracy": "Accuracy", "pearson": "Pearson", "spearman": "Spearman",
-    "profile_jsd": "Divergence of the profile (bits)", "profile_jsd_flat": "– of a flat profile",
+    "profile_jsd": "Profile JSD (bits)", "profile_jsd_flat": "– flat profile",
 }  # fmt: skip
 #: Okabe and Ito's colours that are dark enough on white; dashes tell curves apart without colour.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#222222", "#a6761d")
@@ -46,8 +46,10 @@ DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2")
 MOST_TASKS, MOST_STEPS, MOST_POINTS = 6, 200, 1500
 
 #: What is said of an output that a known motif alone predicts better.
-LOST = "lost to a known motif: do not interpret it; scan for the motif, or train on more positives"
-NO_BETTER = "is no better than a known motif (the intervals overlap): it may have learned no more than that"
+LOST = "is outperformed by a known motif: do not interpret it; scan for the motif, or use more positives"
+NO_BETTER = (
+    "is no better than a known motif (the intervals overlap): it may not outperform a simple motif scan"
+)
 
 Array = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Section about the truth, where it is known: what was planted, and what came back."""
+"""Section about the truth, where it is known: planted motifs, and which were recovered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a call of the model is read: its name, its operands, whether it changes or returns what it is given."""
+"""Read a call of the model: its name, its operands, whether it changes or returns what it is given."""
 
 from __future__ import annotations
 

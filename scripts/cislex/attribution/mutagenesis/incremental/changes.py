@@ -98,7 +98,7 @@ class Convolution:
 
 
 class Blocks(Lazy):
-    """Changes that are made for some mutants at a time, with what follows from them while they are at hand.
+    """Changes that are made for some mutants at a time, with everything computed from them meanwhile.
 
     Parameters
     ----------
@@ -300,7 +300,7 @@ def cropped(
 
 
 def beside(items: Sequence[MutantColumns], base: Tensor, first: Offsets, width: int) -> MutantColumns | None:
-    """Channels beside each other."""
+    """Concatenate channels."""
     if any(item.changes is None or item.axis != 2 or item.base.dtype != base.dtype for item in items):
         return None
     lazy = Lazy(lambda: torch.cat([_placed(item, first, width) for item in items], 1))

@@ -298,7 +298,7 @@ def _getitem(func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _cat(func: Any, args: Any, kwargs: Any) -> Any:
-    """Channels beside each other."""
+    """Concatenate channels."""
     given = dict(zip(("tensors", "dim"), args, strict=False)) | kwargs
     items, dim = given["tensors"], given.get("dim", given.get("axis", 0))
     if not all(isinstance(item, MutantColumns) for item in items):
