@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cislex.demo.truth import overlaps
-from cislex.errors import ConfigError, InputError
+from cislex.errors import CislexError, ConfigError, InputError
 from cislex.motifs.files import TrimSettings
 from cislex.motifs.hits import COLUMNS, HitSettings, _write_hits, call_hits, read_hits
 
@@ -106,6 +106,36 @@ def test_hits_of_a_window_are_those_that_lie_in_it(
     assert (where["end"] <= where["start_region"] + 150).all()
     with pytest.raises(ConfigError, match=r"hits\.window .* is 201, but regions are 200"):
         call_hits(path, found.modisco, tmp_path / "no.gz", HitSettings(window=201), analysis="demo")
+
+
+@pytest.mark.parametrize(
+    ("end", "advice"),
+    [
+        (
+            "os.kill(os.getpid(), 9)",
+            "memory of this job or machine was not enough.*mem_mb.*window.*batch_size",
+        ),
+        (
+            "raise MemoryError('no block of 2 GB')",
+            "no block of 2 GB; the memory of this job.*mem_mb of call_hits",
+        ),
+        ("sys.exit('odd motif')", "odd motif; see the log above"),
+    ],
+)
+def test_memory_that_fi_nemo_lacks_is_named_with_the_keys(
+    found: motif_fixtures.Found,
+    planted: motif_fixtures.Planted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+    advice: str,
+) -> None:
+    (tmp_path / "finemo.py").write_text(f"import os, sys\n{end}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    path, out = shrink(planted, tmp_path, motif_fixtures.make_regions(4)), tmp_path / "hits.bed.gz"
+    with pytest.raises(CislexError, match=advice):
+        call_hits(path, found.modisco, out, HitSettings(), analysis="demo")
+    assert not out.exists()
 
 
 def test_nothing_to_call_is_a_valid_file_with_a_reason(

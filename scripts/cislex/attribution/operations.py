@@ -122,6 +122,22 @@ _NUMPY = {"dim": "axis", "keepdim": "keepdims"}
 #: Properties that hold the values of their tensor.
 _PROPERTIES = frozenset(("data", "T", "mT", "H", "mH", "real", "imag"))
 
+#: What ``torch.special`` repeats of ``torch``.
+_SPECIAL = [
+    "erf",
+    "erfc",
+    "exp2",
+    "expm1",
+    "log1p",
+    "log_softmax",
+    "logit",
+    "logsumexp",
+    "round",
+    "sinc",
+    "softmax",
+    "xlogy",
+]
+
 #: Same operation, several names.
 _ALIASES = {
     "divide": "div",
@@ -131,11 +147,13 @@ _ALIASES = {
     "_softmax": "softmax",
     "_log_softmax": "log_softmax",
     "arctan2": "atan2",
+    **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    "fix": "trunc",
     "special_expit": "sigmoid",
     "expit": "sigmoid",
-    "special_logit": "logit",
-    "special_log_softmax": "log_softmax",
-    "special_softmax": "softmax",
+    **{f"special_{name}": name for name in _SPECIAL},
+    "linalg_det": "det",
+    "linalg_matmul": "matmul",
     "_scaled_dot_product_attention": "scaled_dot_product_attention",
     "scaled_dot_product_flash_attention_for_cpu": "scaled_dot_product_attention",
     "linalg_vector_norm": "vector_norm",

@@ -27,7 +27,7 @@ ELEMENTWISE = frozenset(
     words("""
 relu leaky_relu rrelu abs clamp clamp_min clamp_max hardtanh relu6 hardsigmoid hardswish softshrink hardshrink
 threshold sigmoid tanh exp expm1 exp2 rpow gelu silu elu celu selu softplus logsigmoid log_sigmoid mish
-tanhshrink sin cos tan sinh cosh atan arctan asinh erf erfc special_erf sinc logit log log2 log10 log1p sqrt
+tanhshrink sin cos tan sinh cosh atan asinh erf erfc sinc logit log log2 log10 log1p sqrt
 rsqrt reciprocal square nan_to_num pow mul multiply div rdiv gt lt ge le eq ne sign round floor ceil softsign
 frac fmod remainder
 """)

@@ -47,8 +47,8 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
 _ADVICE = {
     errno.EIO: "disk or network error: copy the file elsewhere and tell the administrator",
     errno.EFBIG: "the file is too large for ulimit -f or the file system: write elsewhere",
-    errno.ENOSPC: "the disk is full: free space and run again",
-    errno.EDQUOT: "your quota is exceeded: free space and run again",
+    errno.ENOSPC: "the disk is full: free some space and run again",
+    errno.EDQUOT: "your quota is exceeded: free some space and run again",
     errno.EROFS: "the folder is read-only here: choose another",
     errno.EACCES: "you have no permission: change it, or choose another folder",
     errno.EPERM: "you have no permission: change it, or choose another folder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attribution_models as models
@@ -59,10 +60,32 @@ def run(operation: Any, **options: Any) -> float:
         (torch.ops.aten._softmax.default, "softmax", False),
         (torch.Tensor.data.__get__, "data", False),
         (torch.Tensor.__bool__, "bool", False),
+        (torch.special.erfc, "erfc", False),
+        (torch.arcsinh, "asinh", False),
+        (torch.Tensor.arctan_, "atan", True),
+        (torch.linalg.det, "det", False),
     ],
 )
 def test_one_name_per_operation(func: Any, name: str, in_place: bool) -> None:
     assert canonical(func) == (name, in_place)
+
+
+TWINS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    **{name: getattr(torch.special, name) for name in ("erf", "erfc", "exp2", "expm1", "sinc", "expit")},
+    "log1p": lambda h: torch.special.log1p(h * h),
+    "logsumexp": lambda h: torch.special.logsumexp(h, 1, keepdim=True).expand(h.shape),
+    "xlogy": lambda h: torch.special.xlogy(h * h, h * h + 1),
+    "arcsinh": torch.arcsinh,
+    "vmap": lambda h: torch.vmap(torch.special.erfc)(h),
+    "det": lambda h: h * torch.linalg.det(h[:, :3, :3] + 9 * torch.eye(3).to(h)).reshape(-1, 1, 1),
+    "matmul": lambda h: torch.linalg.matmul(torch.linalg.matmul(h, h.mT), h),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
+def test_other_names_of_an_operation_have_its_rule(name: str, rule: str) -> None:
+    assert run(TWINS[name], rule=rule) < 1e-9
 
 
 def test_an_unheard_operation_is_nonlinear() -> None:

@@ -51,6 +51,7 @@ def test_multipliers_of_zero_vectors_are_finite_and_complete(name: str) -> None:
 ENDS: dict[str, Callable[[Tensor], Tensor]] = {
     "logsumexp": lambda o: torch.logsumexp(o, 1),
     "prod": lambda o: o.prod(1),
+    "det": lambda o: torch.det(o[:, :2, None] * o[:, None, 1:] + torch.eye(2).to(o)),
     "logaddexp": lambda o: torch.logaddexp(o[:, 0], o[:, 1]),
     "hypot": lambda o: torch.hypot(o[:, 0], o[:, 1]),
     "xlogy": lambda o: torch.xlogy(o[:, 0].exp(), o[:, 1].exp()),

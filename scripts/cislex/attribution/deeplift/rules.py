@@ -16,7 +16,7 @@ from cislex.errors import ConfigError, UnsupportedOperationError
 #: Differentiable operations whose Jacobian is averaged along the line, with as many points as needed.
 _INTEGRATED = words("""
 softmax log_softmax logsumexp logaddexp logaddexp2 lstm gru rnn_tanh rnn_relu lstm_cell gru_cell
-rnn_tanh_cell rnn_relu_cell prod cumprod atan2 hypot xlogy special_xlogy addcdiv pow logcumsumexp cdist
+rnn_tanh_cell rnn_relu_cell prod cumprod atan2 hypot xlogy addcdiv pow logcumsumexp cdist
 pairwise_distance dist det float_power polar
 """)
 

@@ -280,11 +280,9 @@ SLOPES: dict[str, Slope] = {
     "sinh": _smooth(torch.cosh),
     "cosh": _smooth(torch.sinh),
     "atan": _smooth(),
-    "arctan": _smooth(),
     "asinh": _smooth(),
     "erf": _smooth(),
     "erfc": _smooth(),
-    "special_erf": _smooth(),
     "sinc": _smooth(),
     "logit": _logit,
     "log": _log,
@@ -303,6 +301,6 @@ SLOPES: dict[str, Slope] = {
 OF_ONE_ARGUMENT: dict[str, Slope] = {
     "pow": _pow,
     "float_power": _pow,
-    **dict.fromkeys(("hypot", "atan2", "xlogy", "special_xlogy"), relative_midpoint),
+    **dict.fromkeys(("hypot", "atan2", "xlogy"), relative_midpoint),
     **dict.fromkeys(("logaddexp", "logaddexp2"), quotient_or_midpoint),
 }
