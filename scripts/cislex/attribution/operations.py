@@ -123,20 +123,7 @@ _NUMPY = {"dim": "axis", "keepdim": "keepdims"}
 _PROPERTIES = frozenset(("data", "T", "mT", "H", "mH", "real", "imag"))
 
 #: What ``torch.special`` repeats of ``torch``.
-_SPECIAL = [
-    "erf",
-    "erfc",
-    "exp2",
-    "expm1",
-    "log1p",
-    "log_softmax",
-    "logit",
-    "logsumexp",
-    "round",
-    "sinc",
-    "softmax",
-    "xlogy",
-]
+_SPECIAL = words("erf erfc exp2 expm1 log1p log_softmax logit logsumexp round sinc softmax xlogy")
 
 #: Same operation, several names.
 _ALIASES = {
