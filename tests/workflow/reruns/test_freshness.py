@@ -135,3 +135,24 @@ def test_kept_chunks_are_not_read_and_other_outputs_are(tmp_path: Path) -> None:
     found = watch.Watch(str(tmp_path), ROOT, [])._now(job).outputs
     assert found["{results}/shap/chunks/0.h5"] is None
     assert found["{results}/shap/a.h5"] is not None
+
+
+def test_results_of_another_config_are_named_before_the_regions_that_they_rest_on_are_made_again(
+    tmp_path: Path,
+) -> None:
+    """Peaks are extracted again at once, and only then encoded: the plan knows of both."""
+    chain = ["peaks.bed", "regions/r/regions.bed", "regions/r/sequences.h5", "first/t/attributions.all.h5"]
+    names = ["peaks.bed", *(f"{{results}}/{name}" for name in chain[1:])]
+    watching = watch.Watch(str(tmp_path), ROOT, ["second"])
+    for i in range(3):
+        (tmp_path / chain[i + 1]).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / chain[i + 1]).write_bytes(b"x")
+        watching.records.add(Record({}, {names[i]: "1"}, {names[i + 1]: "1"}))
+    digest = watching.digests.of(str(tmp_path / chain[2]))
+    watching.records.add(Record({}, {names[2]: digest}, {names[3]: "1"}))
+    assert list(watching._others()) == []
+    job = type("Job", (), {"output": [str(tmp_path / chain[1])]})()
+    watching.stale = {job: ["length was 9, is 8"]}
+    assert list(watching._others()) == [
+        f"{tmp_path / chain[3]} was made from another {tmp_path / chain[2]}: rows do not match"
+    ]

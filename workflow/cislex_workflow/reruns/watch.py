@@ -281,8 +281,7 @@ class Watch:
 
     def _others(self) -> Iterator[str]:
         """Analyses that this config does not have, made from files that it makes differently."""
-        made_again = {self.names.portable(str(path)) for job in self.stale for path in job.output}
-        told = set()
+        made_again, told = self._made_again(), set()
         for record in self.records:
             analysis = record.name.split("/")[1]
             if analysis in self._analyses or analysis in told or not record.name.endswith(ATTRIBUTIONS):
@@ -295,6 +294,15 @@ class Watch:
                     made, source = self.names.local(record.name), self.names.local(name)
                     yield f"{made} was made from a different {source}: rows do not match"
                     break
+
+    def _made_again(self) -> set[str]:
+        """Outputs of stale jobs, and what follows from them among the files of region sets."""
+        found = {self.names.portable(str(path)) for job in self.stale for path in job.output}
+        following = [record for record in self.records if record.name.startswith("{results}/regions/")]
+        while reached := [record for record in following if not found.isdisjoint(record.inputs)]:
+            found.update(name for record in reached for name in record.outputs)
+            following = [record for record in following if record not in reached]
+        return found
 
     def _differs(self, name: str, digest: str | None) -> bool:
         if not name.startswith("{results}/regions/"):
