@@ -154,5 +154,5 @@ def test_results_of_another_config_are_named_before_the_regions_that_they_rest_o
     job = type("Job", (), {"output": [str(tmp_path / chain[1])]})()
     watching.stale = {job: ["length was 9, is 8"]}
     assert list(watching._others()) == [
-        f"{tmp_path / chain[3]} was made from another {tmp_path / chain[2]}: rows do not match"
+        f"{tmp_path / chain[3]} was made from a different {tmp_path / chain[2]}: rows do not match"
     ]
