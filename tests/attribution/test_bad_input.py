@@ -404,3 +404,13 @@ def test_a_model_without_gradient(name: str) -> None:
 def test_options_are_checked_when_batches_are_asked_for_not_when_they_are_read() -> None:
     with pytest.raises(InputError, match="seeds"):
         attribute_batches(Counting(), X, METHODS["saliency"], [0], seeds=[1])
+
+
+def test_a_model_that_differentiates_in_its_forward_is_told_so() -> None:
+    class Own(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = x.mean(2).relu()
+            return h * torch.autograd.grad(h.sum(), x)[0].sum((1, 2))[:, None]
+
+    with pytest.raises(ModelError, match="take torch.autograd.grad out of forward"):
+        attribute(Own(), torch.eye(4).repeat(2, 1, 1), TISM())

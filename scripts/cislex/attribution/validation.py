@@ -147,10 +147,16 @@ def probe(
                 f"the model cannot take sequences of shape (N, 4, {x.shape[2]})"
                 + (f" with {len(extra)} extra inputs" if extra else "")
                 + f": {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; "
-                "what to do: check the input length and extra_inputs"
+                f"what to do: {_advice(str(error))}"
             ) from error
         for target in targets:
             check_values(read_target(target, output), 2, target)
+
+
+def _advice(message: str) -> str:
+    if "does not require grad" in message:
+        return "take torch.autograd.grad out of forward: attributions do not pass through own gradients"
+    return "check the input length and extra_inputs"
 
 
 def check_values(values: Any, n: int, target: object) -> None:
