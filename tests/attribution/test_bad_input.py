@@ -412,5 +412,5 @@ def test_a_model_that_differentiates_in_its_forward_is_told_so() -> None:
             h = x.mean(2).relu()
             return h * torch.autograd.grad(h.sum(), x)[0].sum((1, 2))[:, None]
 
-    with pytest.raises(ModelError, match="take torch.autograd.grad out of forward"):
+    with pytest.raises(ModelError, match=r"take torch\.autograd\.grad out of forward"):
         attribute(Own(), torch.eye(4).repeat(2, 1, 1), TISM())
