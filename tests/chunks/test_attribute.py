@@ -261,7 +261,7 @@ def test_files_of_different_targets_are_joined_for_those_that_all_of_them_hold(
     expected = aggregate(workspace, {"fold_0": together}, tmp_path / "together", "second")
     mixed = aggregate(workspace, {"fold_0": [together[0], alone[1]]}, tmp_path, "second")
     np.testing.assert_array_equal(mixed["hypothetical"], expected["hypothetical"])
-    with pytest.raises(StorageError, match=r"alone/fold_0/1\.h5 is no chunk of target first"):
+    with pytest.raises(StorageError, match=r"alone/fold_0/1\.h5 is not a chunk file of target first"):
         aggregate(workspace, {"fold_0": [together[0], alone[1]]}, tmp_path)
     with pytest.raises(StorageError, match=r"1\.h5: holds results of stage_digest .* target_settings"):
         aggregate(workspace, {"fold_0": [together[0], changed[1]]}, tmp_path, "second")
