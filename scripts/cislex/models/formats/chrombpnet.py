@@ -1,4 +1,4 @@
-"""ChromBPNet (Pampari et al. 2025) and its bias models, from the ``.h5`` files of chrombpnet 1.x and 2.x."""
+"""ChromBPNet (Pampari et al. 2024) and its bias models, from the ``.h5`` files of chrombpnet 1.x and 2.x."""
 
 from __future__ import annotations
 
