@@ -113,11 +113,11 @@ def test_hits_of_a_window_are_those_that_lie_in_it(
     [
         (
             "os.kill(os.getpid(), 9)",
-            "memory of this job or machine was not enough.*mem_mb.*window.*batch_size",
+            r"status -9.*out of memory: request more.*mem_mb.*window.*batch_size",
         ),
         (
             "raise MemoryError('no block of 2 GB')",
-            "no block of 2 GB; the memory of this job.*mem_mb of call_hits",
+            r"no block of 2 GB; out of memory.*mem_mb of call_hits",
         ),
         ("sys.exit('odd motif')", "odd motif; see the log above"),
     ],
