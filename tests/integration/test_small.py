@@ -146,11 +146,16 @@ def test_an_edited_file_beside_the_model_runs_again_what_the_model_is_loaded_for
 #: An edit of the package, and the rules that run again; chunks of both analyses, of one, or none.
 EDITS = [
     (None, "", set(), 0),
-    ("attribution/pooling.py", "# a comment\n", set(), 0),
+    ("attribution/deeplift/pooling.py", "# a comment\n", set(), 0),
     ("report/page.py", "ADDED = 1\n", {"render_report"}, 0),
-    ("attribution/sufficiency.py", "ADDED = 1\n", set(), 0),
-    ("attribution/integrated.py", "ADDED = 1\n", set(), 0),
-    ("attribution/deeplift.py", "ADDED = 1\n", {"attribute_chunk", "find_motifs", "render_report"}, 8),
+    ("attribution/reference_convergence.py", "ADDED = 1\n", set(), 0),
+    ("attribution/gradients/integrated.py", "ADDED = 1\n", set(), 0),
+    (
+        "attribution/deeplift/deeplift.py",
+        "ADDED = 1\n",
+        {"attribute_chunk", "find_motifs", "render_report"},
+        8,
+    ),
     ("attribution/pipeline.py", "ADDED = 1\n", {"attribute_chunk", "find_motifs", "render_report"}, 16),
 ]
 
