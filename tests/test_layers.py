@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cislex_workflow.reruns import source_digest
+from rule_texts import rule_texts
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -118,13 +119,8 @@ OTHERWISE = {
 
 def rules_with_scripts() -> dict[str, str]:
     """Script of each rule that has one."""
-    found = {}
-    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
-        parts = re.split(r"^ *rule (\w+):\n", path.read_text(encoding="utf-8"), flags=re.M)
-        for name, text in zip(parts[1::2], parts[2::2], strict=True):
-            if script := re.search(r'"\.\./\.\./scripts/(\w+)\.py"', text):
-                found[name] = script[1]
-    return found
+    scripts = {name: re.search(r'"\.\./\.\./scripts/(\w+)\.py"', text) for name, text in rule_texts().items()}
+    return {name: script[1] for name, script in scripts.items() if script}
 
 
 @pytest.mark.parametrize("rule", sorted(rules_with_scripts()))

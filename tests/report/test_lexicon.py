@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import report_fixture as fixture
 from cislex.motifs.files import MemeMotif, write_meme
 from cislex.report import AnalysisTarget
 from cislex.report.facts import cell, decimals, interval, label, number, power_of_ten, probability
@@ -19,11 +19,6 @@ from cislex.report.sections.lexicon import (
     read_lexicon,
 )
 from cislex.report.sections.motifs import Match, MotifView, Pictures, describe_motifs
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import report_fixture as fixture
-
-sys.path.pop(0)
 
 
 def pattern(name: str, seqlets: int, *matches: str, composite: bool = False, weak: bool = False) -> MotifView:

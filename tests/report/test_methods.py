@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import report_fixture as fixture
 from cislex.motifs.files import MemeMotif, write_meme
 from cislex.provenance import to_attributes
 from cislex.report import AnalysisTarget, RegionSet, render_report
 from cislex.report.sections.methods import MethodsView, describe_methods
 from cislex.report.sections.methods_sentences import attribution_words, model_words, region_words
 from cislex.report.sections.references import LIBRARY, Bibliography
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import report_fixture as fixture
-
-sys.path.pop(0)
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "scripts" / "cislex" / "report" / "report.html.j2"
 MODISCO = {

@@ -15,14 +15,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import report_fixture as fixture
 from cislex.errors import InputError, StorageError
 from cislex.report import AnalysisTarget, TrainedModel, render_report
 from cislex.report.sections.training import describe_training, ranking
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import report_fixture as fixture
-
-sys.path.pop(0)
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "scripts" / "cislex" / "report" / "report.html.j2"

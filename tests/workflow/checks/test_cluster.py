@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from cislex_workflow.checks import cluster
+from rule_texts import rule_texts
 
 ROOT = Path(__file__).resolve().parents[3]
 PROFILE = ROOT / "profiles" / "slurm" / "config.v9+.yaml"
@@ -19,17 +20,8 @@ def profile() -> dict[str, Any]:
     return yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
 
 
-def rules() -> dict[str, str]:
-    """Text of every rule of the workflow."""
-    found = {}
-    for path in (ROOT / "workflow" / "rules").rglob("*.smk"):
-        parts = re.split(r"^ *rule (\w+):\n", path.read_text(encoding="utf-8"), flags=re.M)
-        found.update(zip(parts[1::2], parts[2::2], strict=True))
-    return found
-
-
 def test_the_rules_whose_device_is_a_setting_get_one_gpu_each_and_no_others() -> None:
-    with_device = {name for name, text in rules().items() if re.search(r'device=|"device":', text)}
+    with_device = {name for name, text in rule_texts().items() if re.search(r'device=|"device":', text)}
     assert "attribute_chunk" in with_device
     assert set(profile()["set-resources"]) == with_device
     assert all(entry["gpu"] == 1 for entry in profile()["set-resources"].values())
@@ -40,7 +32,7 @@ def test_no_fixed_number_replaces_what_grows_with_the_attempt() -> None:
     for name, entry in settings["set-resources"].items():
         assert set(entry) <= {"slurm_partition", "gpu", "slurm_account", "qos"}, name
     assert settings["retries"] >= 1
-    assert not [name for name, text in rules().items() if re.search(r"^\s+retries:", text, re.M)]
+    assert not [name for name, text in rule_texts().items() if re.search(r"^\s+retries:", text, re.M)]
 
 
 def test_the_profile_is_complete_by_itself() -> None:
