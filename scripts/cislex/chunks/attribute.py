@@ -175,8 +175,7 @@ def attribute_chunk(
                     "model_digest": loaded.digest,
                     "source_digest": store.source_digest,
                     "regions_digest": regions,
-                    "stage_digest": provenance.digest_json({**stage, "fold": None, "model": None}),
-                    "stage_digests": _stage_digests(stage),
+                    **_stage_digests(stage),
                     "versions": versions(),
                     "device": where,
                     "regions_per_second": (len(rows) - kept) / max(time.monotonic() - began, 1e-9),
@@ -221,13 +220,14 @@ def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
     return stage
 
 
-def _stage_digests(stage: Mapping[str, Any]) -> dict[str, str]:
-    """For each target, the digest of what its numbers depend on in every fold: of no other target."""
+def _stage_digests(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """Digests of what numbers depend on in every fold: of the job, and of each target without the others."""
     whole = {**stage, "fold": None, "model": None}
-    return {
+    by_target = {
         name: provenance.digest_json({**whole, "targets": {name: target}})
         for name, target in stage["targets"].items()
     }
+    return {"stage_digest": provenance.digest_json(whole), "stage_digests": by_target}
 
 
 def _results(
