@@ -16,7 +16,7 @@ from cislex.lexicon.combine import LexiconSettings, combine_lexicon
 from cislex.lexicon.files import MEMBER_COLUMNS, WORD_COLUMNS, LexiconFiles
 from cislex.lexicon.patterns import PatternSource
 from cislex.lexicon.usage import COLUMNS
-from cislex.motifs.files import TrimSettings, read_meme, read_motifs
+from cislex.motifs.files import read_meme, read_motifs
 from lexicon_fixtures import FILES, WORDS, combine, files_in, pattern, write_database, write_modisco
 from sklearn.metrics import adjusted_rand_score
 
@@ -201,7 +201,7 @@ def composite(one: str, gap: int, other: str, *, second: float = 1.0, **options:
 RC = str.maketrans("ACGT", "TGCA")
 
 
-@pytest.mark.parametrize("gap", [0, 1, 7, 18])
+@pytest.mark.parametrize("gap", [0, 7, 18, 24])
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("second", [1.0, 0.6])
 def test_a_composite_is_named_by_both_words_with_their_gap(
@@ -212,8 +212,7 @@ def test_a_composite_is_named_by_both_words_with_their_gap(
     simple = [pattern(text, n=200, shift=3, turned=turned) for text in (WORDS[1], WORDS[3])]
     pair = composite(one, gap, other, n=60, turned=turned, second=second)
     files = combine(
-        tmp_path, {"a": [*simple, pair], "b": simple}, databases={"known": database},
-        trimming=TrimSettings(max_width=45),
+        tmp_path, {"a": [*simple, pair], "b": simple}, databases={"known": database}
     )  # fmt: skip
     lexicon = read(files.table).set_index("word")
     assert lexicon.index.tolist() == ["pos_0", "pos_1", "pos_composite_0"]
@@ -264,6 +263,12 @@ def test_noise_is_left_out_and_listed(tmp_path: Path) -> None:
     assert len(read(files.table)) == 1
     assert members["left_out"].tolist() == ["", "low information; wide", ""]
     assert members["word"].tolist() == ["pos_0", "", "pos_0"]
+
+
+def test_a_wide_pattern_that_is_no_composite_is_left_out(tmp_path: Path) -> None:
+    wide = pattern("".join(WORDS)[:44], n=90)
+    members = read(combine(tmp_path, {"a": [pattern(WORDS[0]), wide], "b": [pattern(WORDS[0])]}).members)
+    assert members["left_out"].tolist() == ["", "wide", ""]
 
 
 def test_no_pattern_anywhere_makes_valid_files(tmp_path: Path) -> None:

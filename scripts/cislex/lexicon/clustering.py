@@ -16,6 +16,9 @@ from cislex.motifs.files import FEW_MOTIFS, Matrix
 #: Two patterns are not compared further if less than this share of either's |CWM| lies in their overlap: one
 #: of them holds something else, too (:mod:`cislex.lexicon.composites`).
 LEAST_COVERED = 0.8
+#: Columns at either end of a core that are compared, too: one that is just below the threshold of trimming in
+#: one pattern, and just above it in the other, makes no difference.
+FLANK = 2
 #: TOMTOM's q-value above which two patterns are not one word, however similar their contributions.
 MOST_Q = 0.05
 
@@ -70,7 +73,7 @@ def _cluster(
 
 def _similarity(patterns: Sequence[Pattern], known: Sequence[Matrix], threads: int) -> NDArray[np.float64]:
     """Cosine of each pair, 0 where they cannot be one word: float64 (n, n), symmetric."""
-    cores = [pattern.motif.core_cwm for pattern in patterns]
+    cores = [_with_flanks(pattern) for pattern in patterns]
     found = align(cores, cores)
     similarity = np.where(found.covered >= LEAST_COVERED, np.clip(found.cosine, 0, 1), 0.0)
     if len(known) >= FEW_MOTIFS:
@@ -78,6 +81,12 @@ def _similarity(patterns: Sequence[Pattern], known: Sequence[Matrix], threads: i
     else:
         logger.info("%d known motifs: TOMTOM has no background, so contributions decide alone", len(known))
     return np.minimum(similarity, similarity.T)
+
+
+def _with_flanks(pattern: Pattern) -> Matrix:
+    """Contributions of the core and of some columns beside it (4, w)."""
+    motif = pattern.motif
+    return motif.cwm[:, max(motif.start - FLANK, 0) : motif.end + FLANK]
 
 
 def _significant(ppms: Sequence[Matrix], known: Sequence[Matrix], threads: int) -> NDArray[np.bool_]:

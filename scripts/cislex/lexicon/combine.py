@@ -19,6 +19,9 @@ from cislex.lexicon.words import Part, Word, merge, numbered
 from cislex.logs import get_logger
 from cislex.motifs.files import TrimSettings
 
+#: The only flag with which a pattern may still be a composite.
+WIDE = "wide"
+
 logger = get_logger("lexicon")
 
 
@@ -90,11 +93,12 @@ def combine_lexicon(
     ordered = sorted_sources(sources)
     known = read_databases(databases or {})
     patterns = read_patterns(ordered, trimming)
-    kept = [pattern for pattern in patterns if not pattern.motif.flagged]
-    left_out = [pattern for pattern in patterns if pattern.motif.flagged]
+    kept = [pattern for pattern in patterns if pattern.motif.flagged in ("", WIDE)]
+    left_out = [pattern for pattern in patterns if pattern.motif.flagged not in ("", WIDE)]
     background = [motif.ppm for motifs in known.values() for motif in motifs]
     clusters = cluster_patterns(kept, background, min_similarity=settings.min_similarity, threads=threads)
-    words = _taken_apart([merge(cluster, trimming) for cluster in clusters], settings)
+    words, wide = _taken_apart([merge(cluster, trimming) for cluster in clusters], settings)
+    left_out += [member.pattern for word in wide for member in word.members]
     names = name_words(words, known, max_q=settings.max_q, threads=threads)
     tables = (
         word_table(words, names), member_table(words, left_out), measure_usage(words, names, ordered),
@@ -111,22 +115,17 @@ def combine_lexicon(
     return tables[0]
 
 
-def _taken_apart(words: list[Word], settings: LexiconSettings) -> list[Word]:
-    """Words with their final identifiers, composites with their parts."""
+def _taken_apart(words: list[Word], settings: LexiconSettings) -> tuple[list[Word], list[Word]]:
+    """Words with their final identifiers, composites with parts; and what is too wide, but no composite."""
     plain = numbered(words)
-    found = find_composites(plain, settings.min_composite_similarity)
-    simple = [word for number, word in enumerate(plain) if number not in found]
-    renamed = dict(
-        zip(
-            (word.identifier for word in simple),
-            (word.identifier for word in numbered(simple)),
-            strict=True,
-        )
-    )
+    wide = {n for n, word in enumerate(plain) if all(member.pattern.motif.flagged for member in word.members)}
+    found = find_composites(plain, settings.min_composite_similarity, never_parts=wide)
+    simple = [word for number, word in enumerate(plain) if number not in wide | found.keys()]
+    final = dict(zip((w.identifier for w in simple), (w.identifier for w in numbered(simple)), strict=True))
     composites = [
-        dataclasses.replace(plain[number], parts=_renamed(parts, renamed)) for number, parts in found.items()
+        dataclasses.replace(plain[number], parts=_renamed(parts, final)) for number, parts in found.items()
     ]
-    return numbered([*simple, *composites])
+    return numbered([*simple, *composites]), [plain[number] for number in sorted(wide - found.keys())]
 
 
 def _renamed(parts: tuple[Part, ...], names: Mapping[str, str]) -> tuple[Part, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,9 @@ class _Place:
     share: float
 
 
-def find_composites(words: Sequence[Word], min_similarity: float) -> dict[int, tuple[Part, ...]]:
+def find_composites(
+    words: Sequence[Word], min_similarity: float, *, never_parts: Collection[int] = ()
+) -> dict[int, tuple[Part, ...]]:
     """Find words whose parts are other words of the same sign.
 
     Parameters
@@ -42,6 +44,8 @@ def find_composites(words: Sequence[Word], min_similarity: float) -> dict[int, t
         With identifiers, in their order.
     min_similarity
         Least cosine between a part's contributions and those columns of the composite.
+    never_parts
+        Numbers of words that are no parts of others.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def find_composites(words: Sequence[Word], min_similarity: float) -> dict[int, t
     found: dict[int, tuple[Part, ...]] = {}
     by_width = sorted(range(len(words)), key=lambda number: (words[number].motif.width, number))
     for place, number in enumerate(by_width):
-        simple = [other for other in by_width[:place] if other not in found]
+        simple = [other for other in by_width[:place] if other not in found and other not in never_parts]
         chosen = _best_chain(_places(words, number, simple, min_similarity))
         if len(chosen) > 1 and _share(words[number], chosen) >= LEAST_TOGETHER:
             found[number] = tuple(
