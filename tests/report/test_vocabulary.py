@@ -39,7 +39,7 @@ def test_words_composites_and_shares_of_targets_are_shown(tmp_path: Path) -> Non
     assert re.fullmatch(r"FACTOR\d\([+-]\) –6 bp– FACTOR\d\([+-]\)", view.composites[0].name)
     # 150, 200 and 50 of 400 seqlets; 150 and 50 of 200.
     assert re.findall(r'size="11">(\d+)</text>', str(view.heat_map)) == ["38", "75", "50", "25", "12"]
-    assert "FACTOR5, analysis / b&lt;i&gt;: 50 seqlets" in str(view.heat_map)
+    assert "FACTOR5, b&lt;i&gt;: 50 seqlets" in str(view.heat_map)
 
 
 def test_one_target_has_no_heat_map_and_an_empty_lexicon_no_section(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from cislex.report.figures.svg import ALARM, GRID, INK, MAIN, SOFT, figure, rectangle, text
 
-ROW, NAMES, LETTER = 20, 190, 6.2
+ROW, LETTER = 20, 7.0
+#: Letters of a name that are shown.
+LENGTH = 44
 #: Shares below this are not written into their cell.
 LEAST_WRITTEN = 0.005
 
@@ -40,19 +42,20 @@ def share_map(
         What the figure shows.
     """
     step = min(max(640 / max(len(columns), 1), 20), 64)
-    top = 14 + min(max(map(len, columns), default=0), 30) * LETTER * 0.8
-    width, height = NAMES + step * len(columns) + 60, top + ROW * len(rows) + 6
+    names, above = (LETTER * min(max(map(len, some), default=0), LENGTH) for some in (rows, columns))
+    left, top = 14 + names, 14 + 0.75 * above
+    width, height = left + step * len(columns) + 0.6 * above, top + ROW * len(rows) + 6
     parts = []
     for number, name in enumerate(columns):
-        x, y = NAMES + step * (number + 0.5), top - 6
+        x, y = left + step * (number + 0.5), top - 6
         turn = f' transform="rotate(-50 {x:.1f} {y:.1f})"'
         parts.append(text(x, y, _cut(name), fill=SOFT, size=11, extra=turn))
     most = float(shares.max(initial=0.0)) or 1.0
     for row, name in enumerate(rows):
         y = top + ROW * row
-        parts.append(text(NAMES - 6, y + 14, _cut(name), anchor="end", size=12))
+        parts.append(text(left - 6, y + 14, _cut(name), anchor="end", size=12))
         for column in range(len(columns)):
-            share, x = float(shares[row, column]), NAMES + step * column
+            share, x = float(shares[row, column]), left + step * column
             parts.append(f"<g><title>{escape(titles[row][column])}</title>")
             parts.append(rectangle(x + 1, y + 1, step - 2, ROW - 2, fill=GRID, extra=' fill-opacity="0.35"'))
             if share > 0:
@@ -69,5 +72,5 @@ def share_map(
     return figure(parts, width=round(width), height=round(height), label=label, css=css)
 
 
-def _cut(name: str, length: int = 30) -> str:
-    return name if len(name) <= length else f"{name[: length - 1]}…"
+def _cut(name: str) -> str:
+    return name if len(name) <= LENGTH else f"{name[: LENGTH - 1]}…"

@@ -63,7 +63,8 @@ def describe_vocabulary(spec: LexiconTables | None) -> VocabularyView | None:
     usage = read_table(
         spec.usage, what="usage of the lexicon", columns=["word", "analysis", "target", "n_seqlets"]
     )
-    targets = usage["analysis"] + " / " + usage["target"]
+    several = usage["analysis"].nunique() > 1
+    targets = usage["analysis"] + " / " + usage["target"] if several else usage["target"]
     shown = words.iloc[:WORDS_SHOWN]
     names = list(dict.fromkeys(targets))
     is_composite = words["composite_of"] != ""
