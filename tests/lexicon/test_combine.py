@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,28 @@ def test_the_orientations_of_a_composite_are_those_of_its_words(tmp_path: Path) 
     same = [left[-2] == right[-2] for left, _, right in parts]
     assert len(parts) == 2
     assert same.count(True) == 1
+
+
+@pytest.mark.parametrize(("cut", "expected"), [(3, "FACTOR1"), (6, "[ATG]")])
+def test_a_composite_cut_by_the_end_of_its_matrices_is_not_named_after_the_other_half(
+    cut: int, expected: str, tmp_path: Path
+) -> None:
+    """Of TGACTCATG six bases tell the word; of three only that there is something else."""
+    database = write_database(tmp_path / "known.meme")
+    simple = [pattern(text, n=200) for text in (WORDS[1], WORDS[3])]
+    width = len(WORDS[1]) - cut + 20 + len(WORDS[3])
+    pair = composite(WORDS[1][cut:], 20, WORDS[3], n=60, shift=-((50 - width) // 2))
+    files = combine(tmp_path, {"a": [*simple, pair], "b": simple}, databases={"known": database})
+    lexicon = read(files.table).set_index("word")
+    assert lexicon.index.tolist() == ["pos_0", "pos_1", "pos_composite_0"]
+    name = lexicon.loc["pos_composite_0", "name"]
+    assert re.sub(r"\([+-]\)", "", name) in (f"{expected} –20 bp– FACTOR3", f"FACTOR3 –20 bp– {expected}")
+
+
+def test_a_variant_with_bases_beside_it_is_no_composite(tmp_path: Path) -> None:
+    simple, longer = pattern(WORDS[1], n=200), pattern(WORDS[1] + "CCGTA", n=100)
+    lexicon = read(combine(tmp_path, {"a": [simple, longer], "b": [simple]}).table)
+    assert lexicon["composite_of"].tolist() == ["", ""]
 
 
 def test_one_word_twice_at_a_distance_is_a_composite(tmp_path: Path) -> None:

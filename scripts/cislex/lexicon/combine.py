@@ -129,4 +129,4 @@ def _taken_apart(words: list[Word], settings: LexiconSettings) -> tuple[list[Wor
 
 
 def _renamed(parts: tuple[Part, ...], names: Mapping[str, str]) -> tuple[Part, ...]:
-    return tuple(dataclasses.replace(part, word=names[part.word]) for part in parts)
+    return tuple(dataclasses.replace(part, word=names.get(part.word, "")) for part in parts)

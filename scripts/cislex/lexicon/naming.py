@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cislex.errors import InputError
-from cislex.lexicon.words import Word
+from cislex.lexicon.words import Part, Word
 from cislex.motifs.annotation import compare_motifs
 from cislex.motifs.files import MemeMotif, read_meme
 
@@ -99,14 +99,19 @@ def _free(name: str, names: Mapping[str, Name]) -> str:
 
 def _composite_name(word: Word, names: Mapping[str, Name]) -> str:
     """``FOS(+) –18 bp– SPI1(-)``."""
-    texts = [f"{names[part.word].name}({'-' if part.is_reversed else '+'})" for part in word.parts]
+    texts = [_oriented(part, names[part.word].name if part.word else "") for part in word.parts]
     gaps = [str(gap).replace("-", "\N{MINUS SIGN}") for gap in _gaps(word)]
     return texts[0] + "".join(f" –{gap} bp– {text}" for gap, text in zip(gaps, texts[1:], strict=True))
 
 
+def _oriented(part: Part, name: str) -> str:
+    """``FOS(+)``; ``[CA]`` for what is no word."""
+    return f"{name}({'-' if part.is_reversed else '+'})" if part.word else f"[{part.consensus}]"
+
+
 def composite_of(word: Word) -> str:
     """``pos_0(+) 18 pos_3(-)``: the parts with their orientations, and the gaps between them in bp."""
-    texts = [f"{part.word}({'-' if part.is_reversed else '+'})" for part in word.parts]
+    texts = [_oriented(part, part.word) for part in word.parts]
     return "".join(texts[:1]) + "".join(f" {gap} {t}" for gap, t in zip(_gaps(word), texts[1:], strict=True))
 
 

@@ -46,12 +46,17 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A word inside a composite: its name in the lexicon, orientation, and columns of its core there."""
+    """A word inside a composite: its identifier, orientation, and columns of its core there.
+
+    These may lie beyond the composite's matrices, which then hold the rest of the word. What is no word has
+    an empty identifier, and is told by its consensus.
+    """
 
     word: str
     is_reversed: bool
     start: int
     end: int
+    consensus: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
