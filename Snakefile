@@ -35,6 +35,7 @@ include: "workflow/rules/tracks.smk"
 include: "workflow/rules/motifs.smk"
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/hits.smk"
+include: "workflow/rules/lexicon.smk"
 include: "workflow/rules/truth.smk"
 # Report
 include: "workflow/rules/report.smk"
@@ -56,6 +57,7 @@ rule all:
         evaluations=expand(
             f"{RESULTS}/{{analysis}}/evaluation.tsv", analysis=labelled()
         ),
+        lexicon=f"{RESULTS}/lexicon/lexicon.tsv" if has_lexicon() else [],
         tracks=all_targets(
             "{analysis}/{target}/contributions.bw", coordinates_only=True
         ),

@@ -8,16 +8,19 @@ if "snakemake" in globals():
     from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.report import AnalysisTarget, RegionSet, TrainedModel, render_report
+from cislex.report import AnalysisTarget, LexiconTables, RegionSet, TrainedModel, render_report
 
 
-def main(out: str, analyses: list, regions: list, models: list, **options: object) -> None:
+def main(
+    out: str, analyses: list, regions: list, models: list, lexicon: dict | None = None, **options: object
+) -> None:
     """Run the stage with plain arguments."""
     render_report(
         out,
         analyses=[AnalysisTarget(**{**entry, "files": tuple(entry["files"])}) for entry in analyses],
         regions=[RegionSet(**entry) for entry in regions],
         models=[TrainedModel(**entry) for entry in models],
+        lexicon=LexiconTables(**{**lexicon, "files": tuple(lexicon["files"])}) if lexicon else None,
         date=date.today().isoformat(),
         **options,
     )

@@ -28,6 +28,7 @@ NEEDS = {
     "make_patterns": ("aggregate_chunks",),
     "annotate_motifs": ("make_patterns",),
     "call_hits": ("make_patterns",),
+    "combine_lexicon": ("make_patterns",),
     "compare_with_truth": ("aggregate_chunks", "make_tables"),
     "gate_attributions": ("aggregate_chunks",),
     "inspect_model": ("make_tables",),
@@ -187,6 +188,17 @@ def call_hits(work: Path, out: Path) -> None:
     )
 
 
+def combine_lexicon(work: Path, out: Path) -> None:
+    from cislex.lexicon.combine import combine_lexicon
+    from cislex.lexicon.files import LexiconFiles
+    from cislex.lexicon.patterns import PatternSource
+
+    names = ("lexicon.tsv", "lexicon_members.tsv", "usage.tsv", "lexicon.meme", "lexicon.h5")
+    sources = [PatternSource("demo", target, work / "modisco.h5") for target in TARGETS]
+    known = {"known": work / "known.meme"}
+    combine_lexicon(sources, LexiconFiles(*(out / name for name in names)), databases=known)
+
+
 def simulate_genome(work: Path, out: Path) -> None:
     from cislex.demo.simulation import ASSAYS, SimulationOptions, simulate_genome
 
@@ -200,8 +212,8 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
-        aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, simulate_genome,
-        *TABLE_STAGES,
+        aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, combine_lexicon,
+        simulate_genome, *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

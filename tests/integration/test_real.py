@@ -30,6 +30,16 @@ def test_the_demo_recovers_every_planted_motif(demo: Path) -> None:
     assert (driving["hits_recall"] > 0.5).all(), driving.to_string()
 
 
+def test_the_demo_lexicon_has_each_word_once_and_composites_by_both_names(demo: Path) -> None:
+    lexicon = pd.read_csv(demo / "lexicon" / "lexicon.tsv", sep="\t", keep_default_na=False)
+    words = lexicon[lexicon["composite_of"] == ""]
+    assert words["match"].is_unique, words.to_string()
+    composites = lexicon.loc[lexicon["composite_of"] != "", "name"]
+    assert composites.str.contains(" bp– ").all(), composites.to_string()
+    usage = pd.read_csv(demo / "lexicon" / "usage.tsv", sep="\t")
+    assert usage.groupby("target")["n_seqlets"].max().gt(0).all()
+
+
 def test_the_demo_model_is_good_on_held_out_chromosomes(demo: Path) -> None:
     for path in demo.glob("models/*/*.evaluation.tsv"):
         table = pd.read_csv(path, sep="\t")
@@ -58,6 +68,9 @@ def test_yeast_factors_motifs_come_out_on_top(
         best = motifs[motifs["sign"] == "+"].sort_values("n_seqlets").iloc[-1]
         assert best["match_1_name"].upper() == name, motifs.to_string()
         assert best["match_1_q"] < 1e-6
+    usage = pd.read_csv(folder / "results/yeast/lexicon/usage.tsv", sep="\t")
+    most = usage.loc[usage.groupby("name")["n_seqlets"].idxmax()].set_index("name")["target"]
+    assert {factor: most[name] for factor, name in expected.items()} == {f: f for f in expected}
     evaluation = pd.read_csv(folder / "results/yeast/models/yeast/fold_0.evaluation.tsv", sep="\t")
     held_out = evaluation[evaluation["split"] == "test"]
     assert (held_out["auroc"] > 0.85).all(), held_out.to_string()

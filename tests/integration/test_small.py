@@ -47,7 +47,7 @@ def test_a_dry_run_shows_the_whole_plan_before_any_input_of_a_later_stage_exists
     plan = planned(snakemake("--configfile", "config.yaml", "--dry-run", "--forceall", folder=project).stdout)
     assert plan["attribute_chunk"] == 2 * 2 * 4
     assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
-    assert plan["render_report"] == 1
+    assert plan["render_report"] == plan["combine_lexicon"] == 1
 
 
 def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakemake: Run) -> None:
@@ -59,7 +59,9 @@ def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakema
     options = ("--configfile", "bare.yaml", "--dry-run", "--forceall")
     plan = planned(snakemake(*options, folder=project).stdout)
     assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
-    assert not plan.keys() & {"find_motifs", "annotate_motifs", "fetch_motif_database", "call_hits"}
+    assert not plan.keys() & {
+        "find_motifs", "annotate_motifs", "fetch_motif_database", "call_hits", "combine_lexicon"
+    }  # fmt: skip
     wanted = snakemake("results/shap/a/modisco.h5", *options, folder=project, check=False).stdout
     assert "No rule to produce" in wanted or "MissingRuleException" in wanted
 
@@ -82,7 +84,9 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snak
     (finished / "changed.yaml").write_text(yaml.safe_dump(config))
     plan = planned(snakemake("--configfile", "changed.yaml", "--dry-run", folder=finished).stdout)
     assert plan.pop("find_motifs") == 2
-    assert set(plan) <= {"annotate_motifs", "call_hits", "render_report", "snapshot_config", "all"}
+    assert set(plan) <= {
+        "annotate_motifs", "call_hits", "combine_lexicon", "render_report", "snapshot_config", "all"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

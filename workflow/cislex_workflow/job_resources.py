@@ -331,6 +331,14 @@ def _call_hits(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(700 + blocks + solved, 60 + rows * width / 40_000)
 
 
+def _combine_lexicon(work: Work, wildcards: Mapping[str, str]) -> Use:
+    found = [a for a in work.config["analyses"].values() if a["motifs"]]
+    # TF-MoDISco finds up to some 40 patterns in a target; pairs of patterns are compared.
+    pairs = (40 * sum(len(analysis["targets"]) for analysis in found)) ** 2
+    # Once on every machine, 60 s of compiling.
+    return Use(400 + 0.3e-3 * pairs, 90 + 20e-6 * pairs)
+
+
 def _render_report(work: Work, wildcards: Mapping[str, str]) -> Use:
     pages = [(work.regions(a["regions"]), len(a["targets"])) for a in work.config["analyses"].values()]
     targets = sum(number for _, number in pages)
@@ -362,6 +370,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "fetch_motif_database": (("database",), _constant(200, 60)),
     "annotate_motifs": (("analysis", "target"), _annotate_motifs),
     "call_hits": (("analysis", "target"), _call_hits),
+    "combine_lexicon": ((), _combine_lexicon),
     "compare_with_truth": (("analysis", "target"), _constant(400, 120)),
     "render_report": ((), _render_report),
     "snapshot_config": ((), _constant(150, 10)),

@@ -27,6 +27,7 @@ rule render_report:
         models=report_models(),
         options={
             "title": config["title"],
+            "lexicon": report_lexicon(),
             "results": config["results"],
             "settings": report_settings(),
             "model_settings": report_model_settings(),

@@ -182,32 +182,69 @@ def _frequencies(counts: Matrix) -> Matrix:
     return np.where(total > 0, counts / np.where(total > 0, total, 1.0), 0.25)
 
 
-def _read_motif(group: h5py.Group, path: str, name: str, sign: str, settings: TrimSettings) -> Motif:
-    pattern = group[path]
-    seqlets = pattern["seqlets"]
-    ppm = _frequencies(seqlets["sequence"][()].mean(axis=0, dtype=np.float64).T)
-    cwm = pattern["contrib_scores"][()].astype(np.float64).T
-    hypothetical = pattern["hypothetical_contribs"][()].astype(np.float64).T
-    if not (np.isfinite(cwm).all() and np.isfinite(ppm).all()):
-        raise StorageError(f"{group.file.filename}: {path} holds NaN; run find_motifs again")
+def oriented_motif(
+    name: str,
+    sign: str,
+    pattern: str,
+    matrices: tuple[Matrix, Matrix, Matrix],
+    *,
+    n_seqlets: int,
+    settings: TrimSettings,
+    subpatterns: int = 0,
+) -> Motif:
+    """A motif of the matrices of a pattern, trimmed, flagged, and turned to the strand that is shown.
+
+    Parameters
+    ----------
+    name, sign, pattern, n_seqlets, subpatterns
+        As in :class:`Motif`.
+    matrices
+        Base frequencies, contributions and hypothetical contributions, float64 (4, W), as in the file.
+    settings
+        Trimming and flagging.
+    """
+    ppm, cwm, hypothetical = matrices
     start, end = trim_core(cwm, settings.trim)
     is_reversed = _should_reverse(cwm[:, start:end], ppm[:, start:end])
     if is_reversed:
-        ppm, cwm, hypothetical = (reverse_complement(m) for m in (ppm, cwm, hypothetical))
+        ppm, cwm, hypothetical = (reverse_complement(m) for m in matrices)
         start, end = cwm.shape[1] - end, cwm.shape[1] - start
     return Motif(
         name=name,
         sign=sign,
-        pattern=path,
+        pattern=pattern,
         ppm=ppm,
         cwm=cwm,
         hypothetical=hypothetical,
-        n_seqlets=int(seqlets["n_seqlets"][0]),
+        n_seqlets=n_seqlets,
         start=start,
         end=end,
         is_reversed=is_reversed,
-        subpatterns=sum(key.startswith("subpattern_") for key in pattern),
+        subpatterns=subpatterns,
         flagged=_flags(ppm[:, start:end], settings),
+    )
+
+
+def _read_motif(group: h5py.Group, path: str, name: str, sign: str, settings: TrimSettings) -> Motif:
+    pattern = group[path]
+    seqlets = pattern["seqlets"]
+    if "sequence" in seqlets:
+        counts = seqlets["sequence"][()].mean(axis=0, dtype=np.float64).T
+    else:  # a lexicon keeps where its seqlets lie, and not what they hold
+        counts = pattern["sequence"][()].astype(np.float64).T
+    ppm = _frequencies(counts)
+    cwm = pattern["contrib_scores"][()].astype(np.float64).T
+    hypothetical = pattern["hypothetical_contribs"][()].astype(np.float64).T
+    if not (np.isfinite(cwm).all() and np.isfinite(ppm).all()):
+        raise StorageError(f"{group.file.filename}: {path} holds NaN; run find_motifs again")
+    return oriented_motif(
+        name,
+        sign,
+        path,
+        (ppm, cwm, hypothetical),
+        n_seqlets=int(seqlets["n_seqlets"][0]),
+        subpatterns=sum(key.startswith("subpattern_") for key in pattern),
+        settings=settings,
     )
 
 

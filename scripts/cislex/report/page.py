@@ -42,7 +42,8 @@ from cislex.report.sections.regions import describe_regions
 from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
 from cislex.report.sections.training import describe_training
 from cislex.report.sections.truth import TruthView, describe_truth
-from cislex.report.specs import AnalysisTarget, RegionSet, TrainedModel, check_all
+from cislex.report.sections.vocabulary import describe_vocabulary
+from cislex.report.specs import AnalysisTarget, LexiconTables, RegionSet, TrainedModel, check_all
 from cislex.report.template import capital as _capital
 from cislex.report.template import load_template
 
@@ -124,6 +125,7 @@ def render_report(
     analyses: Sequence[AnalysisTarget],
     regions: Sequence[RegionSet] = (),
     models: Sequence[TrainedModel] = (),
+    lexicon: LexiconTables | None = None,
     settings: Mapping[str, Any] | None = None,
     template: str | Path = TEMPLATE,
     trusted: Sequence[str] = (),
@@ -149,6 +151,8 @@ def render_report(
         The region sets.
     models
         One entry a fold trained in this run.
+    lexicon
+        The lexicon of all targets, where one was made.
     settings
         Facts of the run, shown as they are; ``sources`` (where public files come from) in the methods.
     template
@@ -176,6 +180,8 @@ def render_report(
     if not analyses:
         raise InputError("report: no analysis was given; name at least one in the config")
     check_all(analyses, regions, models)
+    if lexicon is not None:
+        lexicon.check()
     drawn = min(top, REGIONS_DRAWN // len(analyses))
     sets = [describe_regions(spec) for spec in regions]
     methods = describe_methods(
@@ -197,6 +203,7 @@ def render_report(
         methods=methods,
         folds=(folds := describe_training(models)),
         models=describe_models(analyses, models),
+        vocabulary=describe_vocabulary(lexicon),
         glyphs=glyph_definitions(),
         fewer=drawn < top,
         window=window,

@@ -79,6 +79,32 @@ class TrainedModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LexiconTables:
+    """The lexicon of all targets.
+
+    Parameters
+    ----------
+    words, usage
+        ``lexicon.tsv`` and ``usage.tsv``.
+    files
+        Further files to link.
+    """
+
+    words: str | Path
+    usage: str | Path
+    files: tuple[str | Path, ...] = ()
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the lexicon that the page links to."""
+        return [Path(path) for path in (self.words, self.usage, *self.files)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require("lexicon", *self.links)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnalysisTarget:
     """One target of one analysis.
 

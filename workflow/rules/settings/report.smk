@@ -127,6 +127,18 @@ def report_analyses():
     return entries
 
 
+def report_lexicon():
+    """Tables of the lexicon and its further files; None where there is none."""
+    if not has_lexicon():
+        return None
+    names = ("lexicon_members.tsv", "lexicon.meme", "lexicon.h5")
+    return {
+        "words": f"{RESULTS}/lexicon/lexicon.tsv",
+        "usage": f"{RESULTS}/lexicon/usage.tsv",
+        "files": [f"{RESULTS}/lexicon/{name}" for name in names],
+    }
+
+
 def report_files():
     """Every file that the report reads or links to."""
     shared = (
@@ -154,7 +166,12 @@ def report_files():
     for entry in report_regions() + report_models() + report_analyses():
         found += [entry[key] for key in shared + own if entry.get(key)]
         found += entry.get("files", [])
-    return found
+    lexicon = report_lexicon() or {"files": []}
+    return [
+        *found,
+        *(lexicon[key] for key in ("words", "usage") if key in lexicon),
+        *lexicon["files"],
+    ]
 
 
 def report_model_settings():

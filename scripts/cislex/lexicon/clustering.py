@@ -1,0 +1,116 @@
+"""Which patterns are one word: average linkage over the cosine of their contributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cislex.lexicon.alignment import align
+from cislex.lexicon.patterns import Pattern
+from cislex.logs import get_logger
+from cislex.motifs.annotation import adjust_p_values, compare_motifs
+from cislex.motifs.files import FEW_MOTIFS, Matrix
+
+#: Two patterns are not compared further if less than this share of either's |CWM| lies in their overlap: one
+#: of them holds something else, too (:mod:`cislex.lexicon.composites`).
+LEAST_COVERED = 0.8
+#: Columns at either end of a core that are compared, too: one that is just below the threshold of trimming in
+#: one pattern, and just above it in the other, makes no difference.
+FLANK = 2
+#: TOMTOM's q-value above which two patterns are not one word, however similar their contributions.
+MOST_Q = 0.05
+
+logger = get_logger("lexicon")
+
+
+def cluster_patterns(
+    patterns: Sequence[Pattern], known: Sequence[Matrix], *, min_similarity: float, threads: int
+) -> list[list[Pattern]]:
+    """Sort patterns into words, positive and negative ones apart.
+
+    Patterns of one target alone are a word each: TF-MoDISco has clustered them already.
+
+    Parameters
+    ----------
+    patterns
+        Unflagged, in their canonical order.
+    known
+        Base frequencies of known motifs (4, w), the background of TOMTOM's p-values; with fewer than 25 the
+        contributions decide alone.
+    min_similarity
+        Clusters are joined while the mean cosine between their patterns is at least this.
+    threads
+        Threads of numba.
+
+    Returns
+    -------
+    list of list
+        Clusters in the order of their first pattern; patterns of each in their order.
+    """
+    if len({pattern.source.key for pattern in patterns}) < 2:
+        return [[pattern] for pattern in patterns]
+    clusters: list[list[Pattern]] = []
+    for sign in "+-":
+        chosen = [pattern for pattern in patterns if pattern.motif.sign == sign]
+        if chosen:
+            clusters += _cluster(chosen, known, min_similarity, threads)
+    return clusters
+
+
+def _cluster(
+    patterns: Sequence[Pattern], known: Sequence[Matrix], min_similarity: float, threads: int
+) -> list[list[Pattern]]:
+    if len(patterns) == 1:
+        return [list(patterns)]
+    labels = average_linkage(1 - _similarity(patterns, known, threads), 1 - min_similarity)
+    groups: dict[int, list[Pattern]] = {}
+    for label, pattern in zip(labels, patterns, strict=True):
+        groups.setdefault(int(label), []).append(pattern)
+    return list(groups.values())
+
+
+def _similarity(patterns: Sequence[Pattern], known: Sequence[Matrix], threads: int) -> NDArray[np.float64]:
+    """Cosine of each pair, 0 where they cannot be one word: float64 (n, n), symmetric."""
+    cores = [_with_flanks(pattern) for pattern in patterns]
+    found = align(cores, cores)
+    similarity = np.where(found.covered >= LEAST_COVERED, np.clip(found.cosine, 0, 1), 0.0)
+    if len(known) >= FEW_MOTIFS:
+        similarity[~_significant([pattern.motif.core_ppm for pattern in patterns], known, threads)] = 0.0
+    else:
+        logger.info("%d known motifs: TOMTOM has no background, so contributions decide alone", len(known))
+    return np.minimum(similarity, similarity.T)
+
+
+def _with_flanks(pattern: Pattern) -> Matrix:
+    """Contributions of the core and of some columns beside it (4, w)."""
+    motif = pattern.motif
+    return motif.cwm[:, max(motif.start - FLANK, 0) : motif.end + FLANK]
+
+
+def _significant(ppms: Sequence[Matrix], known: Sequence[Matrix], threads: int) -> NDArray[np.bool_]:
+    """Pairs whose base frequencies match (TOMTOM, either as the query): bool (n, n)."""
+    p = compare_motifs(ppms, [*ppms, *known], threads=threads).p[:, : len(ppms)]
+    p = np.maximum(p, p.T)
+    above = np.triu_indices(len(ppms), 1)
+    q = np.zeros_like(p)
+    q[above] = adjust_p_values(p[above])
+    return np.maximum(q, q.T) <= MOST_Q
+
+
+def average_linkage(distance: NDArray[np.float64], limit: float) -> NDArray[np.int64]:
+    """Label of the cluster of each item, by average linkage cut at a distance (scipy).
+
+    Parameters
+    ----------
+    distance
+        float64 (n, n), symmetric; at least two items.
+    limit
+        Clusters whose mean distance is at most this are joined.
+    """
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
+    condensed = squareform(distance, checks=False)
+    return fcluster(linkage(condensed, "average"), limit, criterion="distance").astype(np.int64)

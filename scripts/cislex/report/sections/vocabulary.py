@@ -1,0 +1,131 @@
+"""Section about the vocabulary of all targets: the words of the lexicon, and which target uses which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from cislex.report.facts import cell, count, probability
+from cislex.report.figures.heat_map import share_map
+from cislex.report.specs import LexiconTables
+from cislex.report.tables import numbers, read_table
+
+#: Words and targets that the figure and the table hold.
+WORDS_SHOWN, TARGETS_SHOWN = 40, 60
+
+
+@dataclass(frozen=True)
+class WordRow:
+    """A word as the table shows it."""
+
+    name: str
+    word: str
+    sign: str
+    consensus: str
+    match: str
+    seqlets: str
+    targets: str
+
+
+@dataclass(frozen=True)
+class VocabularyView:
+    """The lexicon in a few sentences, its words and composites, and a heat map of words by targets.
+
+    Parameters
+    ----------
+    text, left_out
+        Ready to print; the latter says what the page leaves out, empty: nothing.
+    words, composites
+        Rows of the table.
+    heat_map
+        Shares of each target's seqlets; None with one target.
+    """
+
+    spec: LexiconTables
+    text: str
+    left_out: str
+    words: list[WordRow]
+    composites: list[WordRow]
+    heat_map: Markup | None
+
+
+def describe_vocabulary(spec: LexiconTables | None) -> VocabularyView | None:
+    """Read the lexicon; ``None`` where none was made, or where it holds no word."""
+    if spec is None:
+        return None
+    columns = ["word", "name", "sign", "n_patterns", "n_seqlets", "composite_of"]
+    words = read_table(spec.words, what="lexicon", columns=columns)
+    if words.empty:
+        return None
+    usage = read_table(
+        spec.usage, what="usage of the lexicon", columns=["word", "analysis", "target", "n_seqlets"]
+    )
+    several = usage["analysis"].nunique() > 1
+    targets = usage["analysis"] + " / " + usage["target"] if several else usage["target"]
+    shown = words.iloc[:WORDS_SHOWN]
+    names = list(dict.fromkeys(targets))
+    is_composite = words["composite_of"] != ""
+    rows = [_row(row, len(names)) for _, row in shown.iterrows()]
+    composite = [bool(found) for found in is_composite.iloc[:WORDS_SHOWN]]
+    return VocabularyView(
+        spec=spec,
+        text=_sentence(words, is_composite, len(names)),
+        left_out=_left_out(len(words) - len(shown), len(names) - TARGETS_SHOWN),
+        words=[row for row, found in zip(rows, composite, strict=True) if not found],
+        composites=[row for row, found in zip(rows, composite, strict=True) if found],
+        heat_map=_heat_map(shown, usage.assign(column=targets), names) if len(names) > 1 else None,
+    )
+
+
+def _row(row: pd.Series, targets: int) -> WordRow:
+    match = row.get("match", "")
+    if match:
+        match = f"{row.get('match_name') or match} ({match}), q = {cell(row.get('match_q', ''), probability)}"
+    return WordRow(
+        name=row["name"],
+        word=row["word"],
+        sign=row["sign"],
+        consensus=row.get("consensus", ""),
+        match=match or "–",
+        seqlets=f"{int(row['n_seqlets']):,}",
+        targets=f"{row['n_targets']} of {targets}" if row.get("n_targets") else "",
+    )
+
+
+def _sentence(words: pd.DataFrame, is_composite: pd.Series, targets: int) -> str:
+    simple = words[~is_composite]
+    shared = int((numbers(simple, "n_targets") > 1).sum())
+    patterns = int(numbers(words, "n_patterns").sum())
+    said = f"{count(patterns, 'pattern')} of {count(targets, 'target')}: {count(len(simple), 'word')}"
+    composites = int(is_composite.sum())
+    said += f" and {count(composites, 'composite')} of these" if composites else ""
+    more = f" {count(shared, 'word')} {'is' if shared == 1 else 'are'} used by more than one target."
+    return f"{said}.{more if targets > 1 else ''}"
+
+
+def _left_out(words: int, targets: int) -> str:
+    parts = [count(words, "word")] if words > 0 else []
+    parts += [count(targets, "target")] if targets > 0 else []
+    return f"Not shown: {' and '.join(parts)}; the tables have all of them." if parts else ""
+
+
+def _heat_map(words: pd.DataFrame, usage: pd.DataFrame, targets: list[str]) -> Markup:
+    seqlets = usage.assign(n=numbers(usage, "n_seqlets")).pivot_table(
+        index="word", columns="column", values="n", aggfunc="sum", fill_value=0
+    )
+    total = seqlets.sum(axis=0).reindex(targets).to_numpy(np.float64)[:TARGETS_SHOWN]
+    columns = targets[:TARGETS_SHOWN]
+    counts = seqlets.reindex(index=words["word"], columns=columns, fill_value=0).to_numpy(np.float64)
+    shares = counts / np.where(total > 0, total, 1.0)
+    names = words["name"].tolist()
+    titles = [
+        [f"{name}, {column}: {count(int(n), 'seqlet')}" for column, n in zip(columns, row, strict=True)]
+        for name, row in zip(names, counts, strict=True)
+    ]
+    return share_map(
+        shares, names, columns, is_negative=(words["sign"] == "-").tolist(), titles=titles,
+        label="Share of each target's seqlets in each word",
+    )  # fmt: skip

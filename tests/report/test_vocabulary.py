@@ -1,0 +1,67 @@
+"""The section on the vocabulary: words, composites by both names, and shares of each target's seqlets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_fixture
+from cislex.errors import InputError
+from cislex.report import LexiconTables, render_report
+from cislex.report.sections.vocabulary import describe_vocabulary
+from lexicon_fixtures import WORDS, combine, pattern, write_database
+
+
+def tables(folder: Path, targets: dict[str, Any]) -> LexiconTables:
+    database = write_database(folder / "known.meme")
+    files = combine(folder, targets, databases={"known": database})
+    return LexiconTables(words=files.table, usage=files.usage, files=(files.members,))
+
+
+def targets() -> dict[str, Any]:
+    pair = pattern(
+        WORDS[1] + "." * 6 + WORDS[0], weights=[1.0] * len(WORDS[1]) + [0.0] * 6 + [1.0] * len(WORDS[0]), n=50
+    )
+    shared = pattern(WORDS[1], n=150)
+    return {"a": [shared, pattern(WORDS[0], n=200), pair], "b<i>": [shared, pattern(WORDS[5], n=50, sign=-1)]}
+
+
+def test_words_composites_and_shares_of_targets_are_shown(tmp_path: Path) -> None:
+    view = describe_vocabulary(tables(tmp_path, targets()))
+    assert view is not None
+    assert view.text == (
+        "5 patterns of 2 targets: 3 words and 1 composite of these. 1 word is used by more than one target."
+    )
+    assert [row.name for row in view.words] == ["FACTOR1", "FACTOR0", "FACTOR5"]
+    assert view.words[0].targets == "2 of 2"
+    assert re.fullmatch(r"FACTOR\d\([+-]\) –6 bp– FACTOR\d\([+-]\)", view.composites[0].name)
+    # 150, 200 and 50 of 400 seqlets; 150 and 50 of 200.
+    assert re.findall(r'size="11">(\d+)</text>', str(view.heat_map)) == ["38", "75", "50", "25", "12"]
+    assert "FACTOR5, b&lt;i&gt;: 50 seqlets" in str(view.heat_map)
+
+
+def test_one_target_has_no_heat_map_and_an_empty_lexicon_no_section(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "none").mkdir()
+    one = describe_vocabulary(tables(tmp_path / "one", {"a": [pattern(WORDS[0])]}))
+    assert one is not None
+    assert one.heat_map is None
+    assert one.text == "1 pattern of 1 target: 1 word."
+    assert describe_vocabulary(tables(tmp_path / "none", {"a": [], "b": []})) is None
+    assert describe_vocabulary(None) is None
+
+
+def test_the_page_has_the_section_and_links_its_files(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = report_fixture.write_results(tmp_path / "results")
+    (tmp_path / "made").mkdir()
+    lexicon = tables(tmp_path / "made", targets())
+    render_report(tmp_path / "r.html", title="T", **arguments, lexicon=lexicon)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count('id="vocabulary"') == page.count('href="#vocabulary"') == 1
+    assert 'href="made/out/lexicon_members.tsv"' in page
+    assert "b<i>" not in page
+    Path(lexicon.files[0]).unlink()
+    with pytest.raises(InputError, match="lexicon_members"):
+        render_report(tmp_path / "r.html", title="T", **arguments, lexicon=lexicon)
