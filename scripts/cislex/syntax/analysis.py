@@ -126,7 +126,7 @@ def _why_empty(hits: PlacedHits, walk: PairWalk, settings: SyntaxSettings) -> st
     if walk.words:
         return ""
     most = max((part.stop - part.start for part in hits.slices()), default=0)
-    return f"no word has {settings.min_hits} hits or more (the most frequent has {most}), so syntax was not analysed"
+    return f"syntax was not analysed: no word has {settings.min_hits} hits (the most frequent has {most})"
 
 
 def _analyse_pairs(walk: PairWalk) -> tuple[pd.DataFrame, list[dict[str, object]]]:
@@ -150,9 +150,9 @@ def _analyse_pairs(walk: PairWalk) -> tuple[pd.DataFrame, list[dict[str, object]
     parts = [co_occurrence(walk, both)]
     if tables:
         table = pd.concat(tables, ignore_index=True)
-        for kind, made in tests.items():
+        for kind, number in tests.items():
             own = table[table["test"] == kind]
-            parts.append(own.assign(q=adjust(own["p"].to_numpy(float), made)))
+            parts.append(own.assign(q=adjust(own["p"].to_numpy(float), number)))
     result = pd.concat([part[SYNTAX_COLUMNS] for part in parts if len(part)], ignore_index=True)
     return result, periods
 
@@ -216,8 +216,8 @@ def _log(hits: PlacedHits, result: Syntax) -> None:
     text = ", ".join(f"{number} {kind}" for kind, number in sorted(called.items())) or "none"
     logger.log(
         level,
-        "%d hits of %d words in %d regions (%d gave way to an overlapping hit, %d lie in no region); q < 0.05: "
-        "%s%s",
+        "%d hits of %d words in %d regions (%d gave way to an overlapping hit, %d lie in no region); "
+        "q < 0.05: %s%s",
         *(len(hits), len(hits.words), len(hits.regions), hits.overlapped, hits.outside, text),
         f"; {result.note}" if result.note else "",
     )

@@ -91,6 +91,6 @@ def _same_regions(hits: PlacedHits, regions: pd.DataFrame, path: str | Path) -> 
         np.array_equal(ours[name].to_numpy(), regions[name].to_numpy()) for name in columns
     ):
         raise InputError(
-            f"{path}: its {len(regions)} regions are not the {len(ours)} of regions.bed; give the files of one "
-            "analysis"
+            f"{path}: its {len(regions)} regions are not the {len(ours)} of regions.bed; give the files of "
+            "one analysis"
         )

@@ -1,9 +1,9 @@
 """Pairs of words: whether they share regions, and at which distance and orientation.
 
 The null of distances shuffles the partners between the regions that hold both words: each word keeps its own
-positions and strands, weighted by the pairs that each hit is in, but the two no longer know of each other. Its
-expectation is exact: the cross-correlation of the two words' distributions over positions and strands, in
-whole numbers. A region counts once for a distance and orientation, however many of its pairs have it; the
+positions and strands, weighted by the pairs that each hit is in, but the two no longer know of each other.
+Its expectation is exact: the cross-correlation of the two words' distributions over positions and strands,
+in whole numbers. A region counts once for a distance and orientation, however many of its pairs have it; the
 expected regions follow from each region's number of pairs, drawn independently. The binomial tail is then
 exact or errs on the safe side.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ class Spacing:
     nearest
         Regions by twice their smallest distance, shape (5, D): each orientation, any.
     share
-        Share of all pairs that the null expects, shape (4, D); zero where the rule of overlaps lets no pair be.
+        Share of all pairs that the null expects, shape (4, D); zero where hits would overlap too much.
     """
 
     regions: int
@@ -94,7 +95,7 @@ class PairWalk:
         return rows, first + own.start, counts
 
     def __iter__(self) -> Iterator[tuple[int, int, Ints, Ints, Ints, Ints]]:
-        """Yield words a ≤ b, with the first hits and numbers of hits of both in the regions that they share."""
+        """Yield words a ≤ b, with first hits and numbers of hits of both in the regions they share."""
         n = len(self.hits.regions)
         for place, a in enumerate(self.words):
             first, count = np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -183,7 +184,7 @@ def _blocks(numbers: Ints, most: int) -> Iterator[tuple[int, int]]:
     """Consecutive regions with about ``most`` pairs of hits."""
     ends = np.flatnonzero(np.diff(np.cumsum(numbers) // most, prepend=0)) + 1
     bounds = np.unique(np.concatenate([[0], ends, [len(numbers)]]))
-    yield from ((int(low), int(high)) for low, high in zip(bounds[:-1], bounds[1:], strict=True))
+    yield from ((int(low), int(high)) for low, high in pairwise(bounds))
 
 
 def _expand(first_a: Ints, count_a: Ints, first_b: Ints, count_b: Ints) -> tuple[Ints, Ints, Ints]:

@@ -1,9 +1,10 @@
 """Helical periodicity: does a preference along the DNA return every 8 to 13 bp?
 
 A series of values along the DNA is clipped (a single preferred distance is no period), freed from its trend
-(a running mean over 21 bp, two turns of the helix) and compared with waves of each period. The null keeps what
-happens within a turn and breaks what connects the turns: each block of 10 bp is rotated by a random number of
-bases. A spike or a step, which has power at every period but in one block only, is therefore no period.
+(a running mean over 21 bp, two turns of the helix) and compared with waves of each period. The null keeps
+what happens within a turn and breaks what connects the turns: each block of 10 bp is rotated by a random
+number of bases. A spike or a step, which has power at every period but in one block only, is therefore no
+period.
 """
 
 from __future__ import annotations

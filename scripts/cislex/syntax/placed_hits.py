@@ -7,8 +7,8 @@ Three rules decide what counts:
 - **Overlaps.** Of two hits in a region that share more than half of the narrower one, the one with the larger
   |contribution| counts, greatest first; so also for a palindrome hit on both strands, and for words that
   resemble each other. Of equals the first by position and name counts.
-- **Composites.** Words that are named to be left out (composites of other words) are gone before that, so that
-  they do not hide their parts.
+- **Composites.** Words that are named to be left out (composites of other words) are gone before that, so
+  that they do not hide their parts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import csv
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ class PlacedHits:
     def slices(self) -> list[slice]:
         """The hits of each word."""
         bounds = np.searchsorted(self.word, np.arange(len(self.words) + 1))
-        return [slice(int(low), int(high)) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [slice(int(low), int(high)) for low, high in pairwise(bounds)]
 
 
 def place_hits(
@@ -170,7 +171,7 @@ def _checked(block: pd.DataFrame, path: str | Path) -> pd.DataFrame:
     if wrong.any():
         lines = offenders(int(row) + 2 for row in block.index[wrong])
         raise InputError(
-            f"{path}: lines {lines}: a hit needs start below end, the strand + or -, and a finite contribution"
+            f"{path}: lines {lines}: a hit needs start below end, strand + or -, and a finite contribution"
         )
     return block
 
@@ -244,8 +245,13 @@ def _ordered(
     order = np.lexsort((strand, offset, region, word))
     order = order[kept[order]]
     return PlacedHits(
-        tuple(words),
-        *(part[order] for part in (word, region, offset, strand, width, weight)),
+        words=tuple(words),
+        word=word[order],
+        region=region[order],
+        offset=offset[order],
+        strand=strand[order],
+        width=width[order],
+        weight=weight[order],
         regions=table,
         length=length,
         outside=outside,

@@ -1,8 +1,8 @@
 """Where each word stands in its regions: along the region, and in the centre against the flanks.
 
-The test counts each region once, by the word's hit with the largest \\|contribution\\| in it, so that clusters of
-hits do not pass for independent ones. Expected are hits that may start at any base at which they fit into the
-searched part of the region.
+The test counts each region once, by the word's hit with the largest |contribution| in it, so that clusters
+of hits do not pass for independent ones. Expected are hits that may start at any base at which they fit into
+the searched part of the region.
 """
 
 from __future__ import annotations
