@@ -12,7 +12,7 @@ from cislex.syntax.analysis import PERIODICITY_COLUMNS, Syntax, analyse_syntax
 from cislex.syntax.pairs import SYNTAX_COLUMNS
 from cislex.syntax.positions import POSITION_COLUMNS
 from cislex.syntax.settings import SyntaxSettings
-from syntax_fixtures import LENGTH, WIDTH, PlantedHits, pair_up, scatter
+from syntax_fixtures import LENGTH, PlantedHits, pair_up, scatter
 
 TABLES = ("syntax", "positions", "periodicity")
 
@@ -102,7 +102,9 @@ def test_a_helical_preference_has_a_period_of_ten_to_eleven_bases(tmp_path: Path
     assert 10 <= best.loc["alpha", "period"] <= 11
     assert best.loc["alpha", "q"] < 0.01
     assert best.loc["alpha", "autocorrelation"] > 0.3
-    assert not (found[found["q"] < 0.05][["word_a", "word_b"]] != ["alpha", "beta"]).any(axis=None)
+    is_planted = (found["word_a"] == "alpha") & (found["word_b"] == "beta")
+    assert is_planted.sum() == 5
+    assert found[is_planted]["q"].max() < 0.01 < 0.05 < found[~is_planted]["q"].min()
 
 
 @pytest.mark.parametrize("kind", ["spike", "window"])
@@ -145,13 +147,15 @@ def test_two_hundred_independent_pairs_are_not_called_more_often_than_nominally(
         planted.add(f"word{number:02}", rows, 295 + offsets.astype(int), strands)
     settings = SyntaxSettings(permutations=499)
     found = analysed(planted, tmp_path, settings=settings)
-    for test in ("spacing", "window"):
-        assert (found.syntax.query("test == @test")["q"] < 0.05).sum() == 0
+    distances = found.syntax.query("test != 'regions'")
+    assert (distances["q"] < 0.05).sum() == 0
+    assert 0.02 < (distances["p"] < 0.05).mean() < 0.06
     assert (found.periodicity["q"] < 0.05).sum() == 0
+    assert (found.periodicity["p"] < 0.05).mean() < 0.08
     distinct = found.syntax.query("test == 'regions' and word_a != word_b")
     assert len(distinct) == 190
-    assert (distinct["p"] < 0.05).mean() < 0.09
     if not centred:  # in a crowded centre overlapping hits give way, and words do avoid each other
+        assert (distinct["p"] < 0.05).mean() < 0.09
         assert (distinct["q"] < 0.05).sum() == 0
     bins = found.positions.query("part == 'centre'")
     assert (bins["q"] < 0.05).sum() == (20 if centred else 0)
@@ -197,7 +201,7 @@ def test_too_few_hits_are_a_sentence_and_tables_without_rows(tmp_path: Path, num
 
 
 def test_composites_that_are_left_out_do_not_hide_their_parts(tmp_path: Path) -> None:
-    planted, random = background(500)
+    planted, _random = background(500)
     rows = np.arange(0, 500, 5)
     planted.add("alpha", rows, np.full(100, 200), np.ones(100, int))
     planted.add("beta", rows, np.full(100, 215), np.ones(100, int))
@@ -206,15 +210,14 @@ def test_composites_that_are_left_out_do_not_hide_their_parts(tmp_path: Path) ->
     assert hidden.empty
     found = called(analysed(planted, tmp_path, left_out=["alpha::beta"]).syntax, "spacing")
     assert found["distance"][0] == 15
-    assert found["observed"][0] >= 100 - 0.1 * len(rows)
+    assert found["observed"][0] > 90
 
 
 def test_hits_of_other_regions_are_a_named_error(tmp_path: Path) -> None:
-    planted, _ = background(100)
+    planted, _random = background(100)
     hits, regions = planted.write(tmp_path)
     text = regions.read_text().replace("chr1", "chr2")
     regions.write_text(text)
     (tmp_path / "regions.summary.tsv").unlink()
     with pytest.raises(InputError, match="none of its 150 hits lies in a region"):
         analyse_syntax(hits, regions, tmp_path)
-    assert WIDTH < LENGTH

@@ -2,10 +2,10 @@
 
 The null of distances shuffles the partners between the regions that hold both words: each word keeps its own
 positions and strands, weighted by the pairs that each hit is in, but the two no longer know of each other.
-Its expectation is exact: the cross-correlation of the two words' distributions over positions and strands,
-in whole numbers. A region counts once for a distance and orientation, however many of its pairs have it; the
-expected regions follow from each region's number of pairs, drawn independently. The binomial tail is then
-exact or errs on the safe side.
+Its expectation is computed, not sampled: the cross-correlation of the two words' distributions over positions
+and strands, without the distances at which hits would overlap too much. A region counts once for a distance
+and orientation, however many of its pairs have it; the expected regions follow from each region's number of
+pairs, drawn independently. The binomial tail is then exact or errs on the safe side.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import fft, stats
+from scipy import fft, special, stats
 
 from cislex.syntax.placed_hits import Ints, PlacedHits
 from cislex.syntax.settings import SyntaxSettings
@@ -28,6 +28,11 @@ ORIENTATIONS = ("++", "+-", "-+", "--")
 SYNTAX_COLUMNS = [
     *("word_a", "word_b", "orientation", "distance", "observed", "expected", "odds", "p", "q", "test"),
 ]
+#: Steps of the fit of positions, and the least share of one word's positions that the other is left.
+FITS = 8
+LEAST_LEFT = 1e-3
+#: Shares of the expected pairs below this are rounding.
+ROUNDING = 1e-13
 #: Pairs of hits that are held at once.
 BLOCK_PAIRS = 2_000_000
 
@@ -157,20 +162,21 @@ class PairWalk:
     def _share(self, places: Ints, a: int, b: int) -> Floats:
         """Shares of the pairs that the null expects at each orientation and distance."""
         reach = 2 * self.settings.max_distance + 1
-        span = places.shape[2]
+        span, least = places.shape[2], self.least_distance(a, b)
         size = fft.next_fast_len(2 * span, real=True)
-        spectra = fft.rfft(places, size, axis=2)
+        spectra = fft.rfft(free_positions(places, least), size, axis=2)
         counts = np.zeros((4, span))
         for u in range(2):
             for v in range(2):
-                lags = np.rint(fft.irfft(np.conj(spectra[0, u]) * spectra[1, v], size))
+                lags = fft.irfft(np.conj(spectra[0, u]) * spectra[1, v], size)
                 counts[2 * u + v] += lags[:span]
                 # word_b first: read on the other strand
                 counts[2 * (1 - u) + 1 - v, 1:] += lags[-1:-span:-1]
         if a == b:
             counts[0] += counts[3]
             counts[3] = 0
-        counts[:, : self.least_distance(a, b)] = 0
+        counts[:, :least] = 0
+        counts[counts < ROUNDING * counts.sum()] = 0
         total = counts.sum()
         return counts[:, :reach] / total if total else counts[:, :reach]
 
@@ -178,6 +184,33 @@ class PairWalk:
         """Twice the least distance of centres at which hits share at most half of the narrower one."""
         width = self.hits.width
         return int(max(width[self.slices[a]].min(), width[self.slices[b]].min()))
+
+
+def free_positions(places: Ints, least: int) -> Floats:
+    """Positions that two words would have if they did not exclude each other from their own places.
+
+    Quasi-independence: pairs drawn from the result, less those that are closer than ``least``, have the
+    positions ``places`` (iterative proportional fitting).
+
+    Parameters
+    ----------
+    places
+        Positions in the pairs that are there, shape (2 words, 2 strands, span).
+    least
+        Least distance of the two words.
+    """
+    free = places.astype(float)
+    free /= np.maximum(free.sum(axis=(1, 2), keepdims=True), 1)
+    target = free.copy()
+    span = places.shape[2]
+    low, high = np.maximum(np.arange(span) - least + 1, 0), np.minimum(np.arange(span) + least, span)
+    for _ in range(FITS):
+        for one, other in ((0, 1), (1, 0)):
+            running = np.concatenate([[0.0], np.cumsum(free[other].sum(axis=0))])
+            left = running[-1] - running[high] + running[low]
+            free[one] = target[one] / np.maximum(left, LEAST_LEFT)
+            free[one] /= max(free[one].sum(), np.finfo(float).tiny)
+    return free
 
 
 def _blocks(numbers: Ints, most: int) -> Iterator[tuple[int, int]]:
@@ -258,16 +291,15 @@ def co_occurrence(walk: PairWalk, both: dict[tuple[int, int], int]) -> pd.DataFr
     walk
         The walk over pairs.
     both
-        Regions that each pair shares; of a word with itself, regions with at least two hits. These are
-        compared with as many hits put into regions at random.
+        Regions that each pair shares; of a word with itself, regions with at least two hits: see
+        :func:`_several`.
     """
     n = len(walk.hits.regions)
     a, b = (np.array([pair[side] for pair in both], dtype=np.int64) for side in range(2))
     shared = np.array(list(both.values()), dtype=np.int64)
     regions = np.zeros(len(walk.hits.words), np.int64)
-    sizes = np.zeros(len(walk.hits.words), np.int64)
     for word in walk.words:
-        regions[word], sizes[word] = len(walk.rows[word][0]), walk.rows[word][2].sum()
+        regions[word] = len(walk.rows[word][0])
     one, two = regions[a], regions[b]
     expected = one * two / max(n, 1)
     upper = stats.hypergeom.sf(shared - 1, n, one, two)
@@ -277,9 +309,10 @@ def co_occurrence(walk: PairWalk, both: dict[tuple[int, int], int]) -> pd.DataFr
     table += np.where((table == 0).any(axis=0), 0.5, 0.0)
     odds = table[0] * table[3] / (table[1] * table[2])
     same = a == b
-    chance = at_least(2, sizes[a], 1 / max(n, 1))
-    expected, p = np.where(same, n * chance, expected), np.where(same, two_sided(shared, n, chance), p)
-    odds = np.where(same, odds_of(shared, n * chance, n), odds)
+    alone = _several(shared, one, n)
+    expected, odds, p = (
+        np.where(same, own, other) for own, other in zip(alone, (expected, odds, p), strict=True)
+    )
     names = np.array(walk.hits.words, dtype=object)
     return pd.DataFrame(
         {
@@ -296,3 +329,20 @@ def co_occurrence(walk: PairWalk, both: dict[tuple[int, int], int]) -> pd.DataFr
         },
         columns=SYNTAX_COLUMNS,
     )
+
+
+def _several(several: Ints, regions: Ints, n: int) -> tuple[Floats, Floats, Floats]:
+    """Expected regions, odds and p of a word's regions with at least two of its hits.
+
+    Hits put into regions at random have a Poisson distribution, whose mean follows from the regions without
+    any. The p-value is the larger of the binomial one and the normal one, which knows that the mean is
+    estimated (delta method): the first is right for few regions, the second for many.
+    """
+    empty = np.maximum(n - regions, 0.5) / max(n, 1)
+    mean = -np.log(empty)
+    share = np.maximum(1 - empty * (1 + mean), 0)
+    variance = share * (1 - share) + mean**2 * (1 - empty) * empty - 2 * mean * share * empty
+    gap = np.maximum(np.abs(several - n * share) - 0.5, 0)
+    normal = special.erfc(gap / np.sqrt(2 * n * np.maximum(variance, 1e-300)))
+    p = np.maximum(normal, two_sided(several, n, share))
+    return n * share, odds_of(several, n * share, n), p

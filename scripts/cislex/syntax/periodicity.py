@@ -13,10 +13,13 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cislex.syntax.placed_hits import Ints
 from cislex.syntax.settings import SyntaxSettings
 from cislex.syntax.statistics import Floats
+
+Complexes = NDArray[np.complex128]
 
 #: Bases that are rotated together: about a turn of the helix.
 BLOCK = 10
@@ -27,6 +30,7 @@ CLIP = 3.0
 #: Waves that are compared, evenly spaced in frequency.
 WAVES = 51
 #: Permutations that are made at once; after each batch, a p-value that is clearly large is not refined.
+FIRST_BATCH = 100
 BATCH = 500
 ENOUGH = 20
 
@@ -74,18 +78,22 @@ def find_period(values: Floats, positions: Ints, settings: SyntaxSettings, *, ke
     pieces = np.split(np.arange(len(positions)), np.flatnonzero(np.diff(positions) > 1) + 1)
     if len(values) < 4 * BLOCK or np.ptp(values) == 0:
         return None
-    series = np.concatenate([_without_trend(part) for part in (clipped(values)[own] for own in pieces)])
+    values = clipped(values)
+    series = np.concatenate([_without_bend(values[own]) for own in pieces])
     total = float(series @ series)
     if total <= 1e-12 * float(values @ values):
         return None
     frequencies = np.linspace(1 / settings.longest_period, 1 / settings.shortest_period, WAVES)
     waves = np.exp(-2j * np.pi * np.outer(positions, frequencies))
+    # The trend is linear in the series and symmetric: it can as well be taken from the waves, once for all.
+    waves = np.concatenate([_without_trend(waves[own]) for own in pieces])
     power = np.abs(series @ waves) ** 2
     best = int(np.argmax(power))
     period = float(1 / frequencies[best])
     p = _permuted_p(series, pieces, waves, float(power[best]), settings, key)
-    share = min(1.0, 2 * float(power[best]) / (len(series) * total))
-    return Period(period, share, _autocorrelation(series, pieces, round(period)), p)
+    flat = np.concatenate([_without_trend(series[own, None])[:, 0].real for own in pieces])
+    share = min(1.0, 2 * float(power[best]) / (len(series) * float(flat @ flat)))
+    return Period(period, share, _autocorrelation(flat, pieces, round(period)), p)
 
 
 def clipped(values: Floats) -> Floats:
@@ -95,12 +103,18 @@ def clipped(values: Floats) -> Floats:
     return np.clip(values, middle - CLIP * spread, middle + CLIP * spread)
 
 
-def _without_trend(values: Floats) -> Floats:
-    """Subtract a running mean, over fewer values at the ends."""
-    window = np.ones(TREND)
-    sums = np.convolve(values, window)[TREND // 2 : TREND // 2 + len(values)]
-    counts = np.convolve(np.ones(len(values)), window)[TREND // 2 : TREND // 2 + len(values)]
-    return np.asarray(values - sums / counts)
+def _without_bend(values: Floats) -> Floats:
+    """Subtract a cubic, so that a slope is not cut up when blocks are rotated."""
+    place = np.linspace(-1, 1, len(values))
+    basis = np.linalg.qr(np.vander(place, min(4, len(values))))[0]
+    return np.asarray(values - basis @ (basis.T @ values))
+
+
+def _without_trend(columns: Complexes) -> Complexes:
+    """Subtract a running mean along the first axis; ends are continued by zeros, so that it is symmetric."""
+    half = TREND // 2
+    running = np.cumsum(np.pad(columns, ((half + 1, half), (0, 0))), axis=0)
+    return np.asarray(columns - (running[TREND:] - running[:-TREND]) / TREND)
 
 
 def _autocorrelation(series: Floats, pieces: list[Ints], lag: int) -> float:
@@ -115,7 +129,7 @@ def _autocorrelation(series: Floats, pieces: list[Ints], lag: int) -> float:
 def _permuted_p(
     series: Floats,
     pieces: list[Ints],
-    waves: np.ndarray,
+    waves: Complexes,
     observed: float,
     settings: SyntaxSettings,
     key: str,
@@ -125,16 +139,16 @@ def _permuted_p(
     random = np.random.default_rng(int.from_bytes(digest, "little"))
     blocks = [own[low : low + BLOCK] for own in pieces for low in range(0, len(own), BLOCK)]
     # Transform of each block under each of its rotations, once.
-    turned = [
-        np.stack([np.roll(series[block], shift) @ waves[block] for shift in range(len(block))])
-        for block in blocks
-    ]
+    turned = []
+    for block in blocks:
+        shifted = np.subtract.outer(np.arange(len(block)), np.arange(len(block))) % len(block)
+        turned.append(series[block][shifted] @ waves[block])
     made = greater = 0
     while made < settings.permutations and greater < ENOUGH:
-        batch = min(BATCH, settings.permutations - made)
+        batch = min(BATCH if made else FIRST_BATCH, settings.permutations - made)
         total = np.zeros((batch, waves.shape[1]), dtype=complex)
-        for block in turned:
-            total += block[random.integers(len(block), size=batch)]
+        for rotations in turned:
+            total += rotations[random.integers(len(rotations), size=batch)]
         greater += int(np.sum(np.max(np.abs(total) ** 2, axis=1) >= observed * (1 - 1e-9)))
         made += batch
     return (greater + 1) / (made + 1)
