@@ -1,7 +1,8 @@
 """Time and memory of analyse_syntax on hits that are independent of each other.
 
-Goal: 1,000,000 hits in 100,000 regions in under 5 minutes and 4 GB on two cores. Each size runs in a process of
-its own, so its peak memory is its own. Prints a table; the last column counts calls at q < 0.05 (ideally none).
+Goal: 1,000,000 hits in 100,000 regions in under 5 minutes and 4 GB on two cores. Each size runs in a process
+of its own, so its peak memory is its own. Prints a table; the last column counts calls at q < 0.05 (ideally
+none).
 
     python benchmarks/syntax.py [--hits 100000 1000000] [--words 50 200]
 """
