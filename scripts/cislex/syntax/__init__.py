@@ -1,0 +1,1 @@
+"""Syntax: where words stand in the regions, how far apart and in which orientation."""
