@@ -122,8 +122,8 @@ def drop_unfit(ledger: RowLedger, lengths: Mapping[str, int], options: WindowOpt
     """
     rows = ledger.rows
     table = ledger.peaks.iloc[rows]
-    w, b = (table[name].str.len().to_numpy(np.int64) for name in ("before", "after"))
-    L, shifts = options.length, np.array(options.shifts)
+    w, b = _widths(table)
+    L, shifts = options.length, np.array(options.shifts, dtype=np.int64)
     place = L // 2 - w // 2
     first, last = place - shifts.max(), place - shifts.min()  # columns where the variant is, over the shifts
     fits = (first >= 0) & (last + w <= L)
@@ -134,7 +134,7 @@ def drop_unfit(ledger: RowLedger, lengths: Mapping[str, int], options: WindowOpt
     size = [f"alleles of {x} and {y} bp differ, windows have {L} bp" for x, y in zip(w, b, strict=True)]
     ledger.drop(rows[~fits], "longer_than_window", np.array(size, dtype=object)[~fits])
     start, end = extents(table, options)
-    limit = table["chrom"].map(lengths).to_numpy(np.int64)
+    limit = table["chrom"].map(dict(lengths)).to_numpy(np.int64)
     out = (start < 0) | (end > limit)
     where = [f"windows need {s}-{e} of 0-{n}" for s, e, n in zip(start, end, limit, strict=True)]
     ledger.drop(rows[out], "chromosome_edge", np.array(where, dtype=object)[out])
@@ -142,18 +142,22 @@ def drop_unfit(ledger: RowLedger, lengths: Mapping[str, int], options: WindowOpt
 
 def extents(table: pd.DataFrame, options: WindowOptions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Start and end of what the windows of each variant reach of the genome, 0-based half-open."""
-    w, b = (table[name].str.len().to_numpy(np.int64) for name in ("before", "after"))
+    w, b = _widths(table)
     lost = np.maximum(w - b, 0)
     start = _window_starts(table, options)
     end = start + options.length + max(options.shifts) + lost * ("left" in options.anchors)
     return start + min(options.shifts) - lost * ("right" in options.anchors), end
 
 
+def _widths(table: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Bases that variants take out and put in."""
+    w, b = (table[name].str.len().to_numpy().astype(np.int64) for name in ("before", "after"))
+    return w, b
+
+
 def _window_starts(table: pd.DataFrame, options: WindowOptions) -> NDArray[np.int64]:
     """Where the windows at shift 0 begin."""
-    at, w = table["at"].to_numpy(np.int64), table["before"].str.len().to_numpy(np.int64)
-    starts: NDArray[np.int64] = at - (options.length // 2 - w // 2)
-    return starts
+    return table["at"].to_numpy(np.int64) - (options.length // 2 - _widths(table)[0] // 2)
 
 
 def read_stretches(table: pd.DataFrame, context: Context, options: WindowOptions) -> Stretches:
@@ -169,22 +173,23 @@ def read_stretches(table: pd.DataFrame, context: Context, options: WindowOptions
     pad = int((starts - first).max(initial=0))
     width = pad + int((last - starts).max(initial=options.length))
     codes = np.full((len(table), width), UNKNOWN, dtype=np.uint8)
+    chroms: list[str] = table["chrom"].tolist()
     numbers = pd.factorize(table["chrom"])[0]
     for row in np.lexsort((first, numbers)):
         begin = int(first[row] - starts[row]) + pad
-        found = context.codes(table["chrom"].iat[row], int(first[row]), int(last[row]))
+        found = context.codes(chroms[row], int(first[row]), int(last[row]))
         codes[row, begin : begin + len(found)] = found
     texts = table["after"].tolist()
     inserts = np.full((len(texts), max([1, *map(len, texts)])), UNKNOWN, dtype=np.uint8)
     for row, text in enumerate(texts):
         inserts[row, : len(text)] = encode_letters(text.encode(), where="allele")
-    before = table["before"].str.len().to_numpy(np.int64)
+    before, after = _widths(table)
     return Stretches(
         codes,
         pad,
         options.length // 2 - before // 2,
         before,
-        np.array([len(text) for text in texts], dtype=np.int64),
+        after,
         inserts,
         np.stack([numbers, starts], axis=1).astype(np.int64),
     )
