@@ -151,7 +151,7 @@ def test_the_effect_of_an_indel_is_its_plain_definition(
 
 
 def test_differently_normalised_variants_have_the_same_effect(model: nn.Module, context: Context) -> None:
-    """A deletion of one CA from a repeat and an insertion of one: left and right aligned, and with padding."""
+    """A deletion of one CA from a repeat and an insertion of one: left and right aligned, and padded."""
     genome = sequences()["chrR"]
     at = genome.index("CACACACA")  # the repeat is TCACACACACG
     deleted, inserted = genome[:at] + genome[at + 2 :], genome[:at] + "CA" + genome[at:]

@@ -66,13 +66,13 @@ def draw_contexts(table: pd.DataFrame, *, size: int, seed: int = 0) -> Draws:
     change = table["before"] + ">" + table["after"]
     keys = locus_seeds("null", table["chrom"], table["at"], ends, change, seed)
     indel, variants, seeds = is_indel(table), [], []
+    first = ~table.duplicated(["chrom", "at", "before", "after"]).to_numpy(bool)
     for kind in (False, True):
-        rows = np.flatnonzero(indel == kind)
+        rows = np.flatnonzero((indel == kind) & first)
         if not len(rows):
             continue
-        rows = rows[
-            np.lexsort((change.iloc[rows], table["at"].iloc[rows], table["chrom"].iloc[rows], keys[rows]))
-        ]
+        ties = (change.iloc[rows], table["at"].iloc[rows], table["chrom"].iloc[rows])
+        rows = rows[np.lexsort((*ties, keys[rows]))]
         turn, which = np.divmod(np.arange(size), len(rows))
         variants.append(rows[which])
         seeds.append(keys[rows[which]] + turn)
