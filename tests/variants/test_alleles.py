@@ -39,6 +39,16 @@ def test_context_is_the_genome_and_unknown_beyond_it(context: Context) -> None:
         assert "".join("ACGTN"[code] for code in context.codes("chr2", start, end)) == expected
 
 
+def test_stretches_are_read_in_any_order(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cislex.variants.context.MOST", 30)
+    rng = np.random.default_rng(0)
+    chroms, starts = rng.choice(["chr1", "chr2", "chrR"], 50).tolist(), rng.integers(-9, 300, 50)
+    found = context.stretches(chroms, starts, 12)
+    expected = [context.codes(chrom, start, start + 12) for chrom, start in zip(chroms, starts, strict=True)]
+    assert (found == expected).all()
+    assert context.stretches([], starts[:0], 12).shape == (0, 12)
+
+
 @given(data=st.data())
 def test_one_form_for_all_ways_to_write_an_indel(context: Context, data: st.DataObject) -> None:
     """Every pair (REF, ALT) that makes the same sequence, found by trying all, gets the same form."""

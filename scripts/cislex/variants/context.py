@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from cislex.regions.genome import UNKNOWN, Genome
 
 #: Bases read at a time.
 BLOCK = 1 << 18
+#: Bases of a chromosome that are put together at a time.
+MOST = 1 << 24
 #: Blocks that are kept: variants in the genome's order need two.
 KEPT = 8
 
@@ -42,6 +45,20 @@ class Context:
             origin = number * self.block
             out[at - start : stop - start] = self._read(chrom, number)[at - origin : stop - origin]
             at = stop
+        return out
+
+    def stretches(self, chroms: Sequence[str], starts: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+        """Codes of ``[start, start + width)`` of each chromosome, uint8 (n, width); any order."""
+        out = np.empty((len(starts), width), dtype=np.uint8)
+        names, numbers = np.unique(np.asarray(chroms, dtype=object), return_inverse=True)
+        order = np.lexsort((starts, numbers))
+        far = (np.diff(numbers[order]) != 0) | (np.diff(starts[order]) > self.block)
+        for rows in np.split(order, np.flatnonzero(far) + 1) if len(order) else ():
+            first = int(starts[rows[0]])
+            for part in np.split(rows, np.flatnonzero(np.diff((starts[rows] - first) // MOST)) + 1):
+                begin, end = int(starts[part[0]]), int(starts[part[-1]]) + width
+                span = self.codes(names[numbers[part[0]]], begin, end)
+                out[part] = np.lib.stride_tricks.sliding_window_view(span, width)[starts[part] - begin]
         return out
 
     def _read(self, chrom: str, number: int) -> NDArray[np.uint8]:

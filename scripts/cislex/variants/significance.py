@@ -88,8 +88,7 @@ def shuffled(stretches: Stretches, seeds: NDArray[np.int64]) -> Stretches:
     codes = shuffle_codes(stretches.codes, seeds)
     columns = np.arange(codes.shape[1])[None] - stretches.pad - stretches.place[:, None]
     own = (columns >= 0) & (columns < stretches.before[:, None])
-    loci = np.stack([np.full(len(codes), -1), np.arange(len(codes))], axis=1)
-    return replace(stretches, codes=np.where(own, stretches.codes, codes), loci=loci)
+    return replace(stretches, codes=np.where(own, stretches.codes, codes), loci=np.arange(len(codes)))
 
 
 def empirical_p(effects: Values, null: Values) -> Values:

@@ -83,7 +83,7 @@ class Stretches:
     inserts
         (n, ≥ 1) uint8: the bases that are put in, filled up with 4.
     loci
-        (n, 2) int64: what tells windows apart: those with the same pair are the same.
+        (n,) int64: what tells windows apart: those with the same number are the same.
     """
 
     codes: NDArray[np.uint8]
@@ -131,13 +131,14 @@ def drop_unfit(ledger: RowLedger, lengths: Mapping[str, int], options: WindowOpt
         fits &= last + b <= L
     if "right" in options.anchors:
         fits &= first + w - b >= 0
-    size = [f"alleles of {x} and {y} bp differ, windows have {L} bp" for x, y in zip(w, b, strict=True)]
-    ledger.drop(rows[~fits], "longer_than_window", np.array(size, dtype=object)[~fits])
+    size = [f"{x} and {y} bp differ, windows have {L}" for x, y in zip(w[~fits], b[~fits], strict=True)]
+    ledger.drop(rows[~fits], "longer_than_window", np.array(size, dtype=object))
     start, end = extents(table, options)
     limit = table["chrom"].map(dict(lengths)).to_numpy(np.int64)
     out = (start < 0) | (end > limit)
-    where = [f"windows need {s}-{e} of 0-{n}" for s, e, n in zip(start, end, limit, strict=True)]
-    ledger.drop(rows[out], "chromosome_edge", np.array(where, dtype=object)[out])
+    reach = zip(start[out], end[out], limit[out], strict=True)
+    where = [f"windows reach {first}-{last} of 0-{end}" for first, last, end in reach]
+    ledger.drop(rows[out], "chromosome_edge", np.array(where, dtype=object))
 
 
 def extents(table: pd.DataFrame, options: WindowOptions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -172,18 +173,18 @@ def read_stretches(table: pd.DataFrame, context: Context, options: WindowOptions
     first, last = extents(table, options)
     pad = int((starts - first).max(initial=0))
     width = pad + int((last - starts).max(initial=options.length))
-    codes = np.full((len(table), width), UNKNOWN, dtype=np.uint8)
-    chroms: list[str] = table["chrom"].tolist()
-    numbers = pd.factorize(table["chrom"])[0]
-    for row in np.lexsort((first, numbers)):
-        begin = int(first[row] - starts[row]) + pad
-        found = context.codes(chroms[row], int(first[row]), int(last[row]))
-        codes[row, begin : begin + len(found)] = found
+    codes = context.stretches(table["chrom"].tolist(), starts - pad, width)
+    beyond = ((first - starts + pad, codes), (starts - pad + width - last, codes[:, ::-1]))
+    for columns, side in beyond:  # of codes, from either end, that no window reaches
+        few = int(columns.max(initial=0))
+        side[:, :few][np.arange(few)[None] < columns[:, None]] = UNKNOWN
+    numbers = pd.factorize(table["chrom"])[0].astype(np.int64)
     texts = table["after"].tolist()
     inserts = np.full((len(texts), max([1, *map(len, texts)])), UNKNOWN, dtype=np.uint8)
-    for row, text in enumerate(texts):
-        inserts[row, : len(text)] = encode_letters(text.encode(), where="allele")
     before, after = _widths(table)
+    inserts[np.arange(inserts.shape[1]) < after[:, None]] = encode_letters(
+        "".join(texts).encode(), where="ALT"
+    )
     return Stretches(
         codes,
         pad,
@@ -191,7 +192,7 @@ def read_stretches(table: pd.DataFrame, context: Context, options: WindowOptions
         before,
         after,
         inserts,
-        np.stack([numbers, starts], axis=1).astype(np.int64),
+        (numbers << 42) + starts,
     )
 
 
@@ -199,8 +200,7 @@ def cut_windows(stretches: Stretches, options: WindowOptions) -> WindowPairs:
     """Cut the windows of both alleles, at every shift and anchor."""
     indels = np.flatnonzero(stretches.before != stretches.after)
     every = np.arange(len(stretches.codes))
-    _, first, same = np.unique(stretches.loci, axis=0, return_index=True, return_inverse=True)
-    same = same.reshape(-1)
+    _, first, same = np.unique(stretches.loci, return_index=True, return_inverse=True)
     rows, reference, alternative, variant, count = [], [], [], [], 0
     for shift in options.shifts:
         rows.append(_reference_windows(stretches, first, shift, options.length))
@@ -232,15 +232,20 @@ def _reference_windows(
 def _alternative_windows(
     stretches: Stretches, chosen: NDArray[np.int64], shift: int, anchor: str, length: int
 ) -> NDArray[np.uint8]:
-    w, b = stretches.before[chosen, None], stretches.after[chosen, None]
-    first = stretches.place[chosen, None] - shift  # column of the variant
-    # Column j is of the left side, of the allele, or of the right side, where the genome goes on w − b later.
-    j = np.arange(length)[None] + ((b - w) if anchor == "right" else 0)
-    inside = (j >= first) & (j < first + b)
-    source = np.where(j < first, j, j + w - b) + shift + stretches.pad
-    codes = np.take_along_axis(stretches.codes[chosen], source.clip(0, stretches.codes.shape[1] - 1), axis=1)
-    own = np.take_along_axis(
-        stretches.inserts[chosen], (j - first).clip(0, stretches.inserts.shape[1] - 1), axis=1
-    )
-    result: NDArray[np.uint8] = np.where(inside, own, codes)
+    w, b = stretches.before[chosen], stretches.after[chosen]
+    place = stretches.place[chosen] - shift  # column of the variant
+    result = _reference_windows(stretches, chosen, shift, length)
+    result = result if result.base is None else result.copy()
+    indels = np.flatnonzero(w != b)
+    if len(indels):
+        first, lost = place[indels, None], (w - b)[indels, None]
+        # Column j is of the left side, of the allele, or of the right side, where the genome goes on later.
+        j = np.arange(length)[None] - (lost if anchor == "right" else 0)
+        source = np.where(j < first, j, j + lost) + shift + stretches.pad
+        source = source.clip(0, stretches.codes.shape[1] - 1)  # what the allele covers
+        result[indels] = np.take_along_axis(stretches.codes[chosen[indels]], source, axis=1)
+    put = place + ((w - b) if anchor == "right" else 0)
+    for k in range(int(b.max(initial=0))):
+        rows = np.flatnonzero(k < b)
+        result[rows, put[rows] + k] = stretches.inserts[chosen[rows], k]
     return result
