@@ -29,6 +29,7 @@ NEEDS = {
     "annotate_motifs": ("make_patterns",),
     "call_hits": ("make_patterns",),
     "combine_lexicon": ("make_patterns",),
+    "summarise_usage": ("combine_lexicon",),
     "compare_with_truth": ("aggregate_chunks", "make_tables"),
     "gate_attributions": ("aggregate_chunks",),
     "inspect_model": ("make_tables",),
@@ -193,10 +194,18 @@ def combine_lexicon(work: Path, out: Path) -> None:
     from cislex.lexicon.files import LexiconFiles
     from cislex.lexicon.patterns import PatternSource
 
-    names = ("lexicon.tsv", "lexicon_members.tsv", "usage.tsv", "lexicon.meme", "lexicon.h5")
+    names = ("lexicon.tsv", "lexicon_members.tsv", "lexicon.meme", "lexicon.h5")
     sources = [PatternSource("demo", target, work / "modisco.h5") for target in TARGETS]
     known = {"known": work / "known.meme"}
     combine_lexicon(sources, LexiconFiles(*(out / name for name in names)), databases=known)
+
+
+def summarise_usage(work: Path, out: Path) -> None:
+    from cislex.lexicon.usage import LexiconInputs, UsageSource, summarise_usage
+
+    files = LexiconInputs(*(work / f"lexicon{end}" for end in (".tsv", "_members.tsv", ".h5")))
+    sources = [UsageSource("demo", target) for target in TARGETS]
+    summarise_usage(files, sources, out / "usage.tsv", out / "usage.h5ad")
 
 
 def simulate_genome(work: Path, out: Path) -> None:
@@ -213,7 +222,7 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, combine_lexicon,
-        simulate_genome, *TABLE_STAGES,
+        summarise_usage, simulate_genome, *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

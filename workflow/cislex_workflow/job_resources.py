@@ -339,6 +339,14 @@ def _combine_lexicon(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(400 + 0.3e-3 * pairs, 90 + 20e-6 * pairs)
 
 
+def _summarise_usage(work: Work, wildcards: Mapping[str, str]) -> Use:
+    found = [(a["regions"], len(a["targets"])) for a in work.config["analyses"].values() if a.get("hits")]
+    # Tables of hits of one target at a time, of up to some ten hits a region.
+    rows = max((work.regions(name) for name, _ in found), default=0)
+    targets = sum(number for _, number in found)
+    return Use(250 + 8e-3 * rows, 10 + targets * rows * 5e-5)
+
+
 def _render_report(work: Work, wildcards: Mapping[str, str]) -> Use:
     pages = [(work.regions(a["regions"]), len(a["targets"])) for a in work.config["analyses"].values()]
     targets = sum(number for _, number in pages)
@@ -371,6 +379,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "annotate_motifs": (("analysis", "target"), _annotate_motifs),
     "call_hits": (("analysis", "target"), _call_hits),
     "combine_lexicon": ((), _combine_lexicon),
+    "summarise_usage": ((), _summarise_usage),
     "compare_with_truth": (("analysis", "target"), _constant(400, 120)),
     "render_report": ((), _render_report),
     "snapshot_config": ((), _constant(150, 10)),
