@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
-from cislex.demo.truth import overlaps
 from cislex.errors import CislexError, ConfigError, InputError
 from cislex.files.indexed_bed import index_path, write_indexed_bed
 from cislex.motifs.files import TrimSettings
 from cislex.motifs.hits import COLUMNS, HitSettings, call_hits, read_hits
+from cislex.regions.overlaps import overlaps
 
 MOTIFS = {"pos_0": "RAP1", "pos_1": "REB1", "neg_0": "GCN4"}
 

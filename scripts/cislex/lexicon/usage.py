@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 
 from cislex.errors import InputError, offenders
 from cislex.files.annotated_matrix import write_h5ad
-from cislex.files.tables import open_hdf5, require_file, write_table
+from cislex.files.tables import open_hdf5, read_regions, require_file, write_table
 from cislex.files.text_tables import read_numbers
+from cislex.lexicon.recall import seqlet_recall
 from cislex.logs import get_logger
 from cislex.motifs.hits import read_hits
 
 COLUMNS = [
     *("word", "name", "analysis", "target", "n_seqlets", "n_hits", "n_regions", "mean_contribution", "sign"),
-    *("n_patterns", "n_hit_regions", "mean_hit_contribution"),
+    *("n_patterns", "n_hit_regions", "mean_hit_contribution", "seqlet_recall"),
 ]
+MEANS = ("mean_contribution", "mean_hit_contribution", "seqlet_recall")
 COUNTS = ("n_seqlets", "n_hits", "n_regions", "n_patterns", "n_hit_regions")
 #: Layers of ``usage.h5ad`` and the columns that they are.
 LAYERS = {
@@ -33,6 +35,7 @@ LAYERS = {
     "hits": "n_hits",
     "hit_regions": "n_hit_regions",
     "mean_hit_contribution": "mean_hit_contribution",
+    "seqlet_recall": "seqlet_recall",
 }
 #: Columns of ``lexicon.tsv`` that describe the rows of ``usage.h5ad``.
 DESCRIBED = ("name", "sign", "consensus", "match", "database", "composite_of", "n_seqlets", "n_targets")
@@ -63,11 +66,14 @@ class UsageSource:
         As in the lexicon.
     hits
         ``hits.bed.gz``, called with the words of the lexicon; None: not called.
+    attributions
+        ``attributions.h5``, for the places of its regions; None: which seqlets are hit is not asked.
     """
 
     analysis: str
     target: str
     hits: str | Path | None = None
+    attributions: str | Path | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -157,17 +163,28 @@ def _usage_of(
 ) -> pd.DataFrame:
     """One row for each word."""
     found = None if hits is None else dict(iter(hits.groupby("word")))
+    regions = None if hits is None else _read_places(source.attributions)
     rows = []
     for word in words.to_dict("records"):
         members = patterns.get((word["word"], *source.key))
         row = {"word": word["word"], "name": word["name"], "analysis": source.analysis}
         row |= {"target": source.target} | _seqlets(members, word, lexicon, number)
         if found is not None and not word["composite_of"] and not word["flagged"]:
-            row |= _hits(found.get(word["word"]))
+            own = found.get(word["word"])
+            row |= _hits(own)
+            if regions is not None and members is not None:
+                row["seqlet_recall"] = seqlet_recall(lexicon, word, number, regions, own)
         rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS).astype(
-        dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(("mean_contribution", "mean_hit_contribution"), float)
+        dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(MEANS, float)
     )
+
+
+def _read_places(path: str | Path | None) -> pd.DataFrame | None:
+    if path is None:
+        return None
+    with open_hdf5(path, what="attributions", datasets=("regions",)) as handle:
+        return read_regions(handle)
 
 
 def _seqlets(

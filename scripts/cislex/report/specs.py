@@ -128,6 +128,8 @@ class AnalysisTarget:
         Known motifs as a MEME file: tells composites from motifs, by their width.
     hits
         ``hits.bed.gz``, or ``None`` where hits were not called.
+    usage
+        ``usage.tsv`` of the lexicon, where hits were called with its words: which seqlets they cover.
     truth
         ``truth.tsv``, or ``None`` for real data.
     evaluation, observed
@@ -156,6 +158,7 @@ class AnalysisTarget:
     modisco: str | Path | None = None
     database: str | Path | None = None
     hits: str | Path | None = None
+    usage: str | Path | None = None
     truth: str | Path | None = None
     evaluation: str | Path | None = None
     observed: str | Path | None = None

@@ -64,6 +64,11 @@ def _report_motifs(analysis, folder):
         "modisco": f"{folder}/modisco.h5",
         "database": f"{RESULTS}/motif_databases/{name}.meme",
         "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
+        "usage": (
+            f"{RESULTS}/lexicon/usage.tsv"
+            if analysis["hits"] and has_lexicon()
+            else None
+        ),
         "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
     }
 

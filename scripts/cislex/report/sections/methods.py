@@ -240,7 +240,9 @@ def _hits(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> str:
     settings = [spec.settings.get("hits") for spec in analyses if spec.hits is not None]
     if not settings:
         return ""
-    text = f"Instances of unflagged motifs were called with Fi-NeMo ({cited.cite('finemo')})"
+    of_words = any(spec.usage is not None for spec in analyses if spec.hits is not None)
+    what = "the words of this lexicon, the same in all targets," if of_words else "unflagged motifs"
+    text = f"Instances of {what} were called with Fi-NeMo ({cited.cite('finemo')})"
     known = list(
         dict.fromkeys(f"{s['alpha']:g}" for s in settings if isinstance(s, Mapping) and "alpha" in s)
     )
