@@ -1,0 +1,52 @@
+"""Make the table and the VCF of a set of variants (rule combine_variants)."""
+
+import sys
+
+if "snakemake" in globals():
+    sys.path.insert(0, snakemake.scriptdir)  # noqa: F821
+    from cislex.runtime.jobs import begin
+
+    begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
+from cislex.files.text_tables import read_numbers
+from cislex.variants.chunk import NullOptions
+from cislex.variants.summary import combine_chunks
+from cislex.variants.vcf_output import write_vcf
+
+
+def main(
+    alleles: str,
+    chunks: dict,
+    chromosomes: str,
+    files: dict,
+    *,
+    wanted: dict,
+    null: dict,
+    background: str | None,
+) -> None:
+    """Run the stage with plain arguments."""
+    combine_chunks(
+        alleles, chunks, files["scores"], wanted=wanted, null=NullOptions(**null), background=background
+    )
+    known = read_numbers(chromosomes, texts=("chrom",))
+    write_vcf(
+        files["scores"],
+        files["vcf"],
+        targets=list(wanted),
+        lengths=dict(zip(known["chrom"], known["length"], strict=True)),
+        index=files["index"],
+    )
+
+
+if "snakemake" in globals():
+    smk = snakemake  # noqa: F821
+    folds, paths = smk.params.folds, list(smk.input.chunks)
+    each = len(paths) // len(folds)
+    main(
+        smk.input.alleles,
+        {fold: paths[i * each : (i + 1) * each] for i, fold in enumerate(folds)},
+        smk.input.chromosomes,
+        dict(smk.output.items()),
+        wanted=smk.params.wanted,
+        null=smk.params.null,
+        background=smk.input.background or None,
+    )
