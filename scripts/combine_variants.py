@@ -7,34 +7,12 @@ if "snakemake" in globals():
     from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.files.text_tables import read_numbers
-from cislex.variants.chunk import NullOptions
-from cislex.variants.summary import combine_chunks
-from cislex.variants.vcf_output import write_vcf
+from cislex.variants.summary import VariantFiles, combine_variants
 
 
-def main(
-    alleles: str,
-    chunks: dict,
-    chromosomes: str,
-    files: dict,
-    *,
-    wanted: dict,
-    null: dict,
-    background: str | None,
-) -> None:
+def main(alleles: str, chunks: dict, chromosomes: str, files: dict, **options: object) -> None:
     """Run the stage with plain arguments."""
-    combine_chunks(
-        alleles, chunks, files["scores"], wanted=wanted, null=NullOptions(**null), background=background
-    )
-    known = read_numbers(chromosomes, texts=("chrom",))
-    write_vcf(
-        files["scores"],
-        files["vcf"],
-        targets=list(wanted),
-        lengths=dict(zip(known["chrom"], known["length"], strict=True)),
-        index=files["index"],
-    )
+    combine_variants(alleles, chunks, chromosomes, VariantFiles(**files), **options)
 
 
 if "snakemake" in globals():

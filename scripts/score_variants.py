@@ -8,40 +8,23 @@ if "snakemake" in globals():
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.attribution.kernels import keep_freed_memory
-from cislex.variants.chunk import NullOptions, VariantJob, score_chunk
-from cislex.variants.windows import WindowOptions
+from cislex.variants.chunk import VariantJob, score_chunk
 
 
-def main(
-    alleles: str,
-    fasta: str,
-    weights: str,
-    out: str,
-    job: dict,
-    *,
-    windows: dict,
-    null: dict,
-    **options: object,
-) -> None:
+def main(alleles: str, fasta: str, weights: str, out: str, job: dict, **options: object) -> None:
     """Run the stage with plain arguments."""
-    shifts = tuple(windows.pop("shifts"))
-    settings = VariantJob(windows=WindowOptions(**windows, shifts=shifts), null=NullOptions(**null), **job)
-    score_chunk(alleles, fasta, weights, out, settings, **options)
+    score_chunk(alleles, fasta, weights, out, VariantJob.from_settings(job), **options)
 
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
     keep_freed_memory()
-    parts = dict(smk.params.job)
-    windows, null = dict(parts.pop("windows")), parts.pop("null")
     main(
         smk.input.alleles,
         smk.input.fasta,
         smk.input.weights,
         smk.output.chunk,
-        {**parts, "chunk": int(smk.wildcards.chunk), "fold": smk.wildcards.fold},
-        windows=windows,
-        null=null,
+        {**smk.params.job, "chunk": int(smk.wildcards.chunk), "fold": smk.wildcards.fold},
         model=smk.params.model,
         fai=smk.input.fai,
         gzi=smk.input.gzi,

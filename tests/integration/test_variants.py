@@ -75,7 +75,7 @@ def test_bases_of_sites_have_effects_and_every_allele_is_accounted_for(scored: P
     [
         ({}, {}),
         ({"quantiles": False}, {"combine_variants": 1}),
-        ({"anchor": "both"}, {"check_variants": 1, "score_variants": 4, "combine_variants": 1}),
+        ({"anchor": "both"}, {"prepare_variants": 1, "score_variants": 4, "combine_variants": 1}),
     ],
     ids=["nothing", "quantiles", "anchor"],
 )

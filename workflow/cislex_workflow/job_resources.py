@@ -346,7 +346,7 @@ def _variants(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
     return settings, UNKNOWN_REGIONS if rows is None else rows
 
 
-def _check_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+def _prepare_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
     _, rows = _variants(work, wildcards["variants"])
     return Use(250 + 2e-3 * rows, 10 + rows / 10_000 + work.genome_mb() / 20)
 
@@ -380,7 +380,7 @@ def _constant(mb: float, seconds: float) -> Expectation:
 #: The wildcards of each rule's benchmark files below ``benchmarks/<rule>/``, and what its jobs use.
 RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "index_genome": ((), _index_genome),
-    "check_variants": (("variants",), _check_variants),
+    "prepare_variants": (("variants",), _prepare_variants),
     "score_variants": (("variants", "fold", "chunk"), _score_variants),
     "combine_variants": (("variants",), _combine_variants),
     "extract_regions": (("regions",), _extract_regions),

@@ -8,7 +8,7 @@ variants.vcf.gz and its index.
 """
 
 
-rule check_variants:
+rule prepare_variants:
     input:
         variants=lambda wildcards: variants_file(wildcards),
         fasta=fasta_path(),
@@ -19,27 +19,27 @@ rule check_variants:
         alleles=f"{RESULTS}/variants/{{variants}}/alleles.tsv",
         dropped=f"{RESULTS}/variants/{{variants}}/dropped_variants.tsv",
     log:
-        f"{RESULTS}/logs/check_variants/{{variants}}.log",
+        f"{RESULTS}/logs/prepare_variants/{{variants}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/check_variants/{{variants}}.tsv"
+        f"{RESULTS}/benchmarks/prepare_variants/{{variants}}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=memory_of("check_variants"),
-        runtime=runtime_of("check_variants"),
+        mem_mb=memory_of("prepare_variants"),
+        runtime=runtime_of("prepare_variants"),
     params:
-        code=code("check_variants"),
+        code=code("prepare_variants"),
         options=variant_check,
     message:
-        "Check variants: {wildcards.variants}"
+        "Prepare variants: {wildcards.variants}"
     script:
-        "../../scripts/check_variants.py"
+        "../../scripts/prepare_variants.py"
 
 
 rule score_variants:
     input:
-        alleles=rules.check_variants.output.alleles,
+        alleles=rules.prepare_variants.output.alleles,
         fasta=fasta_path(),
         fai=rules.index_genome.output.fai,
         gzi=rules.index_genome.output.gzi,
@@ -74,7 +74,7 @@ rule score_variants:
 
 rule combine_variants:
     input:
-        alleles=rules.check_variants.output.alleles,
+        alleles=rules.prepare_variants.output.alleles,
         chunks=variant_chunks,
         background=variant_background,
         chromosomes=rules.index_genome.output.chromosomes,

@@ -99,7 +99,7 @@ def read_alleles(path: str | Path) -> pd.DataFrame:
     table = read_text(require_file(path, what="alleles"))
     missing = [name for name in (*VARIANT_COLUMNS, *NORMALISED) if name not in table]
     if missing:
-        raise InputError(f"{path}: lacks {', '.join(missing)}; expected what check_variants writes")
+        raise InputError(f"{path}: lacks {', '.join(missing)}; expected what prepare_variants writes")
     return table.astype(dict.fromkeys(_NUMBERS, np.int64))
 
 

@@ -109,6 +109,16 @@ class VariantJob:
         if not 0 <= self.chunk < self.chunks:
             raise ConfigError(f"chunk is {self.chunk}; expected 0 to {self.chunks - 1}")
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> VariantJob:
+        """The same from plain mappings and lists, as a config has them."""
+        windows, null = settings["windows"], settings["null"]
+        parts = {
+            "windows": WindowOptions(**{**windows, "shifts": tuple(windows["shifts"])}),
+            "null": NullOptions(**null),
+        }
+        return cls(**{**settings, **parts})
+
     def part(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         """What this chunk has of an order."""
         n = len(order)

@@ -25,6 +25,7 @@ from cislex.variants.chunk import DEFAULT_NULL, NullOptions
 from cislex.variants.effects import MEASURES
 from cislex.variants.significance import is_indel, quantiles, significance
 from cislex.variants.vcf import NORMALISED, VARIANT_COLUMNS
+from cislex.variants.vcf_output import write_vcf
 
 logger = get_logger(__name__)
 
@@ -90,6 +91,46 @@ def combine_chunks(
         summary = _Summary(table, scalars, folds, *_tested(table, folds, drawn, draws), others)
         write_table_parts(summary.parts(), scores)
     logger.info("%d alleles scored by %d folds, %s", len(table), len(folds), scores)
+
+
+@dataclass(frozen=True)
+class VariantFiles:
+    """What :func:`combine_variants` writes: ``variants.tsv``, ``variants.vcf.gz`` and its index."""
+
+    scores: str | Path
+    vcf: str | Path
+    index: str | Path
+
+
+def combine_variants(
+    alleles: str | Path,
+    chunks: Mapping[str, Sequence[str | Path]],
+    chromosomes: str | Path,
+    files: VariantFiles,
+    *,
+    wanted: Mapping[str, Mapping[str, Any]],
+    null: Mapping[str, int],
+    background: str | Path | None = None,
+) -> None:
+    """Write the table of scores and the VCF.
+
+    Parameters
+    ----------
+    alleles, chunks, wanted, background
+        See :func:`combine_chunks`.
+    chromosomes
+        ``chromosomes.tsv`` of the genome.
+    files
+        What is written.
+    null
+        ``size`` and ``seed``.
+    """
+    combine_chunks(
+        alleles, chunks, files.scores, wanted=wanted, null=NullOptions(**null), background=background
+    )
+    known = read_numbers(chromosomes, texts=("chrom",))
+    lengths = dict(zip(known["chrom"], known["length"].astype(int), strict=True))
+    write_vcf(files.scores, files.vcf, targets=list(wanted), lengths=lengths, index=files.index)
 
 
 def _check(handle: h5py.File, path: str | Path, *, fold: str, digest: str, names: list[str]) -> None:

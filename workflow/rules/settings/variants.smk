@@ -1,6 +1,6 @@
 """Settings of the variant rules.
 
-Purpose: arguments of check_variants, score_variants and combine_variants.
+Purpose: arguments of prepare_variants, score_variants and combine_variants.
 Inputs: the config. Outputs: the functions below; no rule.
 """
 

@@ -1,4 +1,4 @@
-"""Check every allele of a set of variants (rule check_variants)."""
+"""Check every allele of a set of variants (rule prepare_variants)."""
 
 import sys
 
