@@ -94,6 +94,7 @@ wildcard_constraints:
     target="[A-Za-z0-9][A-Za-z0-9_.-]*",
     fold="[A-Za-z0-9][A-Za-z0-9_.-]*",
     database="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    variants="[A-Za-z0-9][A-Za-z0-9_.-]*",
     chunk="[0-9]+",
 
 
@@ -241,5 +242,6 @@ include: "settings/evaluation.smk"
 include: "settings/attribution.smk"
 include: "settings/motifs.smk"
 include: "settings/lexicon.smk"
+include: "settings/variants.smk"
 include: "settings/cost.smk"
 include: "settings/report.smk"

@@ -8,6 +8,7 @@ from typing import Any
 from cislex_workflow.config.errors import suggestion
 from cislex_workflow.config.model_settings import model_checks
 from cislex_workflow.config.region_settings import region_checks
+from cislex_workflow.config.variant_checks import variant_checks
 
 #: Known motifs that pyjaspar carries, as in cislex.motifs.databases; other names are paths.
 JASPAR = tuple(
@@ -50,6 +51,7 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from _fetch_checks(config)
     yield from _method_checks(config)
     yield from _fold_checks(config)
+    yield from variant_checks(config)
     for name, analysis in config["analyses"].items():
         yield from _motif_checks(name, analysis, config)
         database = (analysis["motifs"] or {"database": ""})["database"]
@@ -118,6 +120,7 @@ def _genome_checks(config: dict[str, Any]) -> Iterator[str]:
         for source in ("tasks", "signal")
         if (model["training"] or {}).get(source) is not None
     ]
+    needs += [f"variants.{name}" for name in config["variants"]]
     if needs:
         more = f" and {len(needs) - 3} more" if len(needs) > 3 else ""
         yield f"genome: needed by {', '.join(needs[:3])}{more}; give genome: {{fasta: …}}"
