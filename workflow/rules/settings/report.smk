@@ -118,6 +118,11 @@ def report_analyses():
                     },
                     "files": [
                         *([f"{folder}/motifs.meme"] if analysis["motifs"] else []),
+                        *(
+                            [f"{folder}/{name}.tsv" for name in SYNTAX_TABLES]
+                            if analysis["syntax"]
+                            else []
+                        ),
                         f"{RESULTS}/{name}/inspection.txt",
                         f"{RESULTS}/{name}/predictions.tsv",
                         *tracks,
