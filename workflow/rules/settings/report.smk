@@ -64,6 +64,10 @@ def _report_motifs(analysis, folder):
         "modisco": f"{folder}/modisco.h5",
         "database": f"{RESULTS}/motif_databases/{name}.meme",
         "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
+        **{
+            name: f"{folder}/{name}.tsv" if analysis["syntax"] else None
+            for name in SYNTAX_TABLES
+        },
         "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
     }
 
@@ -88,6 +92,7 @@ def report_analyses():
                 "qc",
                 "motifs",
                 "hits",
+                "syntax",
             )
             entries.append(
                 {
@@ -118,11 +123,6 @@ def report_analyses():
                     },
                     "files": [
                         *([f"{folder}/motifs.meme"] if analysis["motifs"] else []),
-                        *(
-                            [f"{folder}/{name}.tsv" for name in SYNTAX_TABLES]
-                            if analysis["syntax"]
-                            else []
-                        ),
                         f"{RESULTS}/{name}/inspection.txt",
                         f"{RESULTS}/{name}/predictions.tsv",
                         *tracks,
@@ -163,6 +163,7 @@ def report_files():
         "modisco",
         "database",
         "hits",
+        *SYNTAX_TABLES,
         "truth",
         "observed",
         "inspection",
