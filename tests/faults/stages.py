@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from table_stages import TABLE_STAGES, make_tables
+from table_stages import TABLE_STAGES, make_tables, script
 
 LENGTH, N = 256, 400
 TARGETS = {"first": {"kind": "output", "index": 0}, "second": {"kind": "output", "index": 1}}
@@ -29,6 +29,7 @@ NEEDS = {
     "annotate_motifs": ("make_patterns",),
     "call_hits": ("make_patterns",),
     "combine_lexicon": ("make_patterns",),
+    "analyse_syntax": ("call_hits",),
     "compare_with_truth": ("aggregate_chunks", "make_tables"),
     "gate_attributions": ("aggregate_chunks",),
     "inspect_model": ("make_tables",),
@@ -198,6 +199,13 @@ def call_hits(work: Path, out: Path) -> None:
     )
 
 
+def analyse_syntax(work: Path, out: Path) -> None:
+    settings = {"min_hits": 2, "min_regions": 2, "permutations": 99}
+    script("analyse_syntax")(
+        work / "hits.bed.gz", work / "attributions.h5", out, lexicon=None, settings=settings
+    )
+
+
 def combine_lexicon(work: Path, out: Path) -> None:
     from cislex.lexicon.combine import combine_lexicon
     from cislex.lexicon.files import LexiconFiles
@@ -255,8 +263,8 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
-        aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, combine_lexicon,
-        simulate_genome, prepare_variants, score_variants, combine_variants, *TABLE_STAGES,
+        aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
+        combine_lexicon, simulate_genome, prepare_variants, score_variants, combine_variants, *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

@@ -331,6 +331,13 @@ def _call_hits(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(700 + blocks + solved, 60 + rows * width / 40_000)
 
 
+def _analyse_syntax(work: Work, wildcards: Mapping[str, str]) -> Use:
+    rows, length = _rows(work, wildcards)
+    # Ten hits a region, of words whose pairs are compared; attributions are read in blocks.
+    block = min(8 * rows * length, 20e6) * 16e-6
+    return Use(300 + 0.02 * rows + block, 60 + 3e-3 * rows + rows * length / 20e6)
+
+
 def _combine_lexicon(work: Work, wildcards: Mapping[str, str]) -> Use:
     found = [a for a in work.config["analyses"].values() if a["motifs"]]
     # TF-MoDISco finds up to some 40 patterns in a target; pairs of patterns are compared.
@@ -401,6 +408,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "fetch_motif_database": (("database",), _constant(200, 60)),
     "annotate_motifs": (("analysis", "target"), _annotate_motifs),
     "call_hits": (("analysis", "target"), _call_hits),
+    "analyse_syntax": (("analysis", "target"), _analyse_syntax),
     "combine_lexicon": ((), _combine_lexicon),
     "compare_with_truth": (("analysis", "target"), _constant(400, 120)),
     "render_report": ((), _render_report),

@@ -54,6 +54,7 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from variant_checks(config)
     for name, analysis in config["analyses"].items():
         yield from _motif_checks(name, analysis, config)
+        yield from _syntax_checks(name, analysis)
         database = (analysis["motifs"] or {"database": ""})["database"]
         if database.startswith("jaspar-") and database not in JASPAR:
             yield (
@@ -94,6 +95,20 @@ def _motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -
         yield (
             f"analyses.{name}: regions of {length} bp are too short for motifs: TF-MoDISco needs more than "
             f"{PATTERN_WIDTH} bp. Set motifs: null, or use a model with longer regions"
+        )
+
+
+def _syntax_checks(name: str, analysis: dict[str, Any]) -> Iterator[str]:
+    """Syntax that has hits, and settings that agree."""
+    settings = analysis["syntax"]
+    if settings is None:
+        return
+    if analysis["hits"] is None:
+        yield f"analyses.{name}.syntax: syntax needs hits, but hits is null; set syntax: null too"
+    if settings["shortest_period"] >= settings["longest_period"]:
+        yield (
+            f"analyses.{name}.syntax: shortest_period ({settings['shortest_period']:g}) must be below "
+            f"longest_period ({settings['longest_period']:g})"
         )
 
 
