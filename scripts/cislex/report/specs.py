@@ -86,18 +86,22 @@ class LexiconTables:
     ----------
     words, usage
         ``lexicon.tsv`` and ``usage.tsv``.
+    matrices
+        ``lexicon.h5``, from which logos are drawn; None: no logos.
     files
         Further files to link.
     """
 
     words: str | Path
     usage: str | Path
+    matrices: str | Path | None = None
     files: tuple[str | Path, ...] = ()
 
     @property
     def links(self) -> list[Path]:
         """Every file of the lexicon that the page links to."""
-        return [Path(path) for path in (self.words, self.usage, *self.files)]
+        matrices = () if self.matrices is None else (self.matrices,)
+        return [Path(path) for path in (self.words, self.usage, *matrices, *self.files)]
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""

@@ -136,10 +136,11 @@ def report_lexicon():
     """Tables of the lexicon and its further files; None where there is none."""
     if not has_lexicon():
         return None
-    names = ("lexicon_members.tsv", "lexicon.meme", "lexicon.h5")
+    names = ("lexicon_members.tsv", "lexicon.meme")
     return {
         "words": f"{RESULTS}/lexicon/lexicon.tsv",
         "usage": f"{RESULTS}/lexicon/usage.tsv",
+        "matrices": f"{RESULTS}/lexicon/lexicon.h5",
         "files": [f"{RESULTS}/lexicon/{name}" for name in names],
     }
 
@@ -175,7 +176,7 @@ def report_files():
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,
-        *(lexicon[key] for key in ("words", "usage") if key in lexicon),
+        *(lexicon[key] for key in ("words", "usage", "matrices") if key in lexicon),
         *lexicon["files"],
     ]
 
