@@ -30,6 +30,7 @@ NEEDS = {
     "call_hits": ("make_patterns",),
     "combine_lexicon": ("make_patterns",),
     "analyse_syntax": ("call_hits",),
+    "summarise_usage": ("combine_lexicon",),
     "compare_with_truth": ("aggregate_chunks", "make_tables"),
     "gate_attributions": ("aggregate_chunks",),
     "inspect_model": ("make_tables",),
@@ -211,10 +212,18 @@ def combine_lexicon(work: Path, out: Path) -> None:
     from cislex.lexicon.files import LexiconFiles
     from cislex.lexicon.patterns import PatternSource
 
-    names = ("lexicon.tsv", "lexicon_members.tsv", "usage.tsv", "lexicon.meme", "lexicon.h5")
+    names = ("lexicon.tsv", "lexicon_members.tsv", "lexicon.meme", "lexicon.h5")
     sources = [PatternSource("demo", target, work / "modisco.h5") for target in TARGETS]
     known = {"known": work / "known.meme"}
     combine_lexicon(sources, LexiconFiles(*(out / name for name in names)), databases=known)
+
+
+def summarise_usage(work: Path, out: Path) -> None:
+    from cislex.lexicon.usage import LexiconInputs, UsageSource, summarise_usage
+
+    files = LexiconInputs(*(work / f"lexicon{end}" for end in (".tsv", "_members.tsv", ".h5")))
+    sources = [UsageSource("demo", target) for target in TARGETS]
+    summarise_usage(files, sources, out / "usage.tsv", out / "usage.h5ad")
 
 
 def simulate_genome(work: Path, out: Path) -> None:
@@ -264,7 +273,8 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
-        combine_lexicon, simulate_genome, prepare_variants, score_variants, combine_variants, *TABLE_STAGES,
+        combine_lexicon, summarise_usage, simulate_genome, prepare_variants, score_variants,
+        combine_variants, *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 import report_fixture
 from cislex.errors import InputError
+from cislex.lexicon.usage import UsageSource
 from cislex.report import LexiconTables, render_report
 from cislex.report.sections.vocabulary import describe_vocabulary
-from lexicon_fixtures import WORDS, combine, pattern, write_database
+from lexicon_fixtures import WORDS, combine, pattern, summarise, write_database
 
 
 def tables(folder: Path, targets: dict[str, Any]) -> LexiconTables:
     database = write_database(folder / "known.meme")
     files = combine(folder, targets, databases={"known": database})
-    return LexiconTables(words=files.table, usage=files.usage, matrices=files.modisco, files=(files.members,))
+    usage = summarise(files, [UsageSource("analysis", target) for target in targets])
+    return LexiconTables(words=files.table, usage=usage, matrices=files.modisco, files=(files.members,))
 
 
 def targets() -> dict[str, Any]:

@@ -12,7 +12,10 @@ if config["simulate"]:
             unpack(
                 lambda wildcards: (
                     {
-                        "hits": f"{RESULTS}/{wildcards.analysis}/{wildcards.target}/hits.bed.gz"
+                        "hits": f"{RESULTS}/{wildcards.analysis}/{wildcards.target}/hits.bed.gz",
+                        "words": (
+                            f"{RESULTS}/lexicon/lexicon.meme" if has_lexicon() else []
+                        ),
                     }
                     if analysis_of(wildcards)["hits"]
                     else {}

@@ -136,7 +136,7 @@ def report_lexicon():
     """Tables of the lexicon and its further files; None where there is none."""
     if not has_lexicon():
         return None
-    names = ("lexicon_members.tsv", "lexicon.meme")
+    names = ("lexicon_members.tsv", "lexicon.meme", "usage.h5ad")
     return {
         "words": f"{RESULTS}/lexicon/lexicon.tsv",
         "usage": f"{RESULTS}/lexicon/usage.tsv",
