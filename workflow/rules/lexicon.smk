@@ -12,8 +12,7 @@ if has_lexicon():
             motifs=lexicon_files("modisco.h5"),
             hits=lexicon_files("hits.bed.gz", key="hits"),
             databases=lambda wildcards: [
-                f"{RESULTS}/motif_databases/{name}.meme"
-                for name in lexicon_databases(wildcards)
+                database_path(name) for name in lexicon_databases(wildcards)
             ],
         output:
             table=f"{RESULTS}/lexicon/lexicon.tsv",

@@ -124,8 +124,9 @@ class AnalysisTarget:
         ``qc.tsv``; without it the deltas are read from ``attributions.h5``.
     modisco
         ``modisco.h5``: TF-MoDISco's settings and version, for the section on methods.
-    database
-        Known motifs as a MEME file: tells composites from motifs, by their width.
+    databases
+        Known motifs as MEME files by the names of their databases: they tell composites from motifs, by
+        their width.
     hits
         ``hits.bed.gz``, or ``None`` where hits were not called.
     truth
@@ -154,7 +155,7 @@ class AnalysisTarget:
     logos: str | Path | None = None
     qc: str | Path | None = None
     modisco: str | Path | None = None
-    database: str | Path | None = None
+    databases: Mapping[str, str | Path] = field(default_factory=dict)
     hits: str | Path | None = None
     truth: str | Path | None = None
     evaluation: str | Path | None = None
@@ -176,7 +177,7 @@ class AnalysisTarget:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
             self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.truth, *self.files,
-            self.inspection, self.evaluation, self.observed, self.database,
+            self.inspection, self.evaluation, self.observed, *self.databases.values(),
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 
