@@ -128,8 +128,9 @@ class AnalysisTarget:
         ``qc.tsv``; without it the deltas are read from ``attributions.h5``.
     modisco
         ``modisco.h5``: TF-MoDISco's settings and version, for the section on methods.
-    database
-        Known motifs as a MEME file: tells composites from motifs, by their width.
+    databases
+        Known motifs as MEME files by the names of their databases: they tell composites from motifs, by
+        their width.
     hits
         ``hits.bed.gz``, or ``None`` where hits were not called.
     positions, syntax, periodicity
@@ -160,7 +161,7 @@ class AnalysisTarget:
     logos: str | Path | None = None
     qc: str | Path | None = None
     modisco: str | Path | None = None
-    database: str | Path | None = None
+    databases: Mapping[str, str | Path] = field(default_factory=dict)
     hits: str | Path | None = None
     positions: str | Path | None = None
     syntax: str | Path | None = None
@@ -186,7 +187,7 @@ class AnalysisTarget:
         given = (
             self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.positions, self.syntax,
             self.periodicity, self.truth, *self.files, self.inspection, self.evaluation, self.observed,
-            self.database,
+            *self.databases.values(),
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 

@@ -57,12 +57,11 @@ def _report_motifs(analysis, folder):
     """Files of the motifs of a target, and of what is read from them; nothing where motifs are left out."""
     if not analysis["motifs"]:
         return {"motifs": None}
-    name = database_name(analysis["motifs"])
     return {
         "motifs": f"{folder}/motifs.tsv",
         "logos": f"{folder}/logos",
         "modisco": f"{folder}/modisco.h5",
-        "database": f"{RESULTS}/motif_databases/{name}.meme",
+        "databases": {name: database_path(name) for name in database_names(analysis)},
         "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
         **{
             name: f"{folder}/{name}.tsv" if analysis["syntax"] else None
@@ -162,7 +161,6 @@ def report_files():
         "logos",
         "qc",
         "modisco",
-        "database",
         "hits",
         *SYNTAX_TABLES,
         "truth",
@@ -172,7 +170,7 @@ def report_files():
     found = []
     for entry in report_regions() + report_models() + report_analyses():
         found += [entry[key] for key in shared + own if entry.get(key)]
-        found += entry.get("files", [])
+        found += [*entry.get("databases", {}).values(), *entry.get("files", [])]
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,
