@@ -20,7 +20,7 @@ from cislex import provenance
 from cislex.attribution.execution.batching import BatchSize
 from cislex.attribution.execution.model_context import PreparedModel, prepare_model, unwrap
 from cislex.attribution.execution.pre_activation import expose_pre_activation
-from cislex.chunks.attribute import require_inspected
+from cislex.chunks.files import require_inspected
 from cislex.chunks.filling import Batch, fill_checkpoint
 from cislex.errors import ModelError, StorageError, offenders
 from cislex.files.checkpoint import Checkpoint, partial_path
