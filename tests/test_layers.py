@@ -113,6 +113,7 @@ def test_no_rule_file_imports_the_package() -> None:
 #: Rules whose script calls something of another name, and where it is.
 OTHERWISE = {
     "fetch_resources": ("cislex.downloads", "fetch_resource"),
+    "score_variants": ("cislex.variants.chunk", "score_chunk"),
     "snapshot_config": ("cislex.files.tables", "write_text"),
 }
 

@@ -9,11 +9,13 @@ import h5py
 import motif_fixtures
 import numpy as np
 import pandas as pd
+import pysam
 import pytest
 from cislex.demo.truth import overlaps
 from cislex.errors import CislexError, ConfigError, InputError
+from cislex.files.indexed_bed import index_path, write_indexed_bed
 from cislex.motifs.files import TrimSettings
-from cislex.motifs.hits import COLUMNS, HitSettings, _write_hits, call_hits, read_hits
+from cislex.motifs.hits import COLUMNS, HitSettings, call_hits, read_hits
 
 MOTIFS = {"pos_0": "RAP1", "pos_1": "REB1", "neg_0": "GCN4"}
 
@@ -50,13 +52,18 @@ def test_contributions_are_those_of_the_bases_under_the_hit(
         assert hit.contribution == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_file_is_sorted_bed_with_a_header(found: motif_fixtures.Found) -> None:
+def test_the_file_is_sorted_bed_with_a_header_and_an_index(found: motif_fixtures.Found) -> None:
     with gzip.open(found.hits, "rt") as handle:
         assert handle.readline().rstrip("\n").split("\t") == COLUMNS
     hits = read_hits(found.hits)
     assert hits.sort_values(["chrom", "start", "end"], kind="stable").index.tolist() == list(range(len(hits)))
     assert (hits["start"] < hits["end"]).all()
     assert hits["score"].between(0, 1000).all()
+    with pysam.TabixFile(str(found.hits)) as indexed:
+        rows = [line.split("\t")[:3] for line in indexed.fetch("chr10", 5_000, 9_000)]
+    part = hits[(hits["chrom"] == "chr10") & (hits["end"] > 5_000) & (hits["start"] < 9_000)]
+    assert rows == part[["chrom", "start", "end"]].astype(str).to_numpy().tolist()
+    assert rows
 
 
 def shrink(planted: motif_fixtures.Planted, folder: Path, regions: pd.DataFrame, scale: float = 1.0) -> Path:
@@ -198,17 +205,18 @@ def test_the_script_gives_the_same_bytes_as_the_function(
         "call_hits.py",
         tmp_path / "hits.log",
         input={"attributions": planted.attributions, "motifs": found.modisco},
-        output={"hits": out},
+        output={"hits": out, "index": index_path(out)},
         params={"settings": {"sparsity": 0.7}, "trimming": {"trim": 0.3}},
         wildcards={"analysis": "demo"},
     )
     assert out.read_bytes() == found.hits.read_bytes()
+    assert index_path(out).read_bytes() == index_path(found.hits).read_bytes()
 
 
 def test_names_that_look_like_something_else_stay_text(tmp_path: Path) -> None:
     names = ["NA", '"quoted"', "nan"]
     table = pd.DataFrame([["NA", 1, 9, "p0", 5, "+", 1.0, 0.5, 0.1, "NA", name] for name in names])
-    _write_hits(table.set_axis(COLUMNS, axis=1), tmp_path / "hits.bed.gz")
+    write_indexed_bed(table.set_axis(COLUMNS, axis=1), tmp_path / "hits.bed.gz")
     found = read_hits(tmp_path / "hits.bed.gz")
     assert found["region"].tolist() == names
     assert found["chrom"].tolist() == found["analysis"].tolist() == ["NA"] * 3

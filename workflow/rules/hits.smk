@@ -1,7 +1,7 @@
 """Hits: instances of each motif in the genome (Fi-NeMo).
 
 Purpose: one job per target of an analysis with hits.
-Inputs: {analysis}/{target}/attributions.h5, modisco.h5. Outputs: {analysis}/{target}/hits.bed.gz.
+Inputs: {analysis}/{target}/attributions.h5, modisco.h5. Outputs: {analysis}/{target}/hits.bed.gz and its index.
 """
 
 
@@ -11,6 +11,7 @@ rule call_hits:
         motifs=f"{RESULTS}/{{analysis}}/{{target}}/modisco.h5",
     output:
         hits=f"{RESULTS}/{{analysis}}/{{target}}/hits.bed.gz",
+        index=f"{RESULTS}/{{analysis}}/{{target}}/hits.bed.gz.tbi",
     log:
         f"{RESULTS}/logs/call_hits/{{analysis}}/{{target}}.log",
     benchmark:

@@ -9,7 +9,6 @@ genome, merged and sorted afterwards.
 from __future__ import annotations
 
 import csv
-import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.errors import ConfigError
-from cislex.files.tables import atomic_path, has_coordinates, open_hdf5, read_regions
+from cislex.files.indexed_bed import write_indexed_bed
+from cislex.files.tables import has_coordinates, open_hdf5, read_regions
 from cislex.logs import get_logger
 from cislex.motifs.files import Motif, TrimSettings, read_motifs
 from cislex.motifs.finemo_runs import HitSettings, blocks_of, find_hits
@@ -42,7 +42,7 @@ def call_hits(
     trimming: TrimSettings | None = None,
     threads: int = 1,
 ) -> int:
-    """Find the instances of each unflagged motif in the regions and write them as sorted, gzipped BED.
+    """Find the instances of each unflagged motif in the regions and write them as sorted, indexed BED.
 
     Parameters
     ----------
@@ -51,10 +51,11 @@ def call_hits(
     modisco
         ``modisco.h5`` of the same target.
     out
-        ``hits.bed.gz``: a header line, then one row a hit; 0-based half-open, sorted by chromosome name and
-        position. A hit seen in overlapping regions is written once, with its greatest similarity; so is
-        a palindrome that is hit on both strands at one place.
-        Of sequences given directly ``#chrom`` is the name, and positions count from their beginning.
+        ``hits.bed.gz``, in blocks of gzip and with an index (:func:`write_indexed_bed`): a header line, then
+        one row a hit; 0-based half-open, sorted by chromosome name and position. A hit seen in overlapping
+        regions is written once, with its greatest similarity; so is a palindrome that is hit on both strands
+        at one place. Of sequences given directly ``#chrom`` is the name, and positions count from their
+        beginning.
         Without motifs the file has the header alone, and the log says why.
     settings
         Settings of Fi-NeMo.
@@ -85,7 +86,7 @@ def call_hits(
         else:
             local = find_hits(handle, motifs, place, settings, threads=threads)
             hits = _place_hits(local, handle, regions, place, analysis)
-    _write_hits(hits, out)
+    write_indexed_bed(hits, out)
     logger.info("%d hits of %d motifs in %d regions", len(hits), len(motifs), len(regions))
     return len(hits)
 
@@ -192,17 +193,8 @@ def _contributions(local: pd.DataFrame, handle: h5py.File) -> NDArray[np.float64
     return total
 
 
-def _write_hits(hits: pd.DataFrame, out: str | Path) -> None:
-    """Write the table gzipped; without a time stamp, so that equal hits make equal files."""
-    text = hits.to_csv(
-        sep="\t", index=False, float_format="%.6g", lineterminator="\n", quoting=csv.QUOTE_NONE
-    )  # names stand as in regions.bed
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
-
-
 def read_hits(path: str | Path) -> pd.DataFrame:
-    """Read ``hits.bed.gz``; the first column is called ``chrom``."""
+    """Read ``hits.bed.gz``, also one of plain gzip; the first column is called ``chrom``."""
     texts = dict.fromkeys(("#chrom", "motif", "strand", "analysis", "region"), "str")
     frame = pd.read_csv(path, sep="\t", dtype=texts, na_filter=False, quoting=csv.QUOTE_NONE)
     return frame.rename(columns={"#chrom": "chrom"})

@@ -39,6 +39,7 @@ from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
 from cislex.report.sections.predictions import AgreementView, describe_agreement
 from cislex.report.sections.regions import describe_regions
+from cislex.report.sections.syntax import SyntaxView, describe_syntax
 from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
 from cislex.report.sections.training import describe_training
 from cislex.report.sections.truth import TruthView, describe_truth
@@ -85,6 +86,7 @@ class TargetView:
     flagged_hidden: int
     no_motif: str
     hits: HitsView | None
+    syntax: SyntaxView | None
     regions: list[RegionView]
     total: int
     truth: TruthView | None
@@ -368,6 +370,7 @@ def _describe(
         flagged_hidden=max(len(flagged) - room.flagged, 0),
         no_motif="" if every else why_no_motif(spec),
         hits=hits,
+        syntax=describe_syntax(spec, every),
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
         truth=describe_truth(spec),

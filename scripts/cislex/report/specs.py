@@ -128,6 +128,8 @@ class AnalysisTarget:
         Known motifs as a MEME file: tells composites from motifs, by their width.
     hits
         ``hits.bed.gz``, or ``None`` where hits were not called.
+    positions, syntax, periodicity
+        Tables of ``analyse_syntax``, or ``None`` where syntax was not analysed.
     truth
         ``truth.tsv``, or ``None`` for real data.
     evaluation, observed
@@ -156,6 +158,9 @@ class AnalysisTarget:
     modisco: str | Path | None = None
     database: str | Path | None = None
     hits: str | Path | None = None
+    positions: str | Path | None = None
+    syntax: str | Path | None = None
+    periodicity: str | Path | None = None
     truth: str | Path | None = None
     evaluation: str | Path | None = None
     observed: str | Path | None = None
@@ -175,8 +180,9 @@ class AnalysisTarget:
     def links(self) -> list[Path]:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
-            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.truth, *self.files,
-            self.inspection, self.evaluation, self.observed, self.database,
+            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.positions, self.syntax,
+            self.periodicity, self.truth, *self.files, self.inspection, self.evaluation, self.observed,
+            self.database,
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 

@@ -21,7 +21,7 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
     """Key and path of every file that the analyses of a complete config read."""
     regions = {analysis["regions"] for analysis in config["analyses"].values()}
     models = {analysis["model"] for analysis in config["analyses"].values()}
-    if any(config["regions"][name]["peaks"] for name in regions):
+    if config["variants"] or any(config["regions"][name]["peaks"] for name in regions):
         for key in ("fasta", "aliases", "blacklist"):
             yield f"genome.{key}", (config["genome"] or {}).get(key)
     for name in sorted(regions):
@@ -29,6 +29,9 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
             yield f"regions.{name}.{key}", config["regions"][name][key]
     for name in sorted(models):
         yield from _of_model(f"models.{name}", config["models"][name])
+    for name, variants in config["variants"].items():
+        for key in ("vcf", "table"):
+            yield f"variants.{name}.{key}", variants[key]
     for name, analysis in config["analyses"].items():
         yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
         for target, label in (analysis["labels"] or {}).items():

@@ -92,6 +92,9 @@ def resolve(
             resolved[section] = read_sheet(Path(path), section)
     resolved = typed(resolved, schema, schema)
     _refuse(problems(resolved, schema))
+    for analysis in resolved["analyses"].values():
+        if analysis.get("hits") is None:
+            analysis.setdefault("syntax", None)  # on by default, where there are hits
     fill_defaults(resolved, schema, schema)
     wrong: list[str] = []
     resolved = expand_all(resolved, schema, wrong)

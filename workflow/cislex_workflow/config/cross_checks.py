@@ -8,6 +8,7 @@ from typing import Any
 from cislex_workflow.config.errors import suggestion
 from cislex_workflow.config.model_settings import model_checks
 from cislex_workflow.config.region_settings import region_checks
+from cislex_workflow.config.variant_checks import variant_checks
 
 #: Known motifs that pyjaspar carries, as in cislex.motifs.databases; other names are paths.
 JASPAR = tuple(
@@ -50,8 +51,10 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from _fetch_checks(config)
     yield from _method_checks(config)
     yield from _fold_checks(config)
+    yield from variant_checks(config)
     for name, analysis in config["analyses"].items():
         yield from _motif_checks(name, analysis, config)
+        yield from _syntax_checks(name, analysis)
         database = (analysis["motifs"] or {"database": ""})["database"]
         if database.startswith("jaspar-") and database not in JASPAR:
             yield (
@@ -95,6 +98,20 @@ def _motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -
         )
 
 
+def _syntax_checks(name: str, analysis: dict[str, Any]) -> Iterator[str]:
+    """Syntax that has hits, and settings that agree."""
+    settings = analysis["syntax"]
+    if settings is None:
+        return
+    if analysis["hits"] is None:
+        yield f"analyses.{name}.syntax: syntax needs hits, but hits is null; set syntax: null too"
+    if settings["shortest_period"] >= settings["longest_period"]:
+        yield (
+            f"analyses.{name}.syntax: shortest_period ({settings['shortest_period']:g}) must be below "
+            f"longest_period ({settings['longest_period']:g})"
+        )
+
+
 def _fetch_checks(config: dict[str, Any]) -> Iterator[str]:
     """Downloads that can be checked."""
     for name, entry in config["fetch"].items():
@@ -118,6 +135,7 @@ def _genome_checks(config: dict[str, Any]) -> Iterator[str]:
         for source in ("tasks", "signal")
         if (model["training"] or {}).get(source) is not None
     ]
+    needs += [f"variants.{name}" for name in config["variants"]]
     if needs:
         more = f" and {len(needs) - 3} more" if len(needs) > 3 else ""
         yield f"genome: needed by {', '.join(needs[:3])}{more}; give genome: {{fasta: …}}"

@@ -64,6 +64,10 @@ def _report_motifs(analysis, folder):
         "modisco": f"{folder}/modisco.h5",
         "database": f"{RESULTS}/motif_databases/{name}.meme",
         "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
+        **{
+            name: f"{folder}/{name}.tsv" if analysis["syntax"] else None
+            for name in SYNTAX_TABLES
+        },
         "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
     }
 
@@ -88,6 +92,7 @@ def report_analyses():
                 "qc",
                 "motifs",
                 "hits",
+                "syntax",
             )
             entries.append(
                 {
@@ -158,6 +163,7 @@ def report_files():
         "modisco",
         "database",
         "hits",
+        *SYNTAX_TABLES,
         "truth",
         "observed",
         "inspection",
