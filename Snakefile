@@ -36,7 +36,10 @@ include: "workflow/rules/motifs.smk"
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/hits.smk"
 include: "workflow/rules/lexicon.smk"
+include: "workflow/rules/syntax.smk"
 include: "workflow/rules/truth.smk"
+# Variants
+include: "workflow/rules/variants.smk"
 # Report
 include: "workflow/rules/report.smk"
 include: "workflow/rules/snapshot.smk"
@@ -58,6 +61,10 @@ rule all:
             f"{RESULTS}/{{analysis}}/evaluation.tsv", analysis=labelled()
         ),
         lexicon=f"{RESULTS}/lexicon/lexicon.tsv" if has_lexicon() else [],
+        variants=expand(
+            f"{RESULTS}/variants/{{variants}}/variants.vcf.gz",
+            variants=config["variants"],
+        ),
         tracks=all_targets(
             "{analysis}/{target}/contributions.bw", coordinates_only=True
         ),

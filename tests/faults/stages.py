@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from table_stages import TABLE_STAGES, make_tables
+from table_stages import TABLE_STAGES, make_tables, script
 
 LENGTH, N = 256, 400
 TARGETS = {"first": {"kind": "output", "index": 0}, "second": {"kind": "output", "index": 1}}
@@ -29,6 +29,7 @@ NEEDS = {
     "annotate_motifs": ("make_patterns",),
     "call_hits": ("make_patterns",),
     "combine_lexicon": ("make_patterns",),
+    "analyse_syntax": ("call_hits",),
     "summarise_usage": ("combine_lexicon",),
     "compare_with_truth": ("aggregate_chunks", "make_tables"),
     "gate_attributions": ("aggregate_chunks",),
@@ -39,6 +40,9 @@ NEEDS = {
     "evaluate_predictions": ("predict_regions", "make_tables"),
     "render_report": ("make_tables",),
     "make_tables": ("extract_regions",),
+    "prepare_variants": ("index_genome",),
+    "score_variants": ("prepare_variants",),
+    "combine_variants": ("score_variants",),
     "make_chunk": ("encode_sequences",),
 }
 
@@ -70,6 +74,13 @@ def make_first(work: Path) -> None:
     (work / "peaks.bed").write_text("".join(peaks))
     barred = [f"chr{i}\t{start}\t{start + 1}\n" for i in range(2) for start in range(0, 60_000, 3000)]
     (work / "barred.bed").write_text("".join(barred))
+    calls = [
+        f"chr{i}\t{at + 1}\t.\t{text[at]}\t{'CGTA'['ACGT'.index(text[at])]}\t.\t.\t.\n"
+        for i, text in enumerate(letters)
+        for at in range(400, 59_000, 20)
+    ]
+    header = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (work / "calls.vcf").write_text(header + "".join(calls))
     (work / "direct.fa").write_text("".join(f">s{i}\n{letters[0][i : i + LENGTH]}\n" for i in range(N)))
     torch.manual_seed(0)
     model = build("cnn", **SETTINGS)
@@ -189,6 +200,13 @@ def call_hits(work: Path, out: Path) -> None:
     )
 
 
+def analyse_syntax(work: Path, out: Path) -> None:
+    settings = {"min_hits": 2, "min_regions": 2, "permutations": 99}
+    script("analyse_syntax")(
+        work / "hits.bed.gz", work / "attributions.h5", out, lexicon=None, settings=settings
+    )
+
+
 def combine_lexicon(work: Path, out: Path) -> None:
     from cislex.lexicon.combine import combine_lexicon
     from cislex.lexicon.files import LexiconFiles
@@ -216,13 +234,47 @@ def simulate_genome(work: Path, out: Path) -> None:
     simulate_genome(out / "made.fa", peaks, out / "truth.tsv", out / "planted.meme", options=options)
 
 
+def prepare_variants(work: Path, out: Path) -> None:
+    from cislex.variants.checked import prepare_variants
+    from cislex.variants.windows import WindowOptions
+
+    prepare_variants(
+        work / "calls.vcf", work / "genome.fa", out / "alleles.tsv", out / "dropped_variants.tsv",
+        windows=WindowOptions(length=LENGTH),
+    )  # fmt: skip
+
+
+def score_variants(work: Path, out: Path) -> None:
+    from cislex.variants.chunk import VariantJob, score_chunk
+
+    settings = {
+        "fold": "a", "targets": TARGETS, "windows": {"length": LENGTH, "shifts": [0]},
+        "null": {"size": 20, "seed": 0},
+    }  # fmt: skip
+    score_chunk(
+        work / "alleles.tsv", work / "genome.fa", work / "weights.pt", out / "scores.h5",
+        VariantJob.from_settings(settings), model={"loader": "trained"}, device="cpu",
+    )  # fmt: skip
+
+
+def combine_variants(work: Path, out: Path) -> None:
+    from cislex.variants.summary import VariantFiles, combine_variants
+
+    made = VariantFiles(*(out / f"variants.{ending}" for ending in ("tsv", "vcf.gz", "vcf.gz.tbi")))
+    combine_variants(
+        work / "alleles.tsv", {"a": [work / "scores.h5"]}, work / "chromosomes.tsv", made, wanted=TARGETS,
+        null={"size": 20, "seed": 0},
+    )  # fmt: skip
+
+
 #: Each stage by name.
 STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
-        aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, combine_lexicon,
-        summarise_usage, simulate_genome, *TABLE_STAGES,
+        aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
+        combine_lexicon, summarise_usage, simulate_genome, prepare_variants, score_variants,
+        combine_variants, *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import memelite.io
 import motif_fixtures
 import numpy as np
 import pytest
@@ -65,7 +66,14 @@ def test_no_motifs_make_a_valid_file(tmp_path: Path) -> None:
             HEADER + "MOTIF a\nletter-probability matrix: w= 2\n1 0 0 0\n0 1\n",
             ":8: .*four numbers",
         ),
-        (HEADER + "MOTIF a\nletter-probability matrix:\n1 0 0 0\n" * 2, "repeated: a"),
+        (HEADER + "MOTIF a\nletter-probability matrix:\n0 7 0 0\n1 0 0.5 0\n", ":8: .*whole counts"),
+        (HEADER + "MOTIF a\nletter-probability matrix:\n0 7 0 0\n.5 0 .5 0\n", ":7: .*or only counts"),
+        ("MEME version 4\nALPHABET= ACDEFGHIKLMNPQRSTVWY\n", ":2: the alphabet is ACDEF.*expected DNA"),
+        (
+            HEADER
+            + "".join(f"MOTIF a\nletter-probability matrix:\n{row}\n" for row in ("1 0 0 0", "0 1 0 0")),
+            r"different motifs have the same identifier: a;",
+        ),
     ],
 )
 def test_malformed_files_are_named(tmp_path: Path, text: str, message: str) -> None:
@@ -105,3 +113,114 @@ def test_files_as_people_have_them_are_read(tmp_path: Path, kind: str) -> None:
         ("c", "c", 7),
     ]
     assert motifs[0].ppm.T.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
+
+
+MEME_OUTPUT = """********************************************************************************
+MEME - Motif discovery tool
+********************************************************************************
+MEME version 5.5.7 (Release date: Wed Jun 19 13:59:04 2024 -0700)
+
+ALPHABET= ACGT
+Background letter frequencies (from file dataset with add-one prior applied):
+A 0.308 C 0.192 G 0.192 T 0.308
+
+********************************************************************************
+MOTIF TG MEME-1\twidth =   2  sites =  18  llr = 249  E-value = 1.1e-006
+********************************************************************************
+\tMotif TG MEME-1 Description
+Simplified        A  :2
+pos.-specific     C  :2
+--------------------------------------------------------------------------------
+\tMotif TG MEME-1 sites sorted by position p-value
+Sequence name            Start   P-value         Site
+ce1cg                       63  1.26e-06 TTTT TG AAAA
+--------------------------------------------------------------------------------
+\tMotif TG MEME-1 position-specific scoring matrix
+log-odds matrix: alength= 4 w= 2 n= 1602 bayes= 6.46687 E= 1.1e-006
+  -1081   -1081   -1081     170
+   -140   -1081     220    -140
+--------------------------------------------------------------------------------
+\tMotif TG MEME-1 position-specific probability matrix
+--------------------------------------------------------------------------------
+letter-probability matrix: alength= 4 w= 2 nsites= 18 E= 1.1e-006
+ 0.000000\t 0.000000  0.000000  1.000000
+ 0.111111  0.000000  0.777778  0.111111
+--------------------------------------------------------------------------------
+\tMotif TG MEME-1 regular expression
+TG
+--------------------------------------------------------------------------------
+MOTIF  2\twidth =    1  sites =  3
+letter-probability matrix: alength= 4 w= 1 nsites= 3 E= 1
+1 0 0 0
+--------------------------------------------------------------------------------
+SUMMARY OF MOTIFS
+"""
+MINIMAL = """MEME version 3.0
+
+ALPHABET= ACGT
+
+strands: + -
+
+Background letter frequencies (from uniform background):
+A 0.25000 C 0.25000 G 0.25000 T 0.25000
+
+MOTIF MA0004.1 Arnt
+
+letter-probability matrix: alength= 4 w= 2 nsites= 20 E= 0
+  0.200000\t  0.800000\t  0.000000\t  0.000000
+  0.950000\t  0.000000\t  0.050000\t  0.000000
+
+URL http://jaspar.genereg.net/matrix/MA0004.1
+
+MOTIF MA0006.1  Arnt
+letter-probability matrix: alength= 4 w= 1
+  0 0.5 0.5 0
+"""
+
+
+@pytest.mark.parametrize("text", [MEME_OUTPUT, MINIMAL, MINIMAL.replace("\n", "\r\n")])
+def test_memelite_reads_the_same_matrices(tmp_path: Path, text: str) -> None:
+    (tmp_path / "known.meme").write_bytes(text.encode())
+    peer = list(memelite.io.read_meme(str(tmp_path / "known.meme")).values())
+    motifs = read_meme(tmp_path / "known.meme")
+    assert len(motifs) == len(peer) == 2
+    for motif, matrix in zip(motifs, peer, strict=True):
+        np.testing.assert_allclose(motif.ppm, matrix / matrix.sum(axis=0), atol=1e-12)
+
+
+def test_the_output_of_meme_names_its_motifs(tmp_path: Path) -> None:
+    (tmp_path / "meme.txt").write_text(MEME_OUTPUT)
+    motifs = read_meme(tmp_path / "meme.txt")
+    assert [(m.identifier, m.name, m.nsites) for m in motifs] == [("TG", "MEME-1", 18), ("2", "2", 3)]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "column"),
+    [
+        (
+            "meme version 4\nalphabet= acgt\nmotif x\nLetter-Probability Matrix:",
+            "0 0 7 1",
+            [0, 0, 7 / 8, 1 / 8],
+        ),
+        (
+            "MEME version 4\nMOTIF x\nletter-probability matrix: nsites=9",
+            "12 0 2 2",
+            [3 / 4, 0, 1 / 8, 1 / 8],
+        ),
+        ("MEME version 5\nALPHABET= AGUC\nMOTIF x\nletter-probability matrix:", "1 0 0 0", [1, 0, 0, 0]),
+        ("MEME version 5\nALPHABET= TGCA\nMOTIF x\nletter-probability matrix:", "1 0 0 0", [0, 0, 0, 1]),
+    ],
+)
+def test_counts_lower_case_and_other_orders_of_bases(
+    tmp_path: Path, header: str, row: str, column: list[float]
+) -> None:
+    (tmp_path / "x.meme").write_text(f"{header}\n{row}\n")
+    (motif,) = read_meme(tmp_path / "x.meme")
+    assert motif.ppm[:, 0].tolist() == column
+    assert motif.nsites == (9 if "nsites" in header else 8 if row == "0 0 7 1" else 20)
+
+
+def test_a_repeated_motif_is_read_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "x.meme").write_text(MINIMAL + MINIMAL)
+    assert [m.identifier for m in read_meme(tmp_path / "x.meme")] == ["MA0004.1", "MA0006.1"]
+    assert "2 motifs are repeated" in caplog.text

@@ -331,6 +331,13 @@ def _call_hits(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(700 + blocks + solved, 60 + rows * width / 40_000)
 
 
+def _analyse_syntax(work: Work, wildcards: Mapping[str, str]) -> Use:
+    rows, length = _rows(work, wildcards)
+    # Ten hits a region, of words whose pairs are compared; attributions are read in blocks.
+    block = min(8 * rows * length, 20e6) * 16e-6
+    return Use(300 + 0.02 * rows + block, 60 + 3e-3 * rows + rows * length / 20e6)
+
+
 def _combine_lexicon(work: Work, wildcards: Mapping[str, str]) -> Use:
     found = [a for a in work.config["analyses"].values() if a["motifs"]]
     # TF-MoDISco finds up to some 40 patterns in a target; pairs of patterns are compared.
@@ -347,6 +354,34 @@ def _summarise_usage(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(250 + 8e-3 * rows, 10 + targets * rows * 5e-5)
 
 
+def _variants(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
+    """Settings of a set of variants, and how many there are, about."""
+    settings = work.config["variants"][name]
+    rows = count_lines(settings["vcf"] or settings["table"])
+    return settings, UNKNOWN_REGIONS if rows is None else rows
+
+
+def _prepare_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    _, rows = _variants(work, wildcards["variants"])
+    return Use(250 + 2e-3 * rows, 10 + rows / 10_000 + work.genome_mb() / 20)
+
+
+def _score_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, rows = _variants(work, wildcards["variants"])
+    analysis, model, measured = _attribution(work, settings["analysis"])
+    windows = 2 * (rows + 2 * settings["null"]) / settings["chunks"] * len(settings["shifts"])
+    # A forward pass is a part of what one pair of attribution costs.
+    forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
+    seconds = 10 + JOB_SECONDS + model.startup_seconds + 2 * windows * forward + rows / 10_000
+    return Use(model.host_mb + 2e-3 * rows, seconds, measured)
+
+
+def _combine_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, rows = _variants(work, wildcards["variants"])
+    targets = len(work.config["analyses"][settings["analysis"]]["targets"])
+    return Use(350 + rows * (4e-3 + 1e-3 * targets), 20 + rows * targets / 10_000)
+
+
 def _render_report(work: Work, wildcards: Mapping[str, str]) -> Use:
     pages = [(work.regions(a["regions"]), len(a["targets"])) for a in work.config["analyses"].values()]
     targets = sum(number for _, number in pages)
@@ -360,6 +395,9 @@ def _constant(mb: float, seconds: float) -> Expectation:
 #: The wildcards of each rule's benchmark files below ``benchmarks/<rule>/``, and what its jobs use.
 RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "index_genome": ((), _index_genome),
+    "prepare_variants": (("variants",), _prepare_variants),
+    "score_variants": (("variants", "fold", "chunk"), _score_variants),
+    "combine_variants": (("variants",), _combine_variants),
     "extract_regions": (("regions",), _extract_regions),
     "encode_sequences": (("regions",), _encode_sequences),
     "import_sequences": (("regions",), _import_sequences),
@@ -378,6 +416,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "fetch_motif_database": (("database",), _constant(200, 60)),
     "annotate_motifs": (("analysis", "target"), _annotate_motifs),
     "call_hits": (("analysis", "target"), _call_hits),
+    "analyse_syntax": (("analysis", "target"), _analyse_syntax),
     "combine_lexicon": ((), _combine_lexicon),
     "summarise_usage": ((), _summarise_usage),
     "compare_with_truth": (("analysis", "target"), _constant(400, 120)),

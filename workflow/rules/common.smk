@@ -24,10 +24,12 @@ from cislex_workflow import model_sources as _model_sources
 from cislex_workflow import run_record as _run_record
 from cislex_workflow.checks import budget as _budget
 from cislex_workflow.checks import cluster as _cluster
+from cislex_workflow.checks import few_regions as _few_regions
 from cislex_workflow.checks import file_contents as _file_contents
 from cislex_workflow.checks import gate as _gate
 from cislex_workflow.checks import input_files as _input_files
 from cislex_workflow.config import configuration as _configuration
+from cislex_workflow.config import motif_settings as _motif_settings
 from cislex_workflow.config import paths as _config_paths
 from cislex_workflow.config import region_settings as _region_settings
 from cislex_workflow.config import yaml_files as _yaml_files
@@ -65,6 +67,10 @@ if workflow.is_main_process:
 
 config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 
+if workflow.is_main_process:
+    for _notice in _few_regions.notices(config):
+        _logger.warning(_notice)
+
 RESULTS = config["results"]
 
 if _IS_MAIN:
@@ -94,6 +100,7 @@ wildcard_constraints:
     target="[A-Za-z0-9][A-Za-z0-9_.-]*",
     fold="[A-Za-z0-9][A-Za-z0-9_.-]*",
     database="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    variants="[A-Za-z0-9][A-Za-z0-9_.-]*",
     chunk="[0-9]+",
 
 
@@ -241,5 +248,7 @@ include: "settings/evaluation.smk"
 include: "settings/attribution.smk"
 include: "settings/motifs.smk"
 include: "settings/lexicon.smk"
+include: "settings/variants.smk"
+include: "settings/syntax.smk"
 include: "settings/cost.smk"
 include: "settings/report.smk"

@@ -11,8 +11,7 @@ if has_lexicon():
         input:
             motifs=lexicon_files("modisco.h5"),
             databases=lambda wildcards: [
-                f"{RESULTS}/motif_databases/{name}.meme"
-                for name in lexicon_databases(wildcards)
+                database_path(name) for name in lexicon_databases(wildcards)
             ],
         output:
             table=f"{RESULTS}/lexicon/lexicon.tsv",

@@ -14,9 +14,9 @@ from cislex.errors import InputError, offenders
 from cislex.files.tables import open_hdf5, read_regions, require_file, write_table
 from cislex.files.text_tables import read_numbers, read_text
 from cislex.logs import get_logger
-from cislex.motifs.annotation import Similarities, adjust_p_values, compare_motifs
 from cislex.motifs.files import FEW_MOTIFS, Matrix, MemeMotif, read_meme, reverse_complement
 from cislex.motifs.hits import read_hits
+from cislex.motifs.matching import Similarities, adjust_p_values, compare_motifs
 from cislex.regions.overlaps import overlaps
 
 COLUMNS = [

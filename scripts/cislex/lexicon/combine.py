@@ -12,11 +12,12 @@ from cislex.errors import ConfigError
 from cislex.lexicon.clustering import cluster_patterns
 from cislex.lexicon.composites import find_composites
 from cislex.lexicon.files import LexiconFiles, member_table, word_table, write_lexicon
-from cislex.lexicon.naming import name_words, read_databases
+from cislex.lexicon.naming import name_words
 from cislex.lexicon.patterns import PatternSource, read_patterns, sorted_sources
 from cislex.lexicon.words import Part, Word, merge, numbered
 from cislex.logs import get_logger
 from cislex.motifs.files import TrimSettings
+from cislex.motifs.matching import read_databases
 
 #: The only flag with which a pattern may still be a composite.
 WIDE = "wide"

@@ -23,7 +23,7 @@ from cislex.motifs.files import MemeMotif, write_meme
 WORD_COLUMNS = [
     *("word", "name", "sign", "n_patterns", "n_seqlets", "width", "consensus", "match", "match_q"),
     *("database", "composite_of", "match_name", "match_p", "n_targets", "information", "flagged"),
-    *("pattern", "trim_start", "trim_end"),
+    *("pattern", "trim_start", "trim_end", "match_null"),
 ]
 MEMBER_COLUMNS = [
     *("analysis", "target", "pattern", "word", "orientation", "offset"),
@@ -77,6 +77,7 @@ def word_table(words: Sequence[Word], names: Mapping[str, Name]) -> pd.DataFrame
                 "pattern": motif.pattern,
                 "trim_start": motif.start,
                 "trim_end": motif.end,
+                "match_null": name.null,
             }
         )
     return pd.DataFrame(rows, columns=WORD_COLUMNS)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from cislex.motifs import databases
+from cislex_workflow.checks import few_regions
 from cislex_workflow.config import configuration
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -101,6 +102,17 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
         (["analyses", "first", "method"], {"name": "deeplift"}, "did you mean 'deep_lift_shap'?"),
         (["analyses", "first", "motifs"], {"database": "jaspar-fungus"}, "did you mean 'jaspar-fungi'?"),
         (["analyses", "first", "motifs"], {"database": "jaspar-x"}, "'jaspar-x' is not one of jaspar-vert"),
+        (
+            ["analyses", "first", "motifs"],
+            {"database": "jaspar-fungi", "databases": ["my.meme"]},
+            "give database or databases, not both; move jaspar-fungi into databases",
+        ),
+        (
+            ["analyses", "first", "motifs"],
+            {"databases": ["jaspar-fungi", "jaspar-x"]},
+            "'jaspar-x' is not one",
+        ),
+        (["analyses", "first", "motifs"], {"databases": []}, "analyses.first.motifs.databases"),
         (["analyses", "logs"], {}, "analyses: the name 'logs' is taken by a file or folder of the results"),
         (["analyses", "a/b"], {}, "analyses: the name 'a/b' is not made of letters"),
         (["analyses", "a" * 81], {}, "analyses: the name 'aaaaaaaaaaaaaaaaaaaa…' has 81 characters"),
@@ -337,6 +349,48 @@ def test_motifs_and_hits_must_fit(minimal: dict[str, Any], change: dict[str, Any
     minimal["analyses"]["first"] |= change
     with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
         resolve(minimal)
+
+
+def test_syntax_is_on_where_there_are_hits_and_only_there(minimal: dict[str, Any]) -> None:
+    analysis = minimal["analyses"]["first"]
+    assert resolve(minimal)["analyses"]["first"]["syntax"] is None
+    analysis["hits"] = {}
+    resolved = resolve(minimal)
+    assert resolved["analyses"]["first"]["syntax"]["max_distance"] == 150
+    assert resolve(yaml.safe_load(yaml.safe_dump(resolved))) == resolved
+    analysis["syntax"] = {"shortest_period": 12, "longest_period": 9}
+    with pytest.raises(configuration.ConfigurationError, match=r"shortest_period \(12\) must be below"):
+        resolve(minimal)
+    analysis["syntax"] = None
+    assert resolve(minimal)["analyses"]["first"]["syntax"] is None
+    analysis |= {"hits": None, "syntax": {"min_hits": 5}}
+    with pytest.raises(configuration.ConfigurationError, match="syntax needs hits, but hits is null"):
+        resolve(minimal)
+
+
+def test_the_settings_of_syntax_are_those_of_the_library(minimal: dict[str, Any]) -> None:
+    from cislex.syntax.settings import SyntaxSettings
+
+    minimal["analyses"]["first"] |= {"hits": {}}
+    given = resolve(minimal)["analyses"]["first"]["syntax"]
+    assert SyntaxSettings(**{**given, "windows": tuple(given["windows"])}) == SyntaxSettings()
+
+
+def test_too_few_regions_for_distances_are_said_with_the_plan(
+    minimal: dict[str, Any], tmp_path: Path
+) -> None:
+    peaks = tmp_path / "peaks.bed"
+    minimal["regions"]["mine"]["peaks"] = str(peaks)
+    minimal["analyses"]["first"] |= {"hits": {}}
+    assert few_regions.notices(resolve(minimal)) == []  # not there yet
+    peaks.write_text("chr1\t100\t200\n" * 12)
+    [notice] = few_regions.notices(resolve(minimal))
+    assert "analyses.first.syntax: mine has about 12 regions" in notice
+    minimal["analyses"]["first"]["syntax"] = {"min_regions": 10}
+    assert few_regions.notices(resolve(minimal)) == []
+    peaks.write_text("chr1\t100\t200\n" * 200)
+    minimal["regions"]["mine"]["top"] = 9
+    assert "about 9 regions" in few_regions.notices(resolve(minimal))[0]
 
 
 def test_regions_too_short_for_motifs_are_refused_at_the_plan(minimal: dict[str, Any]) -> None:

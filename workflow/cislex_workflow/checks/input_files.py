@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cislex_workflow import model_sources
+from cislex_workflow.config.motif_settings import databases, is_jaspar
 
 #: Missing files that are named in full.
 MOST_NAMED = 8
@@ -21,7 +22,7 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
     """Key and path of every file that the analyses of a complete config read."""
     regions = {analysis["regions"] for analysis in config["analyses"].values()}
     models = {analysis["model"] for analysis in config["analyses"].values()}
-    if any(config["regions"][name]["peaks"] for name in regions):
+    if config["variants"] or any(config["regions"][name]["peaks"] for name in regions):
         for key in ("fasta", "aliases", "blacklist"):
             yield f"genome.{key}", (config["genome"] or {}).get(key)
     for name in sorted(regions):
@@ -29,14 +30,17 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
             yield f"regions.{name}.{key}", config["regions"][name][key]
     for name in sorted(models):
         yield from _of_model(f"models.{name}", config["models"][name])
+    for name, variants in config["variants"].items():
+        for key in ("vcf", "table"):
+            yield f"variants.{name}.{key}", variants[key]
     for name, analysis in config["analyses"].items():
         yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
         for target, label in (analysis["labels"] or {}).items():
             for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):
                 yield f"analyses.{name}.labels.{target}.{source}", label[source]
-        database = (analysis["motifs"] or {"database": "jaspar-"})["database"]
-        if not database.startswith("jaspar-"):
-            yield f"analyses.{name}.motifs.database", database
+        for database in databases(analysis["motifs"]) if analysis["motifs"] else ():
+            if not is_jaspar(database):
+                yield f"analyses.{name}.motifs, database", database
 
 
 def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str | None]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from cislex_workflow.config.cross_checks import JASPAR, cross_checks, notices
+from cislex_workflow.config.cross_checks import cross_checks, notices
 from cislex_workflow.config.errors import ConfigurationError, suggestion
 from cislex_workflow.config.model_settings import (
     held_out_array,
@@ -24,6 +24,7 @@ from cislex_workflow.config.model_settings import (
     training_head,
     training_source,
 )
+from cislex_workflow.config.motif_settings import JASPAR
 from cislex_workflow.config.paths import expand, expand_all
 from cislex_workflow.config.schema import fill_defaults, problems
 from cislex_workflow.config.sheets import read_sheet
@@ -92,6 +93,9 @@ def resolve(
             resolved[section] = read_sheet(Path(path), section)
     resolved = typed(resolved, schema, schema)
     _refuse(problems(resolved, schema))
+    for analysis in resolved["analyses"].values():
+        if analysis.get("hits") is None:
+            analysis.setdefault("syntax", None)  # on by default, where there are hits
     fill_defaults(resolved, schema, schema)
     wrong: list[str] = []
     resolved = expand_all(resolved, schema, wrong)

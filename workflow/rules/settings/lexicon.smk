@@ -33,9 +33,10 @@ def lexicon_databases(wildcards):
     """Names of the motif databases of all analyses."""
     return sorted(
         {
-            database_name(analysis["motifs"])
+            name
             for analysis in config["analyses"].values()
             if analysis["motifs"]
+            for name in database_names(analysis)
         }
     )
 
