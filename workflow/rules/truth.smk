@@ -12,7 +12,10 @@ if config["simulate"]:
             unpack(
                 lambda wildcards: (
                     {
-                        "hits": f"{RESULTS}/{wildcards.analysis}/{wildcards.target}/hits.bed.gz"
+                        "hits": f"{RESULTS}/{wildcards.analysis}/{wildcards.target}/hits.bed.gz",
+                        "words": (
+                            f"{RESULTS}/lexicon/lexicon.meme" if has_lexicon() else []
+                        ),
                     }
                     if analysis_of(wildcards)["hits"]
                     else {}
@@ -23,7 +26,7 @@ if config["simulate"]:
             motifs=f"{RESULTS}/{{analysis}}/{{target}}/motifs.tsv",
             meme=f"{RESULTS}/{{analysis}}/{{target}}/motifs.meme",
             attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
-            database=database_of,
+            database=lambda wildcards: database_files(wildcards)[0],
         output:
             table=f"{RESULTS}/{{analysis}}/{{target}}/truth.tsv",
         log:

@@ -22,14 +22,13 @@ from numpy.typing import NDArray
 from cislex import provenance
 from cislex.attribution import Attribution, attribute_batches
 from cislex.chunks import methods_from_config
-from cislex.chunks.files import read_inspected
+from cislex.chunks.files import require_inspected
 from cislex.chunks.filling import Batch, fill_checkpoint
 from cislex.chunks.writing import write_chunk
 from cislex.errors import (
     CompletenessError,
     ConfigError,
     InputError,
-    ModelError,
 )
 from cislex.files.checkpoint import Checkpoint, partial_path
 from cislex.files.tables import FORMAT_VERSION, digest_regions
@@ -187,17 +186,6 @@ def attribute_chunk(
             seconds = time.monotonic() - began
             log.remove()
     logger.info("%d regions in %.1f s (%.1f/s)", len(rows) - kept, seconds, (len(rows) - kept) / seconds)
-
-
-def require_inspected(path: str | Path, fold: str, digest: str, weights: str | Path) -> None:
-    """Raise ModelError unless the model of a fold is the one that was inspected."""
-    expected = read_inspected(path).get(fold)
-    if digest != expected:
-        raise ModelError(
-            f"{weights} ({fold}): this model differs from the inspected one: its digest is {digest}, in "
-            f"{path} {expected}. The weights or the model's files changed during the run: run again to "
-            "inspect the new ones"
-        )
 
 
 def own_rows(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,9 @@ from cislex.errors import InputError, offenders
 from cislex.files.tables import open_hdf5, read_regions, require_file, write_table
 from cislex.files.text_tables import read_numbers, read_text
 from cislex.logs import get_logger
-from cislex.motifs.annotation import Similarities, adjust_p_values, compare_motifs
 from cislex.motifs.files import FEW_MOTIFS, Matrix, MemeMotif, read_meme, reverse_complement
 from cislex.motifs.hits import read_hits
+from cislex.motifs.matching import Similarities, adjust_p_values, compare_motifs
 
 COLUMNS = [
     *("motif", "name", "assay", "functional", "recovered_as", "variants", "p", "q", "pearson"),
@@ -42,6 +42,9 @@ class Recovery:
     pearson: float
 
 
+NOTHING = Recovery((), np.nan, np.nan, np.nan)
+
+
 def compare_with_truth(
     truth: str | Path,
     planted: str | Path,
@@ -52,6 +55,7 @@ def compare_with_truth(
     database: str | Path,
     out: str | Path,
     *,
+    words: str | Path | None = None,
     max_q: float = 0.01,
     threads: int = 1,
 ) -> pd.DataFrame:
@@ -71,6 +75,9 @@ def compare_with_truth(
     out
         ``truth.tsv`` to write, one row per planted motif. A motif is functional here when the regions of this
         target hold its functional sites; elsewhere, or without any, it is a decoy.
+    words
+        ``lexicon.meme``, where hits were called with its words: those that are a planted motif stand for it.
+        None: hits are those of the target's own motifs.
     max_q, threads
         Greatest q-value at which a discovered motif recovers a planted one; threads of numba.
 
@@ -84,10 +91,17 @@ def compare_with_truth(
     known = read_meme(planted)
     sites = _read_truth(truth, known, regions)
     discovered = _unflagged(motifs, meme)
-    recovered = _recover(discovered, known, read_meme(database), max_q=max_q, threads=threads)
-    called = None if hits is None else read_hits(hits)
-    groups = [sites[sites["motif"] == motif.identifier] for motif in known]
-    rows = [_row(m, group, len(regions), called, recovered) for m, group in zip(known, groups, strict=True)]
+    others = read_meme(database)
+    recovered = _recover(discovered, known, others, max_q=max_q, threads=threads)
+    called = recovered
+    if words is not None:
+        called = _recover(read_meme(words), known, others, max_q=max_q, threads=threads)
+    table = None if hits is None else read_hits(hits)
+    rows = []
+    for motif in known:
+        own = None if table is None else _hits_of(table, called.get(motif.identifier, NOTHING))
+        group = sites[sites["motif"] == motif.identifier]
+        rows.append(_row(motif, group, len(regions), own, recovered.get(motif.identifier, NOTHING)))
     frame = pd.DataFrame(rows, columns=COLUMNS)
     frame = frame.sort_values(["functional", "assay", "motif"], ascending=[False, True, True])
     write_table(frame, out)
@@ -126,9 +140,8 @@ def _row(
     sites: pd.DataFrame,
     regions: int,
     hits: pd.DataFrame | None,
-    recovered: Mapping[str, Recovery],
+    recovery: Recovery,
 ) -> dict[str, object]:
-    recovery = recovered.get(planted.identifier, Recovery((), np.nan, np.nan, np.nan))
     inside = sites[sites["in_regions"]]
     driving, decoys = inside[inside["functional"]], inside[~inside["functional"]]
     row: dict[str, object] = {
@@ -145,13 +158,18 @@ def _row(
         "n_planted_in_regions": len(inside),
         "n_functional_in_regions": len(driving),
     }
-    if hits is not None and recovery.motifs:
-        own = hits[hits["motif"].isin(recovery.motifs)]
-        row["hits"] = len(own)
-        row["hits_precision"] = _share(own, sites)
-        row["hits_recall"] = _share(driving, own)
-        row["hits_on_decoys"] = _share(decoys, own)
+    if hits is not None:
+        row["hits"] = len(hits)
+        row["hits_precision"] = _share(hits, sites)
+        row["hits_recall"] = _share(driving, hits)
+        row["hits_on_decoys"] = _share(decoys, hits)
     return row
+
+
+def _hits_of(hits: pd.DataFrame, recovery: Recovery) -> pd.DataFrame | None:
+    """Hits of what recovers a planted motif; None where nothing does."""
+    column = "word" if "word" in hits else "motif"
+    return hits[hits[column].isin(recovery.motifs)] if recovery.motifs else None
 
 
 def _share(these: pd.DataFrame, those: pd.DataFrame) -> float:

@@ -86,18 +86,22 @@ class LexiconTables:
     ----------
     words, usage
         ``lexicon.tsv`` and ``usage.tsv``.
+    matrices
+        ``lexicon.h5``, from which logos are drawn; None: no logos.
     files
         Further files to link.
     """
 
     words: str | Path
     usage: str | Path
+    matrices: str | Path | None = None
     files: tuple[str | Path, ...] = ()
 
     @property
     def links(self) -> list[Path]:
         """Every file of the lexicon that the page links to."""
-        return [Path(path) for path in (self.words, self.usage, *self.files)]
+        matrices = () if self.matrices is None else (self.matrices,)
+        return [Path(path) for path in (self.words, self.usage, *matrices, *self.files)]
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""
@@ -124,8 +128,9 @@ class AnalysisTarget:
         ``qc.tsv``; without it the deltas are read from ``attributions.h5``.
     modisco
         ``modisco.h5``: TF-MoDISco's settings and version, for the section on methods.
-    database
-        Known motifs as a MEME file: tells composites from motifs, by their width.
+    databases
+        Known motifs as MEME files by the names of their databases: they tell composites from motifs, by
+        their width.
     hits
         ``hits.bed.gz``, or ``None`` where hits were not called.
     positions, syntax, periodicity
@@ -156,7 +161,7 @@ class AnalysisTarget:
     logos: str | Path | None = None
     qc: str | Path | None = None
     modisco: str | Path | None = None
-    database: str | Path | None = None
+    databases: Mapping[str, str | Path] = field(default_factory=dict)
     hits: str | Path | None = None
     positions: str | Path | None = None
     syntax: str | Path | None = None
@@ -183,7 +188,7 @@ class AnalysisTarget:
         given = (
             self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.positions, self.syntax,
             self.periodicity, self.truth, self.grammar, *self.files, self.inspection, self.evaluation,
-            self.observed, self.database,
+            self.observed, *self.databases.values(),
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 

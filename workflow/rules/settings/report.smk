@@ -57,12 +57,11 @@ def _report_motifs(analysis, folder):
     """Files of the motifs of a target, and of what is read from them; nothing where motifs are left out."""
     if not analysis["motifs"]:
         return {"motifs": None}
-    name = database_name(analysis["motifs"])
     return {
         "motifs": f"{folder}/motifs.tsv",
         "logos": f"{folder}/logos",
         "modisco": f"{folder}/modisco.h5",
-        "database": f"{RESULTS}/motif_databases/{name}.meme",
+        "databases": {name: database_path(name) for name in database_names(analysis)},
         "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
         **{
             name: f"{folder}/{name}.tsv" if analysis["syntax"] else None
@@ -141,10 +140,11 @@ def report_lexicon():
     """Tables of the lexicon and its further files; None where there is none."""
     if not has_lexicon():
         return None
-    names = ("lexicon_members.tsv", "lexicon.meme", "lexicon.h5")
+    names = ("lexicon_members.tsv", "lexicon.meme", "usage.h5ad")
     return {
         "words": f"{RESULTS}/lexicon/lexicon.tsv",
         "usage": f"{RESULTS}/lexicon/usage.tsv",
+        "matrices": f"{RESULTS}/lexicon/lexicon.h5",
         "files": [f"{RESULTS}/lexicon/{name}" for name in names],
     }
 
@@ -166,7 +166,6 @@ def report_files():
         "logos",
         "qc",
         "modisco",
-        "database",
         "hits",
         *SYNTAX_TABLES,
         "truth",
@@ -177,11 +176,11 @@ def report_files():
     found = []
     for entry in report_regions() + report_models() + report_analyses():
         found += [entry[key] for key in shared + own if entry.get(key)]
-        found += entry.get("files", [])
+        found += [*entry.get("databases", {}).values(), *entry.get("files", [])]
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,
-        *(lexicon[key] for key in ("words", "usage") if key in lexicon),
+        *(lexicon[key] for key in ("words", "usage", "matrices") if key in lexicon),
         *lexicon["files"],
     ]
 
