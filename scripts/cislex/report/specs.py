@@ -137,8 +137,8 @@ class AnalysisTarget:
         ``usage.tsv`` of the lexicon, where hits were called with its words: which seqlets they cover.
     positions, syntax, periodicity
         Tables of ``analyse_syntax``, or ``None`` where syntax was not analysed.
-    truth
-        ``truth.tsv``, or ``None`` for real data.
+    truth, grammar
+        ``truth.tsv`` and ``grammar.tsv``, or ``None`` for real data.
     evaluation, observed
         ``evaluation.tsv`` and ``observed.tsv``, or ``None`` where the target has no labels.
     labels, peaks
@@ -170,6 +170,7 @@ class AnalysisTarget:
     syntax: str | Path | None = None
     periodicity: str | Path | None = None
     truth: str | Path | None = None
+    grammar: str | Path | None = None
     evaluation: str | Path | None = None
     observed: str | Path | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
@@ -189,8 +190,8 @@ class AnalysisTarget:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
             self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.positions, self.syntax,
-            self.periodicity, self.truth, *self.files, self.inspection, self.evaluation, self.observed,
-            *self.databases.values(),
+            self.periodicity, self.truth, self.grammar, *self.files, self.inspection, self.evaluation,
+            self.observed, *self.databases.values(),
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 

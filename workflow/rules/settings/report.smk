@@ -73,6 +73,11 @@ def _report_motifs(analysis, folder):
             for name in SYNTAX_TABLES
         },
         "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
+        "grammar": (
+            f"{folder}/grammar.tsv"
+            if config["simulate"] and analysis["syntax"]
+            else None
+        ),
     }
 
 
@@ -169,6 +174,7 @@ def report_files():
         "hits",
         *SYNTAX_TABLES,
         "truth",
+        "grammar",
         "observed",
         "inspection",
     )
