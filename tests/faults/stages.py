@@ -45,6 +45,9 @@ NEEDS = {
     "prepare_variants": ("index_genome",),
     "score_variants": ("prepare_variants",),
     "combine_variants": ("score_variants",),
+    "prepare_insertions": ("encode_sequences",),
+    "insert_chunk": ("prepare_insertions",),
+    "insert_motifs": ("insert_chunk",),
     "make_chunk": ("encode_sequences",),
 }
 
@@ -282,6 +285,39 @@ def plant_model(work: Path, out: Path) -> None:
     )
 
 
+def prepare_insertions(work: Path, out: Path) -> None:
+    from cislex.insertions.backgrounds import BackgroundSettings
+    from cislex.insertions.constructs import GridSettings
+    from cislex.insertions.prepare import prepare_insertions
+
+    prepare_insertions(
+        work / "sequences.h5", out / "plan.h5", out / "inserts.tsv",
+        strings={"a": "TGACTCA", "b": "CCGGAAGT"},
+        grid=GridSettings(pairs="all", distances=range(10, 60, 2)), backgrounds=BackgroundSettings(n=60),
+    )  # fmt: skip
+
+
+def insert_chunk(work: Path, out: Path) -> None:
+    from cislex.insertions.chunk import InsertionJob, insert_chunk
+
+    job = InsertionJob(chunk=0, chunks=1, fold="a", targets=TARGETS)
+    insert_chunk(
+        work / "plan.h5",
+        work / "weights.pt",
+        out / "inserted.h5",
+        job,
+        model={"loader": "trained"},
+        device="cpu",
+    )
+
+
+def insert_motifs(work: Path, out: Path) -> None:
+    from cislex.insertions.insert import insert_motifs
+
+    made = [out / f"{name}.tsv" for name in ("insertions", "contexts", "sites_moved")]
+    insert_motifs(work / "plan.h5", {"a": [work / "inserted.h5"]}, *made, wanted=TARGETS)
+
+
 #: Each stage by name.
 STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
@@ -289,7 +325,7 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
         combine_lexicon, summarise_usage, simulate_genome, plant_model, compare_grammar, prepare_variants,
-        score_variants, combine_variants, *TABLE_STAGES,
+        score_variants, combine_variants, prepare_insertions, insert_chunk, insert_motifs, *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.
