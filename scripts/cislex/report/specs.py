@@ -105,6 +105,39 @@ class LexiconTables:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InsertionTables:
+    """One in-silico experiment.
+
+    Parameters
+    ----------
+    name, analysis
+        Names in the config.
+    insertions, contexts
+        ``insertions.tsv`` and ``contexts.tsv``.
+    backgrounds
+        Kind of the backgrounds, as in the config.
+    files
+        Further files to link.
+    """
+
+    name: str
+    analysis: str
+    insertions: str | Path
+    contexts: str | Path
+    backgrounds: str = ""
+    files: tuple[str | Path, ...] = ()
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the experiment that the page links to."""
+        return [Path(path) for path in (self.insertions, self.contexts, *self.files)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"insertions {self.name}", *self.links)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnalysisTarget:
     """One target of one analysis.
 
