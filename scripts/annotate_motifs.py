@@ -12,17 +12,17 @@ from cislex.motifs.files import TrimSettings
 
 
 def main(
-    modisco: str, database: str, table: str, meme: str, logos: str, trimming: dict, threads: int
+    modisco: str, databases: dict, table: str, meme: str, logos: str, trimming: dict, threads: int
 ) -> None:
-    """Run the stage with plain arguments."""
-    annotate_motifs(modisco, database, table, meme, logos, TrimSettings(**trimming), threads=threads)
+    """Run the stage with plain arguments; ``databases`` by name."""
+    annotate_motifs(modisco, databases, table, meme, logos, TrimSettings(**trimming), threads=threads)
 
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
     main(
         modisco=smk.input.motifs,
-        database=smk.input.database,
+        databases=dict(zip(smk.params.databases, smk.input.databases, strict=True)),
         table=smk.output.table,
         meme=smk.output.meme,
         logos=smk.output.logos,

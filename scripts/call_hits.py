@@ -12,23 +12,23 @@ from cislex.motifs.hits import HitSettings, call_hits
 
 
 def main(
-    attributions: str, modisco: str, out: str, *, settings: dict, trimming: dict, analysis: str, threads: int
+    attributions: str, motifs: str, out: str, *, settings: dict, trimming: dict, **options: object
 ) -> None:
     """Run the stage with plain arguments."""
     call_hits(
-        attributions,
-        modisco,
-        out,
-        HitSettings(**settings),
-        analysis=analysis,
-        trimming=TrimSettings(**trimming),
-        threads=threads,
+        attributions, motifs, out, HitSettings(**settings), trimming=TrimSettings(**trimming), **options
     )
 
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
-    options = {"settings": smk.params.settings, "trimming": smk.params.trimming}
-    analysis = smk.wildcards.analysis
-    files = (smk.input.attributions, smk.input.motifs, smk.output.hits)
-    main(*files, **options, analysis=analysis, threads=smk.threads)
+    main(
+        smk.input.attributions,
+        smk.input.motifs,
+        smk.output.hits,
+        names=smk.input.get("names"),
+        settings=smk.params.settings,
+        trimming=smk.params.trimming,
+        analysis=smk.wildcards.analysis,
+        threads=smk.threads,
+    )

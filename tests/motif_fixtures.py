@@ -169,7 +169,7 @@ def run_script(
     name: str,
     log: Path,
     *,
-    input: dict[str, Path] | None = None,
+    input: dict[str, Path | list[Path]] | None = None,
     output: dict[str, Path] | None = None,
     params: dict[str, object] | None = None,
     wildcards: dict[str, str] | None = None,
@@ -179,7 +179,10 @@ def run_script(
     given = {
         "script": str(scripts / name),
         "scriptdir": str(scripts),
-        "input": {key: str(path) for key, path in (input or {}).items()},
+        "input": {
+            key: [str(p) for p in path] if isinstance(path, list) else str(path)
+            for key, path in (input or {}).items()
+        },
         "output": {key: str(path) for key, path in (output or {}).items()},
         "params": params or {},
         "wildcards": wildcards or {},

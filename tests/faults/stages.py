@@ -28,8 +28,11 @@ NEEDS = {
     "make_patterns": ("aggregate_chunks",),
     "annotate_motifs": ("make_patterns",),
     "call_hits": ("make_patterns",),
+    "plant_model": ("simulate_genome",),
+    "compare_grammar": ("simulate_genome", "analyse_syntax"),
     "combine_lexicon": ("make_patterns",),
     "analyse_syntax": ("call_hits",),
+    "summarise_usage": ("combine_lexicon",),
     "compare_with_truth": ("aggregate_chunks", "make_tables"),
     "gate_attributions": ("aggregate_chunks",),
     "inspect_model": ("make_tables",),
@@ -214,18 +217,33 @@ def combine_lexicon(work: Path, out: Path) -> None:
     from cislex.lexicon.files import LexiconFiles
     from cislex.lexicon.patterns import PatternSource
 
-    names = ("lexicon.tsv", "lexicon_members.tsv", "usage.tsv", "lexicon.meme", "lexicon.h5")
+    names = ("lexicon.tsv", "lexicon_members.tsv", "lexicon.meme", "lexicon.h5")
     sources = [PatternSource("demo", target, work / "modisco.h5") for target in TARGETS]
     known = {"known": work / "known.meme"}
     combine_lexicon(sources, LexiconFiles(*(out / name for name in names)), databases=known)
 
 
+def summarise_usage(work: Path, out: Path) -> None:
+    from cislex.lexicon.usage import LexiconInputs, UsageSource, summarise_usage
+
+    files = LexiconInputs(*(work / f"lexicon{end}" for end in (".tsv", "_members.tsv", ".h5")))
+    sources = [UsageSource("demo", target) for target in TARGETS]
+    summarise_usage(files, sources, out / "usage.tsv", out / "usage.h5ad")
+
+
 def simulate_genome(work: Path, out: Path) -> None:
-    from cislex.demo.simulation import ASSAYS, SimulationOptions, simulate_genome
+    from cislex.demo.simulation import SimulationOptions, simulate_genome
 
     options = SimulationOptions(chromosomes=2, chromosome_length=60_000, peaks_per_assay=20)
-    peaks = {assay: out / f"{assay}.narrowPeak" for assay in ASSAYS}
-    simulate_genome(out / "made.fa", peaks, out / "truth.tsv", out / "planted.meme", options=options)
+    made = [out / name for name in ("made.fa", "truth.tsv", "planted.meme", "grammar.tsv")]
+    peaks = {assay: out / f"{assay}.narrowPeak" for assay in options.assays}
+    simulate_genome(made[0], peaks, *made[1:], options=options)
+
+
+def compare_grammar(work: Path, out: Path) -> None:
+    files = {name: str(work / f"{name}.tsv") for name in ("grammar", "truth")}
+    files |= {"hits": str(work / "hits.bed.gz"), "attributions": str(work / "attributions.h5")}
+    script("compare_grammar")(**files, tables=str(work), out=str(out / "recovered.tsv"))
 
 
 def prepare_variants(work: Path, out: Path) -> None:
@@ -259,6 +277,12 @@ def combine_variants(work: Path, out: Path) -> None:
         work / "alleles.tsv", {"a": [work / "scores.h5"]}, work / "chromosomes.tsv", made, wanted=TARGETS,
         null={"size": 20, "seed": 0},
     )  # fmt: skip
+
+
+def plant_model(work: Path, out: Path) -> None:
+    script("plant_model")(
+        str(work / "planted.meme"), str(out / "model.pt"), assays={"a": {"words": ["ctcf"]}}
+    )
 
 
 def prepare_insertions(work: Path, out: Path) -> None:
@@ -300,8 +324,8 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
-        combine_lexicon, simulate_genome, prepare_variants, score_variants, combine_variants,
-        prepare_insertions, insert_chunk, insert_motifs, *TABLE_STAGES,
+        combine_lexicon, summarise_usage, simulate_genome, plant_model, compare_grammar, prepare_variants,
+        score_variants, combine_variants, prepare_insertions, insert_chunk, insert_motifs, *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

@@ -13,6 +13,8 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
+import pysam
 import pytest
 import torch
 import yaml
@@ -26,8 +28,12 @@ pytestmark = pytest.mark.workflow
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with sequences in which one motif is planted, and a model that looks for it."""
-    return write_project(tmp_path_factory.mktemp("small"))
+    """Sequences in which one motif is planted, and a model that looks for it; one analysis has hits."""
+    folder = write_project(tmp_path_factory.mktemp("small"))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["analyses"]["gradient"]["hits"] = {}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -47,20 +53,21 @@ def test_a_dry_run_shows_the_whole_plan_before_any_input_of_a_later_stage_exists
     plan = planned(snakemake("--configfile", "config.yaml", "--dry-run", "--forceall", folder=project).stdout)
     assert plan["attribute_chunk"] == 2 * 2 * 4
     assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
-    assert plan["render_report"] == plan["combine_lexicon"] == 1
+    assert plan["render_report"] == plan["combine_lexicon"] == plan["summarise_usage"] == 1
 
 
 def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakemake: Run) -> None:
     config = yaml.safe_load((project / "config.yaml").read_text())
     del config["genome"]
     for analysis in config["analyses"].values():
-        analysis["motifs"] = None
+        analysis["motifs"] = analysis["hits"] = None
     (project / "bare.yaml").write_text(yaml.safe_dump(config))
     options = ("--configfile", "bare.yaml", "--dry-run", "--forceall")
     plan = planned(snakemake(*options, folder=project).stdout)
     assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
     assert not plan.keys() & {
-        "find_motifs", "annotate_motifs", "fetch_motif_database", "call_hits", "combine_lexicon"
+        "find_motifs", "annotate_motifs", "fetch_motif_database", "call_hits", "combine_lexicon",
+        "summarise_usage",
     }  # fmt: skip
     wanted = snakemake("results/shap/a/modisco.h5", *options, folder=project, check=False).stdout
     assert "No rule to produce" in wanted or "MissingRuleException" in wanted
@@ -71,6 +78,21 @@ def test_the_report_names_the_planted_motif(finished: Path) -> None:
     assert "PLANTED" in page
     motifs = (finished / "results" / "shap" / "a" / "motifs.tsv").read_text()
     assert "M1" in motifs
+
+
+def test_hits_are_called_with_the_words_of_the_lexicon_and_counted(finished: Path) -> None:
+    lexicon, usage = (
+        pd.read_csv(finished / f"results/lexicon/{name}.tsv", sep="\t") for name in ("lexicon", "usage")
+    )
+    hits = pd.read_csv(finished / "results/gradient/a/hits.bed.gz", sep="\t")
+    assert len(hits) > 100
+    assert set(hits["word"]) <= set(lexicon["word"])
+    own = usage[usage["analysis"] == "gradient"].set_index("word")["n_hits"]
+    assert own[own > 0].to_dict() == hits["word"].value_counts().to_dict()
+    assert usage.loc[usage["analysis"] == "shap", "n_hits"].isna().all()
+    with pysam.TabixFile(str(finished / "results/gradient/a/hits.bed.gz")) as indexed:
+        name = hits["#chrom"].iloc[0]
+        assert len(list(indexed.fetch(name))) == (hits["#chrom"] == name).sum()
 
 
 def test_a_second_run_does_nothing(finished: Path, snakemake: Run) -> None:
@@ -85,7 +107,8 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snak
     plan = planned(snakemake("--configfile", "changed.yaml", "--dry-run", folder=finished).stdout)
     assert plan.pop("find_motifs") == 2
     assert set(plan) <= {
-        "annotate_motifs", "call_hits", "combine_lexicon", "render_report", "snapshot_config", "all"
+        "annotate_motifs", "call_hits", "combine_lexicon", "summarise_usage", "render_report",
+        "snapshot_config", "all",
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from cislex.report.sections.lexicon import (
     few_known_motifs,
     is_composite,
     known_motifs,
+    match_width,
     match_widths,
     read_lexicon,
 )
@@ -136,7 +137,10 @@ def test_widths_of_the_database_tell_composites(tmp_path: Path) -> None:
     widths = match_widths(tmp_path / "known.meme")
     assert widths == {"MA0363.3": 8}
     alone, double = describe_motifs(
-        spec, Pictures(0), Pictures(0), composite=lambda width, match: is_composite(width, widths[match])
+        spec,
+        Pictures(0),
+        Pictures(0),
+        composite=lambda width, match: is_composite(width, widths[match.matrix]),
     )
     assert (alone.composite, double.composite) == (False, True)
     assert double.short == "REB1 composite"
@@ -152,8 +156,17 @@ def test_intervals_of_negative_numbers_are_no_subtractions() -> None:
 
 
 def test_a_database_too_small_for_tomtom_is_told() -> None:
-    (note,) = few_known_motifs(3)
+    (note,) = few_known_motifs({"jaspar-fungi.JASPAR2026": 3})
     assert note.startswith(
         "the database holds 3 known motifs, fewer than 25: q-values come from patterns with"
     )
-    assert few_known_motifs(25) == few_known_motifs(0) == []
+    assert few_known_motifs({"a": 25}) == few_known_motifs({}) == []
+    (note,) = few_known_motifs({"jaspar-fungi.JASPAR2026": 193, "meme-mine.0a1b2c3d": 1})
+    assert note.startswith("mine holds 1 known motif, fewer than 25")
+
+
+def test_a_match_is_as_wide_as_its_own_database_says() -> None:
+    widths = {"a": {"M1": 8}, "b": {"M1": 20, "M2": 9}}
+    assert [match_width(Match("M1", "", "", "", database=name), widths) for name in "ab"] == [8, 20]
+    assert match_width(Match("M2", "", "", ""), widths) == 9, "a table that names no database"
+    assert match_width(Match("M2", "", "", "", database="a"), widths) is None

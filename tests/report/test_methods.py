@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import report_fixture as fixture
 from cislex.motifs.files import MemeMotif, write_meme
@@ -15,6 +16,7 @@ from cislex.provenance import to_attributes
 from cislex.report import AnalysisTarget, RegionSet, render_report
 from cislex.report.sections.methods import MethodsView, describe_methods
 from cislex.report.sections.methods_sentences import attribution_words, model_words, region_words
+from cislex.report.sections.motifs import Pictures, describe_motifs
 from cislex.report.sections.references import LIBRARY, Bibliography
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "scripts" / "cislex" / "report" / "report.html.j2"
@@ -46,8 +48,8 @@ def target(tmp_path: Path) -> AnalysisTarget:
     return AnalysisTarget(
         analysis="peaks", target="reb1", region_set="peaks", model="yeast", motifs=tmp_path / "motifs.tsv",
         attributions=tmp_path / "reb1" / "attributions.h5", modisco=tmp_path / "modisco.h5",
-        database=tmp_path / "known.meme",
-        settings={"motifs": {**motifs, "database": "jaspar-fungi", "release": "JASPAR2026"}, "hits": None},
+        databases={"jaspar-fungi.JASPAR2026": tmp_path / "known.meme"},
+        settings={"motifs": motifs, "hits": None},
     )  # fmt: skip
 
 
@@ -81,6 +83,21 @@ def test_methods_tell_what_the_files_record(target: AnalysisTarget) -> None:
         "PyTorch 2.13.0", "Random seed: 11", "(BLAKE2b-128): feed5eed",
     ):  # fmt: skip
         assert said in text
+
+
+def test_several_databases_are_all_named(target: AnalysisTarget) -> None:
+    known = target.databases["jaspar-fungi.JASPAR2026"]
+    several = dataclasses.replace(target, databases={**target.databases, "meme-mine-too.0a1b2c3d": known})
+    _, text = described(several)
+    assert "(fungi; Ovek Baydar et al., 2026) and the 1 motif of mine-too with TOMTOM" in text
+    assert "each database with its own q-values (q-values of JASPAR2026 fungi and mine-too from sh" in text
+    table = pd.read_csv(target.motifs, sep="\t", keep_default_na=False)
+    table.assign(match_1_database="meme-mine-too.0a1b2c3d", match_1_null="shuffled").to_csv(
+        target.motifs, sep="\t", index=False
+    )
+    for spec, source in ((several, "mine-too"), (target, "")):
+        (motif,) = describe_motifs(spec, Pictures(0), Pictures(0))
+        assert (motif.matches[0].source, motif.matches[0].null) == (source, "shuffled")
 
 
 def test_negatives_for_training_alone_and_the_kept_epoch_are_told() -> None:

@@ -285,7 +285,7 @@ def test_real_data_have_no_truth(results: tuple[Path, dict], tmp_path: Path) -> 
 
 
 def test_motifs_that_were_left_out_are_not_called_none(results: tuple[Path, dict], tmp_path: Path) -> None:
-    bare = {"motifs": None, "logos": None, "modisco": None, "database": None, "hits": None, "truth": None}
+    bare = {"motifs": None, "logos": None, "modisco": None, "databases": {}, "hits": None, "truth": None}
     every = [dataclasses.replace(spec, **bare, settings={"motifs": None}) for spec in results[1]["analyses"]]
     for analyses, lead in (
         (every, "were attributed, without motif discovery."),

@@ -348,6 +348,14 @@ def _combine_lexicon(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(400 + 0.3e-3 * pairs, 90 + 20e-6 * pairs)
 
 
+def _summarise_usage(work: Work, wildcards: Mapping[str, str]) -> Use:
+    found = [(a["regions"], len(a["targets"])) for a in work.config["analyses"].values() if a.get("hits")]
+    # Tables of hits of one target at a time, of up to some ten hits a region.
+    rows = max((work.regions(name) for name, _ in found), default=0)
+    targets = sum(number for _, number in found)
+    return Use(250 + 8e-3 * rows, 10 + targets * rows * 5e-5)
+
+
 def _variants(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
     """Settings of a set of variants, and how many there are, about."""
     settings = work.config["variants"][name]
@@ -441,6 +449,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "encode_sequences": (("regions",), _encode_sequences),
     "import_sequences": (("regions",), _import_sequences),
     "simulate_genome": ((), _constant(250, 20)),
+    "plant_model": ((), _constant(400, 20)),
     "fetch_resources": (("file",), _constant(200, 150)),
     "train_model": (("model", "fold"), _train_model),
     "score_baseline": (("model", "fold"), _constant(600, 120)),
@@ -457,6 +466,8 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "call_hits": (("analysis", "target"), _call_hits),
     "analyse_syntax": (("analysis", "target"), _analyse_syntax),
     "combine_lexicon": ((), _combine_lexicon),
+    "summarise_usage": ((), _summarise_usage),
+    "compare_grammar": (("analysis", "target"), _constant(400, 30)),
     "compare_with_truth": (("analysis", "target"), _constant(400, 120)),
     "render_report": ((), _render_report),
     "snapshot_config": ((), _constant(150, 10)),

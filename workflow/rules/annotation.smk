@@ -38,7 +38,7 @@ rule fetch_motif_database:
 rule annotate_motifs:
     input:
         motifs=f"{RESULTS}/{{analysis}}/{{target}}/modisco.h5",
-        database=database_of,
+        databases=database_files,
     output:
         table=f"{RESULTS}/{{analysis}}/{{target}}/motifs.tsv",
         meme=f"{RESULTS}/{{analysis}}/{{target}}/motifs.meme",
@@ -57,6 +57,7 @@ rule annotate_motifs:
         runtime=runtime_of("annotate_motifs"),
     params:
         code=code("annotate_motifs"),
+        databases=databases_of,
         trimming=trimming_of,
     message:
         "Annotate motifs: {wildcards.analysis} / {wildcards.target}"

@@ -29,6 +29,7 @@ from cislex_workflow.checks import file_contents as _file_contents
 from cislex_workflow.checks import gate as _gate
 from cislex_workflow.checks import input_files as _input_files
 from cislex_workflow.config import configuration as _configuration
+from cislex_workflow.config import motif_settings as _motif_settings
 from cislex_workflow.config import paths as _config_paths
 from cislex_workflow.config import region_settings as _region_settings
 from cislex_workflow.config import yaml_files as _yaml_files

@@ -1,14 +1,15 @@
-"""Hits: instances of each motif in the genome (Fi-NeMo).
+"""Hits: instances of each word of the lexicon in the genome (Fi-NeMo).
 
-Purpose: one job per target of an analysis with hits.
-Inputs: {analysis}/{target}/attributions.h5, modisco.h5. Outputs: {analysis}/{target}/hits.bed.gz and its index.
+Purpose: one job per target of an analysis with hits; all targets are searched with the same words.
+Inputs: {analysis}/{target}/attributions.h5; lexicon/lexicon.h5 and lexicon.tsv, or without a lexicon the target's
+own modisco.h5. Outputs: {analysis}/{target}/hits.bed.gz and its index.
 """
 
 
 rule call_hits:
     input:
+        unpack(searched_motifs),
         attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
-        motifs=f"{RESULTS}/{{analysis}}/{{target}}/modisco.h5",
     output:
         hits=f"{RESULTS}/{{analysis}}/{{target}}/hits.bed.gz",
         index=f"{RESULTS}/{{analysis}}/{{target}}/hits.bed.gz.tbi",
@@ -32,7 +33,7 @@ rule call_hits:
             "window": analysis_of(wildcards)["hits"]["window"]
             or analysis_of(wildcards)["motifs"]["window"],
         },
-        trimming=trimming_of,
+        trimming=lexicon_trimming if has_lexicon() else trimming_of,
     message:
         "Motif hits: {wildcards.analysis} / {wildcards.target}"
     script:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from cislex.lexicon.alignment import align
 from cislex.lexicon.patterns import Pattern
 from cislex.logs import get_logger
-from cislex.motifs.annotation import adjust_p_values, compare_motifs
 from cislex.motifs.files import FEW_MOTIFS, Matrix
+from cislex.motifs.matching import adjust_p_values, compare_motifs
 
 #: Two patterns are not compared further if less than this share of either's |CWM| lies in their overlap: one
 #: of them holds something else, too (:mod:`cislex.lexicon.composites`).

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from cislex.errors import InputError
 from cislex.lexicon.words import Part, Word
-from cislex.motifs.annotation import compare_motifs
-from cislex.motifs.files import MemeMotif, read_meme
+from cislex.motifs.files import MemeMotif
+from cislex.motifs.matching import match_motifs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +23,8 @@ class Name:
         Identifier and name of the known motif, and the database that it is from.
     p, q
         TOMTOM's p-value, and its q-value within that database.
+    null
+        Where q comes from: ``tomtom`` or ``shuffled`` (:class:`cislex.motifs.matching.Match`).
     """
 
     name: str
@@ -33,21 +33,7 @@ class Name:
     database: str = ""
     p: float | None = None
     q: float | None = None
-
-
-def read_databases(databases: Mapping[str, str | Path]) -> dict[str, list[MemeMotif]]:
-    """Known motifs of each database, by the name of the database.
-
-    Raises
-    ------
-    InputError
-        When a file is no MEME file, holds no motif, or repeats an identifier.
-    """
-    found = {name: read_meme(path) for name, path in sorted(databases.items())}
-    empty = [f"{name} ({databases[name]})" for name, motifs in found.items() if not motifs]
-    if empty:
-        raise InputError(f"motif databases without a motif: {', '.join(empty)}")
-    return found
+    null: str = ""
 
 
 def name_words(
@@ -64,26 +50,15 @@ def name_words(
         A name for each identifier.
     """
     simple = [word for word in words if not word.parts]
-    best: list[Name | None] = [None] * len(simple)
-    for database, known in databases.items():
-        if not simple:
-            break
-        queries = [word.motif.core_ppm for word in simple]
-        found = compare_motifs(queries, [motif.ppm for motif in known], threads=threads)
-        for number in range(len(simple)):
-            target = int(found.best(number, 1)[0])
-            motif, q = known[target], float(found.q[number, target])
-            p = float(found.p[number, target])
-            name = Name("", motif.identifier, motif.name, database, p, q)
-            held = best[number]
-            if held is None or (q, p) < (held.q, held.p):
-                best[number] = name
+    queries = [word.motif.core_ppm for word in simple]
     names: dict[str, Name] = {}
-    for word, match in zip(simple, best, strict=True):
-        sure = match is not None and match.q is not None and match.q <= max_q
-        called = match.match_name if match is not None and sure else word.motif.consensus.strip(".")
-        held = match or Name("")
-        names[word.identifier] = dataclasses.replace(held, name=_free(called or word.identifier, names))
+    for word, found in zip(simple, match_motifs(queries, databases, count=1, threads=threads), strict=True):
+        called, held = word.motif.consensus.strip(".") or word.identifier, Name("")
+        for match in found:
+            known = match.known
+            held = Name("", known.identifier, known.name, match.database, match.p, match.q, match.null)
+            called = known.name if match.q <= max_q else called
+        names[word.identifier] = dataclasses.replace(held, name=_free(called, names))
     for word in words:
         if word.parts:
             names[word.identifier] = Name(_free(_composite_name(word, names), names))

@@ -50,8 +50,8 @@ def fetch_motif_database(database: str, out: str | Path, *, release: str = DEFAU
     if database in JASPAR_GROUPS:
         motifs = fetch_jaspar(JASPAR_GROUPS[database], release=release)
         comment = f"{release} CORE, {JASPAR_GROUPS[database]}"
-    elif database.startswith("jaspar-"):
-        raise ConfigError(f"motifs.database is {database!r}; expected one of {', '.join(JASPAR_GROUPS)}")
+    elif database.startswith("jaspar-") and not set("./") & set(database):
+        raise ConfigError(f"motif database is {database!r}; expected one of {', '.join(JASPAR_GROUPS)}")
     else:
         motifs = read_meme(database)
         comment = f"from {Path(database).name}"

@@ -1,4 +1,4 @@
-"""Motif instances in every region: Fi-NeMo over the attributions, in coordinates of the genome.
+"""Instances of words or motifs in every region: Fi-NeMo over the attributions, in genome coordinates.
 
 Fi-NeMo explains each region's contributions as a sparse sum of motifs. It works in half precision, drops
 rows and merges regions when it is given genome coordinates that overlap, and writes rows in an order that
@@ -9,7 +9,7 @@ genome, merged and sorted afterwards.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -17,18 +17,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cislex.errors import ConfigError
+from cislex.errors import ConfigError, InputError, offenders
 from cislex.files.indexed_bed import write_indexed_bed
-from cislex.files.tables import has_coordinates, open_hdf5, read_regions
+from cislex.files.tables import has_coordinates, open_hdf5, read_regions, require_file
+from cislex.files.text_tables import read_text
 from cislex.logs import get_logger
 from cislex.motifs.files import Motif, TrimSettings, read_motifs
 from cislex.motifs.finemo_runs import HitSettings, blocks_of, find_hits
 from cislex.regions.extraction import bed_names
 
 COLUMNS = [
-    *("#chrom", "start", "end", "motif", "score", "strand"),
-    *("hit_coefficient", "hit_similarity", "contribution", "analysis", "region"),
+    *("#chrom", "start", "end", "motif", "score", "strand", "word", "pattern"),
+    *("hit_coefficient", "hit_similarity", "contribution", "share", "analysis", "region"),
 ]
+#: Columns that are text.
+TEXTS = ("#chrom", "motif", "strand", "word", "pattern", "analysis", "region")
 logger = get_logger("hits")
 
 
@@ -39,6 +42,7 @@ def call_hits(
     settings: HitSettings,
     *,
     analysis: str,
+    names: str | Path | None = None,
     trimming: TrimSettings | None = None,
     threads: int = 1,
 ) -> int:
@@ -49,7 +53,8 @@ def call_hits(
     attributions
         ``attributions.h5`` of the target.
     modisco
-        ``modisco.h5`` of the same target.
+        The motifs: ``lexicon.h5``, whose words may come from any target (composites of words are not looked
+        for), or ``modisco.h5`` of the same target.
     out
         ``hits.bed.gz``, in blocks of gzip and with an index (:func:`write_indexed_bed`): a header line, then
         one row a hit; 0-based half-open, sorted by chromosome name and position. A hit seen in overlapping
@@ -61,8 +66,10 @@ def call_hits(
         Settings of Fi-NeMo.
     analysis
         Written in each row, so that hits of several analyses can be joined.
+    names
+        ``lexicon.tsv``, to write the words' names in the column ``motif``; None: that is what ``word`` is.
     trimming
-        The same trimming and flagging as for ``annotate_motifs``.
+        The same trimming and flagging as for ``combine_lexicon`` or ``annotate_motifs``.
     threads
         Threads of torch.
 
@@ -70,8 +77,16 @@ def call_hits(
     -------
     int
         Hits written.
+
+    Raises
+    ------
+    ConfigError
+        When the searched window is wider than the regions.
+    InputError
+        When attributions are not finite, or ``names`` is of another lexicon.
     """
     motifs = [motif for motif in read_motifs(modisco, trimming) if not motif.flagged]
+    called = {m.name: m.name for m in motifs} if names is None else _read_names(names, motifs)
     with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
         regions = read_regions(handle)
         place = _window(handle["hypothetical"].shape[2], settings)
@@ -85,10 +100,28 @@ def call_hits(
             hits = pd.DataFrame(columns=COLUMNS)
         else:
             local = find_hits(handle, motifs, place, settings, threads=threads)
-            hits = _place_hits(local, handle, regions, place, analysis)
+            hits = _place_hits(local, handle, regions, place).assign(analysis=analysis)
+            hits = _described(hits, motifs, called)
     write_indexed_bed(hits, out)
     logger.info("%d hits of %d motifs in %d regions", len(hits), len(motifs), len(regions))
     return len(hits)
+
+
+def _read_names(path: str | Path, motifs: Sequence[Motif]) -> dict[str, str]:
+    """Names of the words by identifier."""
+    table = read_text(require_file(path, what="lexicon"), columns=lambda name: name in ("word", "name"))
+    found = dict(zip(table["word"], table["name"], strict=True))
+    unnamed = [motif.name for motif in motifs if motif.name not in found]
+    if unnamed:
+        raise InputError(f"{path}: no name for {offenders(unnamed)}; combine the lexicon again")
+    return found
+
+
+def _described(hits: pd.DataFrame, motifs: Sequence[Motif], called: Mapping[str, str]) -> pd.DataFrame:
+    """The hits with all columns: name and group of each word."""
+    groups = {motif.name: motif.pattern for motif in motifs}
+    named = hits.assign(motif=hits["word"].map(called), pattern=hits["word"].map(groups))
+    return named[COLUMNS]
 
 
 def _window(length: int, settings: HitSettings) -> slice:
@@ -113,9 +146,7 @@ def _why_empty(motifs: Sequence[Motif], regions: pd.DataFrame, length: int) -> s
     return ""
 
 
-def _place_hits(
-    local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, place: slice, analysis: str
-) -> pd.DataFrame:
+def _place_hits(local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, place: slice) -> pd.DataFrame:
     """Hits on the genome, merged over overlapping regions and sorted."""
     length = handle["hypothetical"].shape[2]
     local = local.astype({"row": np.int64, "start": np.int64, "end": np.int64})
@@ -129,32 +160,32 @@ def _place_hits(
     start = np.where(is_minus, finish - local["end"], begin + local["start"])
     end = np.where(is_minus, finish - local["start"], begin + local["end"])
     strand = np.where(is_minus, local["strand"].map({"+": "-", "-": "+"}), local["strand"])
+    contribution, share = _contributions(local, handle, place)
     hits = pd.DataFrame(
         {
             "#chrom": where["chrom"],
             "start": start.astype(np.int64),
             "end": end.astype(np.int64),
-            "motif": local["motif"],
             "score": (1000 * local["hit_similarity"].clip(0, 1)).round().astype(np.int64),
             "strand": strand,
+            "word": local["motif"],
             "hit_coefficient": local["hit_coefficient"],
             "hit_similarity": local["hit_similarity"],
-            "contribution": _contributions(local, handle),
-            "analysis": analysis,
+            "contribution": contribution,
+            "share": share,
             "region": where["name"],
-        },
-        columns=COLUMNS,
+        }
     )
-    key = ["#chrom", "start", "end", "motif", "strand"]
+    key = ["#chrom", "start", "end", "word", "strand"]
     hits = hits.sort_values([*key, "hit_similarity", "region"], ascending=[True] * 5 + [False, True])
     return _merge_strands(hits.drop_duplicates(key).reset_index(drop=True))
 
 
 def _merge_strands(hits: pd.DataFrame) -> pd.DataFrame:
     """Leave one of the two hits that a palindrome gets at one place, one a strand: the more similar one."""
-    ordered = hits.sort_values(["#chrom", "motif", "start", "end", "strand"], kind="stable")
+    ordered = hits.sort_values(["#chrom", "word", "start", "end", "strand"], kind="stable")
     starts, ends = ordered["start"].to_numpy(), ordered["end"].to_numpy()
-    same = (ordered[["#chrom", "motif"]] == ordered[["#chrom", "motif"]].shift()).all(axis=1).to_numpy()
+    same = (ordered[["#chrom", "word"]] == ordered[["#chrom", "word"]].shift()).all(axis=1).to_numpy()
     turned = (ordered["strand"] != ordered["strand"].shift()).to_numpy()
     similarity = ordered["hit_similarity"].to_numpy()
     dropped = np.zeros(len(hits), dtype=bool)
@@ -174,27 +205,38 @@ def _merge_strands(hits: pd.DataFrame) -> pd.DataFrame:
     return hits.drop(ordered.index[dropped]).reset_index(drop=True)
 
 
-def _contributions(local: pd.DataFrame, handle: h5py.File) -> NDArray[np.float64]:
-    """Sum of the observed bases' contributions under each hit (sorted by row)."""
-    total = np.zeros(len(local))
+def _contributions(
+    local: pd.DataFrame, handle: h5py.File, place: slice
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum of the observed bases' contributions under each hit (sorted by row), and share of the region's.
+
+    The share is of sums of absolute contributions: of the hit's bases, over those of the searched window.
+    """
+    total, share = np.zeros(len(local)), np.zeros(len(local))
     rows = local["row"].to_numpy()
     count, _, length = handle["hypothetical"].shape
     for first, last in blocks_of(count, length):
         chosen = slice(*np.searchsorted(rows, [first, last]))
         if chosen.start == chosen.stop:
             continue
-        part = local.iloc[chosen]
-        low, high = int(part["start"].min()), int(part["end"].max())
-        values = handle["hypothetical"][first:last, :, low:high].astype(np.float64)
-        values *= handle["sequences"][first:last, :, low:high]
-        running = np.pad(values.sum(axis=1).cumsum(axis=1), ((0, 0), (1, 0)))
-        row = rows[chosen] - first
-        total[chosen] = running[row, part["end"] - low] - running[row, part["start"] - low]
-    return total
+        values = handle["hypothetical"][first:last].astype(np.float64)
+        values *= handle["sequences"][first:last]
+        observed = values.sum(axis=1)
+        row, start, end = rows[chosen] - first, local["start"][chosen], local["end"][chosen]
+        running = np.pad(observed.cumsum(axis=1), ((0, 0), (1, 0)))
+        total[chosen] = running[row, end] - running[row, start]
+        running = np.pad(np.abs(observed).cumsum(axis=1), ((0, 0), (1, 0)))
+        window = running[row, place.stop] - running[row, place.start]
+        share[chosen] = (running[row, end] - running[row, start]) / np.where(window > 0, window, 1.0)
+    return total, share
 
 
 def read_hits(path: str | Path) -> pd.DataFrame:
-    """Read ``hits.bed.gz``, also one of plain gzip; the first column is called ``chrom``."""
-    texts = dict.fromkeys(("#chrom", "motif", "strand", "analysis", "region"), "str")
+    """Read ``hits.bed.gz``; the first column is called ``chrom``.
+
+    Files of before (plain gzip) lack the columns ``word``, ``pattern`` and ``share``; what ``motif`` names
+    in them is a motif of the target's own.
+    """
+    texts = dict.fromkeys(TEXTS, "str")
     frame = pd.read_csv(path, sep="\t", dtype=texts, na_filter=False, quoting=csv.QUOTE_NONE)
     return frame.rename(columns={"#chrom": "chrom"})

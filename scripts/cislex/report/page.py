@@ -32,6 +32,7 @@ from cislex.report.sections.lexicon import (
     few_known_motifs,
     is_composite,
     known_motifs,
+    match_width,
     match_widths,
     read_lexicon,
 )
@@ -118,7 +119,7 @@ class TargetView:
 class _Room:
     """How much a page holds: logos of motifs, of flagged motifs, and how many of these a target shows.
 
-    ``widths`` are those of the known motifs, by database and identifier.
+    ``widths`` are those of the known motifs, by database file and identifier.
     """
 
     motifs: Pictures
@@ -244,7 +245,9 @@ def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) 
         motifs=Pictures(LOGO_BUDGET),
         doubtful=Pictures(DOUBTFUL_BUDGET),
         flagged=max(3, min(FLAGGED_SHOWN, FLAGGED_IN_ALL // len(analyses))),
-        widths={path: match_widths(path) for path in {str(s.database) for s in analyses if s.database}},
+        widths={
+            path: match_widths(path) for path in {str(d) for s in analyses for d in s.databases.values()}
+        },
     )
     views = [
         _describe(spec, given, common, room, top=top, window=window)
@@ -353,13 +356,13 @@ def _describe(
     top: int,
     window: int,
 ) -> TargetView:
-    widths = room.widths.get(str(spec.database), {})
+    widths = {name: room.widths[str(path)] for name, path in spec.databases.items()}
     every = describe_motifs(
         spec,
         room.motifs,
         room.doubtful,
         flagged=room.flagged,
-        composite=lambda width, match: match in widths and is_composite(width, widths[match]),
+        composite=lambda width, match: is_composite(width, match_width(match, widths)),
     )
     motifs = [motif for motif in every if not motif.flagged]
     flagged = [motif for motif in every if motif.flagged]
@@ -375,7 +378,7 @@ def _describe(
         else f"{_capital(count(best.total, 'region'))} attributed, without motif discovery.",
         settings=facts(spec.settings),
         recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
-        notes=[*notes, *few_known_motifs(len(widths))],
+        notes=[*notes, *few_known_motifs({name: len(known) for name, known in widths.items()})],
         folds=describe_folds(spec, attributes),
         agreement=describe_agreement(spec),
         quality=describe_quality(spec),

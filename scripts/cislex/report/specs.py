@@ -86,18 +86,22 @@ class LexiconTables:
     ----------
     words, usage
         ``lexicon.tsv`` and ``usage.tsv``.
+    matrices
+        ``lexicon.h5``, from which logos are drawn; None: no logos.
     files
         Further files to link.
     """
 
     words: str | Path
     usage: str | Path
+    matrices: str | Path | None = None
     files: tuple[str | Path, ...] = ()
 
     @property
     def links(self) -> list[Path]:
         """Every file of the lexicon that the page links to."""
-        return [Path(path) for path in (self.words, self.usage, *self.files)]
+        matrices = () if self.matrices is None else (self.matrices,)
+        return [Path(path) for path in (self.words, self.usage, *matrices, *self.files)]
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""
@@ -157,14 +161,17 @@ class AnalysisTarget:
         ``qc.tsv``; without it the deltas are read from ``attributions.h5``.
     modisco
         ``modisco.h5``: TF-MoDISco's settings and version, for the section on methods.
-    database
-        Known motifs as a MEME file: tells composites from motifs, by their width.
+    databases
+        Known motifs as MEME files by the names of their databases: they tell composites from motifs, by
+        their width.
     hits
         ``hits.bed.gz``, or ``None`` where hits were not called.
+    usage
+        ``usage.tsv`` of the lexicon, where hits were called with its words: which seqlets they cover.
     positions, syntax, periodicity
         Tables of ``analyse_syntax``, or ``None`` where syntax was not analysed.
-    truth
-        ``truth.tsv``, or ``None`` for real data.
+    truth, grammar
+        ``truth.tsv`` and ``grammar.tsv``, or ``None`` for real data.
     evaluation, observed
         ``evaluation.tsv`` and ``observed.tsv``, or ``None`` where the target has no labels.
     labels, peaks
@@ -189,12 +196,14 @@ class AnalysisTarget:
     logos: str | Path | None = None
     qc: str | Path | None = None
     modisco: str | Path | None = None
-    database: str | Path | None = None
+    databases: Mapping[str, str | Path] = field(default_factory=dict)
     hits: str | Path | None = None
+    usage: str | Path | None = None
     positions: str | Path | None = None
     syntax: str | Path | None = None
     periodicity: str | Path | None = None
     truth: str | Path | None = None
+    grammar: str | Path | None = None
     evaluation: str | Path | None = None
     observed: str | Path | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
@@ -214,8 +223,8 @@ class AnalysisTarget:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
             self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.positions, self.syntax,
-            self.periodicity, self.truth, *self.files, self.inspection, self.evaluation, self.observed,
-            self.database,
+            self.periodicity, self.truth, self.grammar, *self.files, self.inspection, self.evaluation,
+            self.observed, *self.databases.values(),
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 

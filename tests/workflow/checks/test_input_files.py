@@ -38,7 +38,7 @@ def test_every_missing_file_is_named_with_its_key(tmp_path: Path) -> None:
     assert missing == [
         "regions.reb1.peaks: no such file: my/peaks.bed",
         "models.yeast.folds.fold_0: no such file: my/weights.pt",
-        "analyses.abf1.motifs.database: no such file: known.meme",
+        "analyses.abf1.motifs, database: no such file: known.meme",
     ]
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "peaks.bed").touch()

@@ -102,6 +102,17 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
         (["analyses", "first", "method"], {"name": "deeplift"}, "did you mean 'deep_lift_shap'?"),
         (["analyses", "first", "motifs"], {"database": "jaspar-fungus"}, "did you mean 'jaspar-fungi'?"),
         (["analyses", "first", "motifs"], {"database": "jaspar-x"}, "'jaspar-x' is not one of jaspar-vert"),
+        (
+            ["analyses", "first", "motifs"],
+            {"database": "jaspar-fungi", "databases": ["my.meme"]},
+            "give database or databases, not both; move jaspar-fungi into databases",
+        ),
+        (
+            ["analyses", "first", "motifs"],
+            {"databases": ["jaspar-fungi", "jaspar-x"]},
+            "'jaspar-x' is not one",
+        ),
+        (["analyses", "first", "motifs"], {"databases": []}, "analyses.first.motifs.databases"),
         (["analyses", "logs"], {}, "analyses: the name 'logs' is taken by a file or folder of the results"),
         (["analyses", "a/b"], {}, "analyses: the name 'a/b' is not made of letters"),
         (["analyses", "a" * 81], {}, "analyses: the name 'aaaaaaaaaaaaaaaaaaaa…' has 81 characters"),

@@ -95,6 +95,9 @@ def test_every_path_of_a_config_follows_the_rule_and_nothing_else_does() -> None
     assert (net["module"], net["folds"]) == ("/home/ann/m.py:build", {"f": "w.pt"})
     assert (deep["folds"], deep["training"]["hdf5"]["path"]) == ({"f": "v.pt"}, "d.h5")
     assert (analysis["labels"]["t"]["bigwig"], analysis["motifs"]["database"]) == ("s.bw", "m.meme")
+    several = yaml.safe_load(CONFIG.replace("{database: ./m.meme}", "{databases: [./m.meme, jaspar-fungi]}"))
+    motifs = configuration.resolve(several, SCHEMA)["analyses"]["a"]["motifs"]
+    assert motifs["databases"] == ["m.meme", "jaspar-fungi"]
     # Names of datasets and of files elsewhere are no paths here.
     assert config["regions"]["h"]["dataset"] == deep["training"]["hdf5"]["x_test"] == "./x"
     named = [path for _, path in input_files.named_files(config) if path]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cislex_workflow import model_sources
+from cislex_workflow.config.motif_settings import databases, is_jaspar
 
 #: Missing files that are named in full.
 MOST_NAMED = 8
@@ -41,9 +42,9 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
         for target, label in (analysis["labels"] or {}).items():
             for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):
                 yield f"analyses.{name}.labels.{target}.{source}", label[source]
-        database = (analysis["motifs"] or {"database": "jaspar-"})["database"]
-        if not database.startswith("jaspar-"):
-            yield f"analyses.{name}.motifs.database", database
+        for database in databases(analysis["motifs"]) if analysis["motifs"] else ():
+            if not is_jaspar(database):
+                yield f"analyses.{name}.motifs, database", database
 
 
 def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str | None]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from cislex_workflow.config.cross_checks import JASPAR, cross_checks, notices
+from cislex_workflow.config.cross_checks import cross_checks, notices
 from cislex_workflow.config.errors import ConfigurationError, suggestion
 from cislex_workflow.config.model_settings import (
     held_out_array,
@@ -24,6 +24,7 @@ from cislex_workflow.config.model_settings import (
     training_head,
     training_source,
 )
+from cislex_workflow.config.motif_settings import JASPAR
 from cislex_workflow.config.paths import expand, expand_all
 from cislex_workflow.config.schema import fill_defaults, problems
 from cislex_workflow.config.sheets import read_sheet

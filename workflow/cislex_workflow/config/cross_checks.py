@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cislex_workflow.config.errors import suggestion
 from cislex_workflow.config.insertion_checks import insertion_checks
 from cislex_workflow.config.model_settings import model_checks
+from cislex_workflow.config.motif_settings import motif_checks
 from cislex_workflow.config.region_settings import region_checks
 from cislex_workflow.config.variant_checks import variant_checks
 
-#: Known motifs that pyjaspar carries, as in cislex.motifs.databases; other names are paths.
-JASPAR = tuple(
-    f"jaspar-{group}" for group in ("vertebrates", "plants", "insects", "nematodes", "fungi", "urochordates")
-)
 #: A limit below this on the relative delta fails nearly every region in bfloat16.
 LEAST_BFLOAT16_DELTA = 0.1
-#: TF-MoDISco's patterns before trimming in bp, as in cislex.motifs.discovery; regions must be longer.
-PATTERN_WIDTH = 50
 
 
 def cross_checks(config: dict[str, Any]) -> Iterator[str]:
@@ -55,14 +49,8 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from variant_checks(config)
     yield from insertion_checks(config)
     for name, analysis in config["analyses"].items():
-        yield from _motif_checks(name, analysis, config)
+        yield from motif_checks(name, analysis, config)
         yield from _syntax_checks(name, analysis)
-        database = (analysis["motifs"] or {"database": ""})["database"]
-        if database.startswith("jaspar-") and database not in JASPAR:
-            yield (
-                f"analyses.{name}.motifs.database: '{database}' is not one of {', '.join(JASPAR)}"
-                f"{suggestion(database, JASPAR)}"
-            )
         for target, label in (analysis["labels"] or {}).items():
             for problem in _label_checks(config, analysis, target, label):
                 yield f"analyses.{name}.labels.{target}: {problem}"
@@ -78,26 +66,6 @@ def notices(config: dict[str, Any]) -> list[str]:
             more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
             found.append(f"{section} that no analysis uses: {', '.join(unused[:5])}{more}")
     return found
-
-
-def _motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
-    """Motifs that are long enough to be found, and hits that have motifs."""
-    motifs = analysis["motifs"]
-    if motifs is None:
-        if analysis["hits"] is not None:
-            yield f"analyses.{name}.hits: hits need motifs, but motifs is null; set hits: null too"
-        return
-    regions, model = config["regions"].get(analysis["regions"]), config["models"].get(analysis["model"])
-    if regions is None or model is None:
-        return
-    length = regions["length"] or model["input_length"]
-    if (motifs["window"] or 0) > length:
-        yield f"analyses.{name}.motifs.window: {motifs['window']} bp of regions of {length} bp; expected less"
-    if length <= PATTERN_WIDTH:
-        yield (
-            f"analyses.{name}: regions of {length} bp are too short for motifs: TF-MoDISco needs more than "
-            f"{PATTERN_WIDTH} bp. Set motifs: null, or use a model with longer regions"
-        )
 
 
 def _syntax_checks(name: str, analysis: dict[str, Any]) -> Iterator[str]:

@@ -88,6 +88,9 @@ def _expanded(
             key: _expanded(entry, below(schemas, key, root), root, f"{where}.{key}".strip("."), problems)
             for key, entry in value.items()
         }
+    if isinstance(value, list):
+        items = [part for schema in schemas if "items" in schema for part in options(schema["items"], root)]
+        return [_expanded(entry, items, root, f"{where}.{n}", problems) for n, entry in enumerate(value)]
     if not isinstance(value, str) or not any(schema.get("format") == "path" for schema in schemas):
         return value
     try:

@@ -1,6 +1,6 @@
 """Settings of the lexicon.
 
-Purpose: which targets and databases one lexicon is made of.
+Purpose: which targets and databases one lexicon is made of, and what hits are called with.
 Inputs: the config. Outputs: the functions below; no rule.
 """
 
@@ -11,13 +11,13 @@ def has_lexicon():
 
 
 def lexicon_targets():
-    """Analysis and target of every target with motifs."""
-    return [
+    """Analysis and target of every target with motifs, sorted: the order of the config reruns nothing."""
+    return sorted(
         (name, target)
         for name, analysis in config["analyses"].items()
         if analysis["motifs"]
         for target in analysis["targets"]
-    ]
+    )
 
 
 def lexicon_files(name, *, key="motifs"):
@@ -33,9 +33,10 @@ def lexicon_databases(wildcards):
     """Names of the motif databases of all analyses."""
     return sorted(
         {
-            database_name(analysis["motifs"])
+            name
             for analysis in config["analyses"].values()
             if analysis["motifs"]
+            for name in database_names(analysis)
         }
     )
 
@@ -62,3 +63,11 @@ def lexicon_trimming(wildcards):
         "min_information": config["lexicon"]["min_information"],
         "max_width": config["lexicon"]["max_width"],
     }
+
+
+def searched_motifs(wildcards):
+    """What hits are called with: the words of the lexicon, or without one the target's own motifs."""
+    if has_lexicon():
+        folder = f"{RESULTS}/lexicon"
+        return {"motifs": f"{folder}/lexicon.h5", "names": f"{folder}/lexicon.tsv"}
+    return {"motifs": f"{RESULTS}/{wildcards.analysis}/{wildcards.target}/modisco.h5"}

@@ -6,17 +6,13 @@ Inputs: the config. Outputs: the functions below; no rule.
 
 import hashlib as _hashlib
 
-
-def is_jaspar(database):
-    """Whether a database is a collection of JASPAR, not the path of a MEME file."""
-    return database.startswith("jaspar-") and not database.endswith(".meme")
+is_jaspar = _motif_settings.is_jaspar
 
 
-def database_name(settings):
+def _database_name(database, release):
     """File name of a motif database: of a JASPAR release, or of a MEME file told apart by its path."""
-    database = settings["database"]
     if is_jaspar(database):
-        return f"{database}.{settings['release']}"
+        return f"{database}.{release}"
     digest = _hashlib.blake2b(database.encode(), digest_size=4).hexdigest()
     stem = "".join(
         c if c.isascii() and c.isalnum() else "-" for c in _Path(database).stem
@@ -24,9 +20,26 @@ def database_name(settings):
     return f"meme-{stem[:80]}.{digest}"
 
 
-def database_of(wildcards):
-    """MEME file of the known motifs of an analysis."""
-    return f"{RESULTS}/motif_databases/{database_name(analysis_of(wildcards)['motifs'])}.meme"
+def database_names(analysis):
+    """Names of the motif databases of an analysis, in the order of the config."""
+    motifs = analysis["motifs"]
+    databases = _motif_settings.databases(motifs)
+    return [_database_name(database, motifs["release"]) for database in databases]
+
+
+def database_path(name):
+    """MEME file of a motif database."""
+    return f"{RESULTS}/motif_databases/{name}.meme"
+
+
+def databases_of(wildcards):
+    """Names of the motif databases of a job's analysis."""
+    return database_names(analysis_of(wildcards))
+
+
+def database_files(wildcards):
+    """MEME files of the known motifs of a job's analysis."""
+    return [database_path(name) for name in databases_of(wildcards)]
 
 
 def trimming_of(wildcards):
@@ -39,8 +52,14 @@ def trimming_of(wildcards):
     }
 
 
+#: What each motif database is made of, by its name.
 DATABASES = {
-    database_name(analysis["motifs"]): analysis["motifs"]
+    name: {"database": database, "release": analysis["motifs"]["release"]}
     for analysis in config["analyses"].values()
     if analysis["motifs"]
+    for name, database in zip(
+        database_names(analysis),
+        _motif_settings.databases(analysis["motifs"]),
+        strict=True,
+    )
 }

@@ -57,18 +57,27 @@ def _report_motifs(analysis, folder):
     """Files of the motifs of a target, and of what is read from them; nothing where motifs are left out."""
     if not analysis["motifs"]:
         return {"motifs": None}
-    name = database_name(analysis["motifs"])
     return {
         "motifs": f"{folder}/motifs.tsv",
         "logos": f"{folder}/logos",
         "modisco": f"{folder}/modisco.h5",
-        "database": f"{RESULTS}/motif_databases/{name}.meme",
+        "databases": {name: database_path(name) for name in database_names(analysis)},
         "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
+        "usage": (
+            f"{RESULTS}/lexicon/usage.tsv"
+            if analysis["hits"] and has_lexicon()
+            else None
+        ),
         **{
             name: f"{folder}/{name}.tsv" if analysis["syntax"] else None
             for name in SYNTAX_TABLES
         },
         "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
+        "grammar": (
+            f"{folder}/grammar.tsv"
+            if config["simulate"] and analysis["syntax"]
+            else None
+        ),
     }
 
 
@@ -136,10 +145,11 @@ def report_lexicon():
     """Tables of the lexicon and its further files; None where there is none."""
     if not has_lexicon():
         return None
-    names = ("lexicon_members.tsv", "lexicon.meme", "lexicon.h5")
+    names = ("lexicon_members.tsv", "lexicon.meme", "usage.h5ad")
     return {
         "words": f"{RESULTS}/lexicon/lexicon.tsv",
         "usage": f"{RESULTS}/lexicon/usage.tsv",
+        "matrices": f"{RESULTS}/lexicon/lexicon.h5",
         "files": [f"{RESULTS}/lexicon/{name}" for name in names],
     }
 
@@ -179,23 +189,23 @@ def report_files():
         "logos",
         "qc",
         "modisco",
-        "database",
         "hits",
         *SYNTAX_TABLES,
         "truth",
+        "grammar",
         "observed",
         "inspection",
     )
     found = []
     for entry in report_regions() + report_models() + report_analyses():
         found += [entry[key] for key in shared + own if entry.get(key)]
-        found += entry.get("files", [])
+        found += [*entry.get("databases", {}).values(), *entry.get("files", [])]
     for entry in report_insertions():
         found += [entry["insertions"], entry["contexts"], *entry["files"]]
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,
-        *(lexicon[key] for key in ("words", "usage") if key in lexicon),
+        *(lexicon[key] for key in ("words", "usage", "matrices") if key in lexicon),
         *lexicon["files"],
     ]
 

@@ -146,15 +146,14 @@ def has_baseline(model):
 
 
 def _motifs_of(model):
-    """Motif settings of the analyses of a model that have them."""
+    """Analyses of a model that look for motifs."""
     return [
-        analysis["motifs"]
+        analysis
         for analysis in config["analyses"].values()
         if analysis["model"] == model and analysis["motifs"]
     ]
 
 
 def baseline_database(wildcards):
-    """Known motifs of the first analysis of the model that looks for motifs."""
-    first = _motifs_of(wildcards.model)[0]
-    return f"{RESULTS}/motif_databases/{database_name(first)}.meme"
+    """First database of the first analysis of the model that looks for motifs."""
+    return database_path(database_names(_motifs_of(wildcards.model)[0])[0])

@@ -6,13 +6,13 @@ may hold two motifs at a fixed distance. A reader wants to know how many *motifs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cislex.motifs.files import FEW_MOTIFS, read_meme
 from cislex.report.facts import count
-from cislex.report.sections.motifs import WEAK_Q, MotifView
+from cislex.report.sections.motifs import WEAK_Q, Match, MotifView, database_label
 
 #: A pattern is a composite if it is wider than its best match by so many bp and by so large a factor.
 WIDER_BP, WIDER_FACTOR = 8, 1.5
@@ -60,19 +60,27 @@ def match_widths(database: str | Path | None) -> dict[str, int]:
     return {motif.identifier: motif.ppm.shape[1] for motif in read_meme(database)}
 
 
-def few_known_motifs(known: int) -> list[str]:
-    """A note where the database is too small for TOMTOM's q-values; 0: no database was given."""
-    if not 0 < known < FEW_MOTIFS:
-        return []
+def match_width(match: Match, widths: Mapping[str, Mapping[str, int]]) -> int | None:
+    """Width in bp of a match, of the widths of each database; None where no file tells."""
+    named = widths.get(match.database)
+    known = widths.values() if named is None else [named]  # tables of before name no database
+    return next((of[match.matrix] for of in known if match.matrix in of), None)
+
+
+def few_known_motifs(known: Mapping[str, int]) -> list[str]:
+    """A note for each database (number of its motifs by name) that is too small for TOMTOM's q-values."""
     return [
-        f"the database holds {count(known, 'known motif')}, fewer than {FEW_MOTIFS}: q-values come from "
-        "patterns with shuffled columns, and a larger database may hold better matches"
+        f"{'the database' if len(known) == 1 else database_label(name)} holds {count(size, 'known motif')}, "
+        f"fewer than {FEW_MOTIFS}: q-values come from patterns with shuffled columns, and a larger database "
+        "may hold better matches"
+        for name, size in known.items()
+        if size < FEW_MOTIFS
     ]
 
 
-def is_composite(width: int, match: int) -> bool:
+def is_composite(width: int, match: int | None) -> bool:
     """Whether a pattern of this width (bp) holds more than its best match of that width."""
-    return width >= match + WIDER_BP and width >= WIDER_FACTOR * match
+    return match is not None and width >= match + WIDER_BP and width >= WIDER_FACTOR * match
 
 
 def read_lexicon(motifs: Iterable[MotifView]) -> Lexicon:
@@ -88,9 +96,9 @@ def read_lexicon(motifs: Iterable[MotifView]) -> Lexicon:
 
 def _families(motifs: Sequence[MotifView]) -> list[list[MotifView]]:
     """Join motifs that share a significant match, directly or through others."""
-    families: list[tuple[set[str], list[MotifView]]] = []
+    families: list[tuple[set[tuple[str, str]], list[MotifView]]] = []
     for motif in motifs:
-        known = {match.matrix for match in motif.matches if not match.weak}
+        known = {(match.database, match.matrix) for match in motif.matches if not match.weak}
         touching = [family for family in families if family[0] & known]
         merged = (
             known.union(*(ids for ids, _ in touching)),

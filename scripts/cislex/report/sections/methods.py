@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cislex.motifs.files import FEW_MOTIFS
@@ -18,7 +17,7 @@ from cislex.report.sections.methods_sentences import (
     region_words,
     some,
 )
-from cislex.report.sections.motifs import WEAK_Q
+from cislex.report.sections.motifs import WEAK_Q, database_label
 from cislex.report.sections.references import Bibliography
 from cislex.report.specs import AnalysisTarget, RegionSet
 
@@ -199,8 +198,11 @@ def _modisco(spec: AnalysisTarget, cited: Bibliography) -> str:
 def _annotation(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> list[str]:
     """How patterns were cut, flagged and named."""
     sentences = []
-    for database, specs in _group((str(spec.database or ""), spec) for spec in analyses):
-        motifs = specs[0].settings.get("motifs")
+    grouped: dict[tuple[tuple[str, str], ...], AnalysisTarget] = {}
+    for spec in analyses:
+        grouped.setdefault(tuple((name, str(path)) for name, path in spec.databases.items()), spec)
+    for databases, spec in grouped.items():
+        motifs = spec.settings.get("motifs")
         if not isinstance(motifs, Mapping):
             continue
         cut, low, wide = (motifs.get(key) for key in ("trim_threshold", "min_information", "max_width"))
@@ -209,38 +211,45 @@ def _annotation(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> list
             f"of the largest contribution, and flagged as doubtful if no position exceeded {low:g} bits or "
             f"if {wide} bp or more remained."
         )
-        if database:
+        if databases:
+            named = some([_database(name, path, cited) for name, path in databases])
+            ranked = ", each database with its own q-values" if len(databases) > 1 else ""
             sentences.append(
-                f"They were compared with {_database(database, motifs, cited)} with TOMTOM "
-                f"({cited.cite('gupta2007tomtom')}) as implemented in memelite{_null(database)}; matches "
-                f"with q ≤ {WEAK_Q:g} count as significant. A pattern that is wider than its best match by "
-                f"at least {WIDER_BP} bp and by half is called a composite."
+                f"They were compared with {named} with TOMTOM ({cited.cite('gupta2007tomtom')}) as "
+                f"implemented in memelite{ranked}{_null(databases)}; matches with q ≤ {WEAK_Q:g} count as "
+                f"significant. A pattern that is wider than its best match by at least {WIDER_BP} bp and by "
+                "half is called a composite."
             )
     return list(dict.fromkeys(sentences))
 
 
-def _null(database: str) -> str:
+def _null(databases: Sequence[tuple[str, str]]) -> str:
     """Where q-values come from, if not from TOMTOM's p-values."""
-    if len(match_widths(database)) >= FEW_MOTIFS:
+    few = [database_label(name) for name, path in databases if len(match_widths(path)) < FEW_MOTIFS]
+    if not few:
         return ""
-    return f" (q-values from shuffled columns of the patterns: fewer than {FEW_MOTIFS} known motifs)"
+    of = f" of {some(few)}" if len(databases) > 1 else ""
+    return f" (q-values{of} from shuffled columns of the patterns: fewer than {FEW_MOTIFS} known motifs)"
 
 
-def _database(path: str, motifs: Settings, cited: Bibliography) -> str:
+def _database(name: str, path: str, cited: Bibliography) -> str:
+    """``the 193 motifs of JASPAR2026 CORE (fungi; …)``, ``the 12 motifs of hocomoco``."""
     size = count(len(match_widths(path)), "motif")
-    name, release = str(motifs.get("database", "")), str(motifs.get("release", ""))
-    if not name.startswith("jaspar-") or name.endswith(".meme"):
-        return f"the {size} of {Path(name).name or Path(path).name}"
+    if not name.startswith("jaspar-"):
+        return f"the {size} of {database_label(name)}"
+    release, group = database_label(name).split(" ", 1)
     key = release.lower()
     paper = f"; {cited.cite(key)}" if key in ("jaspar2022", "jaspar2024", "jaspar2026") else ""
-    return f"the {size} of {release} CORE ({name.removeprefix('jaspar-')}{paper})"
+    return f"the {size} of {release} CORE ({group}{paper})"
 
 
 def _hits(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> str:
     settings = [spec.settings.get("hits") for spec in analyses if spec.hits is not None]
     if not settings:
         return ""
-    text = f"Instances of unflagged motifs were called with Fi-NeMo ({cited.cite('finemo')})"
+    of_words = any(spec.usage is not None for spec in analyses if spec.hits is not None)
+    what = "the words of this lexicon, the same in all targets," if of_words else "unflagged motifs"
+    text = f"Instances of {what} were called with Fi-NeMo ({cited.cite('finemo')})"
     known = list(
         dict.fromkeys(f"{s['alpha']:g}" for s in settings if isinstance(s, Mapping) and "alpha" in s)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,13 +57,19 @@ def _encode(content: bytes, suffix: str) -> str:
 
 @dataclass(frozen=True)
 class Match:
-    """A known motif that resembles one found."""
+    """A known motif that resembles one found.
+
+    ``null`` says where q comes from; ``source`` is the database as the page names it, if there are several.
+    """
 
     matrix: str
     name: str
     p: str
     q: str
     weak: bool = False
+    database: str = ""
+    null: str = ""
+    source: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.matrix})" if self.name and self.name != self.matrix else self.matrix
@@ -111,7 +118,7 @@ def describe_motifs(
     doubtful: Pictures,
     *,
     flagged: int = 15,
-    composite: Callable[[int, str], bool] = lambda width, matrix: False,
+    composite: Callable[[int, Match], bool] = lambda width, match: False,
 ) -> list[MotifView]:
     """Read ``motifs.tsv`` and the logos it names; the most frequent motif first, flagged ones last.
 
@@ -124,7 +131,7 @@ def describe_motifs(
     flagged
         How many of the flagged motifs get a logo: noise gives many wide ones, which make a page heavy.
     composite
-        Says of a pattern's width (bp) and its best match's identifier whether it holds more than that.
+        Says of a pattern's width (bp) and its best match whether it holds more than that.
     """
     if spec.motifs is None:
         return []
@@ -138,19 +145,30 @@ def describe_motifs(
     folder = None if spec.logos is None else Path(spec.logos)
     drawn = (table["last"].cumsum() <= flagged).tolist()
     return [
-        _motif(row, folder if draw else None, doubtful if row["flagged"] else pictures, composite)
+        _motif(
+            row,
+            folder if draw else None,
+            doubtful if row["flagged"] else pictures,
+            composite,
+            several=len(spec.databases) > 1,
+        )
         for (_, row), draw in zip(table.iterrows(), drawn, strict=True)
     ]
 
 
 def _motif(
-    row: pd.Series, folder: Path | None, pictures: Pictures, composite: Callable[[int, str], bool]
+    row: pd.Series,
+    folder: Path | None,
+    pictures: Pictures,
+    composite: Callable[[int, Match], bool],
+    *,
+    several: bool,
 ) -> MotifView:
     def picture(name: str) -> str | None:
         # Only the last part of a name: a table cannot make the page read files elsewhere.
         return pictures.embed(folder / Path(name).name) if folder is not None and Path(name).name else None
 
-    whole, matches = not row["flagged"], _matches(row)
+    whole, matches = not row["flagged"], _matches(row, several=several)
     return MotifView(
         name=row["motif"],
         sign=row["sign"],
@@ -163,19 +181,30 @@ def _motif(
         logo=picture(row["logo"]),
         reverse=picture(f"{row['motif']}.rc.svg") if whole else None,
         match_logo=picture(row.get("match_logo") or f"{row['motif']}.match.svg") if whole else None,
-        composite=bool(matches) and composite(int(row["width"] or 0), matches[0].matrix),
+        composite=bool(matches) and composite(int(row["width"] or 0), matches[0]),
     )
 
 
-def _matches(row: pd.Series) -> list[Match]:
+def _matches(row: pd.Series, *, several: bool) -> list[Match]:
+    """Known motifs that resemble a pattern; with several databases, the page says which each is from."""
     matches = []
     for rank in range(1, 10):
         matrix = row.get(f"match_{rank}", "")
         if matrix:
-            cells = [row.get(f"match_{rank}_{key}", "") for key in ("name", "p", "q")]
-            p, q = (cell(text, probability) if text else "" for text in cells[1:])
-            matches.append(Match(matrix, cells[0], p, q, weak=_is_weak(cells[2])))
+            cells = [row.get(f"match_{rank}_{key}", "") for key in ("name", "p", "q", "database", "null")]
+            p, q = (cell(text, probability) if text else "" for text in cells[1:3])
+            source = database_label(cells[3]) if several else ""
+            matches.append(Match(matrix, cells[0], p, q, _is_weak(cells[2]), cells[3], cells[4], source))
     return matches
+
+
+def database_label(name: str) -> str:
+    """A database by the name of its file: ``JASPAR2026 fungi``, ``hocomoco`` (a MEME file)."""
+    jaspar = re.fullmatch(r"jaspar-(\w+)\.(JASPAR\d+)", name)
+    if jaspar:
+        return f"{jaspar[2]} {jaspar[1]}"
+    own = re.fullmatch(r"meme-(.+)\.[0-9a-f]{8}", name)
+    return own[1] if own else name
 
 
 def _is_weak(q: str) -> bool:

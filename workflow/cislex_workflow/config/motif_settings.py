@@ -1,0 +1,61 @@
+"""Settings of motifs: which databases, and what can be found in regions of which length.
+
+Plain Python without the package, so that Snakemake parses the workflow without loading torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cislex_workflow.config.errors import suggestion
+
+#: Known motifs that pyjaspar carries, as in cislex.motifs.databases; other names are paths.
+JASPAR = tuple(
+    f"jaspar-{group}" for group in ("vertebrates", "plants", "insects", "nematodes", "fungi", "urochordates")
+)
+#: The database where none is named.
+DEFAULT_DATABASE = "jaspar-vertebrates"
+#: TF-MoDISco's patterns before trimming in bp, as in cislex.motifs.discovery; regions must be longer.
+PATTERN_WIDTH = 50
+
+
+def is_jaspar(database: str) -> bool:
+    """Whether a database is a collection of JASPAR, not the path of a MEME file."""
+    return database.startswith("jaspar-") and not set("./") & set(database)
+
+
+def databases(motifs: dict[str, Any]) -> list[str]:
+    """Databases of the motifs of an analysis, each once, in the order of the config."""
+    return list(dict.fromkeys(motifs["databases"] or [motifs["database"] or DEFAULT_DATABASE]))
+
+
+def _database_checks(key: str, motifs: dict[str, Any]) -> Iterator[str]:
+    """One way to name databases, and names that exist."""
+    if motifs["database"] is not None and motifs["databases"] is not None:
+        yield f"{key}: give database or databases, not both; move {motifs['database']} into databases"
+    for database in databases(motifs):
+        if is_jaspar(database) and database not in JASPAR:
+            known, hint = ", ".join(JASPAR), suggestion(database, JASPAR)
+            yield f"{key}: database '{database}' is not one of {known}{hint}"
+
+
+def motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
+    """Motifs that are long enough to be found, and hits that have motifs."""
+    motifs = analysis["motifs"]
+    if motifs is None:
+        if analysis["hits"] is not None:
+            yield f"analyses.{name}.hits: hits need motifs, but motifs is null; set hits: null too"
+        return
+    yield from _database_checks(f"analyses.{name}.motifs", motifs)
+    regions, model = config["regions"].get(analysis["regions"]), config["models"].get(analysis["model"])
+    if regions is None or model is None:
+        return
+    length = regions["length"] or model["input_length"]
+    if (motifs["window"] or 0) > length:
+        yield f"analyses.{name}.motifs.window: {motifs['window']} bp of regions of {length} bp; expected less"
+    if length <= PATTERN_WIDTH:
+        yield (
+            f"analyses.{name}: regions of {length} bp are too short for motifs: TF-MoDISco needs more than "
+            f"{PATTERN_WIDTH} bp. Set motifs: null, or use a model with longer regions"
+        )
