@@ -193,11 +193,7 @@ def render_report(
     """
     if not analyses:
         raise InputError("report: no analysis was given; name at least one in the config")
-    check_all(analyses, regions, models)
-    if lexicon is not None:
-        lexicon.check()
-    for experiment in insertions:
-        experiment.check()
+    check_all(analyses, regions, models, [] if lexicon is None else [lexicon], insertions)
     drawn = min(top, REGIONS_DRAWN // len(analyses))
     sets = [describe_regions(spec) for spec in regions]
     methods = describe_methods(

@@ -234,12 +234,12 @@ class AnalysisTarget:
 
 
 def check_all(
-    analyses: Sequence[AnalysisTarget], regions: Sequence[RegionSet], models: Sequence[TrainedModel]
+    *groups: Sequence[AnalysisTarget | RegionSet | TrainedModel | LexiconTables | InsertionTables],
 ) -> None:
     """Raise ``InputError`` where anything that was named is missing, before anything is read."""
-    specs: list[AnalysisTarget | RegionSet | TrainedModel] = [*analyses, *regions, *models]
-    for spec in specs:
-        spec.check()
+    for group in groups:
+        for spec in group:
+            spec.check()
 
 
 def _require(what: str, *paths: str | Path | None) -> None:
