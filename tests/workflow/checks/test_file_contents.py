@@ -74,6 +74,7 @@ def config(**label: Any) -> dict[str, Any]:
     return {
         "models": {"net": {"loader": "factory", "module": "m.py:bild"}},
         "regions": {"mine": {"peaks": "peaks.bed", "format": "auto"}},
+        "insertions": {},
         "analyses": {
             "first": {
                 "regions": "mine",
