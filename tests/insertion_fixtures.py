@@ -104,6 +104,11 @@ def run(
     folder.mkdir(exist_ok=True)
     options = {"strings": {"A": A, "B": B}, "backgrounds": BackgroundSettings(n=n), **options}
     prepare_insertions(sequences, folder / "plan.h5", folder / "inserts.tsv", grid=grid, **options)
+    return predict(folder, weights, chunks=chunks)
+
+
+def predict(folder: Path, weights: list[Path], *, chunks: int = 1) -> dict[str, pd.DataFrame]:
+    """The stages after the first; the tables by name."""
     made = {}
     for fold, path in enumerate(weights):
         made[f"fold_{fold}"] = [folder / f"{fold}.{chunk}.h5" for chunk in range(chunks)]

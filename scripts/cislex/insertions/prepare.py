@@ -80,9 +80,8 @@ def prepare_insertions(
             if hits is None or regions is None:
                 raise ConfigError("sites: hits and regions are needed to cut out sites")
             own = [insert.identifier if insert.source == "lexicon" else "" for insert in inserts]
-            composites = read_vocabulary(lexicon[0]).composites if lexicon else ()
-            counts = {"backgrounds": len(codes), "left_out": composites}
-            real = choose_sites(hits, regions, store, own, sites, **counts)
+            left_out = read_vocabulary(lexicon[0]).composites if lexicon else ()
+            real = choose_sites(hits, regions, store, own, sites, backgrounds=len(codes), left_out=left_out)
         write_plan(Plan(inserts, grid, codes, names, backgrounds.seed, real, sites), out)
     rows = [(one.identifier, one.name, one.source, one.width, one.letters) for one in inserts]
     write_table(pd.DataFrame(rows, columns=INSERT_COLUMNS), table)

@@ -25,6 +25,7 @@ from cislex.report.sections.concerns import (
 from cislex.report.sections.files import split_links
 from cislex.report.sections.folds import FoldsView, describe_folds
 from cislex.report.sections.hits import HitsView, describe_hits
+from cislex.report.sections.insertions import describe_insertions
 from cislex.report.sections.lexicon import (
     Lexicon,
     composition,
@@ -45,7 +46,14 @@ from cislex.report.sections.top_regions import RegionView, draw_regions, read_to
 from cislex.report.sections.training import describe_training
 from cislex.report.sections.truth import TruthView, describe_truth
 from cislex.report.sections.vocabulary import describe_vocabulary
-from cislex.report.specs import AnalysisTarget, LexiconTables, RegionSet, TrainedModel, check_all
+from cislex.report.specs import (
+    AnalysisTarget,
+    InsertionTables,
+    LexiconTables,
+    RegionSet,
+    TrainedModel,
+    check_all,
+)
 from cislex.report.template import capital as _capital
 from cislex.report.template import load_template
 
@@ -129,6 +137,7 @@ def render_report(
     regions: Sequence[RegionSet] = (),
     models: Sequence[TrainedModel] = (),
     lexicon: LexiconTables | None = None,
+    insertions: Sequence[InsertionTables] = (),
     settings: Mapping[str, Any] | None = None,
     template: str | Path = TEMPLATE,
     trusted: Sequence[str] = (),
@@ -156,6 +165,8 @@ def render_report(
         One entry a fold trained in this run.
     lexicon
         The lexicon of all targets, where one was made.
+    insertions
+        One entry an in-silico experiment.
     settings
         Facts of the run, shown as they are; ``sources`` (where public files come from) in the methods.
     template
@@ -182,9 +193,7 @@ def render_report(
     """
     if not analyses:
         raise InputError("report: no analysis was given; name at least one in the config")
-    check_all(analyses, regions, models)
-    if lexicon is not None:
-        lexicon.check()
+    check_all(analyses, regions, models, [] if lexicon is None else [lexicon], insertions)
     drawn = min(top, REGIONS_DRAWN // len(analyses))
     sets = [describe_regions(spec) for spec in regions]
     methods = describe_methods(
@@ -207,6 +216,7 @@ def render_report(
         folds=(folds := describe_training(models)),
         models=describe_models(analyses, models),
         vocabulary=describe_vocabulary(lexicon),
+        insertions=describe_insertions(insertions),
         glyphs=glyph_definitions(),
         fewer=drawn < top,
         window=window,

@@ -109,6 +109,39 @@ class LexiconTables:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InsertionTables:
+    """One in-silico experiment.
+
+    Parameters
+    ----------
+    name, analysis
+        Names in the config.
+    insertions, contexts
+        ``insertions.tsv`` and ``contexts.tsv``.
+    backgrounds
+        Kind of the backgrounds, as in the config.
+    files
+        Further files to link.
+    """
+
+    name: str
+    analysis: str
+    insertions: str | Path
+    contexts: str | Path
+    backgrounds: str = ""
+    files: tuple[str | Path, ...] = ()
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the experiment that the page links to."""
+        return [Path(path) for path in (self.insertions, self.contexts, *self.files)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"insertions {self.name}", *self.links)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnalysisTarget:
     """One target of one analysis.
 
@@ -201,12 +234,12 @@ class AnalysisTarget:
 
 
 def check_all(
-    analyses: Sequence[AnalysisTarget], regions: Sequence[RegionSet], models: Sequence[TrainedModel]
+    *groups: Sequence[AnalysisTarget | RegionSet | TrainedModel | LexiconTables | InsertionTables],
 ) -> None:
     """Raise ``InputError`` where anything that was named is missing, before anything is read."""
-    specs: list[AnalysisTarget | RegionSet | TrainedModel] = [*analyses, *regions, *models]
-    for spec in specs:
-        spec.check()
+    for group in groups:
+        for spec in group:
+            spec.check()
 
 
 def _require(what: str, *paths: str | Path | None) -> None:
