@@ -2,11 +2,11 @@
 
     python benchmarks/grammar.py [--seeds 0,1,2,3,4] [--peaks 300] [--out FILE]
 
-The stages of config/grammar.yaml run one after the other in this process, once for each seed of the genome and
-of TF-MoDISco. A pattern's truth is what its seqlets lie on: the planted motifs of which at least half of the
-seqlets cover at least half a site. Told are, for each seed, the adjusted Rand index of the patterns' words
-against that truth, the planted motifs that are a word (Jaccard index with those planted; the lowest between two
-seeds), and the planted grammars that syntax recovers.
+The stages of config/grammar.yaml run one after the other in this process, once for each seed of the genome
+and of TF-MoDISco. A pattern's truth is what its seqlets lie on: the planted motifs of which at least half of
+the seqlets cover at least half a site. Told are, for each seed, the adjusted Rand index of the patterns'
+words against that truth, the planted motifs that are a word (Jaccard index with those planted; the lowest
+between two seeds), and the planted grammars that syntax recovers.
 """
 
 from __future__ import annotations
@@ -179,9 +179,8 @@ def main() -> None:
     settings = {**settings, "peaks_per_assay": options.peaks}
     settings.pop("seed")
     found = []
-    print(
-        "| seed | patterns | words | Rand index | Jaccard | grammars recovered | s |\n|---|---|---|---|---|---|---|"
-    )
+    print("| seed | patterns | words | Rand index | Jaccard | grammars recovered | s |")
+    print("|---|---|---|---|---|---|---|")
     for seed in map(int, options.seeds.split(",")):
         began = time.process_time()
         with tempfile.TemporaryDirectory() as folder:

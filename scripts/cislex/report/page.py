@@ -41,7 +41,7 @@ from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
 from cislex.report.sections.predictions import AgreementView, describe_agreement
 from cislex.report.sections.regions import describe_regions
-from cislex.report.sections.syntax import SyntaxView, describe_syntax
+from cislex.report.sections.syntax import CHARTS_SHOWN, SyntaxView, describe_syntax
 from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
 from cislex.report.sections.training import describe_training
 from cislex.report.sections.truth import TruthView, describe_truth
@@ -63,6 +63,8 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 LOGO_BUDGET, DOUBTFUL_BUDGET = 2_000_000, 600_000
 #: Regions drawn on one page, shared among the targets: a drawing takes about 16 kB.
 REGIONS_DRAWN = 100
+#: Pairs of words drawn on one page, likewise.
+PAIRS_DRAWN = 80
 #: Flagged motifs shown for one target (noise alone gives some thirty), and on one page.
 FLAGGED_SHOWN, FLAGGED_IN_ALL = 15, 300
 #: Attributes that say where a file comes from, in this order; the others follow by name.
@@ -117,7 +119,7 @@ class TargetView:
 
 @dataclass(frozen=True)
 class _Room:
-    """How much a page holds: logos of motifs, of flagged motifs, and how many of these a target shows.
+    """How much a page holds: logos of motifs, of flagged motifs, how many of these a target shows, and pairs.
 
     ``widths`` are those of the known motifs, by database file and identifier.
     """
@@ -125,6 +127,7 @@ class _Room:
     motifs: Pictures
     doubtful: Pictures
     flagged: int
+    pairs: int
     widths: Mapping[str, Mapping[str, int]]
 
 
@@ -241,6 +244,7 @@ def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) 
         motifs=Pictures(LOGO_BUDGET),
         doubtful=Pictures(DOUBTFUL_BUDGET),
         flagged=max(3, min(FLAGGED_SHOWN, FLAGGED_IN_ALL // len(analyses))),
+        pairs=min(CHARTS_SHOWN, PAIRS_DRAWN // len(analyses)),
         widths={
             path: match_widths(path) for path in {str(d) for s in analyses for d in s.databases.values()}
         },
@@ -383,7 +387,7 @@ def _describe(
         flagged_hidden=max(len(flagged) - room.flagged, 0),
         no_motif="" if every else why_no_motif(spec),
         hits=hits,
-        syntax=describe_syntax(spec, every),
+        syntax=describe_syntax(spec, every, charts=room.pairs),
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
         truth=describe_truth(spec),
