@@ -141,6 +141,37 @@ class InsertionTables:
         _require(f"insertions {self.name}", *self.links)
 
 
+@dataclass(frozen=True)
+class VariantTables:
+    """The scores of a set of variants.
+
+    Parameters
+    ----------
+    name, analysis
+        Of the set, and of the analysis whose model and targets score it.
+    targets
+        Names of the targets, in their order.
+    scores, dropped, vcf
+        ``variants.tsv``, ``dropped_variants.tsv`` and ``variants.vcf.gz``.
+    """
+
+    name: str
+    analysis: str
+    targets: Sequence[str]
+    scores: str | Path
+    dropped: str | Path
+    vcf: str | Path
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the set that the page links to."""
+        return [Path(path) for path in (self.scores, self.vcf, self.dropped)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"variants {self.name}", *self.links)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AnalysisTarget:
     """One target of one analysis.
@@ -234,7 +265,9 @@ class AnalysisTarget:
 
 
 def check_all(
-    *groups: Sequence[AnalysisTarget | RegionSet | TrainedModel | LexiconTables | InsertionTables],
+    *groups: Sequence[
+        AnalysisTarget | RegionSet | TrainedModel | LexiconTables | InsertionTables | VariantTables
+    ],
 ) -> None:
     """Raise ``InputError`` where anything that was named is missing, before anything is read."""
     for group in groups:

@@ -172,6 +172,21 @@ def report_insertions():
     return found
 
 
+def report_variants():
+    """Tables of each set of variants."""
+    return [
+        {
+            "name": name,
+            "analysis": settings["analysis"],
+            "targets": list(config["analyses"][settings["analysis"]]["targets"]),
+            "scores": f"{RESULTS}/variants/{name}/variants.tsv",
+            "dropped": f"{RESULTS}/variants/{name}/dropped_variants.tsv",
+            "vcf": f"{RESULTS}/variants/{name}/variants.vcf.gz",
+        }
+        for name, settings in config["variants"].items()
+    ]
+
+
 def report_files():
     """Every file that the report reads or links to."""
     shared = (
@@ -202,6 +217,8 @@ def report_files():
         found += [*entry.get("databases", {}).values(), *entry.get("files", [])]
     for entry in report_insertions():
         found += [entry["insertions"], entry["contexts"], *entry["files"]]
+    for entry in report_variants():
+        found += [entry[key] for key in ("scores", "dropped", "vcf")]
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,
