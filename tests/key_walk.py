@@ -85,6 +85,7 @@ def all_wildcards(workflow: Any, config: dict[str, Any]) -> dict[str, list[Wildc
         "database": list(workflow.globals["DATABASES"]),
         "chunk": ["0"],
         "variants": list(config["variants"]),
+        "insertion": list(config["insertions"]),
         "file": ["file"],
     }
     analyses = [

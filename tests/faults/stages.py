@@ -28,6 +28,8 @@ NEEDS = {
     "make_patterns": ("aggregate_chunks",),
     "annotate_motifs": ("make_patterns",),
     "call_hits": ("make_patterns",),
+    "plant_model": ("simulate_genome",),
+    "compare_grammar": ("simulate_genome", "analyse_syntax"),
     "combine_lexicon": ("make_patterns",),
     "analyse_syntax": ("call_hits",),
     "summarise_usage": ("combine_lexicon",),
@@ -43,6 +45,9 @@ NEEDS = {
     "prepare_variants": ("index_genome",),
     "score_variants": ("prepare_variants",),
     "combine_variants": ("score_variants",),
+    "prepare_insertions": ("encode_sequences",),
+    "insert_chunk": ("prepare_insertions",),
+    "insert_motifs": ("insert_chunk",),
     "make_chunk": ("encode_sequences",),
 }
 
@@ -227,11 +232,18 @@ def summarise_usage(work: Path, out: Path) -> None:
 
 
 def simulate_genome(work: Path, out: Path) -> None:
-    from cislex.demo.simulation import ASSAYS, SimulationOptions, simulate_genome
+    from cislex.demo.simulation import SimulationOptions, simulate_genome
 
     options = SimulationOptions(chromosomes=2, chromosome_length=60_000, peaks_per_assay=20)
-    peaks = {assay: out / f"{assay}.narrowPeak" for assay in ASSAYS}
-    simulate_genome(out / "made.fa", peaks, out / "truth.tsv", out / "planted.meme", options=options)
+    made = [out / name for name in ("made.fa", "truth.tsv", "planted.meme", "grammar.tsv")]
+    peaks = {assay: out / f"{assay}.narrowPeak" for assay in options.assays}
+    simulate_genome(made[0], peaks, *made[1:], options=options)
+
+
+def compare_grammar(work: Path, out: Path) -> None:
+    files = {name: str(work / f"{name}.tsv") for name in ("grammar", "truth")}
+    files |= {"hits": str(work / "hits.bed.gz"), "attributions": str(work / "attributions.h5")}
+    script("compare_grammar")(**files, tables=str(work), out=str(out / "recovered.tsv"))
 
 
 def prepare_variants(work: Path, out: Path) -> None:
@@ -267,14 +279,53 @@ def combine_variants(work: Path, out: Path) -> None:
     )  # fmt: skip
 
 
+def plant_model(work: Path, out: Path) -> None:
+    script("plant_model")(
+        str(work / "planted.meme"), str(out / "model.pt"), assays={"a": {"words": ["ctcf"]}}
+    )
+
+
+def prepare_insertions(work: Path, out: Path) -> None:
+    from cislex.insertions.backgrounds import BackgroundSettings
+    from cislex.insertions.constructs import GridSettings
+    from cislex.insertions.prepare import prepare_insertions
+
+    prepare_insertions(
+        work / "sequences.h5", out / "plan.h5", out / "inserts.tsv",
+        strings={"a": "TGACTCA", "b": "CCGGAAGT"},
+        grid=GridSettings(pairs="all", distances=range(10, 60, 2)), backgrounds=BackgroundSettings(n=60),
+    )  # fmt: skip
+
+
+def insert_chunk(work: Path, out: Path) -> None:
+    from cislex.insertions.chunk import InsertionJob, insert_chunk
+
+    job = InsertionJob(chunk=0, chunks=1, fold="a", targets=TARGETS)
+    insert_chunk(
+        work / "plan.h5",
+        work / "weights.pt",
+        out / "inserted.h5",
+        job,
+        model={"loader": "trained"},
+        device="cpu",
+    )
+
+
+def insert_motifs(work: Path, out: Path) -> None:
+    from cislex.insertions.insert import insert_motifs
+
+    made = [out / f"{name}.tsv" for name in ("insertions", "contexts", "sites_moved")]
+    insert_motifs(work / "plan.h5", {"a": [work / "inserted.h5"]}, *made, wanted=TARGETS)
+
+
 #: Each stage by name.
 STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
-        combine_lexicon, summarise_usage, simulate_genome, prepare_variants, score_variants,
-        combine_variants, *TABLE_STAGES,
+        combine_lexicon, summarise_usage, simulate_genome, plant_model, compare_grammar, prepare_variants,
+        score_variants, combine_variants, prepare_insertions, insert_chunk, insert_motifs, *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

@@ -53,12 +53,26 @@ def config(folder: Path, *, chunks: int = 4, **regions: Any) -> dict[str, Any]:
                 "shifts": [0],
             }
         },
+        "insertions": {
+            "pairs": {
+                "analysis": "first",
+                "words": "all",
+                "motifs": {"ap1": "TGACTCA"},
+                "meme": None,
+                "pairs": "all",
+                "spacings": {"from": 10, "to": 70, "step": 3},
+                "orientations": ["++", "+-", "-+", "--"],
+                "backgrounds": {"kind": "genomic", "n": 100},
+                "sites": None,
+                "chunks": chunks,
+            }
+        },
     }
 
 
 NAMES = {
     "regions": "set", "model": "net", "fold": "f0", "analysis": "first", "target": "t", "chunk": "0",
-    "file": "x", "database": "d", "variants": "calls",
+    "file": "x", "database": "d", "variants": "calls", "insertion": "pairs",
 }  # fmt: skip
 
 

@@ -27,6 +27,8 @@ MEMORY_MARGIN, SNAKEMAKE_MB, LEAST_MB = 1.5, 300, 1000
 TIME_MARGIN, MEASURED_TIME_MARGIN, LEAST_MINUTES = 4.0, 2.0, 10
 #: Regions of a set whose peak file does not exist yet.
 UNKNOWN_REGIONS = 20_000
+#: Words of a lexicon or motifs of a MEME file, and records of a FASTA file, that are not counted yet.
+UNKNOWN_WORDS, UNKNOWN_BACKGROUNDS = 20, 200
 #: Seconds and MB of a job that attributes, before its first region, where they were not measured.
 STARTUP_SECONDS, TORCH_MB = 30.0, 600.0
 #: Seconds that a job of a batch system takes besides what it does itself.
@@ -383,6 +385,48 @@ def _combine_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(350 + rows * (4e-3 + 1e-3 * targets), 20 + rows * targets / 10_000)
 
 
+def _insertions(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
+    """Settings of an experiment, and how many sequences each fold predicts, about."""
+    settings = work.config["insertions"][name]
+    words = settings["words"]
+    given = len(words) if isinstance(words, list) else UNKNOWN_WORDS if words else 0
+    motifs = given + len(settings["motifs"]) + (UNKNOWN_WORDS if settings["meme"] else 0)
+    pairs = settings["pairs"] or ()
+    pairs = motifs * (motifs + 1) // 2 if isinstance(pairs, str) else len(pairs)
+    spacings = settings["spacings"]
+    distances = (spacings["to"] - spacings["from"]) // spacings["step"] + 1
+    # Each motif of a pair is predicted alone at its place, too.
+    constructs = 1 + 2 * motifs + pairs * distances * len(settings["orientations"])
+    constructs += min(4 * pairs, 2 * motifs) * 2 * distances
+    backgrounds = settings["backgrounds"]["n"] or UNKNOWN_BACKGROUNDS
+    sites = settings["sites"] or {"n": 0, "contexts": 0}
+    return settings, constructs * backgrounds + motifs * sites["n"] * (1 + 3 * sites["contexts"])
+
+
+def _prepare_insertions(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings = work.config["insertions"][wildcards["insertion"]]
+    genomic = settings["backgrounds"]["kind"] == "genomic"
+    rows = work.regions(work.config["analyses"][settings["analysis"]]["regions"])
+    return Use(600 + 1e-3 * rows + (work.genome_mb() if genomic else 0), 60 + work.genome_mb() / 10)
+
+
+def _insert_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, sequences = _insertions(work, wildcards["insertion"])
+    analysis, model, measured = _attribution(work, settings["analysis"])
+    # A forward pass is a part of what one pair of attribution costs.
+    forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
+    seconds = JOB_SECONDS + model.startup_seconds + 2 * sequences / settings["chunks"] * forward
+    return Use(model.host_mb + 300, 10 + seconds, measured)
+
+
+def _insert_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, sequences = _insertions(work, wildcards["insertion"])
+    analysis = work.config["analyses"][settings["analysis"]]
+    folds = len(work.config["models"][analysis["model"]]["folds"])
+    # Predictions of all folds of one target, and a few copies of them.
+    return Use(500 + (folds + 8) * sequences * 8e-6, 30 + len(analysis["targets"]) * folds * sequences / 1e6)
+
+
 def _render_report(work: Work, wildcards: Mapping[str, str]) -> Use:
     pages = [(work.regions(a["regions"]), len(a["targets"])) for a in work.config["analyses"].values()]
     targets = sum(number for _, number in pages)
@@ -399,10 +443,14 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "prepare_variants": (("variants",), _prepare_variants),
     "score_variants": (("variants", "fold", "chunk"), _score_variants),
     "combine_variants": (("variants",), _combine_variants),
+    "prepare_insertions": (("insertion",), _prepare_insertions),
+    "insert_chunk": (("insertion", "fold", "chunk"), _insert_chunk),
+    "insert_motifs": (("insertion",), _insert_motifs),
     "extract_regions": (("regions",), _extract_regions),
     "encode_sequences": (("regions",), _encode_sequences),
     "import_sequences": (("regions",), _import_sequences),
     "simulate_genome": ((), _constant(250, 20)),
+    "plant_model": ((), _constant(400, 20)),
     "fetch_resources": (("file",), _constant(200, 150)),
     "train_model": (("model", "fold"), _train_model),
     "score_baseline": (("model", "fold"), _constant(600, 120)),
@@ -420,6 +468,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "analyse_syntax": (("analysis", "target"), _analyse_syntax),
     "combine_lexicon": ((), _combine_lexicon),
     "summarise_usage": ((), _summarise_usage),
+    "compare_grammar": (("analysis", "target"), _constant(400, 30)),
     "compare_with_truth": (("analysis", "target"), _constant(400, 120)),
     "render_report": ((), _render_report),
     "snapshot_config": ((), _constant(150, 10)),

@@ -101,6 +101,7 @@ wildcard_constraints:
     fold="[A-Za-z0-9][A-Za-z0-9_.-]*",
     database="[A-Za-z0-9][A-Za-z0-9_.-]*",
     variants="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    insertion="[A-Za-z0-9][A-Za-z0-9_.-]*",
     chunk="[0-9]+",
 
 
@@ -249,6 +250,7 @@ include: "settings/attribution.smk"
 include: "settings/motifs.smk"
 include: "settings/lexicon.smk"
 include: "settings/variants.smk"
+include: "settings/insertions.smk"
 include: "settings/syntax.smk"
 include: "settings/cost.smk"
 include: "settings/report.smk"

@@ -28,6 +28,7 @@ rule render_report:
         options={
             "title": config["title"],
             "lexicon": report_lexicon(),
+            "insertions": report_insertions(),
             "results": config["results"],
             "settings": report_settings(),
             "model_settings": report_model_settings(),

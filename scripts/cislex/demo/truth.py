@@ -130,7 +130,7 @@ def _read_truth(path: str | Path, known: Sequence[MemeMotif], regions: pd.DataFr
     if unknown:
         raise InputError(f"{path}: the MEME file lacks planted motifs {offenders(unknown)}")
     sites["functional"] = sites["functional"].astype(str).str.lower().isin(["true", "1"])
-    sites["in_regions"] = _is_inside(sites, regions)
+    sites["in_regions"] = is_inside(sites, regions)
     return sites
 
 
@@ -242,7 +242,7 @@ def pearson_similarity(first: Matrix, second: Matrix) -> float:
     return best
 
 
-def _is_inside(sites: pd.DataFrame, regions: pd.DataFrame) -> NDArray[np.bool_]:
+def is_inside(sites: pd.DataFrame, regions: pd.DataFrame) -> NDArray[np.bool_]:
     """Whether each site lies wholly inside a region."""
     inside = np.zeros(len(sites), dtype=bool)
     for chrom, rows in sites.groupby("chrom").indices.items():

@@ -56,6 +56,8 @@ class GridSettings:
             raise ConfigError(
                 f"orientations: found {offenders(wrong)}, expected some of {', '.join(ORIENTATIONS)}"
             )
+        object.__setattr__(self, "distances", tuple(self.distances))
+        object.__setattr__(self, "orientations", tuple(self.orientations))
         if isinstance(self.pairs, str) and self.pairs != "all":
             raise ConfigError(f"pairs: found {self.pairs!r}, expected all or a list of pairs")
         if self.pairs and (not self.distances or min(self.distances) < 1 or not self.orientations):

@@ -17,6 +17,7 @@ from cislex.insertions.plan_files import Plan, no_sites, write_plan
 from cislex.insertions.sites import SiteSettings, choose_sites
 from cislex.logs import get_logger
 from cislex.sequences.store import SequenceStore
+from cislex.syntax.vocabulary import read_vocabulary
 
 INSERT_COLUMNS = ["word", "name", "source", "width", "inserted"]
 logger = get_logger("insertions")
@@ -79,7 +80,8 @@ def prepare_insertions(
             if hits is None or regions is None:
                 raise ConfigError("sites: hits and regions are needed to cut out sites")
             own = [insert.identifier if insert.source == "lexicon" else "" for insert in inserts]
-            real = choose_sites(hits, regions, store, own, sites, backgrounds=len(codes))
+            left_out = read_vocabulary(lexicon[0]).composites if lexicon else ()
+            real = choose_sites(hits, regions, store, own, sites, backgrounds=len(codes), left_out=left_out)
         write_plan(Plan(inserts, grid, codes, names, backgrounds.seed, real, sites), out)
     rows = [(one.identifier, one.name, one.source, one.width, one.letters) for one in inserts]
     write_table(pd.DataFrame(rows, columns=INSERT_COLUMNS), table)

@@ -25,6 +25,7 @@ from cislex.report.sections.concerns import (
 from cislex.report.sections.files import split_links
 from cislex.report.sections.folds import FoldsView, describe_folds
 from cislex.report.sections.hits import HitsView, describe_hits
+from cislex.report.sections.insertions import describe_insertions
 from cislex.report.sections.lexicon import (
     Lexicon,
     composition,
@@ -40,12 +41,19 @@ from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
 from cislex.report.sections.predictions import AgreementView, describe_agreement
 from cislex.report.sections.regions import describe_regions
-from cislex.report.sections.syntax import SyntaxView, describe_syntax
+from cislex.report.sections.syntax import CHARTS_SHOWN, SyntaxView, describe_syntax
 from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
 from cislex.report.sections.training import describe_training
 from cislex.report.sections.truth import TruthView, describe_truth
 from cislex.report.sections.vocabulary import describe_vocabulary
-from cislex.report.specs import AnalysisTarget, LexiconTables, RegionSet, TrainedModel, check_all
+from cislex.report.specs import (
+    AnalysisTarget,
+    InsertionTables,
+    LexiconTables,
+    RegionSet,
+    TrainedModel,
+    check_all,
+)
 from cislex.report.template import capital as _capital
 from cislex.report.template import load_template
 
@@ -55,6 +63,8 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 LOGO_BUDGET, DOUBTFUL_BUDGET = 2_000_000, 600_000
 #: Regions drawn on one page, shared among the targets: a drawing takes about 16 kB.
 REGIONS_DRAWN = 100
+#: Pairs of words drawn on one page, likewise.
+PAIRS_DRAWN = 80
 #: Flagged motifs shown for one target (noise alone gives some thirty), and on one page.
 FLAGGED_SHOWN, FLAGGED_IN_ALL = 15, 300
 #: Attributes that say where a file comes from, in this order; the others follow by name.
@@ -109,7 +119,7 @@ class TargetView:
 
 @dataclass(frozen=True)
 class _Room:
-    """How much a page holds: logos of motifs, of flagged motifs, and how many of these a target shows.
+    """How much a page holds: logos of motifs, of flagged motifs, how many of these a target shows, and pairs.
 
     ``widths`` are those of the known motifs, by database file and identifier.
     """
@@ -117,6 +127,7 @@ class _Room:
     motifs: Pictures
     doubtful: Pictures
     flagged: int
+    pairs: int
     widths: Mapping[str, Mapping[str, int]]
 
 
@@ -129,6 +140,7 @@ def render_report(
     regions: Sequence[RegionSet] = (),
     models: Sequence[TrainedModel] = (),
     lexicon: LexiconTables | None = None,
+    insertions: Sequence[InsertionTables] = (),
     settings: Mapping[str, Any] | None = None,
     template: str | Path = TEMPLATE,
     trusted: Sequence[str] = (),
@@ -156,6 +168,8 @@ def render_report(
         One entry a fold trained in this run.
     lexicon
         The lexicon of all targets, where one was made.
+    insertions
+        One entry an in-silico experiment.
     settings
         Facts of the run, shown as they are; ``sources`` (where public files come from) in the methods.
     template
@@ -182,9 +196,7 @@ def render_report(
     """
     if not analyses:
         raise InputError("report: no analysis was given; name at least one in the config")
-    check_all(analyses, regions, models)
-    if lexicon is not None:
-        lexicon.check()
+    check_all(analyses, regions, models, [] if lexicon is None else [lexicon], insertions)
     drawn = min(top, REGIONS_DRAWN // len(analyses))
     sets = [describe_regions(spec) for spec in regions]
     methods = describe_methods(
@@ -207,6 +219,7 @@ def render_report(
         folds=(folds := describe_training(models)),
         models=describe_models(analyses, models),
         vocabulary=describe_vocabulary(lexicon),
+        insertions=describe_insertions(insertions),
         glyphs=glyph_definitions(),
         fewer=drawn < top,
         window=window,
@@ -231,6 +244,7 @@ def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) 
         motifs=Pictures(LOGO_BUDGET),
         doubtful=Pictures(DOUBTFUL_BUDGET),
         flagged=max(3, min(FLAGGED_SHOWN, FLAGGED_IN_ALL // len(analyses))),
+        pairs=min(CHARTS_SHOWN, PAIRS_DRAWN // len(analyses)),
         widths={
             path: match_widths(path) for path in {str(d) for s in analyses for d in s.databases.values()}
         },
@@ -373,7 +387,7 @@ def _describe(
         flagged_hidden=max(len(flagged) - room.flagged, 0),
         no_motif="" if every else why_no_motif(spec),
         hits=hits,
-        syntax=describe_syntax(spec, every),
+        syntax=describe_syntax(spec, every, charts=room.pairs),
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
         truth=describe_truth(spec),

@@ -109,6 +109,39 @@ class LexiconTables:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InsertionTables:
+    """One in-silico experiment.
+
+    Parameters
+    ----------
+    name, analysis
+        Names in the config.
+    insertions, contexts
+        ``insertions.tsv`` and ``contexts.tsv``.
+    backgrounds
+        Kind of the backgrounds, as in the config.
+    files
+        Further files to link.
+    """
+
+    name: str
+    analysis: str
+    insertions: str | Path
+    contexts: str | Path
+    backgrounds: str = ""
+    files: tuple[str | Path, ...] = ()
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the experiment that the page links to."""
+        return [Path(path) for path in (self.insertions, self.contexts, *self.files)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"insertions {self.name}", *self.links)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnalysisTarget:
     """One target of one analysis.
 
@@ -137,8 +170,8 @@ class AnalysisTarget:
         ``usage.tsv`` of the lexicon, where hits were called with its words: which seqlets they cover.
     positions, syntax, periodicity
         Tables of ``analyse_syntax``, or ``None`` where syntax was not analysed.
-    truth
-        ``truth.tsv``, or ``None`` for real data.
+    truth, grammar
+        ``truth.tsv`` and ``grammar.tsv``, or ``None`` for real data.
     evaluation, observed
         ``evaluation.tsv`` and ``observed.tsv``, or ``None`` where the target has no labels.
     labels, peaks
@@ -170,6 +203,7 @@ class AnalysisTarget:
     syntax: str | Path | None = None
     periodicity: str | Path | None = None
     truth: str | Path | None = None
+    grammar: str | Path | None = None
     evaluation: str | Path | None = None
     observed: str | Path | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
@@ -189,8 +223,8 @@ class AnalysisTarget:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
             self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.positions, self.syntax,
-            self.periodicity, self.truth, *self.files, self.inspection, self.evaluation, self.observed,
-            *self.databases.values(),
+            self.periodicity, self.truth, self.grammar, *self.files, self.inspection, self.evaluation,
+            self.observed, *self.databases.values(),
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 
@@ -200,12 +234,12 @@ class AnalysisTarget:
 
 
 def check_all(
-    analyses: Sequence[AnalysisTarget], regions: Sequence[RegionSet], models: Sequence[TrainedModel]
+    *groups: Sequence[AnalysisTarget | RegionSet | TrainedModel | LexiconTables | InsertionTables],
 ) -> None:
     """Raise ``InputError`` where anything that was named is missing, before anything is read."""
-    specs: list[AnalysisTarget | RegionSet | TrainedModel] = [*analyses, *regions, *models]
-    for spec in specs:
-        spec.check()
+    for group in groups:
+        for spec in group:
+            spec.check()
 
 
 def _require(what: str, *paths: str | Path | None) -> None:

@@ -34,6 +34,7 @@ HEADINGS = {
     "analyses.<name>.method": "Method and references", "analyses.<name>.qc": "Quality gate",
     "analyses.<name>.motifs": "Motifs", "analyses.<name>.hits": "Hits",
     "analyses.<name>.syntax": "Syntax", "lexicon": "Lexicon", "variants": "Variants",
+    "insertions": "Insertions",
 }  # fmt: skip
 RUN = "The run"
 

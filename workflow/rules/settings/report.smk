@@ -76,6 +76,11 @@ def _report_hits(analysis, folder):
             name: f"{folder}/{name}.tsv" if analysis["syntax"] else None
             for name in SYNTAX_TABLES
         },
+        "grammar": (
+            f"{folder}/grammar.tsv"
+            if config["simulate"] and analysis["syntax"]
+            else None
+        ),
     }
 
 
@@ -153,6 +158,24 @@ def report_lexicon():
     }
 
 
+def report_insertions():
+    """Tables of each in-silico experiment and its further files."""
+    found = []
+    for name, settings in config["insertions"].items():
+        folder = f"{RESULTS}/insertions/{name}"
+        found.append(
+            {
+                "name": name,
+                "analysis": settings["analysis"],
+                "insertions": f"{folder}/insertions.tsv",
+                "contexts": f"{folder}/contexts.tsv",
+                "backgrounds": settings["backgrounds"]["kind"],
+                "files": [f"{folder}/inserts.tsv", f"{folder}/sites.tsv"],
+            }
+        )
+    return found
+
+
 def report_files():
     """Every file that the report reads or links to."""
     shared = (
@@ -173,6 +196,7 @@ def report_files():
         "hits",
         *SYNTAX_TABLES,
         "truth",
+        "grammar",
         "observed",
         "inspection",
     )
@@ -180,6 +204,8 @@ def report_files():
     for entry in report_regions() + report_models() + report_analyses():
         found += [entry[key] for key in shared + own if entry.get(key)]
         found += [*entry.get("databases", {}).values(), *entry.get("files", [])]
+    for entry in report_insertions():
+        found += [entry["insertions"], entry["contexts"], *entry["files"]]
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,

@@ -27,8 +27,8 @@ Floats = NDArray[np.float64]
 
 #: Columns of the heat map at most: neighbouring bins are joined.
 MOST_COLUMNS = 80
-#: Letters of a name that are shown.
-LENGTH = 34
+#: Letters of a name that are shown, and shades of a cell.
+LENGTH, LEVELS = 34, 12
 #: Strands of two words as arrows, the first word first.
 ARROWS = {"++": "→ →", "+-": "→ ←", "-+": "← →", "--": "← ←"}
 WIDTH, LEFT, PANEL, GAP = 560, 62, 44, 8
@@ -62,12 +62,7 @@ def position_map(
         parts.append(
             rectangle(x.start, y + 1, x.stop - x.start, ROW - 2, fill=GRID, extra=' fill-opacity="0.35"')
         )
-        density = joined[row] / np.diff(bounds)
-        most = float(density.max(initial=0.0)) or 1.0
-        for place in np.flatnonzero(density > 0):
-            begin, end = x(float(bounds[place])), x(float(bounds[place + 1]))
-            extra = f' fill-opacity="{0.08 + 0.82 * density[place] / most:.2f}"'
-            parts.append(rectangle(begin, y + 1, end - begin + 0.2, ROW - 2, fill=MAIN, extra=extra))
+        parts += _cells(joined[row] / np.diff(bounds), bounds, x, y + 1)
         parts.append(text(x.stop + 48, y + 14, f"{totals[row]:,}", anchor="end", size=11))
         parts.append(text(x.stop + 58, y + 14, remarks[row], size=11))
     bottom = 22 + ROW * len(names)
@@ -82,6 +77,21 @@ def position_map(
     return figure(
         parts, width=round(width), height=height, label="Hits of words along the regions", css="map"
     )
+
+
+def _cells(density: Floats, bounds: Floats, x: Scale, y: float) -> list[str]:
+    """One path for all cells of a row that are about equally dark: a page may hold many rows."""
+    levels = np.ceil(LEVELS * density / (float(density.max(initial=0.0)) or 1.0)).astype(int)
+    parts = []
+    for level in np.unique(levels[levels > 0]):
+        ones = np.flatnonzero(np.diff(np.concatenate([[0], levels == level, [0]])))
+        runs = [
+            (x(float(bounds[low])), x(float(bounds[high])))
+            for low, high in zip(ones[::2], ones[1::2], strict=True)
+        ]
+        path = "".join(f"M{low:.1f} {y:g}H{high:.1f}v{ROW - 2}H{low:.1f}z" for low, high in runs)
+        parts.append(f'<path d="{path}" fill="{MAIN}" fill-opacity="{0.08 + 0.82 * level / LEVELS:.2f}"/>')
+    return parts
 
 
 def join_bins(hits: Floats, edges: Floats) -> tuple[Floats, Floats]:

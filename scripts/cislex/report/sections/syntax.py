@@ -84,7 +84,9 @@ class SyntaxView:
     periods: Sequence[Sequence[str]] = ()
 
 
-def describe_syntax(spec: AnalysisTarget, motifs: Sequence[MotifView]) -> SyntaxView | None:
+def describe_syntax(
+    spec: AnalysisTarget, motifs: Sequence[MotifView], *, charts: int = CHARTS_SHOWN
+) -> SyntaxView | None:
     """Read the three tables.
 
     Parameters
@@ -93,6 +95,8 @@ def describe_syntax(spec: AnalysisTarget, motifs: Sequence[MotifView]) -> Syntax
         The target; ``None`` is returned where its syntax was not analysed.
     motifs
         Its motifs: the names of words that have none of their own.
+    charts
+        Pairs whose distances are drawn, at most.
     """
     if spec.positions is None or spec.syntax is None or spec.periodicity is None:
         return None
@@ -112,7 +116,7 @@ def describe_syntax(spec: AnalysisTarget, motifs: Sequence[MotifView]) -> Syntax
         positions=_draw_positions(positions, names),
         pairs=[_pair_row(pair, names) for pair in found[:PAIRS_SHOWN]],
         hidden=max(len(found) - PAIRS_SHOWN, 0),
-        charts=[_chart(pair, pairs, names, settings) for pair in with_distance[:CHARTS_SHOWN]],
+        charts=[_chart(pair, pairs, names, settings) for pair in with_distance[:charts]],
         periods=[_period_row(row, names) for _, row in good.head(PERIODS_SHOWN).iterrows()],
     )
 
