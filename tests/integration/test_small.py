@@ -67,7 +67,7 @@ def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakema
     assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
     assert not plan.keys() & {
         "find_motifs", "annotate_motifs", "fetch_motif_database", "call_hits", "combine_lexicon",
-        "summarise_usage",
+        "summarise_usage", "analyse_syntax",
     }  # fmt: skip
     wanted = snakemake("results/shap/a/modisco.h5", *options, folder=project, check=False).stdout
     assert "No rule to produce" in wanted or "MissingRuleException" in wanted
@@ -99,6 +99,14 @@ def test_a_second_run_does_nothing(finished: Path, snakemake: Run) -> None:
     assert "Nothing to be done" in snakemake("--configfile", "config.yaml", folder=finished).stdout
 
 
+def test_the_order_of_analyses_makes_no_lexicon_and_no_hits_again(finished: Path, snakemake: Run) -> None:
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    config["analyses"] = dict(reversed(config["analyses"].items()))
+    (finished / "turned.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    done = snakemake("--configfile", "turned.yaml", "--dry-run", folder=finished).stdout
+    assert "Nothing to be done" in done or planned(done).keys() <= {"render_report", "snapshot_config", "all"}
+
+
 def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snakemake: Run) -> None:
     config = yaml.safe_load((finished / "config.yaml").read_text())
     motifs = config["analyses"]["shap"]["motifs"]
@@ -107,8 +115,8 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snak
     plan = planned(snakemake("--configfile", "changed.yaml", "--dry-run", folder=finished).stdout)
     assert plan.pop("find_motifs") == 2
     assert set(plan) <= {
-        "annotate_motifs", "call_hits", "combine_lexicon", "summarise_usage", "render_report",
-        "snapshot_config", "all",
+        "annotate_motifs", "call_hits", "combine_lexicon", "summarise_usage", "analyse_syntax",
+        "render_report", "snapshot_config", "all",
     }  # fmt: skip
 
 

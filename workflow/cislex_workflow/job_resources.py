@@ -325,7 +325,8 @@ def _call_hits(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows, length = _rows(work, wildcards)
     analysis = work.config["analyses"][wildcards["analysis"]]
     width = min(
-        length, (analysis.get("hits") or {}).get("window") or analysis["motifs"].get("window") or length
+        length,
+        (analysis.get("hits") or {}).get("window") or (analysis["motifs"] or {}).get("window") or length,
     )
     # Blocks of 256 MB, of which Fi-NeMo makes some copies, and what it solves at once: at most 1 GB.
     blocks = min(36e-6 * rows * width, 900)

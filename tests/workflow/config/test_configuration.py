@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from cislex.motifs import databases
-from cislex_workflow.checks import few_regions
+from cislex_workflow.checks import few_regions, input_files
 from cislex_workflow.config import configuration
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -342,6 +342,9 @@ def test_motifs_are_left_out_with_null_and_the_genome_where_nothing_lies_on_it(
     ("change", "message"),
     [
         ({"motifs": None, "hits": {}}, "analyses.first.hits: hits need motifs, but motifs is null"),
+        ({"motifs": None, "hits": {"method": "scan"}}, "or scan for known motifs: hits: {method: scan, data"),
+        ({"hits": {"database": "jaspar-fungi"}}, "first.hits: database goes with method: scan only"),
+        ({"hits": {"method": "scan", "database": "jaspar-fungy"}}, "'jaspar-fungy' is not one of jaspar-v"),
         ({"motifs": {"window": 101}}, "analyses.first.motifs.window: 101 bp of regions of 100 bp"),
     ],
 )
@@ -349,6 +352,19 @@ def test_motifs_and_hits_must_fit(minimal: dict[str, Any], change: dict[str, Any
     minimal["analyses"]["first"] |= change
     with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
         resolve(minimal)
+
+
+def test_regions_can_be_scanned_without_motifs_of_their_own(minimal: dict[str, Any]) -> None:
+    """For known motifs, which no syntax is asked of, or for the words of another analysis."""
+    analysis = minimal["analyses"]["first"]
+    minimal["analyses"]["second"] = {**analysis, "motifs": None, "hits": {"method": "scan"}}
+    assert resolve(minimal)["analyses"]["second"]["syntax"] is not None
+    minimal["analyses"] = {
+        "first": {**analysis, "motifs": None, "hits": {"method": "scan", "database": "a.meme"}}
+    }
+    resolved = resolve(minimal)
+    assert resolved["analyses"]["first"]["syntax"] is None
+    assert ("analyses.first.hits, database", "a.meme") in list(input_files.named_files(resolved))
 
 
 def test_syntax_is_on_where_there_are_hits_and_only_there(minimal: dict[str, Any]) -> None:

@@ -45,6 +45,9 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
         for database in databases(analysis["motifs"]) if analysis["motifs"] else ():
             if not is_jaspar(database):
                 yield f"analyses.{name}.motifs, database", database
+        scanned = (analysis["hits"] or {}).get("database")
+        if scanned and not is_jaspar(scanned):
+            yield f"analyses.{name}.hits, database", scanned
 
 
 def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str | None]]:

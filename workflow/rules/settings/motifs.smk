@@ -52,6 +52,34 @@ def trimming_of(wildcards):
     }
 
 
+def scanned_database(analysis):
+    """Name of the database whose motifs the regions of an analysis are scanned for; None where it is words."""
+    hits = analysis["hits"]
+    if not hits or not hits["database"]:
+        return None
+    return _database_name(hits["database"], hits["release"])
+
+
+def searched_window(analysis):
+    """Central bp of each region in which hits are called; None: all."""
+    return analysis["hits"]["window"] or (
+        analysis["motifs"]["window"] if analysis["motifs"] else None
+    )
+
+
+def hit_settings(wildcards):
+    """How hits are called."""
+    analysis = analysis_of(wildcards)
+    hits, window = analysis["hits"], searched_window(analysis)
+    if hits["method"] == "scan":
+        return {"method": "scan", "max_p": hits["max_p"], "window": window}
+    return {
+        "sparsity": hits["alpha"],
+        "batch_size": hits["batch_size"],
+        "window": window,
+    }
+
+
 #: What each motif database is made of, by its name.
 DATABASES = {
     name: {"database": database, "release": analysis["motifs"]["release"]}
@@ -62,4 +90,10 @@ DATABASES = {
         _motif_settings.databases(analysis["motifs"]),
         strict=True,
     )
+} | {
+    scanned_database(analysis): {
+        key: analysis["hits"][key] for key in ("database", "release")
+    }
+    for analysis in config["analyses"].values()
+    if scanned_database(analysis)
 }

@@ -62,17 +62,20 @@ def _report_motifs(analysis, folder):
         "logos": f"{folder}/logos",
         "modisco": f"{folder}/modisco.h5",
         "databases": {name: database_path(name) for name in database_names(analysis)},
+        "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
+    }
+
+
+def _report_hits(analysis, folder):
+    """Files of the hits of a target, and of what is read from them."""
+    usage = f"{RESULTS}/lexicon/usage.tsv"
+    return {
         "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
-        "usage": (
-            f"{RESULTS}/lexicon/usage.tsv"
-            if analysis["hits"] and has_lexicon()
-            else None
-        ),
+        "usage": usage if analysis["motifs"] and has_word_hits(analysis) else None,
         **{
             name: f"{folder}/{name}.tsv" if analysis["syntax"] else None
             for name in SYNTAX_TABLES
         },
-        "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
         "grammar": (
             f"{folder}/grammar.tsv"
             if config["simulate"] and analysis["syntax"]
@@ -112,6 +115,7 @@ def report_analyses():
                     "attributions": f"{folder}/attributions.h5",
                     "qc": f"{folder}/qc.tsv",
                     **_report_motifs(analysis, folder),
+                    **_report_hits(analysis, folder),
                     **(
                         {
                             "evaluation": f"{RESULTS}/{name}/evaluation.tsv",
