@@ -36,6 +36,7 @@ include: "workflow/rules/motifs.smk"
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/hits.smk"
 include: "workflow/rules/lexicon.smk"
+include: "workflow/rules/seqlets.smk"
 include: "workflow/rules/truth.smk"
 # Report
 include: "workflow/rules/report.smk"

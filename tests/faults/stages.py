@@ -199,6 +199,12 @@ def combine_lexicon(work: Path, out: Path) -> None:
     combine_lexicon(sources, LexiconFiles(*(out / name for name in names)), databases=known)
 
 
+def call_seqlets(work: Path, out: Path) -> None:
+    from cislex.motifs.seqlets import call_seqlets
+
+    call_seqlets(work / "attributions.h5", out / "seqlets.tsv.gz", databases={"known": work / "known.meme"})
+
+
 def simulate_genome(work: Path, out: Path) -> None:
     from cislex.demo.simulation import ASSAYS, SimulationOptions, simulate_genome
 
@@ -213,7 +219,7 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, combine_lexicon,
-        simulate_genome, *TABLE_STAGES,
+        call_seqlets,         simulate_genome, *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

@@ -331,6 +331,17 @@ def _call_hits(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(700 + blocks + solved, 60 + rows * width / 40_000)
 
 
+def _call_seqlets(work: Work, wildcards: Mapping[str, str]) -> Use:
+    rows, length = _rows(work, wildcards)
+    settings = work.config["analyses"][wildcards["analysis"]].get("seqlets") or {}
+    width = min(length, settings.get("window") or length)
+    # One seqlet in 100 bp is many; a comparison with a database takes 1 ms.
+    seqlets = rows * width / 100
+    # Once on every machine, 90 s of compiling. Contributions are held once, and read in blocks.
+    block = min(16e-6 * rows * width, 600)
+    return Use(700 + block + 4e-6 * rows * width + 2e-3 * seqlets, 150 + 2e-6 * rows * width + 2e-3 * seqlets)
+
+
 def _combine_lexicon(work: Work, wildcards: Mapping[str, str]) -> Use:
     found = [a for a in work.config["analyses"].values() if a["motifs"]]
     # TF-MoDISco finds up to some 40 patterns in a target; pairs of patterns are compared.
@@ -371,6 +382,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "annotate_motifs": (("analysis", "target"), _annotate_motifs),
     "call_hits": (("analysis", "target"), _call_hits),
     "combine_lexicon": ((), _combine_lexicon),
+    "call_seqlets": (("analysis", "target"), _call_seqlets),
     "compare_with_truth": (("analysis", "target"), _constant(400, 120)),
     "render_report": ((), _render_report),
     "snapshot_config": ((), _constant(150, 10)),

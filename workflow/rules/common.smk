@@ -126,7 +126,7 @@ def analysis_of(wildcards):
 
 
 def with_motifs(key="motifs"):
-    """Analyses with motif discovery, or (``hits``) with hit calling, as a pattern."""
+    """Analyses with motif discovery, or with another part (``hits``, ``seqlets``), as a pattern."""
     names = [_re.escape(name) for name, a in config["analyses"].items() if a[key]]
     return "|".join(names) or "(?!)"
 

@@ -8,7 +8,6 @@ spans are called among permuted contributions gives the false discovery rate.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import importlib
 import zlib
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import ConfigError
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions, write_table
+from cislex.files.text_tables import read_numbers
 from cislex.logs import get_logger
 from cislex.motifs.discovery import check_block
 from cislex.motifs.matching import read_databases
@@ -313,8 +313,6 @@ def _placed(found: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_seqlets(path: str | Path) -> pd.DataFrame:
-    """Read ``seqlets.tsv.gz``."""
-    texts = dict.fromkeys((*COLUMNS[:1], *COLUMNS[3:6], "sequence", *NAME_COLUMNS), "str")
-    numbers = [name for name in NAME_COLUMNS if name.endswith(("_p", "_q"))]
-    frame = pd.read_csv(path, sep="\t", dtype=texts, na_filter=False, quoting=csv.QUOTE_NONE)
-    return frame.assign(**{name: pd.to_numeric(frame[name].replace("", "nan")) for name in numbers})
+    """Read ``seqlets.tsv.gz``; numbers that are not there are NaN."""
+    names = ("match", "match_name", "database", "word", "word_name", "null")
+    return read_numbers(path, texts=("chrom", "name", "strand", "sign", "sequence", *names))

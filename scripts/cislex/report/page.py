@@ -40,6 +40,7 @@ from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
 from cislex.report.sections.predictions import AgreementView, describe_agreement
 from cislex.report.sections.regions import describe_regions
+from cislex.report.sections.seqlets import SeqletsView, describe_seqlets
 from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
 from cislex.report.sections.training import describe_training
 from cislex.report.sections.truth import TruthView, describe_truth
@@ -86,6 +87,7 @@ class TargetView:
     flagged_hidden: int
     no_motif: str
     hits: HitsView | None
+    seqlets: SeqletsView | None
     regions: list[RegionView]
     total: int
     truth: TruthView | None
@@ -371,6 +373,7 @@ def _describe(
         flagged_hidden=max(len(flagged) - room.flagged, 0),
         no_motif="" if every else why_no_motif(spec),
         hits=hits,
+        seqlets=describe_seqlets(spec),
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
         truth=describe_truth(spec),

@@ -129,6 +129,8 @@ class AnalysisTarget:
         their width.
     hits
         ``hits.bed.gz``, or ``None`` where hits were not called.
+    seqlets
+        ``seqlets.tsv.gz``, or ``None`` where seqlets were not called.
     truth
         ``truth.tsv``, or ``None`` for real data.
     evaluation, observed
@@ -157,6 +159,7 @@ class AnalysisTarget:
     modisco: str | Path | None = None
     databases: Mapping[str, str | Path] = field(default_factory=dict)
     hits: str | Path | None = None
+    seqlets: str | Path | None = None
     truth: str | Path | None = None
     evaluation: str | Path | None = None
     observed: str | Path | None = None
@@ -176,7 +179,8 @@ class AnalysisTarget:
     def links(self) -> list[Path]:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
-            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.truth, *self.files,
+            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.seqlets,
+            self.truth, *self.files,
             self.inspection, self.evaluation, self.observed, *self.databases.values(),
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]

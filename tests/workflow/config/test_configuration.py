@@ -112,6 +112,18 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
             "'jaspar-x' is not one",
         ),
         (["analyses", "first", "motifs"], {"databases": []}, "analyses.first.motifs.databases"),
+        (["analyses", "first", "seqlets"], {"window": 5000}, "first.seqlets.window: 5000 bp of regions of"),
+        (
+            ["analyses", "first", "seqlets"],
+            {"min_length": 9, "max_length": 8},
+            "min_length is 9, more than max",
+        ),
+        (
+            ["analyses", "first", "seqlets"],
+            {"min_length": 9, "window": 5},
+            "9 bp, but 5 bp of each region are",
+        ),
+        (["analyses", "first", "seqlets"], {"databases": ["jaspar-fungus"]}, "did you mean 'jaspar-fungi'?"),
         (["analyses", "logs"], {}, "analyses: the name 'logs' is taken by a file or folder of the results"),
         (["analyses", "a/b"], {}, "analyses: the name 'a/b' is not made of letters"),
         (["analyses", "a" * 81], {}, "analyses: the name 'aaaaaaaaaaaaaaaaaaaa…' has 81 characters"),

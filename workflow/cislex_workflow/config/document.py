@@ -33,6 +33,7 @@ HEADINGS = {
     "analyses.<name>.targets": "Targets of an analysis", "analyses.<name>.labels": "Labels of an analysis",
     "analyses.<name>.method": "Method and references", "analyses.<name>.qc": "Quality gate",
     "analyses.<name>.motifs": "Motifs", "analyses.<name>.hits": "Hits",
+    "analyses.<name>.seqlets": "Seqlets",
     "lexicon": "Lexicon",
 }  # fmt: skip
 RUN = "The run"

@@ -87,6 +87,7 @@ def report_analyses():
                 "qc",
                 "motifs",
                 "hits",
+                "seqlets",
             )
             entries.append(
                 {
@@ -108,6 +109,9 @@ def report_analyses():
                         }
                         if target in (analysis["labels"] or {})
                         else {}
+                    ),
+                    "seqlets": (
+                        f"{folder}/seqlets.tsv.gz" if analysis["seqlets"] else None
                     ),
                     "inspection": f"{RESULTS}/{name}/inspection.tsv",
                     "limit": analysis["qc"]["max_relative_delta"],
@@ -156,6 +160,7 @@ def report_files():
         "qc",
         "modisco",
         "hits",
+        "seqlets",
         "truth",
         "observed",
         "inspection",
