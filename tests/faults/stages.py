@@ -29,6 +29,7 @@ NEEDS = {
     "annotate_motifs": ("make_patterns",),
     "call_hits": ("make_patterns",),
     "combine_lexicon": ("make_patterns",),
+    "call_seqlets": ("make_patterns",),
     "compare_with_truth": ("aggregate_chunks", "make_tables"),
     "gate_attributions": ("aggregate_chunks",),
     "inspect_model": ("make_tables",),

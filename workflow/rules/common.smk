@@ -24,6 +24,7 @@ from cislex_workflow import model_sources as _model_sources
 from cislex_workflow import run_record as _run_record
 from cislex_workflow.checks import budget as _budget
 from cislex_workflow.checks import cluster as _cluster
+from cislex_workflow.checks import few_regions as _few_regions
 from cislex_workflow.checks import file_contents as _file_contents
 from cislex_workflow.checks import gate as _gate
 from cislex_workflow.checks import input_files as _input_files
@@ -67,6 +68,10 @@ if workflow.is_main_process:
 config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 
 RESULTS = config["results"]
+
+if workflow.is_main_process:
+    for _notice in _few_regions.notices(_job_resources.Work(config)):
+        _logger.warning(_notice)
 
 if _IS_MAIN:
     _missing = _input_files.missing_files(config, _Path.cwd())
