@@ -40,6 +40,7 @@ from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
 from cislex.report.sections.predictions import AgreementView, describe_agreement
 from cislex.report.sections.regions import describe_regions
+from cislex.report.sections.seqlets import SeqletsView, describe_seqlets
 from cislex.report.sections.summary import method_line, named, some, summarise
 from cislex.report.sections.syntax import CHARTS_SHOWN, SyntaxView, describe_syntax
 from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
@@ -100,6 +101,7 @@ class TargetView:
     no_motif: str
     hits: HitsView | None
     syntax: SyntaxView | None
+    seqlets: SeqletsView | None
     regions: list[RegionView]
     total: int
     truth: TruthView | None
@@ -331,6 +333,7 @@ def _describe(
         no_motif="" if every else why_no_motif(spec),
         hits=hits,
         syntax=describe_syntax(spec, every, charts=room.pairs),
+        seqlets=describe_seqlets(spec),
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
         truth=describe_truth(spec),

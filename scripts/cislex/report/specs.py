@@ -201,6 +201,8 @@ class AnalysisTarget:
         ``usage.tsv`` of the lexicon, where hits were called with its words: which seqlets they cover.
     positions, syntax, periodicity
         Tables of ``analyse_syntax``, or ``None`` where syntax was not analysed.
+    seqlets
+        ``seqlets.tsv.gz``, or ``None`` where seqlets were not called.
     truth, grammar
         ``truth.tsv`` and ``grammar.tsv``, or ``None`` for real data.
     evaluation, observed
@@ -233,6 +235,7 @@ class AnalysisTarget:
     positions: str | Path | None = None
     syntax: str | Path | None = None
     periodicity: str | Path | None = None
+    seqlets: str | Path | None = None
     truth: str | Path | None = None
     grammar: str | Path | None = None
     evaluation: str | Path | None = None
@@ -253,7 +256,7 @@ class AnalysisTarget:
     def links(self) -> list[Path]:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
-            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.positions, self.syntax,
+            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.seqlets, self.positions, self.syntax,
             self.periodicity, self.truth, self.grammar, *self.files, self.inspection, self.evaluation,
             self.observed, *self.databases.values(),
         )  # fmt: skip

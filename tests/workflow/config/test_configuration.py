@@ -14,6 +14,7 @@ import yaml
 from cislex.motifs import databases
 from cislex_workflow.checks import few_regions, input_files
 from cislex_workflow.config import configuration
+from cislex_workflow.job_resources import Work
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -113,6 +114,18 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
             "'jaspar-x' is not one",
         ),
         (["analyses", "first", "motifs"], {"databases": []}, "analyses.first.motifs.databases"),
+        (["analyses", "first", "seqlets"], {"window": 5000}, "first.seqlets.window: 5000 bp of regions of"),
+        (
+            ["analyses", "first", "seqlets"],
+            {"min_length": 9, "max_length": 8},
+            "min_length is 9, more than max",
+        ),
+        (
+            ["analyses", "first", "seqlets"],
+            {"min_length": 9, "window": 5},
+            "9 bp, but 5 bp of each region are",
+        ),
+        (["analyses", "first", "seqlets"], {"databases": ["jaspar-fungus"]}, "did you mean 'jaspar-fungi'?"),
         (["analyses", "logs"], {}, "analyses: the name 'logs' is taken by a file or folder of the results"),
         (["analyses", "a/b"], {}, "analyses: the name 'a/b' is not made of letters"),
         (["analyses", "a" * 81], {}, "analyses: the name 'aaaaaaaaaaaaaaaaaaaa…' has 81 characters"),
@@ -398,15 +411,19 @@ def test_too_few_regions_for_distances_are_said_with_the_plan(
     peaks = tmp_path / "peaks.bed"
     minimal["regions"]["mine"]["peaks"] = str(peaks)
     minimal["analyses"]["first"] |= {"hits": {}}
-    assert few_regions.notices(resolve(minimal)) == []  # not there yet
+
+    def told() -> list[str]:
+        return [text for text in few_regions.notices(Work(resolve(minimal))) if ".syntax:" in text]
+
+    assert told() == []  # not there yet
     peaks.write_text("chr1\t100\t200\n" * 12)
-    [notice] = few_regions.notices(resolve(minimal))
+    [notice] = told()
     assert "analyses.first.syntax: mine has about 12 regions" in notice
     minimal["analyses"]["first"]["syntax"] = {"min_regions": 10}
-    assert few_regions.notices(resolve(minimal)) == []
+    assert told() == []
     peaks.write_text("chr1\t100\t200\n" * 200)
     minimal["regions"]["mine"]["top"] = 9
-    assert "about 9 regions" in few_regions.notices(resolve(minimal))[0]
+    assert "about 9 regions" in told()[0]
 
 
 def test_regions_too_short_for_motifs_are_refused_at_the_plan(minimal: dict[str, Any]) -> None:

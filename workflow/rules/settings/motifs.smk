@@ -22,9 +22,21 @@ def _database_name(database, release):
 
 def database_names(analysis):
     """Names of the motif databases of an analysis, in the order of the config."""
-    motifs = analysis["motifs"]
-    databases = _motif_settings.databases(motifs)
-    return [_database_name(database, motifs["release"]) for database in databases]
+    return list(_motif_databases(analysis))
+
+
+def seqlet_databases(analysis):
+    """Each database that names the seqlets of an analysis, by its name: what it is made of."""
+    release = (analysis["motifs"] or _motif_settings.DEFAULTS)["release"]
+    return {
+        _database_name(database, release): {"database": database, "release": release}
+        for database in _motif_settings.seqlet_databases(analysis)
+    }
+
+
+def seqlet_databases_of(wildcards):
+    """Names of the databases that name the seqlets of a job's analysis."""
+    return list(seqlet_databases(analysis_of(wildcards)))
 
 
 def database_path(name):
@@ -80,20 +92,33 @@ def hit_settings(wildcards):
     }
 
 
+def _motif_databases(analysis):
+    """Each motif database of an analysis, by its name: what it is made of."""
+    motifs = analysis["motifs"]
+    return {
+        _database_name(database, motifs["release"]): {
+            "database": database,
+            "release": motifs["release"],
+        }
+        for database in (_motif_settings.databases(motifs) if motifs else ())
+    }
+
+
+def _scanned(analysis):
+    """The database whose motifs the regions of an analysis are scanned for, by its name, where there is one."""
+    name = scanned_database(analysis)
+    hits = analysis["hits"]
+    return {name: {key: hits[key] for key in ("database", "release")}} if name else {}
+
+
 #: What each motif database is made of, by its name.
 DATABASES = {
-    name: {"database": database, "release": analysis["motifs"]["release"]}
+    name: made
     for analysis in config["analyses"].values()
-    if analysis["motifs"]
-    for name, database in zip(
-        database_names(analysis),
-        _motif_settings.databases(analysis["motifs"]),
-        strict=True,
+    for found in (
+        _motif_databases(analysis),
+        seqlet_databases(analysis),
+        _scanned(analysis),
     )
-} | {
-    scanned_database(analysis): {
-        key: analysis["hits"][key] for key in ("database", "release")
-    }
-    for analysis in config["analyses"].values()
-    if scanned_database(analysis)
+    for name, made in found.items()
 }

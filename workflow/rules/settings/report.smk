@@ -105,6 +105,7 @@ def report_analyses():
                 "motifs",
                 "hits",
                 "syntax",
+                "seqlets",
             )
             entries.append(
                 {
@@ -127,6 +128,9 @@ def report_analyses():
                         }
                         if target in (analysis["labels"] or {})
                         else {}
+                    ),
+                    "seqlets": (
+                        f"{folder}/seqlets.tsv.gz" if analysis["seqlets"] else None
                     ),
                     "inspection": f"{RESULTS}/{name}/inspection.tsv",
                     "limit": analysis["qc"]["max_relative_delta"],
@@ -210,6 +214,7 @@ def report_files():
         "modisco",
         "hits",
         *SYNTAX_TABLES,
+        "seqlets",
         "truth",
         "grammar",
         "observed",

@@ -67,6 +67,7 @@ def describe_methods(
         ("Attributions", _attributions(analyses, attributes, cited)),
         ("Motifs", _motifs(analyses, cited)),
         ("Motif hits", _hits(analyses, cited)),
+        ("Seqlets", _seqlets(analyses)),
         ("Software and reproducibility", _software(attributes, settings, engine, cited)),
         ("Public data", f"{'; '.join(settings['sources'])}." if settings.get("sources") else ""),
     ]
@@ -275,6 +276,24 @@ def _hit_setting(spec: AnalysisTarget, key: str) -> Any:
     """A setting of the hits of a target; None where it is not given."""
     settings = spec.settings.get("hits")
     return settings.get(key) if isinstance(settings, Mapping) else None
+
+
+def _seqlets(analyses: Sequence[AnalysisTarget]) -> str:
+    """How single spans were called and named; empty where none were."""
+    called = [spec for spec in analyses if spec.seqlets is not None]
+    settings = [s for spec in called if isinstance(s := spec.settings.get("seqlets"), Mapping)]
+    if not called:
+        return ""
+    text = "Seqlets of single regions were called with recursive_seqlets of tangermeme"
+    for given in settings[:1]:
+        text += (
+            f" (p ≤ {given['max_p']:g} for every span of {given['min_length']} to {given['max_length']} bp "
+            f"inside) up to a false discovery rate of {given['max_q']:g}"
+        )
+    return (
+        f"{text}, estimated from the same contributions in random order within each region. They were named "
+        "with TOMTOM by their hypothetical contributions."
+    )
 
 
 def _software(attributes: Sequence[Settings], settings: Settings, engine: str, cited: Bibliography) -> str:
