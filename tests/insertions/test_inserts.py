@@ -121,7 +121,6 @@ STRINGS = {
     "x: found 'J' at 2, 'O' at 4": {"x": "AJAO"},
     "x: found 'NN'": {"x": "NN"},
     "x .61 bp. are longer than the sequences, which have 60 bp": {"x": "A" * 61},
-    "found no motif to insert": {},
 }
 
 

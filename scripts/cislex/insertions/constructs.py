@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, offenders
 from cislex.insertions.inserts import Insert, near
-from cislex.logs import get_logger
 from cislex.regions.genome import UNKNOWN
 from cislex.sequences.store import reverse_complement
 from cislex.syntax.pairs import ORIENTATIONS
@@ -29,7 +28,6 @@ GRID_COLUMNS = [
     *("kind", "insert_a", "insert_b", "orientation", "distance", "start_a", "start_b"),
     *("construct", "alone_a", "alone_b"),
 ]
-logger = get_logger("constructs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +75,13 @@ class Grid:
         What each holds; the first is the background itself.
     table
         A row for each construct that is reported, with the numbers of constructs and inserts.
+    overlaps
+        Pairs at distances at which they would overlap, which are left out.
     """
 
     constructs: list[tuple[Placed, ...]] = field(default_factory=lambda: [()])
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=GRID_COLUMNS))
+    overlaps: int = 0
 
 
 def make_grid(inserts: Sequence[Insert], settings: GridSettings, length: int) -> Grid:
@@ -102,8 +103,11 @@ def make_grid(inserts: Sequence[Insert], settings: GridSettings, length: int) ->
         for minus in (False, True):
             row = {"kind": "single", "insert_a": a, "orientation": "-" if minus else "+", "start_a": start}
             rows.append(row | {"construct": number((a, minus, start))})
+    overlaps = 0
     for a, b in _pairs(inserts, settings):
-        for distance, start_a, start_b in _places(inserts[a], inserts[b], settings.distances, length):
+        places_of = _places(inserts[a], inserts[b], settings.distances, length)
+        overlaps += len(settings.distances) - len(places_of)
+        for distance, start_a, start_b in places_of:
             for orientation in settings.orientations:
                 if a == b and orientation == "--":
                     continue
@@ -114,7 +118,7 @@ def make_grid(inserts: Sequence[Insert], settings: GridSettings, length: int) ->
                 rows.append(row | places | alone | {"construct": number(first, second)})
     table = pd.DataFrame(rows, columns=GRID_COLUMNS)
     whole = ["insert_a", "insert_b", "start_a", "start_b", "construct", "alone_a", "alone_b"]
-    return Grid(list(numbers), table.astype(dict.fromkeys(whole, "Int64")))
+    return Grid(list(numbers), table.astype(dict.fromkeys(whole, "Int64")), overlaps)
 
 
 def _pairs(inserts: Sequence[Insert], settings: GridSettings) -> Iterable[tuple[int, int]]:
@@ -159,8 +163,6 @@ def _places(a: Insert, b: Insert, distances: Sequence[int], length: int) -> list
             f"spacings: {a.name} ({a.width} bp) and {b.name} ({b.width} bp) overlap at every distance (at "
             f"most {max(distances)} bp between the centres); they need {(a.width + b.width) / 2:g} bp or more"
         )
-    if left_out := len(distances) - len(places):
-        logger.info("%s and %s overlap at %d distances, which are left out", a.name, b.name, left_out)
     return places
 
 
@@ -193,7 +195,7 @@ class Writer:
 
     def bases(self, seed: int, number: int) -> NDArray[np.uint8]:
         """The sites for a background by its number: of each insert on both strands, one after the other."""
-        both = []
+        both = [np.zeros(0, np.uint8)]
         for insert in self._inserts:
             codes = insert.draw(seed, number)
             both += [codes, reverse_complement(codes[None])[0]]

@@ -73,7 +73,10 @@ def prepare_insertions(
         found = read_words(*lexicon, [chosen] if isinstance(chosen, str) else chosen, form=form)
     with SequenceStore(sequences) as store:
         inserts = read_inserts(words=found, meme=meme, strings=strings, form=form, length=store.length)
-        constructs = make_grid(inserts, grid, store.length).constructs
+        if not inserts:  # a lexicon may have no word, which must not end a run
+            logger.warning("no motif is inserted: the lexicon has no word, and no other motif is given")
+        laid_out = make_grid(inserts, grid, store.length)
+        constructs = laid_out.constructs
         codes, names = make_backgrounds(backgrounds, store, **genome)
         real = no_sites(store.length)
         if sites is not None:
@@ -86,6 +89,8 @@ def prepare_insertions(
     rows = [(one.identifier, one.name, one.source, one.width, one.letters) for one in inserts]
     write_table(pd.DataFrame(rows, columns=INSERT_COLUMNS), table)
     per_site = 0 if sites is None else 1 + 3 * sites.contexts
+    if laid_out.overlaps:
+        logger.info("%d distances of pairs are left out, as motifs would overlap", laid_out.overlaps)
     logger.info(
         "%d motifs, %d constructs in %d backgrounds and %d sites: %d sequences for each fold",
         len(inserts), len(constructs) - 1, len(codes), len(real),

@@ -90,6 +90,7 @@ def _describe(spec: InsertionTables) -> InsertionView:
         effects=[
             TargetEffects(target, _effects(single[single["target"] == target], target))
             for target in targets[:TARGETS_SHOWN]
+            if len(single)
         ],
         pairs=_pair_charts(pairs, several=len(targets) > 1),
         contexts=_contexts(spec, several=len(targets) > 1),
@@ -97,6 +98,8 @@ def _describe(spec: InsertionTables) -> InsertionView:
 
 
 def _sentence(spec: InsertionTables, single: pd.DataFrame, targets: Sequence[str]) -> str:
+    if single.empty:
+        return "No motif was inserted: the lexicon has no word, and no other motif was given."
     called = single[single["q"] <= MAX_Q]
     words, n = single["word_a"].nunique(), int(single["n"].max())
     kind = BACKGROUNDS.get(spec.backgrounds, "sequences")
@@ -105,7 +108,8 @@ def _sentence(spec: InsertionTables, single: pd.DataFrame, targets: Sequence[str
     for target in targets[:TARGETS_SHOWN]:
         own = called[called["target"] == target]
         sides = {verb: own.loc[sign, "word_a"].nunique() for verb, sign in _sides(own["effect"]).items()}
-        moved = " and ".join(f"{n} {verb}" for verb, n in sides.items() if n) or "none moves"
+        said_of = (f"{n} {verb}{'s' if n == 1 else ''}" for verb, n in sides.items() if n)
+        moved = " and ".join(said_of) or "none moves"
         parts.append(f"{moved} the target {target}")
     return f"{said} At q ≤ {MAX_Q:g}, {'; '.join(parts)}."
 
