@@ -384,9 +384,8 @@ def _combine_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(350 + rows * (4e-3 + 1e-3 * targets), 20 + rows * targets / 10_000)
 
 
-def _insertions(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
-    """Settings of an experiment, and how many sequences each fold predicts, about."""
-    settings = work.config["insertions"][name]
+def insertion_sequences(settings: Mapping[str, Any]) -> int:
+    """Sequences that each fold predicts in an experiment, about."""
     words = settings["words"]
     given = len(words) if isinstance(words, list) else UNKNOWN_WORDS if words else 0
     motifs = given + len(settings["motifs"]) + (UNKNOWN_WORDS if settings["meme"] else 0)
@@ -399,7 +398,7 @@ def _insertions(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
     constructs += min(4 * pairs, 2 * motifs) * 2 * distances
     backgrounds = settings["backgrounds"]["n"] or UNKNOWN_BACKGROUNDS
     sites = settings["sites"] or {"n": 0, "contexts": 0}
-    return settings, constructs * backgrounds + motifs * sites["n"] * (1 + 3 * sites["contexts"])
+    return int(constructs * backgrounds + motifs * sites["n"] * (1 + 3 * sites["contexts"]))
 
 
 def _prepare_insertions(work: Work, wildcards: Mapping[str, str]) -> Use:
@@ -410,7 +409,8 @@ def _prepare_insertions(work: Work, wildcards: Mapping[str, str]) -> Use:
 
 
 def _insert_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
-    settings, sequences = _insertions(work, wildcards["insertion"])
+    settings = work.config["insertions"][wildcards["insertion"]]
+    sequences = insertion_sequences(settings)
     analysis, model, measured = _attribution(work, settings["analysis"])
     # A forward pass is a part of what one pair of attribution costs.
     forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
@@ -419,7 +419,8 @@ def _insert_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
 
 
 def _insert_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
-    settings, sequences = _insertions(work, wildcards["insertion"])
+    settings = work.config["insertions"][wildcards["insertion"]]
+    sequences = insertion_sequences(settings)
     analysis = work.config["analyses"][settings["analysis"]]
     folds = len(work.config["models"][analysis["model"]]["folds"])
     # Predictions of all folds of one target, and a few copies of them.
