@@ -37,6 +37,7 @@ include: "workflow/rules/annotation.smk"
 include: "workflow/rules/hits.smk"
 include: "workflow/rules/lexicon.smk"
 include: "workflow/rules/syntax.smk"
+include: "workflow/rules/seqlets.smk"
 include: "workflow/rules/truth.smk"
 # Variants and in-silico experiments
 include: "workflow/rules/variants.smk"

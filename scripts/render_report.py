@@ -12,7 +12,7 @@ from cislex.report import render_report, specs
 
 
 def main(
-    out: str, analyses: list, regions: list, models: list, lexicon=None, insertions=(), **options
+    out: str, analyses: list, regions: list, models: list, lexicon=None, insertions=(), variants=(), **options
 ) -> None:
     """Run the stage with plain arguments."""
     render_report(
@@ -22,6 +22,7 @@ def main(
         models=[specs.TrainedModel(**entry) for entry in models],
         lexicon=specs.LexiconTables(**{**lexicon, "files": tuple(lexicon["files"])}) if lexicon else None,
         insertions=[specs.InsertionTables(**{**e, "files": tuple(e["files"])}) for e in insertions],
+        variants=[specs.VariantTables(**entry) for entry in variants],
         date=date.today().isoformat(),
         **options,
     )

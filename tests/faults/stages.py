@@ -33,6 +33,7 @@ NEEDS = {
     "combine_lexicon": ("make_patterns",),
     "analyse_syntax": ("call_hits",),
     "summarise_usage": ("combine_lexicon",),
+    "call_seqlets": ("make_patterns",),
     "compare_with_truth": ("aggregate_chunks", "make_tables"),
     "gate_attributions": ("aggregate_chunks",),
     "inspect_model": ("make_tables",),
@@ -231,6 +232,12 @@ def summarise_usage(work: Path, out: Path) -> None:
     summarise_usage(files, sources, out / "usage.tsv", out / "usage.h5ad")
 
 
+def call_seqlets(work: Path, out: Path) -> None:
+    from cislex.motifs.seqlets import call_seqlets
+
+    call_seqlets(work / "attributions.h5", out / "seqlets.tsv.gz", databases={"known": work / "known.meme"})
+
+
 def simulate_genome(work: Path, out: Path) -> None:
     from cislex.demo.simulation import SimulationOptions, simulate_genome
 
@@ -324,7 +331,7 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
-        combine_lexicon, summarise_usage, simulate_genome, plant_model, compare_grammar, prepare_variants,
+        combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar, prepare_variants,
         score_variants, combine_variants, prepare_insertions, insert_chunk, insert_motifs, *TABLE_STAGES,
     )
 }  # fmt: skip

@@ -325,7 +325,8 @@ def _call_hits(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows, length = _rows(work, wildcards)
     analysis = work.config["analyses"][wildcards["analysis"]]
     width = min(
-        length, (analysis.get("hits") or {}).get("window") or analysis["motifs"].get("window") or length
+        length,
+        (analysis.get("hits") or {}).get("window") or (analysis["motifs"] or {}).get("window") or length,
     )
     # Blocks of 256 MB, of which Fi-NeMo makes some copies, and what it solves at once: at most 1 GB.
     blocks = min(36e-6 * rows * width, 900)
@@ -338,6 +339,17 @@ def _analyse_syntax(work: Work, wildcards: Mapping[str, str]) -> Use:
     # Ten hits a region, of words whose pairs are compared; attributions are read in blocks.
     block = min(8 * rows * length, 20e6) * 16e-6
     return Use(300 + 0.02 * rows + block, 60 + 3e-3 * rows + rows * length / 20e6)
+
+
+def _call_seqlets(work: Work, wildcards: Mapping[str, str]) -> Use:
+    rows, length = _rows(work, wildcards)
+    settings = work.config["analyses"][wildcards["analysis"]].get("seqlets") or {}
+    width = min(length, settings.get("window") or length)
+    # One seqlet in 100 bp is many; a comparison with a database takes 1 ms.
+    seqlets = rows * width / 100
+    # Once on every machine, 90 s of compiling. Contributions are held once, and read in blocks.
+    block = min(16e-6 * rows * width, 600)
+    return Use(700 + block + 4e-6 * rows * width + 2e-3 * seqlets, 150 + 2e-6 * rows * width + 2e-3 * seqlets)
 
 
 def _combine_lexicon(work: Work, wildcards: Mapping[str, str]) -> Use:
@@ -469,6 +481,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "combine_lexicon": ((), _combine_lexicon),
     "summarise_usage": ((), _summarise_usage),
     "compare_grammar": (("analysis", "target"), _constant(400, 30)),
+    "call_seqlets": (("analysis", "target"), _call_seqlets),
     "compare_with_truth": (("analysis", "target"), _constant(400, 120)),
     "render_report": ((), _render_report),
     "snapshot_config": ((), _constant(150, 10)),

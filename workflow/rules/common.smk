@@ -67,11 +67,11 @@ if workflow.is_main_process:
 
 config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 
-if workflow.is_main_process:
-    for _notice in _few_regions.notices(config):
-        _logger.warning(_notice)
-
 RESULTS = config["results"]
+
+if workflow.is_main_process:
+    for _notice in _few_regions.notices(_job_resources.Work(config)):
+        _logger.warning(_notice)
 
 if _IS_MAIN:
     _missing = _input_files.missing_files(config, _Path.cwd())
@@ -133,7 +133,7 @@ def analysis_of(wildcards):
 
 
 def with_motifs(key="motifs"):
-    """Analyses with motif discovery, or (``hits``) with hit calling, as a pattern."""
+    """Analyses with motif discovery, or with another part (``hits``, ``seqlets``), as a pattern."""
     names = [_re.escape(name) for name, a in config["analyses"].items() if a[key]]
     return "|".join(names) or "(?!)"
 

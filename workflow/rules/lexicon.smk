@@ -44,8 +44,8 @@ if has_lexicon():
             words=f"{RESULTS}/lexicon/lexicon.tsv",
             members=f"{RESULTS}/lexicon/lexicon_members.tsv",
             modisco=f"{RESULTS}/lexicon/lexicon.h5",
-            hits=lexicon_files("hits.bed.gz", key="hits"),
-            attributions=lexicon_files("attributions.h5", key="hits"),
+            hits=lexicon_files("hits.bed.gz", with_hits=True),
+            attributions=lexicon_files("attributions.h5", with_hits=True),
         output:
             table=f"{RESULTS}/lexicon/usage.tsv",
             matrix=f"{RESULTS}/lexicon/usage.h5ad",

@@ -141,6 +141,37 @@ class InsertionTables:
         _require(f"insertions {self.name}", *self.links)
 
 
+@dataclass(frozen=True)
+class VariantTables:
+    """The scores of a set of variants.
+
+    Parameters
+    ----------
+    name, analysis
+        Of the set, and of the analysis whose model and targets score it.
+    targets
+        Names of the targets, in their order.
+    scores, dropped, vcf
+        ``variants.tsv``, ``dropped_variants.tsv`` and ``variants.vcf.gz``.
+    """
+
+    name: str
+    analysis: str
+    targets: Sequence[str]
+    scores: str | Path
+    dropped: str | Path
+    vcf: str | Path
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the set that the page links to."""
+        return [Path(path) for path in (self.scores, self.vcf, self.dropped)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"variants {self.name}", *self.links)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AnalysisTarget:
     """One target of one analysis.
@@ -170,6 +201,8 @@ class AnalysisTarget:
         ``usage.tsv`` of the lexicon, where hits were called with its words: which seqlets they cover.
     positions, syntax, periodicity
         Tables of ``analyse_syntax``, or ``None`` where syntax was not analysed.
+    seqlets
+        ``seqlets.tsv.gz``, or ``None`` where seqlets were not called.
     truth, grammar
         ``truth.tsv`` and ``grammar.tsv``, or ``None`` for real data.
     evaluation, observed
@@ -202,6 +235,7 @@ class AnalysisTarget:
     positions: str | Path | None = None
     syntax: str | Path | None = None
     periodicity: str | Path | None = None
+    seqlets: str | Path | None = None
     truth: str | Path | None = None
     grammar: str | Path | None = None
     evaluation: str | Path | None = None
@@ -222,7 +256,7 @@ class AnalysisTarget:
     def links(self) -> list[Path]:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
-            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.positions, self.syntax,
+            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.seqlets, self.positions, self.syntax,
             self.periodicity, self.truth, self.grammar, *self.files, self.inspection, self.evaluation,
             self.observed, *self.databases.values(),
         )  # fmt: skip
@@ -234,7 +268,9 @@ class AnalysisTarget:
 
 
 def check_all(
-    *groups: Sequence[AnalysisTarget | RegionSet | TrainedModel | LexiconTables | InsertionTables],
+    *groups: Sequence[
+        AnalysisTarget | RegionSet | TrainedModel | LexiconTables | InsertionTables | VariantTables
+    ],
 ) -> None:
     """Raise ``InputError`` where anything that was named is missing, before anything is read."""
     for group in groups:

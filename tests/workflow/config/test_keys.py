@@ -55,7 +55,7 @@ def config() -> dict[str, Any]:
         name: {"regions": "peaks", "model": name, "targets": {"t": target}} for name in MODELS
     }
     for name, chosen in references.items():
-        analyses[name] = {**analyses["factory"], "method": {"references": chosen}, "hits": {}}
+        analyses[name] = {**analyses["factory"], "method": {"references": chosen}, "hits": {}, "seqlets": {}}
     labelled = {**analyses["factory"], "targets": dict.fromkeys(LABELS, target), "labels": LABELS}
     held_out = {**analyses["factory"], "fold_use": "held_out"}
     direct = {

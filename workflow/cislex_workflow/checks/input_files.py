@@ -42,9 +42,14 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
         for target, label in (analysis["labels"] or {}).items():
             for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):
                 yield f"analyses.{name}.labels.{target}.{source}", label[source]
-        for database in databases(analysis["motifs"]) if analysis["motifs"] else ():
-            if not is_jaspar(database):
-                yield f"analyses.{name}.motifs, database", database
+        for part, named in (
+            ("motifs", databases(analysis["motifs"]) if analysis["motifs"] else []),
+            ("seqlets", (analysis["seqlets"] or {}).get("databases") or []),
+            ("hits", [found] if (found := (analysis["hits"] or {}).get("database")) else []),
+        ):
+            for database in named:
+                if not is_jaspar(database):
+                    yield f"analyses.{name}.{part}, database", database
 
 
 def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str | None]]:

@@ -21,6 +21,7 @@ MEANS = {
     "hit_similarity": "mean similarity",
     "contribution": "mean contribution",
     "share": "mean share of the region",
+    "log_odds": "mean log-odds",
 }
 
 
@@ -82,7 +83,7 @@ def describe_hits(
     if not sums:
         return HitsView(0, [], [], inside)
     total = pd.concat(sums).groupby(level=[0, 1]).sum(min_count=1)
-    means_of = [title for title in MEANS.values() if title in total.columns]
+    means_of = [title for title in MEANS.values() if title in total.columns and total[title].notna().any()]
     total = total.sort_values("hits", ascending=False, kind="stable").reset_index()
     rows = []
     for _, row in total.iterrows():
