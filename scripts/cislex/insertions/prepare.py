@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cislex.errors import ConfigError
+from cislex.errors import ConfigError, offenders
 from cislex.files.tables import write_table
 from cislex.insertions.backgrounds import BackgroundSettings, make_backgrounds
 from cislex.insertions.constructs import GridSettings, make_grid
@@ -89,8 +89,10 @@ def prepare_insertions(
     rows = [(one.identifier, one.name, one.source, one.width, one.letters) for one in inserts]
     write_table(pd.DataFrame(rows, columns=INSERT_COLUMNS), table)
     per_site = 0 if sites is None else 1 + 3 * sites.contexts
-    if laid_out.overlaps:
-        logger.info("%d distances of pairs are left out, as motifs would overlap", laid_out.overlaps)
+    if laid_out.misfits:
+        logger.info("%d distances of pairs are left out, at which they would overlap", laid_out.misfits)
+    if laid_out.without:
+        logger.warning("pairs that fit at no distance: %s", offenders(laid_out.without))
     logger.info(
         "%d motifs, %d constructs in %d backgrounds and %d sites: %d sequences for each fold",
         len(inserts), len(constructs) - 1, len(codes), len(real),

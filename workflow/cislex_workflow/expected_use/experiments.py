@@ -45,9 +45,8 @@ def combine_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(350 + rows * (4e-3 + 1e-3 * targets), 20 + rows * targets / 10_000)
 
 
-def insertion_set(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
-    """Settings of an experiment, and how many sequences each fold predicts, about."""
-    settings = work.config["insertions"][name]
+def insertion_sequences(settings: Mapping[str, Any]) -> int:
+    """Sequences that each fold predicts in an experiment, about."""
     words = settings["words"]
     given = len(words) if isinstance(words, list) else UNKNOWN_WORDS if words else 0
     motifs = given + len(settings["motifs"]) + (UNKNOWN_WORDS if settings["meme"] else 0)
@@ -60,7 +59,7 @@ def insertion_set(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
     constructs += min(4 * pairs, 2 * motifs) * 2 * distances
     backgrounds = settings["backgrounds"]["n"] or UNKNOWN_BACKGROUNDS
     sites = settings["sites"] or {"n": 0, "contexts": 0}
-    return settings, constructs * backgrounds + motifs * sites["n"] * (1 + 3 * sites["contexts"])
+    return int(constructs * backgrounds + motifs * sites["n"] * (1 + 3 * sites["contexts"]))
 
 
 def prepare_insertions(work: Work, wildcards: Mapping[str, str]) -> Use:
@@ -71,7 +70,8 @@ def prepare_insertions(work: Work, wildcards: Mapping[str, str]) -> Use:
 
 
 def insert_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
-    settings, sequences = insertion_set(work, wildcards["insertion"])
+    settings = work.config["insertions"][wildcards["insertion"]]
+    sequences = insertion_sequences(settings)
     analysis, model, measured = attribution(work, settings["analysis"])
     # A forward pass is a part of what one pair of attribution costs.
     forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
@@ -80,7 +80,8 @@ def insert_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
 
 
 def insert_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
-    settings, sequences = insertion_set(work, wildcards["insertion"])
+    settings = work.config["insertions"][wildcards["insertion"]]
+    sequences = insertion_sequences(settings)
     analysis = work.config["analyses"][settings["analysis"]]
     folds = len(work.config["models"][analysis["model"]]["folds"])
     # Predictions of all folds of one target, and a few copies of them.
