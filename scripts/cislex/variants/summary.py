@@ -95,11 +95,10 @@ def combine_chunks(
 
 @dataclass(frozen=True)
 class VariantFiles:
-    """What :func:`combine_variants` writes: ``variants.tsv``, ``variants.vcf.gz`` and its index."""
+    """What :func:`combine_variants` writes: ``variants.tsv`` and ``variants.vcf.gz`` (indexed)."""
 
     scores: str | Path
     vcf: str | Path
-    index: str | Path
 
 
 def combine_variants(
@@ -130,7 +129,7 @@ def combine_variants(
     )
     known = read_numbers(chromosomes, texts=("chrom",))
     lengths = dict(zip(known["chrom"], known["length"].astype(int), strict=True))
-    write_vcf(files.scores, files.vcf, targets=list(wanted), lengths=lengths, index=files.index)
+    write_vcf(files.scores, files.vcf, targets=list(wanted), lengths=lengths)
 
 
 def _check(handle: h5py.File, path: str | Path, *, fold: str, digest: str, names: list[str]) -> None:
