@@ -10,11 +10,12 @@ PROFILE ?= profiles/slurm
 export CONFIG PROFILE GPU
 RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
-.PHONY: help environment bedtools demo yeast test unit lint integration clean
+.PHONY: help environment bedtools demo yeast grammar test unit lint integration clean
 
 help:
 	@echo "make demo    install everything and run the demo (synthetic genome): results/demo/report.html"
 	@echo "make yeast   real yeast genome and ChIP-exo peaks (downloads, or CISLEX_MIRROR=<folder>)"
+	@echo "make grammar planted arrangements of words, and which are recovered: results/grammar/report.html"
 	@echo "make run CONFIG=my.yaml    your own config"
 	@echo "make inspect CONFIG=my.yaml  before the run: check the models and whether they can be attributed"
 	@echo "make estimate CONFIG=my.yaml   before the run: hours, memory, disk and a suggested number of chunks"
@@ -56,6 +57,10 @@ demo: environment
 yeast: environment
 	$(RUN) --configfile config/yeast.yaml
 	@echo "open results/yeast/report.html"
+
+grammar: environment
+	$(RUN) --configfile config/grammar.yaml
+	@echo "open results/grammar/report.html"
 
 .PHONY: run cluster inspect estimate resources
 # Snakemake silently ignores a profile that does not exist.

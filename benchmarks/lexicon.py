@@ -79,7 +79,7 @@ def measure(patterns: int, words: int, seqlets: int) -> dict[str, float]:
             sources.append(PatternSource("a", str(target), folder / f"{target}.h5"))
             truth |= {(str(target), f"pos_{number}"): int(k) for number, k in enumerate(chosen)}
         fetch_motif_database("jaspar-vertebrates", folder / "known.meme")
-        names = ("lexicon.tsv", "lexicon_members.tsv", "usage.tsv", "lexicon.meme", "lexicon.h5")
+        names = ("lexicon.tsv", "lexicon_members.tsv", "lexicon.meme", "lexicon.h5")
         files = LexiconFiles(*(folder / name for name in names))
         known = {"jaspar": folder / "known.meme"}
         combine_lexicon(sources[:1], LexiconFiles(*(folder / f"warm.{n}" for n in names)), databases=known)

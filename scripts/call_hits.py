@@ -9,26 +9,27 @@ if "snakemake" in globals():
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.motifs.files import TrimSettings
 from cislex.motifs.hits import HitSettings, call_hits
+from cislex.motifs.scanning import ScanSettings
 
 
 def main(
-    attributions: str, modisco: str, out: str, *, settings: dict, trimming: dict, analysis: str, threads: int
+    attributions: str, motifs: str, out: str, *, settings: dict, trimming: dict, **options: object
 ) -> None:
-    """Run the stage with plain arguments."""
-    call_hits(
-        attributions,
-        modisco,
-        out,
-        HitSettings(**settings),
-        analysis=analysis,
-        trimming=TrimSettings(**trimming),
-        threads=threads,
-    )
+    """Run the stage with plain arguments; the settings say the method."""
+    method = {"finemo": HitSettings, "scan": ScanSettings}[settings.get("method", "finemo")]
+    chosen = method(**{key: value for key, value in settings.items() if key != "method"})
+    call_hits(attributions, motifs, out, chosen, trimming=TrimSettings(**trimming), **options)
 
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
-    options = {"settings": smk.params.settings, "trimming": smk.params.trimming}
-    analysis = smk.wildcards.analysis
-    files = (smk.input.attributions, smk.input.motifs, smk.output.hits)
-    main(*files, **options, analysis=analysis, threads=smk.threads)
+    main(
+        smk.input.attributions,
+        smk.input.motifs,
+        smk.output.hits,
+        names=smk.input.get("names"),
+        settings=smk.params.settings,
+        trimming=smk.params.trimming,
+        analysis=smk.wildcards.analysis,
+        threads=smk.threads,
+    )

@@ -13,12 +13,10 @@ from cislex.lexicon.patterns import PatternSource
 from cislex.motifs.files import TrimSettings
 
 
-def main(
-    targets: list, motifs: list, hits: dict, files: dict, *, settings: dict, trimming: dict, **rest: object
-) -> None:
-    """Run the stage with plain arguments; ``hits`` by the number of the target."""
+def main(targets: list, motifs: list, files: dict, *, settings: dict, trimming: dict, **rest: object) -> None:
+    """Run the stage with plain arguments."""
     combine_lexicon(
-        [PatternSource(*t, f, hits.get(i)) for i, (t, f) in enumerate(zip(targets, motifs, strict=True))],
+        [PatternSource(*target, file) for target, file in zip(targets, motifs, strict=True)],
         LexiconFiles(**files),
         settings=LexiconSettings(**settings),
         trimming=TrimSettings(**trimming),
@@ -31,7 +29,6 @@ if "snakemake" in globals():
     main(
         smk.params.targets,
         smk.input.motifs,
-        hits=dict(zip(smk.params.with_hits, smk.input.hits, strict=True)),
         files=dict(smk.output.items()),
         databases=dict(zip(smk.params.databases, smk.input.databases, strict=True)),
         settings=smk.params.settings,

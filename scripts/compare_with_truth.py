@@ -12,9 +12,9 @@ from cislex.demo.truth import compare_with_truth
 FILES = ("truth", "planted", "motifs", "meme", "attributions", "database")
 
 
-def main(out: str, hits: str | None, threads: int, **files: str) -> None:
+def main(out: str, **options: object) -> None:
     """Run the stage with plain arguments."""
-    compare_with_truth(**files, hits=hits, out=out, threads=threads)
+    compare_with_truth(out=out, **options)
 
 
 if "snakemake" in globals():
@@ -22,6 +22,7 @@ if "snakemake" in globals():
     main(
         out=smk.output.table,
         hits=smk.input.get("hits"),
+        words=smk.input.get("words") or None,
         threads=smk.threads,
         **{name: smk.input[name] for name in FILES},
     )

@@ -1,4 +1,4 @@
-"""Simulate a genome and two assays whose motifs are known (rule simulate_genome)."""
+"""Simulate a genome and assays whose motifs are known (rule simulate_genome)."""
 
 import sys
 
@@ -7,21 +7,24 @@ if "snakemake" in globals():
     from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.demo.simulation import ASSAYS, SimulationOptions, simulate_genome
+from cislex.demo.simulation import SimulationOptions, simulate_genome
 
 
-def main(*, genome: str, peaks: dict[str, str], truth: str, motifs: str, seed: int, options: dict) -> None:
+def main(
+    *, genome: str, peaks: dict[str, str], truth: str, motifs: str, grammar: str, seed: int, options: dict
+) -> None:
     """Run the stage with plain arguments; ``options`` are fields of SimulationOptions."""
-    simulate_genome(genome, peaks, truth, motifs, seed=seed, options=SimulationOptions(**options))
+    simulate_genome(genome, peaks, truth, motifs, grammar, seed=seed, options=SimulationOptions(**options))
 
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
     main(
         genome=smk.output.genome,
-        peaks={assay: smk.output[assay] for assay in ASSAYS},
+        peaks=dict(zip(smk.params.options["assays"], smk.output.peaks, strict=True)),
         truth=smk.output.truth,
         motifs=smk.output.motifs,
+        grammar=smk.output.grammar,
         seed=smk.params.seed,
         options=smk.params.options,
     )

@@ -42,6 +42,8 @@ def leaves(
         "rules",
         "class_weights",
         "hyperparameters",
+        "counts",
+        "signs",
     ):
         yield from leaves(others, root, (*path, "*"))
     else:
@@ -82,6 +84,8 @@ def all_wildcards(workflow: Any, config: dict[str, Any]) -> dict[str, list[Wildc
         "regions": list(config["regions"]),
         "database": list(workflow.globals["DATABASES"]),
         "chunk": ["0"],
+        "variants": list(config["variants"]),
+        "insertion": list(config["insertions"]),
         "file": ["file"],
     }
     analyses = [

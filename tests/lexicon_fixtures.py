@@ -11,11 +11,12 @@ import numpy as np
 from cislex.lexicon.combine import combine_lexicon
 from cislex.lexicon.files import LexiconFiles
 from cislex.lexicon.patterns import PatternSource
+from cislex.lexicon.usage import LexiconInputs, UsageSource, summarise_usage
 from cislex.motifs.files import MemeMotif, write_meme
 
 WIDTH = 50
 WORDS = ("GTTACCCGGAA", "TGACTCATG", "CACGTGAC", "GGAAGTGAAA", "TATCACGATTGACG", "AGATAAGCA")
-FILES = ("lexicon.tsv", "lexicon_members.tsv", "usage.tsv", "lexicon.meme", "lexicon.h5")
+FILES = ("lexicon.tsv", "lexicon_members.tsv", "lexicon.meme", "lexicon.h5")
 
 
 def ppm_of(text: str, *, sure: float = 0.91) -> np.ndarray:
@@ -95,3 +96,11 @@ def combine(folder: Path, targets: dict[str, Sequence[dict[str, Any]]], **option
     files = files_in(folder / "out")
     combine_lexicon(sources, files, **options)
     return files
+
+
+def summarise(files: LexiconFiles, sources: Sequence[UsageSource]) -> Path:
+    """Write ``usage.tsv`` and ``usage.h5ad`` beside the lexicon; return the first."""
+    table = Path(files.table).with_name("usage.tsv")
+    inputs = LexiconInputs(files.table, files.members, files.modisco)
+    summarise_usage(inputs, sources, table, table.with_suffix(".h5ad"))
+    return table

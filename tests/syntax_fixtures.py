@@ -7,12 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cislex.motifs.hits import COLUMNS, _write_hits
+from cislex.files.tables import write_table
 from cislex.regions.extraction import REGION_COLUMNS, write_regions_bed
 from numpy.typing import NDArray
 
 LENGTH = 600
 WIDTH = 10
+#: Those of the files before words had a column of their own.
+HIT_COLUMNS = [
+    *("#chrom", "start", "end", "motif", "score", "strand"),
+    *("hit_coefficient", "hit_similarity", "contribution", "analysis", "region"),
+]
 
 
 @dataclass
@@ -78,10 +83,10 @@ class PlantedHits:
         hits["strand"] = hits["strand"].map({1: "+", -1: "-"})
         hits["#chrom"] = where["name"] if self.direct else where["chrom"]
         hits = hits.assign(score=900, hit_coefficient=1.0, hit_similarity=0.9, analysis="a")
-        hits = hits.assign(region=where["name"])[COLUMNS]
+        hits = hits.assign(region=where["name"])[HIT_COLUMNS]
         hits = hits.sort_values(["#chrom", "start", "end"]) if order is None else hits.iloc[order]
         folder.mkdir(parents=True, exist_ok=True)
-        _write_hits(hits, folder / "hits.bed.gz")
+        write_table(hits, folder / "hits.bed.gz")
         write_regions_bed(self.regions, folder / "regions.bed")
         return folder / "hits.bed.gz", folder / "regions.bed"
 

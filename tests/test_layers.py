@@ -17,7 +17,7 @@ PACKAGE = ROOT / "scripts" / "cislex"
 #: In the order in which data flow: a folder (or module) imports from itself and from those before it.
 ORDER = """
 alphabet errors logs provenance metrics files runtime regions downloads targets models sequences training
-attribution chunks motifs lexicon syntax prediction variants exports demo cost report
+attribution chunks motifs lexicon syntax prediction variants insertions exports demo cost report
 """.split()  # noqa: SIM905
 #: The same inside of ``attribution``; ``__init__`` and the public paths re-export.
 WITHIN = """
@@ -113,6 +113,7 @@ def test_no_rule_file_imports_the_package() -> None:
 #: Rules whose script calls something of another name, and where it is.
 OTHERWISE = {
     "fetch_resources": ("cislex.downloads", "fetch_resource"),
+    "score_variants": ("cislex.variants.chunk", "score_chunk"),
     "snapshot_config": ("cislex.files.tables", "write_text"),
 }
 

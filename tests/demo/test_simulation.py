@@ -7,14 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from cislex.demo.planted_motifs import load_motifs, meme_text
 from cislex.demo.simulation import (
-    ASSAYS,
     BACKGROUND,
-    MOTIFS,
     SimulationOptions,
-    load_motifs,
     markov_sequence,
-    meme_text,
     simulate,
     simulate_genome,
 )
@@ -28,7 +25,7 @@ SMALL = SimulationOptions(chromosomes=2, chromosome_length=100_000, peaks_per_as
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("simulated")
-    peaks: dict[str, str | Path] = {assay: path / f"{assay}.narrowPeak" for assay in ASSAYS}
+    peaks: dict[str, str | Path] = {assay: path / f"{assay}.narrowPeak" for assay in SMALL.assays}
     simulate_genome(
         path / "genome.fa", peaks, path / "truth.tsv", path / "motifs.meme", seed=3, options=SMALL
     )
@@ -64,7 +61,7 @@ def test_sites_do_not_overlap(truth: pd.DataFrame) -> None:
 
 def test_peaks_hold_what_makes_them(folder: Path, truth: pd.DataFrame) -> None:
     wanted = {"enhancer": {"FOS::JUN", "Spi1"}, "insulator": {"CTCF"}}
-    for assay in ASSAYS:
+    for assay in SMALL.assays:
         peaks = read_peaks(folder / f"{assay}.narrowPeak")
         assert peaks.attrs["format"] == "narrowPeak"
         assert len(peaks) == SMALL.peaks_per_assay
@@ -101,7 +98,7 @@ def test_decoys_make_no_peak(folder: Path, truth: pd.DataFrame) -> None:
     assert len(alone) == SMALL.decoys
     assert set(alone["name"]) == {"FOS::JUN", "Spi1", "GATA1"}
     assert set(decoys.loc[decoys["peak"] != ".", "name"]) == {"GATA1"}
-    peaks = pd.concat([read_peaks(folder / f"{assay}.narrowPeak") for assay in ASSAYS])
+    peaks = pd.concat([read_peaks(folder / f"{assay}.narrowPeak") for assay in SMALL.assays])
     for site in alone.to_dict("records"):
         near = peaks[peaks["chrom"] == site["chrom"]]
         assert not ((near["start"] < site["end"]) & (near["end"] > site["start"])).any()
@@ -127,8 +124,8 @@ def test_meme_holds_the_planted_matrices(folder: Path) -> None:
     from memelite.io import read_meme
 
     found = read_meme(str(folder / "motifs.meme"))
-    motifs = load_motifs()
-    assert set(motifs) == set(MOTIFS)
+    motifs = load_motifs(SMALL.parts)
+    assert set(motifs) == {"ctcf", "ap1", "spi1", "gata1"}
     assert meme_text(motifs) == (folder / "motifs.meme").read_text()
     assert len(found) == len(motifs)
     for (name, matrix), motif in zip(found.items(), motifs.values(), strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from table_stages import TABLE_STAGES, make_tables
+from table_stages import TABLE_STAGES, make_tables, script
 
 LENGTH, N = 256, 400
 TARGETS = {"first": {"kind": "output", "index": 0}, "second": {"kind": "output", "index": 1}}
@@ -28,7 +28,11 @@ NEEDS = {
     "make_patterns": ("aggregate_chunks",),
     "annotate_motifs": ("make_patterns",),
     "call_hits": ("make_patterns",),
+    "plant_model": ("simulate_genome",),
+    "compare_grammar": ("simulate_genome", "analyse_syntax"),
     "combine_lexicon": ("make_patterns",),
+    "analyse_syntax": ("call_hits",),
+    "summarise_usage": ("combine_lexicon",),
     "call_seqlets": ("make_patterns",),
     "compare_with_truth": ("aggregate_chunks", "make_tables"),
     "gate_attributions": ("aggregate_chunks",),
@@ -39,6 +43,12 @@ NEEDS = {
     "evaluate_predictions": ("predict_regions", "make_tables"),
     "render_report": ("make_tables",),
     "make_tables": ("extract_regions",),
+    "prepare_variants": ("index_genome",),
+    "score_variants": ("prepare_variants",),
+    "combine_variants": ("score_variants",),
+    "prepare_insertions": ("encode_sequences",),
+    "insert_chunk": ("prepare_insertions",),
+    "insert_motifs": ("insert_chunk",),
     "make_chunk": ("encode_sequences",),
 }
 
@@ -70,6 +80,13 @@ def make_first(work: Path) -> None:
     (work / "peaks.bed").write_text("".join(peaks))
     barred = [f"chr{i}\t{start}\t{start + 1}\n" for i in range(2) for start in range(0, 60_000, 3000)]
     (work / "barred.bed").write_text("".join(barred))
+    calls = [
+        f"chr{i}\t{at + 1}\t.\t{text[at]}\t{'CGTA'['ACGT'.index(text[at])]}\t.\t.\t.\n"
+        for i, text in enumerate(letters)
+        for at in range(400, 59_000, 20)
+    ]
+    header = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (work / "calls.vcf").write_text(header + "".join(calls))
     (work / "direct.fa").write_text("".join(f">s{i}\n{letters[0][i : i + LENGTH]}\n" for i in range(N)))
     torch.manual_seed(0)
     model = build("cnn", **SETTINGS)
@@ -189,15 +206,30 @@ def call_hits(work: Path, out: Path) -> None:
     )
 
 
+def analyse_syntax(work: Path, out: Path) -> None:
+    settings = {"min_hits": 2, "min_regions": 2, "permutations": 99}
+    script("analyse_syntax")(
+        work / "hits.bed.gz", work / "attributions.h5", out, lexicon=None, settings=settings
+    )
+
+
 def combine_lexicon(work: Path, out: Path) -> None:
     from cislex.lexicon.combine import combine_lexicon
     from cislex.lexicon.files import LexiconFiles
     from cislex.lexicon.patterns import PatternSource
 
-    names = ("lexicon.tsv", "lexicon_members.tsv", "usage.tsv", "lexicon.meme", "lexicon.h5")
+    names = ("lexicon.tsv", "lexicon_members.tsv", "lexicon.meme", "lexicon.h5")
     sources = [PatternSource("demo", target, work / "modisco.h5") for target in TARGETS]
     known = {"known": work / "known.meme"}
     combine_lexicon(sources, LexiconFiles(*(out / name for name in names)), databases=known)
+
+
+def summarise_usage(work: Path, out: Path) -> None:
+    from cislex.lexicon.usage import LexiconInputs, UsageSource, summarise_usage
+
+    files = LexiconInputs(*(work / f"lexicon{end}" for end in (".tsv", "_members.tsv", ".h5")))
+    sources = [UsageSource("demo", target) for target in TARGETS]
+    summarise_usage(files, sources, out / "usage.tsv", out / "usage.h5ad")
 
 
 def call_seqlets(work: Path, out: Path) -> None:
@@ -207,11 +239,90 @@ def call_seqlets(work: Path, out: Path) -> None:
 
 
 def simulate_genome(work: Path, out: Path) -> None:
-    from cislex.demo.simulation import ASSAYS, SimulationOptions, simulate_genome
+    from cislex.demo.simulation import SimulationOptions, simulate_genome
 
     options = SimulationOptions(chromosomes=2, chromosome_length=60_000, peaks_per_assay=20)
-    peaks = {assay: out / f"{assay}.narrowPeak" for assay in ASSAYS}
-    simulate_genome(out / "made.fa", peaks, out / "truth.tsv", out / "planted.meme", options=options)
+    made = [out / name for name in ("made.fa", "truth.tsv", "planted.meme", "grammar.tsv")]
+    peaks = {assay: out / f"{assay}.narrowPeak" for assay in options.assays}
+    simulate_genome(made[0], peaks, *made[1:], options=options)
+
+
+def compare_grammar(work: Path, out: Path) -> None:
+    files = {name: str(work / f"{name}.tsv") for name in ("grammar", "truth")}
+    files |= {"hits": str(work / "hits.bed.gz"), "attributions": str(work / "attributions.h5")}
+    script("compare_grammar")(**files, tables=str(work), out=str(out / "recovered.tsv"))
+
+
+def prepare_variants(work: Path, out: Path) -> None:
+    from cislex.variants.checked import prepare_variants
+    from cislex.variants.windows import WindowOptions
+
+    prepare_variants(
+        work / "calls.vcf", work / "genome.fa", out / "alleles.tsv", out / "dropped_variants.tsv",
+        windows=WindowOptions(length=LENGTH),
+    )  # fmt: skip
+
+
+def score_variants(work: Path, out: Path) -> None:
+    from cislex.variants.chunk import VariantJob, score_chunk
+
+    settings = {
+        "fold": "a", "targets": TARGETS, "windows": {"length": LENGTH, "shifts": [0]},
+        "null": {"size": 20, "seed": 0},
+    }  # fmt: skip
+    score_chunk(
+        work / "alleles.tsv", work / "genome.fa", work / "weights.pt", out / "scores.h5",
+        VariantJob.from_settings(settings), model={"loader": "trained"}, device="cpu",
+    )  # fmt: skip
+
+
+def combine_variants(work: Path, out: Path) -> None:
+    from cislex.variants.summary import VariantFiles, combine_variants
+
+    made = VariantFiles(*(out / f"variants.{ending}" for ending in ("tsv", "vcf.gz", "vcf.gz.tbi")))
+    combine_variants(
+        work / "alleles.tsv", {"a": [work / "scores.h5"]}, work / "chromosomes.tsv", made, wanted=TARGETS,
+        null={"size": 20, "seed": 0},
+    )  # fmt: skip
+
+
+def plant_model(work: Path, out: Path) -> None:
+    script("plant_model")(
+        str(work / "planted.meme"), str(out / "model.pt"), assays={"a": {"words": ["ctcf"]}}
+    )
+
+
+def prepare_insertions(work: Path, out: Path) -> None:
+    from cislex.insertions.backgrounds import BackgroundSettings
+    from cislex.insertions.constructs import GridSettings
+    from cislex.insertions.prepare import prepare_insertions
+
+    prepare_insertions(
+        work / "sequences.h5", out / "plan.h5", out / "inserts.tsv",
+        strings={"a": "TGACTCA", "b": "CCGGAAGT"},
+        grid=GridSettings(pairs="all", distances=range(10, 60, 2)), backgrounds=BackgroundSettings(n=60),
+    )  # fmt: skip
+
+
+def insert_chunk(work: Path, out: Path) -> None:
+    from cislex.insertions.chunk import InsertionJob, insert_chunk
+
+    job = InsertionJob(chunk=0, chunks=1, fold="a", targets=TARGETS)
+    insert_chunk(
+        work / "plan.h5",
+        work / "weights.pt",
+        out / "inserted.h5",
+        job,
+        model={"loader": "trained"},
+        device="cpu",
+    )
+
+
+def insert_motifs(work: Path, out: Path) -> None:
+    from cislex.insertions.insert import insert_motifs
+
+    made = [out / f"{name}.tsv" for name in ("insertions", "contexts", "sites_moved")]
+    insert_motifs(work / "plan.h5", {"a": [work / "inserted.h5"]}, *made, wanted=TARGETS)
 
 
 #: Each stage by name.
@@ -219,8 +330,9 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
-        aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, combine_lexicon,
-        call_seqlets,         simulate_genome, *TABLE_STAGES,
+        aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
+        combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar, prepare_variants,
+        score_variants, combine_variants, prepare_insertions, insert_chunk, insert_motifs, *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

@@ -13,6 +13,8 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
+import pysam
 import pytest
 import torch
 import yaml
@@ -27,8 +29,12 @@ pytestmark = pytest.mark.workflow
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with sequences in which one motif is planted, and a model that looks for it."""
-    return write_project(tmp_path_factory.mktemp("small"))
+    """Sequences in which one motif is planted, and a model that looks for it; one analysis has hits."""
+    folder = write_project(tmp_path_factory.mktemp("small"))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["analyses"]["gradient"]["hits"] = {}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -48,19 +54,23 @@ def test_a_dry_run_shows_the_whole_plan_before_any_input_of_a_later_stage_exists
     plan = planned(snakemake("--configfile", "config.yaml", "--dry-run", "--forceall", folder=project).stdout)
     assert plan["attribute_chunk"] == 2 * 2 * 4
     assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
-    assert plan["render_report"] == plan["combine_lexicon"] == plan["call_seqlets"] == 1
+    assert plan["render_report"] == plan["combine_lexicon"] == plan["summarise_usage"] == 1
+    assert plan["call_seqlets"] == 1
 
 
 def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakemake: Run) -> None:
     config = yaml.safe_load((project / "config.yaml").read_text())
     del config["genome"]
     for analysis in config["analyses"].values():
-        analysis["motifs"] = None
+        analysis["motifs"] = analysis["hits"] = None
     (project / "bare.yaml").write_text(yaml.safe_dump(config))
     options = ("--configfile", "bare.yaml", "--dry-run", "--forceall")
     plan = planned(snakemake(*options, folder=project).stdout)
     assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
-    assert not plan.keys() & {"find_motifs", "annotate_motifs", "call_hits", "combine_lexicon"}
+    assert not plan.keys() & {
+        "find_motifs", "annotate_motifs", "call_hits", "combine_lexicon", "summarise_usage",
+        "analyse_syntax",
+    }  # fmt: skip
     assert plan["call_seqlets"] == plan["fetch_motif_database"] == 1, "seqlets need no motifs"
     wanted = snakemake("results/shap/a/modisco.h5", *options, folder=project, check=False).stdout
     assert "No rule to produce" in wanted or "MissingRuleException" in wanted
@@ -71,6 +81,21 @@ def test_the_report_names_the_planted_motif(finished: Path) -> None:
     assert "PLANTED" in page
     motifs = (finished / "results" / "shap" / "a" / "motifs.tsv").read_text()
     assert "M1" in motifs
+
+
+def test_hits_are_called_with_the_words_of_the_lexicon_and_counted(finished: Path) -> None:
+    lexicon, usage = (
+        pd.read_csv(finished / f"results/lexicon/{name}.tsv", sep="\t") for name in ("lexicon", "usage")
+    )
+    hits = pd.read_csv(finished / "results/gradient/a/hits.bed.gz", sep="\t")
+    assert len(hits) > 100
+    assert set(hits["word"]) <= set(lexicon["word"])
+    own = usage[usage["analysis"] == "gradient"].set_index("word")["n_hits"]
+    assert own[own > 0].to_dict() == hits["word"].value_counts().to_dict()
+    assert usage.loc[usage["analysis"] == "shap", "n_hits"].isna().all()
+    with pysam.TabixFile(str(finished / "results/gradient/a/hits.bed.gz")) as indexed:
+        name = hits["#chrom"].iloc[0]
+        assert len(list(indexed.fetch(name))) == (hits["#chrom"] == name).sum()
 
 
 def test_seqlets_are_called_named_and_told(finished: Path) -> None:
@@ -87,6 +112,14 @@ def test_a_second_run_does_nothing(finished: Path, snakemake: Run) -> None:
     assert "Nothing to be done" in snakemake("--configfile", "config.yaml", folder=finished).stdout
 
 
+def test_the_order_of_analyses_makes_no_lexicon_and_no_hits_again(finished: Path, snakemake: Run) -> None:
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    config["analyses"] = dict(reversed(config["analyses"].items()))
+    (finished / "turned.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    done = snakemake("--configfile", "turned.yaml", "--dry-run", folder=finished).stdout
+    assert "Nothing to be done" in done or planned(done).keys() <= {"render_report", "snapshot_config", "all"}
+
+
 def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snakemake: Run) -> None:
     config = yaml.safe_load((finished / "config.yaml").read_text())
     motifs = config["analyses"]["shap"]["motifs"]
@@ -95,8 +128,8 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snak
     plan = planned(snakemake("--configfile", "changed.yaml", "--dry-run", folder=finished).stdout)
     assert plan.pop("find_motifs") == 2
     assert set(plan) <= {
-        "annotate_motifs", "call_hits", "combine_lexicon", "call_seqlets", "render_report",
-        "snapshot_config", "all",
+        "annotate_motifs", "call_hits", "combine_lexicon", "summarise_usage", "analyse_syntax",
+        "call_seqlets", "render_report", "snapshot_config", "all",
     }  # fmt: skip
 
 

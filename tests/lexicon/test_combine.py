@@ -12,17 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from cislex.errors import ConfigError, InputError
-from cislex.files.tables import write_table
 from cislex.lexicon.combine import LexiconSettings, combine_lexicon
 from cislex.lexicon.files import MEMBER_COLUMNS, WORD_COLUMNS, LexiconFiles
 from cislex.lexicon.patterns import PatternSource
-from cislex.lexicon.usage import COLUMNS
 from cislex.motifs.files import read_meme, read_motifs
 from lexicon_fixtures import FILES, WORDS, combine, files_in, pattern, write_database, write_modisco
 from sklearn.metrics import adjusted_rand_score
 
 Given = dict[str, Any]
-HIT_COLUMNS = ["#chrom", "start", "motif", "strand", "analysis", "region"]
 FEW = 0.15
 
 
@@ -297,9 +294,7 @@ def test_a_wide_pattern_that_is_no_composite_is_left_out(tmp_path: Path) -> None
 def test_no_pattern_anywhere_makes_valid_files(tmp_path: Path) -> None:
     database = write_database(tmp_path / "known.meme")
     files = combine(tmp_path, {"a": [], "b": []}, databases={"known": database})
-    for path, columns in (
-        (files.table, WORD_COLUMNS), (files.members, MEMBER_COLUMNS), (files.usage, COLUMNS),
-    ):  # fmt: skip
+    for path, columns in ((files.table, WORD_COLUMNS), (files.members, MEMBER_COLUMNS)):
         assert read(path).empty
         assert read(path).columns.tolist() == columns
     assert read_motifs(files.modisco) == []
@@ -308,11 +303,7 @@ def test_no_pattern_anywhere_makes_valid_files(tmp_path: Path) -> None:
 
 def test_one_pattern_in_all_is_one_word(tmp_path: Path) -> None:
     files = combine(tmp_path, {"a": [], "b": [pattern(WORDS[0], n=70)]})
-    usage = read(files.usage)
     assert read(files.table)["word"].tolist() == ["pos_0"]
-    assert usage["n_seqlets"].tolist() == [0, 70]
-    assert usage["n_regions"].tolist() == [0, 35]
-    assert usage["sign"].tolist() == ["", "+"]
 
 
 def test_a_negative_lexicon_has_no_positive_group(tmp_path: Path) -> None:
@@ -321,30 +312,6 @@ def test_a_negative_lexicon_has_no_positive_group(tmp_path: Path) -> None:
     assert [motif.name for motif in read_motifs(files.modisco)] == ["neg_0", "neg_1"]
     with h5py.File(files.modisco) as handle:
         assert list(handle) == ["neg_patterns"]
-
-
-def test_usage_adds_up_over_patterns_and_counts_hits(tmp_path: Path) -> None:
-    weak = pattern(WORDS[0], n=50, weights=np.full(11, 0.5))
-    given = {"a": [pattern(WORDS[0], n=150), weak], "b": [pattern(WORDS[1], n=80)]}
-    rows = [("pos_0", "r1"), ("pos_0", "r1"), ("pos_1", "r2"), ("pos_9", "r3")]
-    hits = pd.DataFrame(rows, columns=["motif", "region"]).assign(analysis="x", strand="+", start=1)
-    write_table(hits.rename_axis("#chrom").reset_index()[HIT_COLUMNS], tmp_path / "hits.bed.gz")
-    sources = [
-        PatternSource("x", name, write_modisco(tmp_path / f"{name}.h5", patterns),
-                      tmp_path / "hits.bed.gz" if name == "a" else None)
-        for name, patterns in given.items()
-    ]  # fmt: skip
-    files = files_in(tmp_path / "out")
-    combine_lexicon(sources, files)
-    usage = read(files.usage).set_index(["word", "target"])
-    first = usage.loc[("pos_0", "a")]
-    assert first["n_seqlets"] == 200
-    assert int(first["n_hits"]) == 3
-    assert int(first["n_hit_regions"]) == 2
-    assert usage.loc[("pos_0", "b"), "n_hits"] == ""
-    strong = float((pattern(WORDS[0])["matrices"][1]).sum())
-    assert float(first["mean_contribution"]) == pytest.approx(strong * (150 + 50 * 0.5) / 200, rel=1e-5)
-    assert usage.loc[("pos_1", "a"), "n_seqlets"] == 0
 
 
 def test_bad_input_is_refused_with_its_name(tmp_path: Path) -> None:

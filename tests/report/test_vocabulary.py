@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
 import pytest
 import report_fixture
 from cislex.errors import InputError
+from cislex.lexicon.usage import UsageSource
 from cislex.report import LexiconTables, render_report
 from cislex.report.sections.vocabulary import describe_vocabulary
-from lexicon_fixtures import WORDS, combine, pattern, write_database
+from lexicon_fixtures import WORDS, combine, pattern, summarise, write_database
 
 
 def tables(folder: Path, targets: dict[str, Any]) -> LexiconTables:
     database = write_database(folder / "known.meme")
     files = combine(folder, targets, databases={"known": database})
-    return LexiconTables(words=files.table, usage=files.usage, files=(files.members,))
+    usage = summarise(files, [UsageSource("analysis", target) for target in targets])
+    return LexiconTables(words=files.table, usage=usage, matrices=files.modisco, files=(files.members,))
 
 
 def targets() -> dict[str, Any]:
@@ -36,6 +39,10 @@ def test_words_composites_and_shares_of_targets_are_shown(tmp_path: Path) -> Non
     )
     assert [row.name for row in view.words] == ["FACTOR1", "FACTOR0", "FACTOR5"]
     assert view.words[0].targets == "2 of 2"
+    for row in (*view.words, *view.composites):
+        logo = b64decode(row.logo.removeprefix("data:image/svg+xml;base64,")).decode()
+        positions = re.findall(r'font-size="9">(\d+)</text>', logo)
+        assert max(map(int, positions)) in range(len(row.consensus) - 5, len(row.consensus) + 1), "the core"
     assert re.fullmatch(r"FACTOR\d\([+-]\) –6 bp– FACTOR\d\([+-]\)", view.composites[0].name)
     # 150, 200 and 50 of 400 seqlets; 150 and 50 of 200.
     assert re.findall(r'size="11">(\d+)</text>', str(view.heat_map)) == ["38", "75", "50", "25", "12"]

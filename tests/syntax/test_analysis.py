@@ -197,7 +197,8 @@ def test_too_few_hits_are_a_sentence_and_tables_without_rows(tmp_path: Path, num
     planted.add("alpha", np.arange(number), np.full(number, 100), np.ones(number, int))
     found = analysed(planted, tmp_path)
     assert f"no word has 20 hits (the most frequent has {number})" in found.note
-    columns = (SYNTAX_COLUMNS, POSITION_COLUMNS, PERIODICITY_COLUMNS)
+    pair = ["name_a", "name_b"]
+    columns = ([*SYNTAX_COLUMNS, *pair], [*POSITION_COLUMNS, "name"], [*PERIODICITY_COLUMNS, *pair])
     for name, expected in zip(TABLES, columns, strict=True):
         assert (tmp_path / f"{name}.tsv").read_text() == "\t".join(expected) + "\n"
 
@@ -213,6 +214,32 @@ def test_composites_that_are_left_out_do_not_hide_their_parts(tmp_path: Path) ->
     found = called(analysed(planted, tmp_path, left_out=["alpha::beta"]).syntax, "spacing")
     assert found["distance"][0] == 15
     assert found["observed"][0] > 90
+
+
+def test_words_of_the_lexicon_have_its_names_and_its_composites_do_not_count(tmp_path: Path) -> None:
+    planted, random = background(400)
+    pair_up(planted, np.arange(0, 400, 4), np.full(100, 18), 1, random)
+    planted.add("both", np.arange(0, 400, 4), np.full(100, 200), np.ones(100, int), width=30)
+    hits, regions = planted.write(tmp_path)
+    table = pd.read_csv(hits, sep="\t").rename(columns={"motif": "word"})
+    names = {"alpha": "GATA1", "beta": "SPI1", "gamma": "REST", "both": "GATA1 –18 bp– SPI1"}
+    table.assign(motif=table["word"].map(names)).to_csv(hits, sep="\t", index=False)
+    lexicon = tmp_path / "lexicon.tsv"
+    lines = [f"{word}\t{name}\t{'alpha,beta' * (word == 'both')}" for word, name in names.items()]
+    lexicon.write_text("\n".join(["word\tname\tcomposite_of", *lines]) + "\n")
+    found = analyse_syntax(hits, regions, tmp_path, lexicon=lexicon)
+    best = called(found.syntax, "spacing").iloc[0]
+    assert (best["distance"], best["name_a"], best["name_b"]) == (18, "GATA1", "SPI1")
+    assert dict(zip(found.positions["word"], found.positions["name"], strict=True)) == {
+        word: name for word, name in names.items() if word != "both"
+    }
+    lexicon.write_text("word\tname\nalpha\tGATA1\n")
+    with pytest.raises(InputError, match=r"lexicon.tsv lacks the columns composite_of"):
+        analyse_syntax(hits, regions, tmp_path, lexicon=lexicon)
+    # Hits of before the lexicon name the target's patterns, which may be called as its words are.
+    old = pd.read_csv(hits, sep="\t").drop(columns="motif").rename(columns={"word": "motif"})
+    old.to_csv(hits, sep="\t", index=False)
+    assert set(analyse_syntax(hits, regions, tmp_path, lexicon=lexicon).positions["name"]) == set(names)
 
 
 def test_hits_of_other_regions_are_a_named_error(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from cislex.errors import InputError
 from cislex.files.tables import write_regions
@@ -86,3 +88,23 @@ def test_attributions_of_other_regions_are_a_named_error(tmp_path: Path) -> None
     path = write_attributions(other, np.zeros((31, LENGTH)), tmp_path / "attributions.h5")
     with pytest.raises(InputError, match=r"its 31 regions are not the 30 of regions\.bed"):
         analyse_syntax(hits, regions, tmp_path, attributions=path)
+
+
+def test_the_script_takes_the_regions_that_passed_the_quality_gate(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    planted = PlantedHits(40)
+    rows = np.repeat(np.arange(40), 2)
+    planted.add("alpha", rows, random.integers(20, LENGTH - 30, len(rows)), np.ones(len(rows), int))
+    planted.regions, hits = planted.regions.iloc[:30], planted.rows[0]
+    planted.rows[0] = hits[hits["row"] < 30]
+    path, _regions = planted.write(tmp_path)
+    attributions = write_attributions(planted, np.ones((30, LENGTH)), tmp_path / "attributions.h5")
+    script = runpy.run_path(str(Path(__file__).resolve().parents[2] / "scripts" / "analyse_syntax.py"))
+    (tmp_path / "out").mkdir()
+    settings = {"min_hits": 5, "permutations": 99, "windows": [20, 50]}
+    script["main"](str(path), str(attributions), str(tmp_path / "out"), lexicon=None, settings=settings)
+    found = pd.read_csv(tmp_path / "out" / "syntax.tsv", sep="\t")
+    several = found[found["test"] == "regions"].iloc[0]
+    assert several["observed"] <= 30
+    assert (tmp_path / "out" / "periodicity.tsv").is_file()
+    assert (tmp_path / "out" / "positions.tsv").is_file()

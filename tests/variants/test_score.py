@@ -160,7 +160,7 @@ def test_order_format_and_batch_size_change_nothing(
     else:
         rows = [(row.chrom, row.start + 1, row.ref, row.alt) for row in read.itertuples()]
         write_vcf(path, rows)
-    monkeypatch.setattr("cislex.variants.score.PART", 7)
+    monkeypatch.setattr("cislex.variants.summary.PART", 7)
     monkeypatch.setattr("cislex.variants.effects.BLOCK_BASES", 5 * LENGTH * 4)
     found = score(folder, path, background=folder / "predictions.tsv", **options)[0]
     expected = scored[0].iloc[::-1].reset_index(drop=True) if reverse else scored[0]

@@ -43,12 +43,36 @@ def config(folder: Path, *, chunks: int = 4, **regions: Any) -> dict[str, Any]:
                 "motifs": {"max_seqlets": 20000, "window": None},
             }
         },
+        "variants": {
+            "calls": {
+                "vcf": str(folder / "peaks.bed"),
+                "table": None,
+                "analysis": "first",
+                "chunks": chunks,
+                "null": 100,
+                "shifts": [0],
+            }
+        },
+        "insertions": {
+            "pairs": {
+                "analysis": "first",
+                "words": "all",
+                "motifs": {"ap1": "TGACTCA"},
+                "meme": None,
+                "pairs": "all",
+                "spacings": {"from": 10, "to": 70, "step": 3},
+                "orientations": ["++", "+-", "-+", "--"],
+                "backgrounds": {"kind": "genomic", "n": 100},
+                "sites": None,
+                "chunks": chunks,
+            }
+        },
     }
 
 
 NAMES = {
     "regions": "set", "model": "net", "fold": "f0", "analysis": "first", "target": "t", "chunk": "0",
-    "file": "x", "database": "d",
+    "file": "x", "database": "d", "variants": "calls", "insertion": "pairs",
 }  # fmt: skip
 
 
@@ -107,7 +131,8 @@ def test_every_rule_asks_before_any_file_exists(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "rule", ["extract_regions", "encode_sequences", "train_model", "attribute_chunk", "aggregate_chunks",
-             "predict_regions", "find_motifs", "call_hits", "export_tracks"],
+             "predict_regions", "find_motifs", "call_hits", "export_tracks", "prepare_variants",
+             "score_variants", "combine_variants"],
 )  # fmt: skip
 def test_more_regions_ask_for_more(tmp_path: Path, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_resources, "LEAST_MINUTES", 1)

@@ -27,6 +27,8 @@ MEMORY_MARGIN, SNAKEMAKE_MB, LEAST_MB = 1.5, 300, 1000
 TIME_MARGIN, MEASURED_TIME_MARGIN, LEAST_MINUTES = 4.0, 2.0, 10
 #: Regions of a set whose peak file does not exist yet.
 UNKNOWN_REGIONS = 20_000
+#: Words of a lexicon or motifs of a MEME file, and records of a FASTA file, that are not counted yet.
+UNKNOWN_WORDS, UNKNOWN_BACKGROUNDS = 20, 200
 #: Seconds and MB of a job that attributes, before its first region, where they were not measured.
 STARTUP_SECONDS, TORCH_MB = 30.0, 600.0
 #: Seconds that a job of a batch system takes besides what it does itself.
@@ -323,12 +325,20 @@ def _call_hits(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows, length = _rows(work, wildcards)
     analysis = work.config["analyses"][wildcards["analysis"]]
     width = min(
-        length, (analysis.get("hits") or {}).get("window") or analysis["motifs"].get("window") or length
+        length,
+        (analysis.get("hits") or {}).get("window") or (analysis["motifs"] or {}).get("window") or length,
     )
     # Blocks of 256 MB, of which Fi-NeMo makes some copies, and what it solves at once: at most 1 GB.
     blocks = min(36e-6 * rows * width, 900)
     solved = min(96e-6 * min(rows, 500) * width * 40, max(1100, 96e-6 * width * 40))
     return Use(700 + blocks + solved, 60 + rows * width / 40_000)
+
+
+def _analyse_syntax(work: Work, wildcards: Mapping[str, str]) -> Use:
+    rows, length = _rows(work, wildcards)
+    # Ten hits a region, of words whose pairs are compared; attributions are read in blocks.
+    block = min(8 * rows * length, 20e6) * 16e-6
+    return Use(300 + 0.02 * rows + block, 60 + 3e-3 * rows + rows * length / 20e6)
 
 
 def _call_seqlets(work: Work, wildcards: Mapping[str, str]) -> Use:
@@ -350,6 +360,84 @@ def _combine_lexicon(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(400 + 0.3e-3 * pairs, 90 + 20e-6 * pairs)
 
 
+def _summarise_usage(work: Work, wildcards: Mapping[str, str]) -> Use:
+    found = [(a["regions"], len(a["targets"])) for a in work.config["analyses"].values() if a.get("hits")]
+    # Tables of hits of one target at a time, of up to some ten hits a region.
+    rows = max((work.regions(name) for name, _ in found), default=0)
+    targets = sum(number for _, number in found)
+    return Use(250 + 8e-3 * rows, 10 + targets * rows * 5e-5)
+
+
+def _variants(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
+    """Settings of a set of variants, and how many there are, about."""
+    settings = work.config["variants"][name]
+    rows = count_lines(settings["vcf"] or settings["table"])
+    return settings, UNKNOWN_REGIONS if rows is None else rows
+
+
+def _prepare_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    _, rows = _variants(work, wildcards["variants"])
+    return Use(250 + 2e-3 * rows, 10 + rows / 10_000 + work.genome_mb() / 20)
+
+
+def _score_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, rows = _variants(work, wildcards["variants"])
+    analysis, model, measured = _attribution(work, settings["analysis"])
+    windows = 2 * (rows + 2 * settings["null"]) / settings["chunks"] * len(settings["shifts"])
+    # A forward pass is a part of what one pair of attribution costs.
+    forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
+    seconds = 10 + JOB_SECONDS + model.startup_seconds + 2 * windows * forward + rows / 10_000
+    return Use(model.host_mb + 2e-3 * rows, seconds, measured)
+
+
+def _combine_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, rows = _variants(work, wildcards["variants"])
+    targets = len(work.config["analyses"][settings["analysis"]]["targets"])
+    return Use(350 + rows * (4e-3 + 1e-3 * targets), 20 + rows * targets / 10_000)
+
+
+def _insertions(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
+    """Settings of an experiment, and how many sequences each fold predicts, about."""
+    settings = work.config["insertions"][name]
+    words = settings["words"]
+    given = len(words) if isinstance(words, list) else UNKNOWN_WORDS if words else 0
+    motifs = given + len(settings["motifs"]) + (UNKNOWN_WORDS if settings["meme"] else 0)
+    pairs = settings["pairs"] or ()
+    pairs = motifs * (motifs + 1) // 2 if isinstance(pairs, str) else len(pairs)
+    spacings = settings["spacings"]
+    distances = (spacings["to"] - spacings["from"]) // spacings["step"] + 1
+    # Each motif of a pair is predicted alone at its place, too.
+    constructs = 1 + 2 * motifs + pairs * distances * len(settings["orientations"])
+    constructs += min(4 * pairs, 2 * motifs) * 2 * distances
+    backgrounds = settings["backgrounds"]["n"] or UNKNOWN_BACKGROUNDS
+    sites = settings["sites"] or {"n": 0, "contexts": 0}
+    return settings, constructs * backgrounds + motifs * sites["n"] * (1 + 3 * sites["contexts"])
+
+
+def _prepare_insertions(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings = work.config["insertions"][wildcards["insertion"]]
+    genomic = settings["backgrounds"]["kind"] == "genomic"
+    rows = work.regions(work.config["analyses"][settings["analysis"]]["regions"])
+    return Use(600 + 1e-3 * rows + (work.genome_mb() if genomic else 0), 60 + work.genome_mb() / 10)
+
+
+def _insert_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, sequences = _insertions(work, wildcards["insertion"])
+    analysis, model, measured = _attribution(work, settings["analysis"])
+    # A forward pass is a part of what one pair of attribution costs.
+    forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
+    seconds = JOB_SECONDS + model.startup_seconds + 2 * sequences / settings["chunks"] * forward
+    return Use(model.host_mb + 300, 10 + seconds, measured)
+
+
+def _insert_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, sequences = _insertions(work, wildcards["insertion"])
+    analysis = work.config["analyses"][settings["analysis"]]
+    folds = len(work.config["models"][analysis["model"]]["folds"])
+    # Predictions of all folds of one target, and a few copies of them.
+    return Use(500 + (folds + 8) * sequences * 8e-6, 30 + len(analysis["targets"]) * folds * sequences / 1e6)
+
+
 def _render_report(work: Work, wildcards: Mapping[str, str]) -> Use:
     pages = [(work.regions(a["regions"]), len(a["targets"])) for a in work.config["analyses"].values()]
     targets = sum(number for _, number in pages)
@@ -363,10 +451,17 @@ def _constant(mb: float, seconds: float) -> Expectation:
 #: The wildcards of each rule's benchmark files below ``benchmarks/<rule>/``, and what its jobs use.
 RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "index_genome": ((), _index_genome),
+    "prepare_variants": (("variants",), _prepare_variants),
+    "score_variants": (("variants", "fold", "chunk"), _score_variants),
+    "combine_variants": (("variants",), _combine_variants),
+    "prepare_insertions": (("insertion",), _prepare_insertions),
+    "insert_chunk": (("insertion", "fold", "chunk"), _insert_chunk),
+    "insert_motifs": (("insertion",), _insert_motifs),
     "extract_regions": (("regions",), _extract_regions),
     "encode_sequences": (("regions",), _encode_sequences),
     "import_sequences": (("regions",), _import_sequences),
     "simulate_genome": ((), _constant(250, 20)),
+    "plant_model": ((), _constant(400, 20)),
     "fetch_resources": (("file",), _constant(200, 150)),
     "train_model": (("model", "fold"), _train_model),
     "score_baseline": (("model", "fold"), _constant(600, 120)),
@@ -381,7 +476,10 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "fetch_motif_database": (("database",), _constant(200, 60)),
     "annotate_motifs": (("analysis", "target"), _annotate_motifs),
     "call_hits": (("analysis", "target"), _call_hits),
+    "analyse_syntax": (("analysis", "target"), _analyse_syntax),
     "combine_lexicon": ((), _combine_lexicon),
+    "summarise_usage": ((), _summarise_usage),
+    "compare_grammar": (("analysis", "target"), _constant(400, 30)),
     "call_seqlets": (("analysis", "target"), _call_seqlets),
     "compare_with_truth": (("analysis", "target"), _constant(400, 120)),
     "render_report": ((), _render_report),

@@ -100,6 +100,8 @@ wildcard_constraints:
     target="[A-Za-z0-9][A-Za-z0-9_.-]*",
     fold="[A-Za-z0-9][A-Za-z0-9_.-]*",
     database="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    variants="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    insertion="[A-Za-z0-9][A-Za-z0-9_.-]*",
     chunk="[0-9]+",
 
 
@@ -247,5 +249,8 @@ include: "settings/evaluation.smk"
 include: "settings/attribution.smk"
 include: "settings/motifs.smk"
 include: "settings/lexicon.smk"
+include: "settings/variants.smk"
+include: "settings/insertions.smk"
+include: "settings/syntax.smk"
 include: "settings/cost.smk"
 include: "settings/report.smk"

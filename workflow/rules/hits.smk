@@ -1,16 +1,18 @@
-"""Hits: instances of each motif in the genome (Fi-NeMo).
+"""Hits: instances of each word of the lexicon in the genome (Fi-NeMo, or a scan).
 
-Purpose: one job per target of an analysis with hits.
-Inputs: {analysis}/{target}/attributions.h5, modisco.h5. Outputs: {analysis}/{target}/hits.bed.gz.
+Purpose: one job per target of an analysis with hits; all targets are searched with the same words.
+Inputs: {analysis}/{target}/attributions.h5; lexicon/lexicon.h5 and lexicon.tsv, or without a lexicon the target's
+own modisco.h5; or a motif database. Outputs: {analysis}/{target}/hits.bed.gz and its index.
 """
 
 
 rule call_hits:
     input:
+        unpack(searched_motifs),
         attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
-        motifs=f"{RESULTS}/{{analysis}}/{{target}}/modisco.h5",
     output:
         hits=f"{RESULTS}/{{analysis}}/{{target}}/hits.bed.gz",
+        index=f"{RESULTS}/{{analysis}}/{{target}}/hits.bed.gz.tbi",
     log:
         f"{RESULTS}/logs/call_hits/{{analysis}}/{{target}}.log",
     benchmark:
@@ -25,13 +27,8 @@ rule call_hits:
         runtime=runtime_of("call_hits"),
     params:
         code=code("call_hits"),
-        settings=lambda wildcards: {
-            "sparsity": analysis_of(wildcards)["hits"]["alpha"],
-            "batch_size": analysis_of(wildcards)["hits"]["batch_size"],
-            "window": analysis_of(wildcards)["hits"]["window"]
-            or analysis_of(wildcards)["motifs"]["window"],
-        },
-        trimming=trimming_of,
+        settings=hit_settings,
+        trimming=searched_trimming,
     message:
         "Motif hits: {wildcards.analysis} / {wildcards.target}"
     script:

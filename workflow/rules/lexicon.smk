@@ -1,8 +1,8 @@
 """Lexicon: one vocabulary over all targets and analyses, and who uses which word.
 
-Purpose: patterns that are one motif become one word; composites are taken apart.
-Inputs: modisco.h5 (and hits.bed.gz) of every target, and the motif databases.
-Outputs: lexicon/lexicon.tsv, lexicon_members.tsv, usage.tsv, lexicon.meme, lexicon.h5.
+Purpose: patterns that are one motif become one word; composites are taken apart; seqlets and hits are counted.
+Inputs: modisco.h5 of every target and the motif databases; for usage hits.bed.gz, too, and the places of regions.
+Outputs: lexicon/lexicon.tsv, lexicon_members.tsv, lexicon.meme, lexicon.h5; usage.tsv, usage.h5ad.
 """
 
 if has_lexicon():
@@ -10,14 +10,12 @@ if has_lexicon():
     rule combine_lexicon:
         input:
             motifs=lexicon_files("modisco.h5"),
-            hits=lexicon_files("hits.bed.gz", key="hits"),
             databases=lambda wildcards: [
                 database_path(name) for name in lexicon_databases(wildcards)
             ],
         output:
             table=f"{RESULTS}/lexicon/lexicon.tsv",
             members=f"{RESULTS}/lexicon/lexicon_members.tsv",
-            usage=f"{RESULTS}/lexicon/usage.tsv",
             meme=f"{RESULTS}/lexicon/lexicon.meme",
             modisco=f"{RESULTS}/lexicon/lexicon.h5",
         log:
@@ -33,7 +31,6 @@ if has_lexicon():
         params:
             code=code("combine_lexicon"),
             targets=lambda wildcards: lexicon_targets(),
-            with_hits=lexicon_with_hits,
             databases=lexicon_databases,
             settings=lexicon_thresholds,
             trimming=lexicon_trimming,
@@ -41,3 +38,32 @@ if has_lexicon():
             "Lexicon of all targets"
         script:
             "../../scripts/combine_lexicon.py"
+
+    rule summarise_usage:
+        input:
+            words=f"{RESULTS}/lexicon/lexicon.tsv",
+            members=f"{RESULTS}/lexicon/lexicon_members.tsv",
+            modisco=f"{RESULTS}/lexicon/lexicon.h5",
+            hits=lexicon_files("hits.bed.gz", with_hits=True),
+            attributions=lexicon_files("attributions.h5", with_hits=True),
+        output:
+            table=f"{RESULTS}/lexicon/usage.tsv",
+            matrix=f"{RESULTS}/lexicon/usage.h5ad",
+        log:
+            f"{RESULTS}/logs/summarise_usage/lexicon.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/summarise_usage/lexicon.tsv"
+        conda:
+            "../../envs/motifs.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory_of("summarise_usage"),
+            runtime=runtime_of("summarise_usage"),
+        params:
+            code=code("summarise_usage"),
+            targets=lambda wildcards: lexicon_targets(),
+            with_hits=lexicon_with_hits,
+        message:
+            "Use of the lexicon's words by each target"
+        script:
+            "../../scripts/summarise_usage.py"

@@ -1,7 +1,8 @@
-"""Simulation: a synthetic genome with two assays whose motifs are known, for the demo.
+"""Simulation: a synthetic genome with assays whose motifs are known, for the demo.
 
 Purpose: a run whose truth is known: which motifs make the peaks, where they are, and which are decoys.
-Inputs: none. Outputs: simulated/genome.fa, {assay}.narrowPeak, truth.tsv (planted sites), motifs.meme.
+Inputs: none. Outputs: simulated/genome.fa, {assay}.narrowPeak, truth.tsv (planted sites),
+grammar.tsv (how they stand to each other), motifs.meme.
 """
 
 if config["simulate"]:
@@ -9,10 +10,13 @@ if config["simulate"]:
     rule simulate_genome:
         output:
             genome=f"{RESULTS}/simulated/genome.fa",
-            enhancer=f"{RESULTS}/simulated/enhancer.narrowPeak",
-            insulator=f"{RESULTS}/simulated/insulator.narrowPeak",
+            peaks=[
+                f"{RESULTS}/simulated/{assay}.narrowPeak"
+                for assay in config["simulate"]["assays"]
+            ],
             truth=f"{RESULTS}/simulated/truth.tsv",
             motifs=f"{RESULTS}/simulated/motifs.meme",
+            grammar=f"{RESULTS}/simulated/grammar.tsv",
         log:
             f"{RESULTS}/logs/simulate_genome/simulate_genome.log",
         benchmark:
@@ -35,3 +39,26 @@ if config["simulate"]:
             "Simulate genome"
         script:
             "../../scripts/simulate_genome.py"
+
+    rule plant_model:
+        input:
+            motifs=f"{RESULTS}/simulated/motifs.meme",
+        output:
+            weights=f"{RESULTS}/simulated/model.pt",
+        log:
+            f"{RESULTS}/logs/plant_model/plant_model.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/plant_model/plant_model.tsv"
+        conda:
+            "../../envs/motifs.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory_of("plant_model"),
+            runtime=runtime_of("plant_model"),
+        params:
+            code=code("plant_model"),
+            assays=config["simulate"]["assays"],
+        message:
+            "Model that scans for the planted motifs"
+        script:
+            "../../scripts/plant_model.py"

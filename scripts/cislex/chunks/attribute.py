@@ -22,18 +22,17 @@ from numpy.typing import NDArray
 from cislex import provenance
 from cislex.attribution import Attribution, attribute_batches
 from cislex.chunks import methods_from_config
-from cislex.chunks.files import read_inspected
+from cislex.chunks.files import require_inspected
+from cislex.chunks.filling import Batch, fill_checkpoint
 from cislex.chunks.writing import write_chunk
 from cislex.errors import (
     CompletenessError,
     ConfigError,
-    DeadlineError,
     InputError,
-    ModelError,
 )
 from cislex.files.checkpoint import Checkpoint, partial_path
 from cislex.files.tables import FORMAT_VERSION, digest_regions
-from cislex.logs import get_logger, progress
+from cislex.logs import get_logger
 from cislex.models.loading import LoadedModel, check_model, load_model
 from cislex.provenance import code_digest, versions
 from cislex.runtime.devices import claim
@@ -163,7 +162,8 @@ def attribute_chunk(
                 logger.info("resuming: %d regions are already done", kept)
             began = time.monotonic()
             work = _results(loaded, store, job, rows[kept:], batch_size=batch_size, device=where)
-            _fill(log, _gated(work, store, rows[kept:], list(job.targets), gate), len(rows), deadline)
+            gated = _gated(work, store, rows[kept:], list(job.targets), gate)
+            fill_checkpoint(log, _batches(gated, kept), len(rows), label="attribute", deadline=deadline)
 
             def attributes() -> dict[str, Any]:
                 return {
@@ -186,17 +186,6 @@ def attribute_chunk(
             seconds = time.monotonic() - began
             log.remove()
     logger.info("%d regions in %.1f s (%.1f/s)", len(rows) - kept, seconds, (len(rows) - kept) / seconds)
-
-
-def require_inspected(path: str | Path, fold: str, digest: str, weights: str | Path) -> None:
-    """Raise ModelError unless the model of a fold is the one that was inspected."""
-    expected = read_inspected(path).get(fold)
-    if digest != expected:
-        raise ModelError(
-            f"{weights} ({fold}): this model differs from the inspected one: its digest is {digest}, in "
-            f"{path} {expected}. The weights or the model's files changed during the run: run again to "
-            "inspect the new ones"
-        )
 
 
 def own_rows(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:
@@ -302,26 +291,17 @@ def _refuse_over(
     )
 
 
-def _fill(log: Checkpoint, work: Iterator[list[Attribution]], n: int, deadline: float | None) -> None:
-    """Put what is computed into the log; stop before the deadline."""
-    slowest, before = 0.0, time.monotonic()
-    shown = progress(work, total=n - log.rows, label="attribute", weight=lambda results: len(results[0]))
-    for results in shown:
-        done = log.rows + len(results[0])
+def _batches(work: Iterator[list[Attribution]], done: int) -> Iterator[Batch]:
+    """What the log keeps of each batch; ``done`` rows came before."""
+    for results in work:
+        done += len(results[0])
         arrays = {
             f"{t}/{name}": values
             for t, result in enumerate(results)
             for name, values in _arrays(result, done).items()
         }
-        log.append(done, arrays, {key: note for key, note in results[0].notes.items() if key != "precision"})
-        now = time.monotonic()
-        slowest, before = max(slowest, now - before), now
-        if deadline is not None and done < n and time.time() + slowest > deadline:
-            raise DeadlineError(
-                f"stopped before the job's time limit: {done} of {n} regions are finished and saved in "
-                f"{log.path}; the next attempt resumes from there (request more time or more chunks if this "
-                "happens often)"
-            )
+        notes = {key: note for key, note in results[0].notes.items() if key != "precision"}
+        yield len(results[0]), arrays, notes
 
 
 def _arrays(result: Attribution, row: int) -> dict[str, NDArray[np.float32]]:

@@ -18,7 +18,7 @@ import numpy as np
 from h5py import h5d, h5f, h5g
 from numpy.typing import NDArray
 
-from cislex.errors import StorageError
+from cislex.errors import ModelError, StorageError
 from cislex.files.hdf5_blocks import (
     dataset_in,
     group_in,
@@ -256,6 +256,17 @@ def read_inspected(path: str | Path) -> dict[str, str]:
         return {str(fold): str(digest) for fold, digest in found.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise StorageError(f"{path}: cannot be read: {error}; delete it and run again") from error
+
+
+def require_inspected(path: str | Path, fold: str, digest: str, weights: str | Path) -> None:
+    """Raise ModelError unless the model of a fold is the one that was inspected."""
+    expected = read_inspected(path).get(fold)
+    if digest != expected:
+        raise ModelError(
+            f"{weights} ({fold}): this model differs from the inspected one: its digest is {digest}, in "
+            f"{path} {expected}. The weights or the model's files changed during the run: run again to "
+            "inspect the new ones"
+        )
 
 
 def _content_digest(dataset: h5d.DatasetID, computed: NDArray[np.bool_]) -> str:

@@ -1,33 +1,36 @@
-"""Simulate a genome and two assays whose peaks are driven by known motifs.
+"""Simulate a genome and assays whose peaks are driven by known motifs.
+
+By default there are two assays; others, of any grammar of :mod:`cislex.demo.grammar`, can be named.
 
 - ``insulator``: a peak is made by one CTCF site, in either orientation.
 - ``enhancer``: a peak is made by an AP-1 (FOS::JUN) and a SPI1 site together, ``spacing`` apart, AP-1
   always upstream, the pair in either orientation.
-- Decoys make no peak: single AP-1 and SPI1 sites, and GATA1 sites, alone or within either assay's peaks.
+- Decoys make no peak: single sites of each word of a pair, and GATA1 sites, alone or within any assay's
+  peaks.
 
 The background is a first-order Markov chain. Sites are drawn from JASPAR's matrices.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.alphabet import BASES
+from cislex.demo.grammar import DEFAULT_ASSAYS, MARGIN, Assay, arrange, assays_from, grammar_table
+from cislex.demo.planted_motifs import DECOY, Motif, load_motifs, meme_text
 from cislex.errors import ConfigError
 from cislex.files.tables import atomic_path, write_table, write_text
 from cislex.logs import get_logger
 
 logger = get_logger(__name__)
 
-ASSAYS = ("enhancer", "insulator")
-#: JASPAR base ids of the planted motifs by their part.
-MOTIFS = {"ctcf": "MA0139", "ap1": "MA0099", "spi1": "MA0080", "gata1": "MA0035"}
-RELEASE = "JASPAR2026"
 #: Each planted thing has a stretch of the genome for itself (bp).
 SLOT = 400
 TRUTH_COLUMNS = ["chrom", "start", "end", "strand", "motif", "name", "assay", "functional", "peak"]
@@ -51,18 +54,20 @@ class SimulationOptions:
     chromosomes, chromosome_length
         Number of chromosomes (chrS1, chrS2 …) and length of each (bp).
     peaks_per_assay
-        Peaks of each of the two assays.
+        Peaks of each assay.
     decoys
-        Decoy places outside peaks, a third each single AP-1, single SPI1 and GATA1 sites; None: one and a
-        half times ``peaks_per_assay``.
+        Decoy places outside peaks, in equal parts single sites of each word of a pair and GATA1 sites; None:
+        one and a half times ``peaks_per_assay``.
     peak_width
         Width of a peak (bp).
     jitter
         Largest distance of a summit from the middle of its sites (bp).
     spacing
-        Least and most bases between the two sites of an enhancer.
+        Least and most bases between the sites of assays that have no spacing of their own.
     gata_fraction
         Fraction of peaks that also hold a GATA1 decoy.
+    assays
+        What makes the peaks of each assay, or the fields of :class:`cislex.demo.grammar.Assay`.
     """
 
     chromosomes: int = 6
@@ -73,13 +78,14 @@ class SimulationOptions:
     jitter: int = 15
     spacing: tuple[int, int] = (16, 36)
     gata_fraction: float = 0.25
+    assays: Mapping[str, Assay | Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT_ASSAYS))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spacing", tuple(self.spacing))
         if self.decoys is None:
             object.__setattr__(self, "decoys", self.peaks_per_assay * 3 // 2)
         slots = self.chromosomes * (self.chromosome_length // SLOT - 2)
-        wanted = 2 * self.peaks_per_assay + (self.decoys or 0)
+        wanted = len(self.assays) * self.peaks_per_assay + (self.decoys or 0)
         least = min(self.peaks_per_assay - 1, self.decoys or 0, self.jitter)
         if least < 0 or not 0 <= self.gata_fraction <= 1:
             raise ConfigError(f"simulate: counts and fractions cannot be negative, found {self}")
@@ -95,36 +101,23 @@ class SimulationOptions:
                 f"simulate: expected peak_width 60 to {SLOT} and jitter up to a quarter of it; found "
                 f"{self.peak_width} and {self.jitter}"
             )
+        object.__setattr__(self, "assays", assays_from(self.assays, spacing=self.spacing))
 
+    @property
+    def grammars(self) -> dict[str, Assay]:
+        """The assays, checked."""
+        return {name: assay for name, assay in self.assays.items() if isinstance(assay, Assay)}
 
-@dataclass(frozen=True)
-class Motif:
-    """A motif: ``matrix_id``, ``name`` and probabilities float64 (4, w)."""
+    @property
+    def decoy_parts(self) -> list[str]:
+        """Words of pairs, each of which makes no peak alone, and the decoy that never does anything."""
+        pairs = [part for a in self.grammars.values() if a.kind in ("pair", "helical") for part in a.words]
+        return list(dict.fromkeys([*pairs, DECOY]))
 
-    matrix_id: str
-    name: str
-    probabilities: NDArray[np.float64]
-
-    def sample(self, rng: np.random.Generator) -> NDArray[np.int8]:
-        """One site: codes int8 (w,)."""
-        cumulative = self.probabilities.cumsum(0)
-        draws = rng.random(self.probabilities.shape[1])
-        return np.minimum((draws > cumulative).sum(0), 3).astype(np.int8)
-
-
-def load_motifs(release: str = RELEASE) -> dict[str, Motif]:
-    """The planted motifs by part (keys of MOTIFS), newest version in a JASPAR release; offline."""
-    from pyjaspar import jaspardb
-
-    database = jaspardb(release=release)
-    motifs = {}
-    for part, base_id in MOTIFS.items():
-        found = database.fetch_motif_by_id(base_id)
-        if found is None:
-            raise ConfigError(f"simulate: {release} has no matrix {base_id}")
-        counts = np.array([found.counts[base] for base in BASES], dtype=np.float64)
-        motifs[part] = Motif(found.matrix_id, found.name, counts / counts.sum(0))
-    return motifs
+    @property
+    def parts(self) -> list[str]:
+        """Every part that is planted."""
+        return list(dict.fromkeys([*(p for a in self.grammars.values() for p in a.parts), *self.decoy_parts]))
 
 
 def markov_sequence(length: int, rng: np.random.Generator) -> NDArray[np.int8]:
@@ -181,36 +174,30 @@ class _Planter:
         )
         return float(np.log2(chance / 0.25).sum())
 
-    def width(self, part: str) -> int:
-        """Width of a motif (bp)."""
-        return int(self.motifs[part].probabilities.shape[1])
-
     def strand(self) -> str:
         """Either strand."""
         return "+-"[int(self.rng.integers(2))]
 
     def add_peak(self, chrom: str, middle: int, assay: str, name: str) -> None:
         """Plant what makes a peak of the assay, and call the peak."""
-        strand = self.strand()
-        parts = ["ctcf"] if assay == "insulator" else ["ap1", "spi1"]
-        gap = (
-            int(self.rng.integers(self.options.spacing[0], self.options.spacing[1] + 1))
-            if len(parts) > 1
-            else 0
+        options, grammar = self.options, self.options.grammars[assay]
+        widths = {part: motif.width for part, motif in self.motifs.items()}
+        reach = options.peak_width // 2 - MARGIN
+        sites = arrange(
+            grammar, self.strand(), middle, widths, self.rng, spacing=options.spacing, reach=reach
         )
-        if strand == "-":
-            parts = parts[::-1]
-        start = middle - (sum(map(self.width, parts)) + gap) // 2
         score = 0.0
-        for part in parts:
-            score += self.plant(chrom, start, part, strand, assay=assay, peak=name)
-            start += self.width(part) + gap
-        if self.rng.random() < self.options.gata_fraction:
+        for part, start, strand in sites:
+            bits = self.plant(chrom, start, part, strand, assay=assay, peak=name)
+            score += -bits if part == grammar.lowered_by else bits
+        if self.rng.random() < options.gata_fraction:
             # Beyond the sites, yet within the peak: a motif often seen there that does nothing.
-            side = int(self.rng.choice([-1, 1])) * int(self.rng.integers(50, 80))
-            self.plant(chrom, middle + side, "gata1", self.strand(), peak=name)
-        summit = middle + int(self.rng.integers(-self.options.jitter, self.options.jitter + 1))
-        left = summit - self.options.peak_width // 2 + int(self.rng.integers(-10, 11))
+            start = middle + int(self.rng.choice([-1, 1])) * int(self.rng.integers(50, 80))
+            end = start + widths[DECOY]
+            if all(end <= begin or start >= begin + widths[part] for part, begin, _ in sites):
+                self.plant(chrom, start, DECOY, self.strand(), peak=name)
+        summit = middle + int(self.rng.integers(-options.jitter, options.jitter + 1))
+        left = summit - options.peak_width // 2 + int(self.rng.integers(-10, 11))
         signal = max(score, 0.0) * float(self.rng.lognormal(0.0, 0.1))
         self.peaks.append(
             {"assay": assay, "chrom": chrom, "start": left, "summit": summit, "name": name, "signal": signal}
@@ -229,7 +216,7 @@ def simulate(
     seed
         Seed of everything.
     motifs
-        Motifs by part (keys of MOTIFS); default: JASPAR's.
+        Motifs by part (keys of ``planted_motifs.MOTIFS``); default: JASPAR's.
 
     Returns
     -------
@@ -241,19 +228,36 @@ def simulate(
         TRUTH_COLUMNS, one row per planted site, in genomic order. Decoys have ``functional`` False and
         assay ``.``; ``peak`` names the peak in which a site lies, or ``.``.
     """
-    planter = _Planter(options, motifs or load_motifs(), seed)
+    planted = motifs or load_motifs(options.parts)
+    _require_room(options, planted)
+    planter = _Planter(options, planted, seed)
     slots = iter(planter.slots())
-    for assay in ASSAYS:
+    for assay in options.assays:
         for number in range(options.peaks_per_assay):
             chrom, middle = next(slots)
             planter.add_peak(chrom, middle, assay, f"{assay}_{number + 1}")
     for number in range(options.decoys or 0):
         chrom, middle = next(slots)
-        planter.plant(chrom, middle, ("ap1", "spi1", "gata1")[number % 3], planter.strand())
+        part = options.decoy_parts[number % len(options.decoy_parts)]
+        planter.plant(chrom, middle, part, planter.strand())
     truth = _in_order(pd.DataFrame(planter.truth, columns=TRUTH_COLUMNS), list(planter.genome))
     peaks = _in_order(pd.DataFrame(planter.peaks), list(planter.genome))
-    tables = {assay: _narrowpeak(peaks[peaks["assay"] == assay], options.peak_width) for assay in ASSAYS}
+    tables = {
+        assay: _narrowpeak(peaks[peaks["assay"] == assay], options.peak_width) for assay in options.assays
+    }
     return planter.genome, tables, truth
+
+
+def _require_room(options: SimulationOptions, motifs: Mapping[str, Motif]) -> None:
+    """The sites of a peak must lie within it, wherever its summit is."""
+    widths, room = {part: motif.width for part, motif in motifs.items()}, options.peak_width - 2 * MARGIN
+    for name, assay in options.grammars.items():
+        longest = assay.widest(widths, spacing=options.spacing)
+        if longest > room:
+            raise ConfigError(
+                f"simulate.assays.{name}: its sites take up to {longest} bp, but peaks have room for {room} "
+                f"(peak_width less {2 * MARGIN}); use less spacing, fewer copies or wider peaks"
+            )
 
 
 def _in_order(table: pd.DataFrame, chroms: list[str]) -> pd.DataFrame:
@@ -289,23 +293,12 @@ def write_fasta(genome: dict[str, NDArray[np.int8]], path: str | Path, *, width:
             handle.write(f">{chrom}\n".encode() + lines + b"\n")
 
 
-def meme_text(motifs: dict[str, Motif]) -> str:
-    """The motifs in minimal MEME format."""
-    lines = ["MEME version 4", "", f"ALPHABET= {BASES}", "", "strands: + -", ""]
-    for motif in motifs.values():
-        width = motif.probabilities.shape[1]
-        lines.append(f"MOTIF {motif.matrix_id} {motif.name}")
-        lines.append(f"letter-probability matrix: alength= 4 w= {width} nsites= 1000 E= 0")
-        lines += [" ".join(f"{value:.6f}" for value in column) for column in motif.probabilities.T]
-        lines.append("")
-    return "\n".join(lines)
-
-
 def simulate_genome(
     genome: str | Path,
     peaks: dict[str, str | Path],
     truth: str | Path,
     motifs: str | Path,
+    grammar: str | Path | None = None,
     *,
     seed: int = 0,
     options: SimulationOptions | None = None,
@@ -317,20 +310,27 @@ def simulate_genome(
     genome, truth, motifs
         Written: FASTA, table of planted sites, planted matrices (MEME).
     peaks
-        Written: narrowPeak path by assay (ASSAYS).
+        Written: narrowPeak path by assay.
+    grammar
+        Written: table of what makes the peaks of each assay (GRAMMAR_COLUMNS).
     seed
         Seed of everything.
     options
         Size; default: ``SimulationOptions()``.
     """
-    planted = load_motifs()
-    sequences, tables, sites = simulate(options or SimulationOptions(), seed=seed, motifs=planted)
+    options = options or SimulationOptions()
+    planted = load_motifs(options.parts)
+    sequences, tables, sites = simulate(options, seed=seed, motifs=planted)
     write_fasta(sequences, genome)
-    for assay in ASSAYS:
+    for assay in options.assays:
         with atomic_path(peaks[assay]) as temporary:
             tables[assay].to_csv(temporary, sep="\t", header=False, index=False)
     write_table(sites, truth)
     write_text(meme_text(planted), motifs)
+    if grammar is not None:
+        number = options.peaks_per_assay
+        table = grammar_table(options.grammars, planted, spacing=options.spacing, peaks=number)
+        write_table(table, grammar)
     logger.info(
         "%d chromosomes of %d bp, %s peaks, %d planted sites",
         len(sequences),

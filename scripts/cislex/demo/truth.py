@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from cislex.logs import get_logger
 from cislex.motifs.files import FEW_MOTIFS, Matrix, MemeMotif, read_meme, reverse_complement
 from cislex.motifs.hits import read_hits
 from cislex.motifs.matching import Similarities, adjust_p_values, compare_motifs
+from cislex.regions.overlaps import overlaps
 
 COLUMNS = [
     *("motif", "name", "assay", "functional", "recovered_as", "variants", "p", "q", "pearson"),
@@ -24,8 +25,6 @@ COLUMNS = [
     *("hits", "hits_precision", "hits_recall", "hits_on_decoys"),
 ]
 TRUTH_COLUMNS = ("chrom", "start", "end", "strand", "motif", "name", "assay", "functional", "peak")
-#: Share of the narrower of two intervals that must be shared for them to be the same site.
-MIN_OVERLAP = 0.5
 #: A motif drives a set of regions when it has functional sites in at least this share as many as regions.
 MIN_DRIVEN = 0.1
 
@@ -42,6 +41,9 @@ class Recovery:
     pearson: float
 
 
+NOTHING = Recovery((), np.nan, np.nan, np.nan)
+
+
 def compare_with_truth(
     truth: str | Path,
     planted: str | Path,
@@ -52,6 +54,7 @@ def compare_with_truth(
     database: str | Path,
     out: str | Path,
     *,
+    words: str | Path | None = None,
     max_q: float = 0.01,
     threads: int = 1,
 ) -> pd.DataFrame:
@@ -71,6 +74,9 @@ def compare_with_truth(
     out
         ``truth.tsv`` to write, one row per planted motif. A motif is functional here when the regions of this
         target hold its functional sites; elsewhere, or without any, it is a decoy.
+    words
+        ``lexicon.meme``, where hits were called with its words: those that are a planted motif stand for it.
+        None: hits are those of the target's own motifs.
     max_q, threads
         Greatest q-value at which a discovered motif recovers a planted one; threads of numba.
 
@@ -84,10 +90,17 @@ def compare_with_truth(
     known = read_meme(planted)
     sites = _read_truth(truth, known, regions)
     discovered = _unflagged(motifs, meme)
-    recovered = _recover(discovered, known, read_meme(database), max_q=max_q, threads=threads)
-    called = None if hits is None else read_hits(hits)
-    groups = [sites[sites["motif"] == motif.identifier] for motif in known]
-    rows = [_row(m, group, len(regions), called, recovered) for m, group in zip(known, groups, strict=True)]
+    others = read_meme(database)
+    recovered = _recover(discovered, known, others, max_q=max_q, threads=threads)
+    called = recovered
+    if words is not None:
+        called = _recover(read_meme(words), known, others, max_q=max_q, threads=threads)
+    table = None if hits is None else read_hits(hits)
+    rows = []
+    for motif in known:
+        own = None if table is None else _hits_of(table, called.get(motif.identifier, NOTHING))
+        group = sites[sites["motif"] == motif.identifier]
+        rows.append(_row(motif, group, len(regions), own, recovered.get(motif.identifier, NOTHING)))
     frame = pd.DataFrame(rows, columns=COLUMNS)
     frame = frame.sort_values(["functional", "assay", "motif"], ascending=[False, True, True])
     write_table(frame, out)
@@ -117,7 +130,7 @@ def _read_truth(path: str | Path, known: Sequence[MemeMotif], regions: pd.DataFr
     if unknown:
         raise InputError(f"{path}: the MEME file lacks planted motifs {offenders(unknown)}")
     sites["functional"] = sites["functional"].astype(str).str.lower().isin(["true", "1"])
-    sites["in_regions"] = _is_inside(sites, regions)
+    sites["in_regions"] = is_inside(sites, regions)
     return sites
 
 
@@ -126,9 +139,8 @@ def _row(
     sites: pd.DataFrame,
     regions: int,
     hits: pd.DataFrame | None,
-    recovered: Mapping[str, Recovery],
+    recovery: Recovery,
 ) -> dict[str, object]:
-    recovery = recovered.get(planted.identifier, Recovery((), np.nan, np.nan, np.nan))
     inside = sites[sites["in_regions"]]
     driving, decoys = inside[inside["functional"]], inside[~inside["functional"]]
     row: dict[str, object] = {
@@ -145,13 +157,18 @@ def _row(
         "n_planted_in_regions": len(inside),
         "n_functional_in_regions": len(driving),
     }
-    if hits is not None and recovery.motifs:
-        own = hits[hits["motif"].isin(recovery.motifs)]
-        row["hits"] = len(own)
-        row["hits_precision"] = _share(own, sites)
-        row["hits_recall"] = _share(driving, own)
-        row["hits_on_decoys"] = _share(decoys, own)
+    if hits is not None:
+        row["hits"] = len(hits)
+        row["hits_precision"] = _share(hits, sites)
+        row["hits_recall"] = _share(driving, hits)
+        row["hits_on_decoys"] = _share(decoys, hits)
     return row
+
+
+def _hits_of(hits: pd.DataFrame, recovery: Recovery) -> pd.DataFrame | None:
+    """Hits of what recovers a planted motif; None where nothing does."""
+    column = "word" if "word" in hits else "motif"
+    return hits[hits[column].isin(recovery.motifs)] if recovery.motifs else None
 
 
 def _share(these: pd.DataFrame, those: pd.DataFrame) -> float:
@@ -225,7 +242,7 @@ def pearson_similarity(first: Matrix, second: Matrix) -> float:
     return best
 
 
-def _is_inside(sites: pd.DataFrame, regions: pd.DataFrame) -> NDArray[np.bool_]:
+def is_inside(sites: pd.DataFrame, regions: pd.DataFrame) -> NDArray[np.bool_]:
     """Whether each site lies wholly inside a region."""
     inside = np.zeros(len(sites), dtype=bool)
     for chrom, rows in sites.groupby("chrom").indices.items():
@@ -237,37 +254,3 @@ def _is_inside(sites: pd.DataFrame, regions: pd.DataFrame) -> NDArray[np.bool_]:
         last = np.searchsorted(on_chrom["start"], sites["start"].to_numpy()[rows], side="right") - 1
         inside[rows] = (last >= 0) & (farthest[last] >= sites["end"].to_numpy()[rows])
     return inside
-
-
-def overlaps(these: pd.DataFrame, those: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether each of these intervals shares at least half of the narrower one with one of those.
-
-    Parameters
-    ----------
-    these, those
-        Columns ``chrom, start, end``; strands do not matter.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, one for each of ``these``.
-    """
-    shared = np.zeros(len(these), dtype=bool)
-    starts, ends = these["start"].to_numpy(), these["end"].to_numpy()
-    for chrom, rows in these.groupby("chrom").indices.items():
-        other = those[those["chrom"] == chrom].sort_values("start")
-        if other.empty:
-            continue
-        other_starts, other_ends = other["start"].to_numpy(), other["end"].to_numpy()
-        widest = int((other_ends - other_starts).max())
-        low = np.searchsorted(other_starts, starts[rows] - widest, side="left")
-        high = np.searchsorted(other_starts, ends[rows], side="left")
-        counts = high - low
-        mine = np.repeat(rows, counts)
-        theirs = (
-            np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts) + np.repeat(low, counts)
-        )
-        common = np.minimum(ends[mine], other_ends[theirs]) - np.maximum(starts[mine], other_starts[theirs])
-        narrower = np.minimum(ends[mine] - starts[mine], other_ends[theirs] - other_starts[theirs])
-        shared[mine[common >= MIN_OVERLAP * narrower]] = True
-    return shared

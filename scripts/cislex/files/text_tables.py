@@ -30,9 +30,9 @@ def write_text_table(
     _clean(frame).to_csv(path, header=header, mode=mode, **_FORM)
 
 
-def as_text(frame: pd.DataFrame) -> str:
+def as_text(frame: pd.DataFrame, *, header: bool = True) -> str:
     """Return what :func:`write_text_table` writes."""
-    return str(_clean(frame).to_csv(**_FORM))
+    return str(_clean(frame).to_csv(header=header, **_FORM))
 
 
 def _clean(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The lexicon of a collection: patterns of all targets and analyses, each word once, and who uses which."""
+"""The lexicon of a collection: patterns of all targets and analyses, each word once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from cislex.lexicon.composites import find_composites
 from cislex.lexicon.files import LexiconFiles, member_table, word_table, write_lexicon
 from cislex.lexicon.naming import name_words
 from cislex.lexicon.patterns import PatternSource, read_patterns, sorted_sources
-from cislex.lexicon.usage import measure_usage
 from cislex.lexicon.words import Part, Word, merge, numbered
 from cislex.logs import get_logger
 from cislex.motifs.files import TrimSettings
@@ -101,9 +100,7 @@ def combine_lexicon(
     words, wide = _taken_apart([merge(cluster, trimming) for cluster in clusters], settings)
     left_out += [member.pattern for word in wide for member in word.members]
     names = name_words(words, known, max_q=settings.max_q, threads=threads)
-    tables = (
-        word_table(words, names), member_table(words, left_out), measure_usage(words, names, ordered),
-    )  # fmt: skip
+    tables = word_table(words, names), member_table(words, left_out)
     asked = {"settings": dataclasses.asdict(settings), "trimming": dataclasses.asdict(trimming)}
     write_lexicon(files, words, names, tables, sources=ordered, attributes=asked)
     composites = sum(bool(word.parts) for word in words)

@@ -27,7 +27,7 @@ WORD_COLUMNS = [
 ]
 MEMBER_COLUMNS = [
     *("analysis", "target", "pattern", "word", "orientation", "offset"),
-    *("motif", "sign", "n_seqlets", "consensus", "similarity", "left_out"),
+    *("motif", "sign", "n_seqlets", "consensus", "similarity", "left_out", "contribution"),
 ]
 
 
@@ -37,8 +37,8 @@ class LexiconFiles:
 
     Parameters
     ----------
-    table, members, usage
-        ``lexicon.tsv``, ``lexicon_members.tsv``, ``usage.tsv``.
+    table, members
+        ``lexicon.tsv``, ``lexicon_members.tsv``.
     meme
         ``lexicon.meme``: words without composites.
     modisco
@@ -47,7 +47,6 @@ class LexiconFiles:
 
     table: str | Path
     members: str | Path
-    usage: str | Path
     meme: str | Path
     modisco: str | Path
 
@@ -93,6 +92,7 @@ def member_table(words: Sequence[Word], left_out: Sequence[Pattern]) -> pd.DataF
             "orientation": "-" if member.in_file_reversed else "+",
             "offset": member.offset,
             "similarity": member.similarity,
+            "contribution": contribution(word, member),
         }
         for word in words
         for member in word.members
@@ -100,6 +100,13 @@ def member_table(words: Sequence[Word], left_out: Sequence[Pattern]) -> pd.DataF
     rows += [{**_pattern_row(pattern), "left_out": pattern.motif.flagged} for pattern in left_out]
     rows.sort(key=lambda row: (row["analysis"], row["target"], row["sign"] != "+", int(row["motif"][4:])))
     return pd.DataFrame(rows, columns=MEMBER_COLUMNS).astype({"offset": "Int64"})
+
+
+def contribution(word: Word, member: Member) -> float:
+    """Mean contribution of a seqlet of a member in the columns of the word's core."""
+    cwm = member.turned(member.pattern.motif.cwm)
+    low, high = word.motif.start - member.offset, word.motif.end - member.offset
+    return float(cwm[:, max(low, 0) : max(high, 0)].sum())
 
 
 def _pattern_row(pattern: Pattern) -> dict[str, Any]:
@@ -119,7 +126,7 @@ def write_lexicon(
     files: LexiconFiles,
     words: Sequence[Word],
     names: Mapping[str, Name],
-    tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+    tables: tuple[pd.DataFrame, pd.DataFrame],
     *,
     sources: Sequence[PatternSource],
     attributes: Mapping[str, Any],
@@ -131,7 +138,7 @@ def write_lexicon(
     files, words, names
         What is written.
     tables
-        Words, members and usage.
+        Words and members.
     sources
         All targets, in order; ``seqlets/source`` counts them.
     attributes
@@ -157,7 +164,7 @@ def write_lexicon(
             handle.attrs[key] = value
         for word in words:
             _write_word(handle.create_group(word.motif.pattern), word, sources)
-    for frame, path in zip(tables, (files.table, files.members, files.usage), strict=True):
+    for frame, path in zip(tables, (files.table, files.members), strict=True):
         write_table(frame, path)
 
 

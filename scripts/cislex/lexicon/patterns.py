@@ -30,14 +30,11 @@ class PatternSource:
         Names; together they differ between sources.
     modisco
         ``modisco.h5`` of :func:`cislex.motifs.discovery.find_motifs`.
-    hits
-        ``hits.bed.gz`` of the same target, to count hits by word; None: not counted.
     """
 
     analysis: str
     target: str
     modisco: str | Path
-    hits: str | Path | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -2,82 +2,239 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from cislex.lexicon.naming import Name
-from cislex.lexicon.patterns import PatternSource
-from cislex.lexicon.words import Member, Word
+from cislex.errors import InputError, offenders
+from cislex.files.annotated_matrix import write_h5ad
+from cislex.files.tables import open_hdf5, read_regions, require_file, write_table
+from cislex.files.text_tables import read_numbers
+from cislex.lexicon.recall import seqlet_recall
+from cislex.logs import get_logger
 from cislex.motifs.hits import read_hits
 
 COLUMNS = [
     *("word", "name", "analysis", "target", "n_seqlets", "n_hits", "n_regions", "mean_contribution", "sign"),
-    *("n_patterns", "n_hit_regions"),
+    *("n_patterns", "n_hit_regions", "mean_hit_contribution", "seqlet_recall"),
 ]
-#: Hits by motif of a target, and the regions that they are in.
-Hits = dict[str, tuple[int, set[str]]]
+MEANS = ("mean_contribution", "mean_hit_contribution", "seqlet_recall")
+COUNTS = ("n_seqlets", "n_hits", "n_regions", "n_patterns", "n_hit_regions")
+#: Layers of ``usage.h5ad`` and the columns that they are.
+LAYERS = {
+    "seqlets": "n_seqlets",
+    "regions": "n_regions",
+    "mean_contribution": "mean_contribution",
+    "hits": "n_hits",
+    "hit_regions": "n_hit_regions",
+    "mean_hit_contribution": "mean_hit_contribution",
+    "seqlet_recall": "seqlet_recall",
+}
+#: Columns of ``lexicon.tsv`` that describe the rows of ``usage.h5ad``.
+DESCRIBED = ("name", "sign", "consensus", "match", "database", "composite_of", "n_seqlets", "n_targets")
+TEXTS = (
+    *("word", "name", "sign", "consensus", "match", "database", "composite_of", "match_name", "flagged"),
+    *("pattern", "analysis", "target", "orientation", "motif", "left_out"),
+)
+
+logger = get_logger("lexicon")
 
 
-def measure_usage(
-    words: Sequence[Word], names: Mapping[str, Name], sources: Sequence[PatternSource]
-) -> pd.DataFrame:
-    """One row for each word and target, zeros included (docs/output.md).
+@dataclasses.dataclass(frozen=True)
+class LexiconInputs:
+    """What ``combine_lexicon`` wrote: ``lexicon.tsv``, ``lexicon_members.tsv`` and ``lexicon.h5``."""
+
+    words: str | Path
+    members: str | Path
+    modisco: str | Path
+
+
+@dataclasses.dataclass(frozen=True)
+class UsageSource:
+    """A target and its hits.
 
     Parameters
     ----------
-    words, names
-        The lexicon, in its order.
-    sources
-        All targets, also those without a pattern.
+    analysis, target
+        As in the lexicon.
+    hits
+        ``hits.bed.gz``, called with the words of the lexicon; None: not called.
+    attributions
+        ``attributions.h5``, for the places of its regions; None: which seqlets are hit is not asked.
     """
-    hits = {source.key: _count_hits(source) for source in sources}
+
+    analysis: str
+    target: str
+    hits: str | Path | None = None
+    attributions: str | Path | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Analysis and target."""
+        return self.analysis, self.target
+
+
+def summarise_usage(
+    lexicon: LexiconInputs, sources: Iterable[UsageSource], table: str | Path, matrix: str | Path
+) -> pd.DataFrame:
+    """Count seqlets, hits and regions of each word in each target, in any order of targets.
+
+    Parameters
+    ----------
+    lexicon
+        Its files.
+    sources
+        All targets of the lexicon.
+    table
+        ``usage.tsv`` to write: one row for each word and target, zeros included (docs/output.md).
+    matrix
+        ``usage.h5ad`` to write: the same as an annotated matrix of words and targets.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table as written.
+
+    Raises
+    ------
+    InputError
+        When the files are not of one lexicon and its targets, or hits were not called with its words.
+    StorageError
+        When a file is broken.
+    """
+    ordered = sorted(sources, key=lambda source: source.key)
+    words = read_numbers(require_file(lexicon.words, what="lexicon"), texts=TEXTS)
+    members = read_numbers(require_file(lexicon.members, what="members of the lexicon"), texts=TEXTS)
+    with open_hdf5(lexicon.modisco, what="lexicon") as handle:
+        numbers = _numbers(handle, ordered)
+        used = members[members["word"] != ""].groupby(["word", "analysis", "target"])
+        patterns = {tuple(map(str, key)): rows for key, rows in used}
+        parts = []
+        for source in ordered:
+            hits = None if source.hits is None else _read_hits(source.hits, words, lexicon)
+            parts.append(_usage_of(source, words, patterns, handle, numbers[source.key], hits))
+    frame = pd.concat(parts, ignore_index=True)
+    places = {word: place for place, word in enumerate(words["word"])}
+    frame = frame.sort_values("word", key=lambda column: column.map(places), kind="stable", ignore_index=True)
+    write_table(frame, table)
+    _write_matrix(frame, words, ordered, matrix)
+    logger.info("%d words and composites in %d targets", len(words), len(ordered))
+    return frame
+
+
+def _numbers(handle: h5py.File, sources: list[UsageSource]) -> dict[tuple[str, str], int]:
+    """The number of each target in ``seqlets/source``."""
+    known = [tuple(key) for key in json.loads(handle.attrs["sources"])]
+    keys = [source.key for source in sources]
+    if sorted(known) != keys:
+        wrong = [" / ".join(key) for key in sorted(set(known) ^ set(keys))] or ["a target given twice"]
+        raise InputError(
+            f"usage: {handle.filename} is the lexicon of other targets: {offenders(wrong)}; combine the "
+            "lexicon again"
+        )
+    return {(str(key[0]), str(key[1])): number for number, key in enumerate(known)}
+
+
+def _read_hits(path: str | Path, words: pd.DataFrame, lexicon: LexiconInputs) -> pd.DataFrame:
+    hits = read_hits(path)
+    strange = sorted(set(hits["word"]) - set(words["word"])) if "word" in hits else ["no column `word`"]
+    if strange:
+        raise InputError(
+            f"usage: {path} was not called with the words of {lexicon.words}: {offenders(strange)}; call "
+            "hits again"
+        )
+    return hits
+
+
+def _usage_of(
+    source: UsageSource,
+    words: pd.DataFrame,
+    patterns: dict[tuple[str, ...], pd.DataFrame],
+    lexicon: h5py.File,
+    number: int,
+    hits: pd.DataFrame | None,
+) -> pd.DataFrame:
+    """One row for each word."""
+    found = None if hits is None else dict(iter(hits.groupby("word")))
+    regions = None if hits is None else _read_places(source.attributions)
     rows = []
-    for word in words:
-        of_target: dict[tuple[str, str], list[Member]] = {}
-        for member in word.members:
-            of_target.setdefault(member.pattern.source.key, []).append(member)
-        for source in sources:
-            members = of_target.get(source.key, [])
-            row = _row(word, members, hits[source.key])
-            rows.append({"word": word.identifier, "name": names[word.identifier].name,
-                         "analysis": source.analysis, "target": source.target, **row})  # fmt: skip
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    whole = ("n_seqlets", "n_hits", "n_regions", "n_patterns", "n_hit_regions")
-    return frame.astype(dict.fromkeys(whole, "Int64"))
+    for word in words.to_dict("records"):
+        members = patterns.get((word["word"], *source.key))
+        row = {"word": word["word"], "name": word["name"], "analysis": source.analysis}
+        row |= {"target": source.target} | _seqlets(members, word, lexicon, number)
+        if found is not None and not word["composite_of"] and not word["flagged"]:
+            own = found.get(word["word"])
+            row |= _hits(own)
+            if regions is not None and members is not None:
+                row["seqlet_recall"] = seqlet_recall(lexicon, word, number, regions, own)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=COLUMNS).astype(
+        dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(MEANS, float)
+    )
 
 
-def _row(word: Word, members: Sequence[Member], hits: Hits | None) -> dict[str, object]:
-    motifs = [member.pattern.motif for member in members]
-    seqlets = sum(motif.n_seqlets for motif in motifs)
-    known = all(member.pattern.places for member in members)
-    regions = [member.pattern.places["example_idx"] for member in members] if known else []
-    total = sum(m.n_seqlets * contribution(word, member) for m, member in zip(motifs, members, strict=True))
-    row: dict[str, object] = {
-        "n_patterns": len(members),
-        "n_seqlets": seqlets,
-        "n_regions": len(np.unique(np.concatenate(regions))) if regions else (None if members else 0),
-        "mean_contribution": total / seqlets if seqlets else None,
-        "sign": word.motif.sign if members else "",
-    }
-    if hits is not None:
-        found = [hits[motif.name] for motif in motifs if motif.name in hits]
-        row["n_hits"] = sum(number for number, _ in found)
-        row["n_hit_regions"] = len(set().union(*(regions for _, regions in found)))
-    return row
-
-
-def contribution(word: Word, member: Member) -> float:
-    """Mean contribution of a seqlet of a member in the columns of the word's core."""
-    cwm = member.turned(member.pattern.motif.cwm)
-    low, high = word.motif.start - member.offset, word.motif.end - member.offset
-    return float(cwm[:, max(low, 0) : max(high, 0)].sum())
-
-
-def _count_hits(source: PatternSource) -> Hits | None:
-    """Hits of a target by motif; None where hits are not given."""
-    if source.hits is None:
+def _read_places(path: str | Path | None) -> pd.DataFrame | None:
+    if path is None:
         return None
-    table = read_hits(source.hits)
-    return {str(motif): (len(rows), set(rows["region"])) for motif, rows in table.groupby("motif")}
+    with open_hdf5(path, what="attributions", datasets=("regions",)) as handle:
+        return read_regions(handle)
+
+
+def _seqlets(
+    members: pd.DataFrame | None, word: Mapping[Hashable, Any], lexicon: h5py.File, number: int
+) -> dict[str, object]:
+    if members is None:
+        return {"n_patterns": 0, "n_seqlets": 0, "n_regions": 0, "sign": ""}
+    seqlets = members["n_seqlets"].to_numpy(np.int64)
+    total = int(seqlets.sum())
+    weighted = float(members["contribution"].to_numpy(np.float64) @ seqlets)
+    return {
+        "n_patterns": len(members),
+        "n_seqlets": total,
+        "n_regions": _regions(lexicon[f"{word['pattern']}/seqlets"], number),
+        "mean_contribution": weighted / total if total else None,
+        "sign": word["sign"],
+    }
+
+
+def _regions(seqlets: h5py.Group, number: int) -> int | None:
+    """Regions with seqlets of a target; None where a file of patterns did not say where these lie."""
+    if "source" not in seqlets:
+        return None
+    return len(np.unique(seqlets["example_idx"][()][seqlets["source"][()] == number]))
+
+
+def _hits(hits: pd.DataFrame | None) -> dict[str, object]:
+    if hits is None:
+        return {"n_hits": 0, "n_hit_regions": 0}
+    return {
+        "n_hits": len(hits),
+        "n_hit_regions": hits["region"].nunique(),
+        "mean_hit_contribution": float(hits["contribution"].mean()),
+    }
+
+
+def _write_matrix(
+    usage: pd.DataFrame, words: pd.DataFrame, sources: list[UsageSource], path: str | Path
+) -> None:
+    """Words by targets: ``X`` holds seqlets, layers the rest; NaN where a number is not known."""
+
+    def values(column: str) -> NDArray[np.float64]:
+        numbers = usage[column].astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        return np.asarray(numbers, np.float64).reshape(len(words), len(sources))
+
+    keys = pd.DataFrame([source.key for source in sources], columns=["analysis", "target"])
+    write_h5ad(
+        path,
+        values("n_seqlets"),
+        rows=words.set_index("word")[[name for name in DESCRIBED if name in words]],
+        columns=keys.set_index(keys["analysis"] + "/" + keys["target"]),
+        layers={layer: values(column) for layer, column in LAYERS.items()},
+    )

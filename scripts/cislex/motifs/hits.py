@@ -1,4 +1,4 @@
-"""Motif instances in every region: Fi-NeMo over the attributions, in coordinates of the genome.
+"""Instances of words or motifs in every region, in genome coordinates: by Fi-NeMo, or by a scan.
 
 Fi-NeMo explains each region's contributions as a sparse sum of motifs. It works in half precision, drops
 rows and merges regions when it is given genome coordinates that overlap, and writes rows in an order that
@@ -9,7 +9,6 @@ genome, merged and sorted afterwards.
 from __future__ import annotations
 
 import csv
-import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,17 +17,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cislex.errors import ConfigError
-from cislex.files.tables import atomic_path, has_coordinates, open_hdf5, read_regions
+from cislex.errors import ConfigError, InputError, offenders
+from cislex.files.indexed_bed import write_indexed_bed
+from cislex.files.tables import has_coordinates, open_hdf5, read_regions, require_file
+from cislex.files.text_tables import read_text
 from cislex.logs import get_logger
 from cislex.motifs.files import Motif, TrimSettings, read_motifs
 from cislex.motifs.finemo_runs import HitSettings, blocks_of, find_hits
+from cislex.motifs.scanning import SCAN_COLUMNS, ScannedMotif, ScanSettings, read_scanned, scan_sites
 from cislex.regions.extraction import bed_names
 
 COLUMNS = [
-    *("#chrom", "start", "end", "motif", "score", "strand"),
-    *("hit_coefficient", "hit_similarity", "contribution", "analysis", "region"),
+    *("#chrom", "start", "end", "motif", "score", "strand", "word", "pattern"),
+    *("hit_coefficient", "hit_similarity", "contribution", "share", "analysis", "region"),
 ]
+#: What each way to find hits says of them.
+OWN_COLUMNS = ("hit_coefficient", "hit_similarity", *SCAN_COLUMNS)
+#: Columns that are text.
+TEXTS = ("#chrom", "motif", "strand", "word", "pattern", "analysis", "region")
 logger = get_logger("hits")
 
 
@@ -36,41 +42,57 @@ def call_hits(
     attributions: str | Path,
     modisco: str | Path,
     out: str | Path,
-    settings: HitSettings,
+    settings: HitSettings | ScanSettings,
     *,
     analysis: str,
+    names: str | Path | None = None,
     trimming: TrimSettings | None = None,
     threads: int = 1,
 ) -> int:
-    """Find the instances of each unflagged motif in the regions and write them as sorted, gzipped BED.
+    """Find the instances of each unflagged motif in the regions and write them as sorted, indexed BED.
 
     Parameters
     ----------
     attributions
         ``attributions.h5`` of the target.
     modisco
-        ``modisco.h5`` of the same target.
+        The motifs: ``lexicon.h5``, whose words may come from any target (composites of words are not looked
+        for), or ``modisco.h5`` of the same target. For a scan also a MEME file.
     out
-        ``hits.bed.gz``: a header line, then one row a hit; 0-based half-open, sorted by chromosome name and
-        position. A hit seen in overlapping regions is written once, with its greatest similarity; so is
-        a palindrome that is hit on both strands at one place.
-        Of sequences given directly ``#chrom`` is the name, and positions count from their beginning.
+        ``hits.bed.gz``, in blocks of gzip and with an index (:func:`write_indexed_bed`): a header line, then
+        one row a hit; 0-based half-open, sorted by chromosome name and position. A hit seen in overlapping
+        regions is written once, with its greatest similarity; so is a palindrome that is hit on both strands
+        at one place. Of sequences given directly ``#chrom`` is the name, and positions count from their
+        beginning.
         Without motifs the file has the header alone, and the log says why.
     settings
-        Settings of Fi-NeMo.
+        Of Fi-NeMo, or of a scan of the sequences, whose hits have ``log_odds`` and ``p`` in place of a
+        coefficient and a similarity.
     analysis
         Written in each row, so that hits of several analyses can be joined.
+    names
+        ``lexicon.tsv``, to write the words' names in the column ``motif``; None: that is what ``word`` is.
     trimming
-        The same trimming and flagging as for ``annotate_motifs``.
+        The same trimming and flagging as for ``combine_lexicon`` or ``annotate_motifs``.
     threads
-        Threads of torch.
+        Threads of torch or numba.
 
     Returns
     -------
     int
         Hits written.
+
+    Raises
+    ------
+    ConfigError
+        When the searched window is wider than the regions.
+    InputError
+        When attributions are not finite, or ``names`` is of another lexicon.
     """
-    motifs = [motif for motif in read_motifs(modisco, trimming) if not motif.flagged]
+    is_scan = isinstance(settings, ScanSettings)
+    motifs = read_scanned(modisco, trimming) if is_scan else _unflagged(modisco, trimming)
+    described = _describe(motifs, names)
+    columns = [*COLUMNS, *SCAN_COLUMNS] if is_scan else COLUMNS
     with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
         regions = read_regions(handle)
         place = _window(handle["hypothetical"].shape[2], settings)
@@ -81,16 +103,56 @@ def call_hits(
         reason = _why_empty(motifs, regions, place.stop - place.start)
         if reason:
             logger.warning("no hits were called: %s", reason)
-            hits = pd.DataFrame(columns=COLUMNS)
+            hits = pd.DataFrame(columns=columns)
         else:
-            local = find_hits(handle, motifs, place, settings, threads=threads)
-            hits = _place_hits(local, handle, regions, place, analysis)
-    _write_hits(hits, out)
+            local = _find(handle, motifs, place, settings, threads)
+            hits = _place_hits(local, handle, regions, place).assign(analysis=analysis)
+            hits = hits.join(described, on="word").reindex(columns=columns)
+    write_indexed_bed(hits, out)
     logger.info("%d hits of %d motifs in %d regions", len(hits), len(motifs), len(regions))
     return len(hits)
 
 
-def _window(length: int, settings: HitSettings) -> slice:
+def _find(
+    handle: h5py.File,
+    motifs: Sequence[Motif] | Sequence[ScannedMotif],
+    place: slice,
+    settings: HitSettings | ScanSettings,
+    threads: int,
+) -> pd.DataFrame:
+    """Hits in positions of the window, with ``score`` of BED and the ``rank`` by which one of two stays."""
+    if isinstance(settings, ScanSettings):
+        scanned = [motif for motif in motifs if isinstance(motif, ScannedMotif)]
+        found = scan_sites(handle, scanned, place, settings, threads=threads)
+        tenths = (-100 * np.log10(found["p"].astype(float))).clip(0, 1000)
+        return found.assign(score=tenths.round().astype(np.int64), rank=found["log_odds"])
+    explained = [motif for motif in motifs if isinstance(motif, Motif)]
+    found = find_hits(handle, explained, place, settings, threads=threads)
+    thousandths = (1000 * found["hit_similarity"].clip(0, 1)).round().astype(np.int64)
+    return found.assign(score=thousandths, rank=found["hit_similarity"])
+
+
+def _unflagged(path: str | Path, trimming: TrimSettings | None) -> list[Motif]:
+    return [motif for motif in read_motifs(path, trimming) if not motif.flagged]
+
+
+def _describe(motifs: Sequence[Motif] | Sequence[ScannedMotif], path: str | Path | None) -> pd.DataFrame:
+    """``motif`` (the name) and ``pattern`` of each word, by its identifier."""
+    words = [m.name if isinstance(m, Motif) else m.identifier for m in motifs]
+    table = pd.DataFrame(
+        {"motif": [m.name for m in motifs], "pattern": [m.pattern for m in motifs]}, index=words
+    )
+    if path is None:
+        return table.astype("str")
+    named = read_text(require_file(path, what="lexicon"), columns=lambda name: name in ("word", "name"))
+    names = dict(zip(named["word"], named["name"], strict=True))
+    unnamed = [word for word in words if word not in names]
+    if unnamed:
+        raise InputError(f"{path}: no name for {offenders(unnamed)}; combine the lexicon again")
+    return table.assign(motif=[names[word] for word in words]).astype("str")
+
+
+def _window(length: int, settings: HitSettings | ScanSettings) -> slice:
     """Positions that are searched; of an odd number the last is left out, as Fi-NeMo wants it even."""
     width = length if settings.window is None else settings.window
     if width > length:
@@ -102,19 +164,18 @@ def _window(length: int, settings: HitSettings) -> slice:
     return slice(low, low + width - width % 2)
 
 
-def _why_empty(motifs: Sequence[Motif], regions: pd.DataFrame, length: int) -> str:
+def _why_empty(motifs: Sequence[Motif] | Sequence[ScannedMotif], regions: pd.DataFrame, length: int) -> str:
     if not motifs:
         return "there is no unflagged motif"
     if not len(regions):
         return "there are no regions"
-    if length < max(motif.cwm.shape[1] for motif in motifs):
-        return f"what is searched ({length} bases) is shorter than the untrimmed motifs"
+    widths = [(m.cwm if isinstance(m, Motif) else m.ppm).shape[1] for m in motifs]
+    if length < (max(widths) if isinstance(motifs[0], Motif) else min(widths)):
+        return f"what is searched ({length} bases) is shorter than the motifs ({max(widths)}, untrimmed)"
     return ""
 
 
-def _place_hits(
-    local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, place: slice, analysis: str
-) -> pd.DataFrame:
+def _place_hits(local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, place: slice) -> pd.DataFrame:
     """Hits on the genome, merged over overlapping regions and sorted."""
     length = handle["hypothetical"].shape[2]
     local = local.astype({"row": np.int64, "start": np.int64, "end": np.int64})
@@ -128,34 +189,34 @@ def _place_hits(
     start = np.where(is_minus, finish - local["end"], begin + local["start"])
     end = np.where(is_minus, finish - local["start"], begin + local["end"])
     strand = np.where(is_minus, local["strand"].map({"+": "-", "-": "+"}), local["strand"])
+    contribution, share = _contributions(local, handle, place)
     hits = pd.DataFrame(
         {
             "#chrom": where["chrom"],
             "start": start.astype(np.int64),
             "end": end.astype(np.int64),
-            "motif": local["motif"],
-            "score": (1000 * local["hit_similarity"].clip(0, 1)).round().astype(np.int64),
+            "score": local["score"],
             "strand": strand,
-            "hit_coefficient": local["hit_coefficient"],
-            "hit_similarity": local["hit_similarity"],
-            "contribution": _contributions(local, handle),
-            "analysis": analysis,
+            "word": local["motif"],
+            "contribution": contribution,
+            "share": share,
             "region": where["name"],
-        },
-        columns=COLUMNS,
+            "rank": local["rank"],
+            **{name: local[name] for name in OWN_COLUMNS if name in local},
+        }
     )
-    key = ["#chrom", "start", "end", "motif", "strand"]
-    hits = hits.sort_values([*key, "hit_similarity", "region"], ascending=[True] * 5 + [False, True])
+    key = ["#chrom", "start", "end", "word", "strand"]
+    hits = hits.sort_values([*key, "rank", "region"], ascending=[True] * 5 + [False, True])
     return _merge_strands(hits.drop_duplicates(key).reset_index(drop=True))
 
 
 def _merge_strands(hits: pd.DataFrame) -> pd.DataFrame:
-    """Leave one of the two hits that a palindrome gets at one place, one a strand: the more similar one."""
-    ordered = hits.sort_values(["#chrom", "motif", "start", "end", "strand"], kind="stable")
+    """Leave one of the two hits that a palindrome gets at one place, one a strand: that of higher rank."""
+    ordered = hits.sort_values(["#chrom", "word", "start", "end", "strand"], kind="stable")
     starts, ends = ordered["start"].to_numpy(), ordered["end"].to_numpy()
-    same = (ordered[["#chrom", "motif"]] == ordered[["#chrom", "motif"]].shift()).all(axis=1).to_numpy()
+    same = (ordered[["#chrom", "word"]] == ordered[["#chrom", "word"]].shift()).all(axis=1).to_numpy()
     turned = (ordered["strand"] != ordered["strand"].shift()).to_numpy()
-    similarity = ordered["hit_similarity"].to_numpy()
+    rank = ordered["rank"].to_numpy()
     dropped = np.zeros(len(hits), dtype=bool)
     last = -1
     for this in range(len(hits)):
@@ -165,7 +226,7 @@ def _merge_strands(hits: pd.DataFrame) -> pd.DataFrame:
             and turned[this]
             and 2 * (ends[last] - starts[this]) >= ends[last] - starts[last]
         ):
-            loser = this if similarity[this] <= similarity[last] else last
+            loser = this if rank[this] <= rank[last] else last
             dropped[loser] = True
             last = last if loser == this else this
         else:
@@ -173,36 +234,41 @@ def _merge_strands(hits: pd.DataFrame) -> pd.DataFrame:
     return hits.drop(ordered.index[dropped]).reset_index(drop=True)
 
 
-def _contributions(local: pd.DataFrame, handle: h5py.File) -> NDArray[np.float64]:
-    """Sum of the observed bases' contributions under each hit (sorted by row)."""
-    total = np.zeros(len(local))
+def _contributions(
+    local: pd.DataFrame, handle: h5py.File, place: slice
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum of the observed bases' contributions under each hit (sorted by row), and share of the region's.
+
+    The share is of sums of absolute contributions: of the hit's bases, over those of the searched window.
+    """
+    total, share = np.zeros(len(local)), np.zeros(len(local))
     rows = local["row"].to_numpy()
     count, _, length = handle["hypothetical"].shape
     for first, last in blocks_of(count, length):
         chosen = slice(*np.searchsorted(rows, [first, last]))
         if chosen.start == chosen.stop:
             continue
-        part = local.iloc[chosen]
-        low, high = int(part["start"].min()), int(part["end"].max())
-        values = handle["hypothetical"][first:last, :, low:high].astype(np.float64)
-        values *= handle["sequences"][first:last, :, low:high]
-        running = np.pad(values.sum(axis=1).cumsum(axis=1), ((0, 0), (1, 0)))
-        row = rows[chosen] - first
-        total[chosen] = running[row, part["end"] - low] - running[row, part["start"] - low]
-    return total
-
-
-def _write_hits(hits: pd.DataFrame, out: str | Path) -> None:
-    """Write the table gzipped; without a time stamp, so that equal hits make equal files."""
-    text = hits.to_csv(
-        sep="\t", index=False, float_format="%.6g", lineterminator="\n", quoting=csv.QUOTE_NONE
-    )  # names stand as in regions.bed
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
+        values = handle["hypothetical"][first:last].astype(np.float64)
+        values *= handle["sequences"][first:last]
+        observed = values.sum(axis=1)
+        row, start, end = rows[chosen] - first, local["start"][chosen], local["end"][chosen]
+        running = np.pad(observed.cumsum(axis=1), ((0, 0), (1, 0)))
+        total[chosen] = running[row, end] - running[row, start]
+        running = np.pad(np.abs(observed).cumsum(axis=1), ((0, 0), (1, 0)))
+        window = running[row, place.stop] - running[row, place.start]
+        share[chosen] = (running[row, end] - running[row, start]) / np.where(window > 0, window, 1.0)
+    return total, share
 
 
 def read_hits(path: str | Path) -> pd.DataFrame:
-    """Read ``hits.bed.gz``; the first column is called ``chrom``."""
-    texts = dict.fromkeys(("#chrom", "motif", "strand", "analysis", "region"), "str")
-    frame = pd.read_csv(path, sep="\t", dtype=texts, na_filter=False, quoting=csv.QUOTE_NONE)
+    """Read ``hits.bed.gz``; the first column is called ``chrom``.
+
+    Files of before (plain gzip) lack the columns ``word``, ``pattern`` and ``share``; what ``motif`` names
+    in them is a motif of the target's own.
+    """
+    texts = dict.fromkeys(TEXTS, "str")
+    missing = {name: [""] for name in ("hit_coefficient", "hit_similarity")}
+    frame = pd.read_csv(
+        path, sep="\t", dtype=texts, keep_default_na=False, na_values=missing, quoting=csv.QUOTE_NONE
+    )
     return frame.rename(columns={"#chrom": "chrom"})

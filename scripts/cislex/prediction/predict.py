@@ -24,6 +24,7 @@ from cislex.files.tables import FORMAT_VERSION, atomic_path, create_array, write
 from cislex.logs import get_logger, progress
 from cislex.models.full_precision import own_dtype
 from cislex.models.loading import LoadedModel, check_model, load_model, name_outputs
+from cislex.prediction.batches import batch_rows
 from cislex.prediction.kept_outputs import choose_outputs, heads_read
 from cislex.sequences.region_errors import locus_of_row, naming_regions
 from cislex.sequences.store import SequenceStore, held_out_rows
@@ -32,8 +33,6 @@ from cislex.targets.outputs import plain_output
 
 logger = get_logger(__name__)
 
-#: Bases in one batch when no batch size is given; at most 1,024 regions.
-BATCH_BASES = 1 << 18
 #: Seconds between two looks whether the disk took what was predicted.
 LOOK_SECONDS = 10.0
 
@@ -100,7 +99,7 @@ def predict_regions(
         name: targets.from_config(dict(entry), name=name) for name, entry in wanted.items()
     }
     with SequenceStore(sequences) as store, atomic_path(predictions) as temporary, _exact_float32():
-        size = batch_size or max(1, min(1024, BATCH_BASES // max(1, store.length)))
+        size = batch_size or batch_rows(store.length)
         regions = store.regions(0, store.n)
         sums = np.zeros((len(scalars), store.n))
         digests = {}

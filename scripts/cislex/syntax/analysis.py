@@ -27,6 +27,7 @@ from cislex.syntax.placed_hits import BLOCK_ROWS, PlacedHits, place_hits
 from cislex.syntax.positions import find_positions
 from cislex.syntax.settings import SyntaxSettings
 from cislex.syntax.statistics import adjust
+from cislex.syntax.vocabulary import WORD, Vocabulary, read_vocabulary, word_column
 
 PERIODICITY_COLUMNS = [
     *("word_a", "word_b", "orientation", "series", "n", "period", "power", "autocorrelation", "p", "q"),
@@ -59,8 +60,9 @@ def analyse_syntax(
     *,
     settings: SyntaxSettings | None = None,
     attributions: str | Path | None = None,
+    lexicon: str | Path | None = None,
     left_out: Collection[str] = (),
-    column: str = "motif",
+    column: str | None = None,
     block_rows: int = BLOCK_ROWS,
     block_pairs: int = BLOCK_PAIRS,
 ) -> Syntax:
@@ -72,7 +74,8 @@ def analyse_syntax(
         ``hits.bed.gz`` of a target. Of hits that share more than half of the narrower one, the one with the
         larger |contribution| counts.
     regions
-        ``regions.bed`` of the same analysis: on the genome, or sequences given directly.
+        ``regions.bed`` of the same analysis, or ``attributions.h5`` of the target, which lacks the regions
+        that the quality gate dropped: on the genome, or sequences given directly.
     out
         Folder of the three tables:
 
@@ -91,10 +94,13 @@ def analyse_syntax(
         Distances, least numbers of hits, periods, permutations, seed.
     attributions
         ``attributions.h5`` of the target; without it contributions around hits are not analysed.
+    lexicon
+        ``lexicon.tsv``, for hits with its words: their display names, and composites, which do not count.
     left_out
-        Words that do not count, such as composites of other words.
+        Further words that do not count.
     column
-        Column of ``hits`` that names the word.
+        Column of ``hits`` that names the word; None: ``word``, or ``motif`` in files without it, whose
+        patterns the lexicon does not name.
     block_rows, block_pairs
         Rows and pairs of hits that are held at once. They change memory, not results.
 
@@ -109,13 +115,21 @@ def analyse_syntax(
         A file is missing, damaged or of another kind, or files are not of one analysis.
     """
     settings = settings or SyntaxSettings()
+    column = column or word_column(hits)
+    vocabulary = read_vocabulary(lexicon) if lexicon is not None and column == WORD else Vocabulary()
+    left_out = {*left_out, *vocabulary.composites}
     placed = place_hits(hits, regions, left_out=left_out, column=column, rows=block_rows)
     walk = PairWalk(placed, settings, block_pairs=block_pairs)
     note = _why_empty(placed, walk, settings)
     syntax, periods = _analyse_pairs(walk)
     if attributions is not None and walk.words:
         periods += _contribution_rows(attributions, walk)
-    result = Syntax(syntax, find_positions(placed, settings), _periodicity_table(periods), note)
+    result = Syntax(
+        syntax=vocabulary.name(syntax),
+        positions=vocabulary.name(find_positions(placed, settings)),
+        periodicity=vocabulary.name(_periodicity_table(periods)),
+        note=note,
+    )
     for name in ("positions", "syntax", "periodicity"):
         write_table(getattr(result, name), Path(out) / f"{name}.tsv")
     _log(placed, result)

@@ -20,13 +20,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.errors import InputError, offenders
-from cislex.files.tables import has_coordinates, require_file
+from cislex.files.tables import has_coordinates, open_hdf5, read_regions, require_file
 from cislex.regions.extraction import bed_names, read_regions_bed
+from cislex.syntax.vocabulary import word_column
 
 Ints = NDArray[np.int64]
 #: Rows of ``hits.bed.gz`` that are read at once.
@@ -54,7 +56,7 @@ class PlacedHits:
     weight
         |contribution|.
     regions
-        The regions, as in ``regions.bed``.
+        The regions, as in the file that they were read from.
     length
         Length of every region, bp.
     outside, overlapped
@@ -87,7 +89,7 @@ def place_hits(
     regions: str | Path,
     *,
     left_out: Collection[str] = (),
-    column: str = "motif",
+    column: str | None = None,
     rows: int = BLOCK_ROWS,
 ) -> PlacedHits:
     """Read hits in blocks and place them in their regions.
@@ -97,11 +99,13 @@ def place_hits(
     hits
         ``hits.bed.gz`` of a target: on the genome, or on sequences given directly.
     regions
-        ``regions.bed`` of the same analysis. All regions have one length.
+        ``regions.bed`` of the same analysis, or ``attributions.h5`` of the target, which lacks the regions
+        that the quality gate dropped. All regions have one length.
     left_out
         Words that do not count, such as composites.
     column
-        Column of ``hits`` that names the word.
+        Column of ``hits`` that names the word; None: see
+        :func:`cislex.syntax.vocabulary.word_column`.
     rows
         Rows that are read at once; changes nothing else.
 
@@ -110,7 +114,8 @@ def place_hits(
     InputError
         A file is missing, damaged or of another kind, or no hit lies in any region.
     """
-    table = read_regions_bed(regions)
+    column = column or word_column(hits)
+    table = _read_regions(regions)
     length = _common_length(table, regions)
     finder = _Finder(table)
     codes: dict[str, int] = {}
@@ -129,6 +134,14 @@ def place_hits(
         )
     columns = np.concatenate(blocks, axis=1) if blocks else np.zeros((6, 0))
     return _ordered(columns, codes, table, length, outside)
+
+
+def _read_regions(path: str | Path) -> pd.DataFrame:
+    """Regions of a BED or of an HDF5 file."""
+    if not h5py.is_hdf5(path):
+        return read_regions_bed(path)
+    with open_hdf5(path, what="attributions", datasets=("regions",)) as handle:
+        return read_regions(handle)
 
 
 def _common_length(table: pd.DataFrame, path: str | Path) -> int:

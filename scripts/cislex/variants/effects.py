@@ -24,14 +24,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cislex.attribution.execution.batching import BatchSize, is_out_of_memory
+from cislex.attribution.execution.batching import BatchSize
 from cislex.attribution.execution.model_context import PreparedModel, prepare_model, unwrap
 from cislex.attribution.execution.pre_activation import expose_pre_activation
 from cislex.attribution.gradients.gradients import checked, take_rows
-from cislex.errors import CislexError, ConfigError, ModelError, message_of, offenders
+from cislex.errors import ConfigError, ModelError, offenders
 from cislex.logs import progress
-from cislex.prediction.predict import BATCH_BASES
-from cislex.sequences.store import to_one_hot
+from cislex.prediction.batches import batch_rows, in_batches, outputs_of
 from cislex.targets import Target, read_target
 from cislex.targets.scaled import Log
 from cislex.targets.targets import LogCounts, Profile
@@ -164,7 +163,7 @@ def variant_effects(
     """
     shape = (len(MEASURES), len(comparison.targets), len(table))
     values = np.empty(shape) if out is None else out
-    rows = max(2, min(1024, BATCH_BASES // options.length)) if batch_size is None else batch_size
+    rows = batch_rows(options.length) if batch_size is None else batch_size
     size = BatchSize(comparison.prepared.device, rows)
     windows = 2 * len(options.shifts) * len(options.anchors)
     step = max(1, min(4096, BLOCK_BASES // (options.length * windows)))
@@ -189,31 +188,16 @@ def _measure(
 ) -> NDArray[np.float64]:
     """The measures of some variants, (5, T, n): means over their pairs of windows."""
     values = np.empty((len(MEASURES), len(comparison.targets), len(pairs.variant)))
-    start = 0
-    while start < len(pairs.variant):
-        chosen = slice(start, min(start + max(1, size.pairs // 2), len(pairs.variant)))
-        try:
-            found = _compare(comparison, pairs, chosen)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise ModelError(
-                    f"the model failed in the batch that begins with variant {_name(part, pairs, start)}: "
-                    f"{message_of(error)}"
-                ) from error
-            size.halve(error.with_traceback(None))
-            if size.device.type == "cuda":
-                torch.cuda.empty_cache()
-            continue
-        except CislexError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise ModelError(
-                f"the model failed in the batch that begins with variant {_name(part, pairs, start)}: "
-                f"{message_of(error)}"
-            ) from error
-        _check(comparison, found, part, pairs, start)
+    batches = in_batches(
+        lambda chosen: _compare(comparison, pairs, chosen),
+        len(pairs.variant),
+        size,
+        lambda number: f"variant {_name(part, pairs, number)}",
+        sequences=2,
+    )
+    for chosen, found in batches:
+        _check(comparison, found, part, pairs, chosen.start)
         values[:, :, chosen] = found
-        start = chosen.stop
     count = np.bincount(pairs.variant, minlength=len(part))  # at least one each
     order = np.argsort(pairs.variant, kind="stable")
     means: NDArray[np.float64] = (
@@ -257,11 +241,10 @@ def _compare(comparison: Comparison, pairs: WindowPairs, chosen: slice) -> NDArr
     both = np.concatenate([pairs.reference[chosen], pairs.alternative[chosen]])
     rows, places = np.unique(both, return_inverse=True)
     prepared = comparison.prepared
-    x = torch.from_numpy(to_one_hot(pairs.rows[rows])).to(prepared.device).to(prepared.dtype)
     where = torch.from_numpy(places.reshape(2, -1)).to(prepared.device)
-    strands = [x, x.flip(1, 2)] if comparison.both_strands else [x]
+    outputs = outputs_of(prepared, pairs.rows[rows], both_strands=comparison.both_strands)
     with torch.no_grad():
-        found = [_of_strand(comparison, prepared.model(strand), where, len(rows)) for strand in strands]
+        found = [_of_strand(comparison, output, where, len(rows)) for output in outputs]
     return np.mean([values.cpu().numpy() for values in found], axis=0)
 
 

@@ -26,6 +26,8 @@ from cislex.regions.genome import is_gzip
 
 #: What every table of variants has: ``start`` is 0-based, ``alt`` one allele, empty where there is none.
 VARIANT_COLUMNS = ["source_line", "chrom", "start", "ref", "alt", "id"]
+#: What is added for scoring: a table of variants cannot have columns of these names.
+NORMALISED = ["at", "before", "after"]
 #: Other names of columns of tables, in lower case.
 _NAMES = {"#chrom": "chrom", "chr": "chrom", "chromosome": "chrom", "reference": "ref", "alternative": "alt"}
 _ADVICE = "expected a VCF, or a table with the columns chrom, pos (1-based) or start (0-based), ref, alt"
@@ -196,10 +198,8 @@ def _check_header(path: str | Path, names: list[str]) -> None:
         raise InputError(
             f"{path}: the header has pos (1-based) and start (0-based); keep the one that you mean"
         )
-    if twice or "source_line" in names:
-        raise InputError(
-            f"{path}: columns named twice or reserved: {offenders(twice or ['source_line'])}; rename them"
-        )
+    if wrong := twice or [name for name in ("source_line", *NORMALISED) if name in names]:
+        raise InputError(f"{path}: columns named twice or reserved: {offenders(wrong)}; rename them")
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:

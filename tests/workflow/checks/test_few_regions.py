@@ -16,8 +16,8 @@ def config(folder: Path, regions: int, **motifs: Any) -> dict[str, Any]:
     settings = {"window": None, "min_metacluster_size": 100, **motifs}
     return {
         "results": str(folder / "results"), "regions": {"mine": source}, "models": {},
-        "analyses": {"a": {"regions": "mine", "model": "m", "motifs": settings},
-                     "b": {"regions": "mine", "model": "m", "motifs": None}},
+        "analyses": {"a": {"regions": "mine", "model": "m", "motifs": settings, "syntax": None},
+                     "b": {"regions": "mine", "model": "m", "motifs": None, "syntax": None}},
     }  # fmt: skip
 
 

@@ -69,6 +69,15 @@ def config() -> dict[str, Any]:
             "letters": {"fasta": "x.fa", "table": "t.tsv", "names": "n.txt", "select": {"c": ["x"]}},
             "arrays": {"hdf5": "x.h5", "dataset": "x"},
         },
+        "variants": {"calls": {"vcf": "c.vcf", "analysis": "factory", "counts": {"t": "log"},
+                               "signs": {"t": "t"}},
+                     "listed": {"table": "c.tsv", "analysis": "held_out"}},
+        "insertions": {"all": {"analysis": "genomic", "words": "all", "pairs": "all", "sites": {"n": 5},
+                               "spacings": {"step": 1}},
+                       "own": {"analysis": "zoo", "motifs": {"x": "TGACTCA"}, "meme": "x.meme",
+                               "backgrounds": {"kind": "fasta", "fasta": "b.fa", "n": None}},
+                       "windows": {"analysis": "zoo", "motifs": {"x": "TGACTCA"},
+                                   "backgrounds": {"kind": "genomic"}}},
         "models": {name: {"input_length": 100, **model} for name, model in MODELS.items()},
         "analyses": {
             **analyses, "labelled": labelled, "held_out": held_out, "direct": direct, "letters": letters

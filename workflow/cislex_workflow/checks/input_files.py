@@ -22,7 +22,8 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
     """Key and path of every file that the analyses of a complete config read."""
     regions = {analysis["regions"] for analysis in config["analyses"].values()}
     models = {analysis["model"] for analysis in config["analyses"].values()}
-    if any(config["regions"][name]["peaks"] for name in regions):
+    genomic = any(one["backgrounds"]["kind"] == "genomic" for one in config["insertions"].values())
+    if config["variants"] or genomic or any(config["regions"][name]["peaks"] for name in regions):
         for key in ("fasta", "aliases", "blacklist"):
             yield f"genome.{key}", (config["genome"] or {}).get(key)
     for name in sorted(regions):
@@ -30,6 +31,12 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
             yield f"regions.{name}.{key}", config["regions"][name][key]
     for name in sorted(models):
         yield from _of_model(f"models.{name}", config["models"][name])
+    for name, variants in config["variants"].items():
+        for key in ("vcf", "table"):
+            yield f"variants.{name}.{key}", variants[key]
+    for name, settings in config["insertions"].items():
+        yield f"insertions.{name}.meme", settings["meme"]
+        yield f"insertions.{name}.backgrounds.fasta", settings["backgrounds"]["fasta"]
     for name, analysis in config["analyses"].items():
         yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
         for target, label in (analysis["labels"] or {}).items():
@@ -38,6 +45,7 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
         for part, named in (
             ("motifs", databases(analysis["motifs"]) if analysis["motifs"] else []),
             ("seqlets", (analysis["seqlets"] or {}).get("databases") or []),
+            ("hits", [found] if (found := (analysis["hits"] or {}).get("database")) else []),
         ):
             for database in named:
                 if not is_jaspar(database):

@@ -93,6 +93,10 @@ def resolve(
             resolved[section] = read_sheet(Path(path), section)
     resolved = typed(resolved, schema, schema)
     _refuse(problems(resolved, schema))
+    for analysis in resolved["analyses"].values():
+        hits = analysis.get("hits")
+        if hits is None or hits.get("database") is not None:
+            analysis.setdefault("syntax", None)  # on by default, where there are hits of words
     fill_defaults(resolved, schema, schema)
     wrong: list[str] = []
     resolved = expand_all(resolved, schema, wrong)

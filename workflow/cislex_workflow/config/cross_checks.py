@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cislex_workflow.config.insertion_checks import insertion_checks
 from cislex_workflow.config.model_settings import model_checks
 from cislex_workflow.config.motif_settings import motif_checks
 from cislex_workflow.config.region_settings import region_checks
+from cislex_workflow.config.variant_checks import variant_checks
 
 #: A limit below this on the relative delta fails nearly every region in bfloat16.
 LEAST_BFLOAT16_DELTA = 0.1
@@ -44,8 +46,11 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from _fetch_checks(config)
     yield from _method_checks(config)
     yield from _fold_checks(config)
+    yield from variant_checks(config)
+    yield from insertion_checks(config)
     for name, analysis in config["analyses"].items():
         yield from motif_checks(name, analysis, config)
+        yield from _syntax_checks(name, analysis)
         for target, label in (analysis["labels"] or {}).items():
             for problem in _label_checks(config, analysis, target, label):
                 yield f"analyses.{name}.labels.{target}: {problem}"
@@ -61,6 +66,20 @@ def notices(config: dict[str, Any]) -> list[str]:
             more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
             found.append(f"{section} that no analysis uses: {', '.join(unused[:5])}{more}")
     return found
+
+
+def _syntax_checks(name: str, analysis: dict[str, Any]) -> Iterator[str]:
+    """Syntax that has hits, and settings that agree."""
+    settings = analysis["syntax"]
+    if settings is None:
+        return
+    if analysis["hits"] is None:
+        yield f"analyses.{name}.syntax: syntax needs hits, but hits is null; set syntax: null too"
+    if settings["shortest_period"] >= settings["longest_period"]:
+        yield (
+            f"analyses.{name}.syntax: shortest_period ({settings['shortest_period']:g}) must be below "
+            f"longest_period ({settings['longest_period']:g})"
+        )
 
 
 def _fetch_checks(config: dict[str, Any]) -> Iterator[str]:
@@ -85,6 +104,12 @@ def _genome_checks(config: dict[str, Any]) -> Iterator[str]:
         for name, model in config["models"].items()
         for source in ("tasks", "signal")
         if (model["training"] or {}).get(source) is not None
+    ]
+    needs += [f"variants.{name}" for name in config["variants"]]
+    needs += [
+        f"insertions.{name}.backgrounds (genomic)"
+        for name, settings in config["insertions"].items()
+        if settings["backgrounds"]["kind"] == "genomic"
     ]
     if needs:
         more = f" and {len(needs) - 3} more" if len(needs) > 3 else ""

@@ -54,6 +54,26 @@ def _unknown(key: str, named: list[str]) -> Iterator[str]:
             yield f"{key}: database '{database}' is not one of {known}{hint}"
 
 
+def _hit_checks(key: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
+    """Hits that have something to look for."""
+    hits = analysis["hits"]
+    if hits is None:
+        return
+    if hits["database"] is not None:
+        if hits["method"] != "scan":
+            yield f"{key}: database goes with method: scan only; Fi-NeMo needs motifs with contributions"
+        elif is_jaspar(hits["database"]) and hits["database"] not in JASPAR:
+            known, hint = ", ".join(JASPAR), suggestion(hits["database"], JASPAR)
+            yield f"{key}: database '{hits['database']}' is not one of {known}{hint}"
+        return
+    words = config["lexicon"] is not None and any(a["motifs"] for a in config["analyses"].values())
+    if analysis["motifs"] is None and not words:
+        yield (
+            f"{key}: hits need motifs, but motifs is null and there is no lexicon of other analyses; set "
+            "hits: null too, or scan for known motifs: hits: {method: scan, database: jaspar-vertebrates}"
+        )
+
+
 def _seqlet_checks(key: str, seqlets: dict[str, Any], length: int | None) -> Iterator[str]:
     """Seqlets that fit into the regions, of databases that exist."""
     yield from _unknown(key, seqlets["databases"] or [])
@@ -71,13 +91,12 @@ def _seqlet_checks(key: str, seqlets: dict[str, Any], length: int | None) -> Ite
 def motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
     """Motifs and seqlets that are short enough for their regions, and hits that have motifs."""
     motifs = analysis["motifs"]
+    yield from _hit_checks(f"analyses.{name}.hits", analysis, config)
     regions, model = config["regions"].get(analysis["regions"]), config["models"].get(analysis["model"])
     length = None if regions is None or model is None else regions["length"] or model["input_length"]
     if analysis["seqlets"] is not None:
         yield from _seqlet_checks(f"analyses.{name}.seqlets", analysis["seqlets"], length)
     if motifs is None:
-        if analysis["hits"] is not None:
-            yield f"analyses.{name}.hits: hits need motifs, but motifs is null; set hits: null too"
         return
     yield from _database_checks(f"analyses.{name}.motifs", motifs)
     if length is None:

@@ -64,6 +64,34 @@ def trimming_of(wildcards):
     }
 
 
+def scanned_database(analysis):
+    """Name of the database whose motifs the regions of an analysis are scanned for; None where it is words."""
+    hits = analysis["hits"]
+    if not hits or not hits["database"]:
+        return None
+    return _database_name(hits["database"], hits["release"])
+
+
+def searched_window(analysis):
+    """Central bp of each region in which hits are called; None: all."""
+    return analysis["hits"]["window"] or (
+        analysis["motifs"]["window"] if analysis["motifs"] else None
+    )
+
+
+def hit_settings(wildcards):
+    """How hits are called."""
+    analysis = analysis_of(wildcards)
+    hits, window = analysis["hits"], searched_window(analysis)
+    if hits["method"] == "scan":
+        return {"method": "scan", "max_p": hits["max_p"], "window": window}
+    return {
+        "sparsity": hits["alpha"],
+        "batch_size": hits["batch_size"],
+        "window": window,
+    }
+
+
 def _motif_databases(analysis):
     """Each motif database of an analysis, by its name: what it is made of."""
     motifs = analysis["motifs"]
@@ -76,10 +104,21 @@ def _motif_databases(analysis):
     }
 
 
+def _scanned(analysis):
+    """The database whose motifs the regions of an analysis are scanned for, by its name, where there is one."""
+    name = scanned_database(analysis)
+    hits = analysis["hits"]
+    return {name: {key: hits[key] for key in ("database", "release")}} if name else {}
+
+
 #: What each motif database is made of, by its name.
 DATABASES = {
     name: made
     for analysis in config["analyses"].values()
-    for found in (_motif_databases(analysis), seqlet_databases(analysis))
+    for found in (
+        _motif_databases(analysis),
+        seqlet_databases(analysis),
+        _scanned(analysis),
+    )
     for name, made in found.items()
 }

@@ -7,25 +7,43 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cislex.report.facts import decimals
+from cislex.report.facts import count, decimals, percent
 from cislex.report.sections.motifs import MotifView
 from cislex.report.specs import AnalysisTarget
-from cislex.report.tables import numbers, read_hits
+from cislex.report.tables import numbers, read_hits, read_table
 
 Place = tuple[str, int, int]
+#: Column of the table for the share of a word's seqlets that hits cover.
+COVERED = "seqlets covered"
 
 #: Columns of ``hits.bed.gz`` whose mean is told for each motif.
-MEANS = {"hit_similarity": "mean similarity", "contribution": "mean contribution"}
+MEANS = {
+    "hit_similarity": "mean similarity",
+    "contribution": "mean contribution",
+    "share": "mean share of the region",
+    "log_odds": "mean log-odds",
+}
 
 
 @dataclass(frozen=True)
 class HitsView:
-    """Hits by motif, and the hits inside the regions that the page draws."""
+    """Hits by motif or word, and the hits inside the regions that the page draws.
+
+    Parameters
+    ----------
+    of_words
+        Whether hits are of the lexicon's words, whose identifiers the rows then name; else of the target's
+        own motifs, whose best matches the rows name.
+    recall
+        How many of TF-MoDISco's seqlets the hits cover, in a sentence; empty where it is not known.
+    """
 
     total: int
     columns: list[str]
     rows: list[dict[str, str]]
     inside: dict[int, list[tuple[int, int, str]]]
+    of_words: bool = False
+    recall: str = ""
 
 
 def describe_hits(
@@ -38,7 +56,7 @@ def describe_hits(
     spec
         The target; ``None`` is returned where it has no hits.
     motifs
-        Its motifs, for their names.
+        Its motifs, for their names where hits are of these.
     drawn
         Chromosome (or sequence name), start and end of each region drawn, in the page's order.
     """
@@ -47,24 +65,58 @@ def describe_hits(
     known = {motif.name: motif for motif in motifs}
     inside: dict[int, list[tuple[int, int, str]]] = {}
     sums: list[pd.DataFrame] = []
+    of_words = False
     for block in read_hits(spec.hits):
+        block = block if "word" in block.columns else block.assign(word=block["name"])
+        of_words = of_words or bool((block["word"] != block["name"]).any())
         for index, place in enumerate(drawn):
-            found = _hits_within(block, place)
-            inside.setdefault(index, []).extend(
-                (start, end, known[name].short if name in known else name) for start, end, name in found
-            )
+            inside.setdefault(index, []).extend(_hits_within(block, place))
         columns = {"hits": 1, "plus": block["strand"] == "+", "minus": block["strand"] == "-"}
         means = {title: numbers(block, name) for name, title in MEANS.items() if name in block.columns}
-        sums.append(
-            pd.DataFrame({"name": block["name"], **columns, **means}).groupby("name").sum(min_count=1)
-        )
+        frame = pd.DataFrame({"word": block["word"], "name": block["name"], **columns, **means})
+        sums.append(frame.groupby(["word", "name"]).sum(min_count=1))
+    if not of_words:
+        inside = {
+            index: [(low, high, known[name].short if name in known else name) for low, high, name in found]
+            for index, found in inside.items()
+        }
     if not sums:
         return HitsView(0, [], [], inside)
-    total = pd.concat(sums).groupby(level=0).sum(min_count=1)
-    means_of = [title for title in MEANS.values() if title in total.columns]
-    total = total.sort_values("hits", ascending=False, kind="stable")
-    rows = [_hits_row(str(name), row, known.get(str(name)), means_of) for name, row in total.iterrows()]
-    return HitsView(int(total["hits"].sum()), means_of, rows, inside)
+    total = pd.concat(sums).groupby(level=[0, 1]).sum(min_count=1)
+    means_of = [title for title in MEANS.values() if title in total.columns and total[title].notna().any()]
+    total = total.sort_values("hits", ascending=False, kind="stable").reset_index()
+    rows = []
+    for _, row in total.iterrows():
+        match = known[row["word"]].known if row["word"] in known else "–"
+        rows.append(_hits_row(row, row["word"] if of_words else match, means_of))
+    covered = _read_recall(spec)
+    if not covered.empty:
+        shares = dict(zip(covered["word"], covered["seqlet_recall"], strict=True))
+        means_of.append(COVERED)
+        for cells, word in zip(rows, total["word"], strict=True):
+            cells[COVERED] = percent(shares[word]) if word in shares else "–"
+    return HitsView(int(total["hits"].sum()), means_of, rows, inside, of_words, _recall_sentence(covered))
+
+
+def _read_recall(spec: AnalysisTarget) -> pd.DataFrame:
+    """Rows of ``usage.tsv`` of this target that say which share of a word's seqlets is hit."""
+    columns = ["word", "name", "analysis", "target", "n_seqlets"]
+    if spec.usage is None:
+        return pd.DataFrame(columns=[*columns, "seqlet_recall"])
+    table = read_table(spec.usage, what="usage of the lexicon", columns=columns)
+    table = table.assign(seqlet_recall=numbers(table, "seqlet_recall"), n=numbers(table, "n_seqlets"))
+    own = (table["analysis"] == spec.analysis) & (table["target"] == spec.target)
+    return table[own & table["seqlet_recall"].notna()]
+
+
+def _recall_sentence(covered: pd.DataFrame) -> str:
+    if covered.empty:
+        return ""
+    total = int(covered["n"].sum())
+    share = percent(float((covered["n"] * covered["seqlet_recall"]).sum()) / total)
+    missed = covered.loc[covered["seqlet_recall"] == 0, "name"].tolist()
+    more = f"; those of {', '.join(missed[:5])} by none" if missed else ""
+    return f"Hits cover {share} of TF-MoDISco's {count(total, 'seqlet')} of these words in this target{more}."
 
 
 def _hits_within(block: pd.DataFrame, place: Place) -> list[tuple[int, int, str]]:
@@ -75,7 +127,7 @@ def _hits_within(block: pd.DataFrame, place: Place) -> list[tuple[int, int, str]
     return [(int(hit["start"]), int(hit["end"]), hit["name"]) for _, hit in here.iterrows()]
 
 
-def _hits_row(name: str, row: pd.Series, motif: MotifView | None, means: Sequence[str]) -> dict[str, str]:
-    cells = {"motif": name, "match": motif.known if motif else "–"}
+def _hits_row(row: pd.Series, match: str, means: Sequence[str]) -> dict[str, str]:
     counts = {column: f"{int(row[column]):,}" for column in ("hits", "plus", "minus")}
-    return {**cells, **counts, **{column: decimals(row[column] / row["hits"], 3) for column in means}}
+    cells = {"motif": row["name"], "match": match, **counts}
+    return {**cells, **{column: decimals(row[column] / row["hits"], 3) for column in means}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cislex.motifs.files import FEW_MOTIFS
@@ -245,14 +246,36 @@ def _database(name: str, path: str, cited: Bibliography) -> str:
 
 
 def _hits(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> str:
-    settings = [spec.settings.get("hits") for spec in analyses if spec.hits is not None]
-    if not settings:
-        return ""
-    text = f"Instances of unflagged motifs were called with Fi-NeMo ({cited.cite('finemo')})"
-    known = list(
-        dict.fromkeys(f"{s['alpha']:g}" for s in settings if isinstance(s, Mapping) and "alpha" in s)
-    )
-    return text + (f" with sparsity λ = {some(known)}." if known else ".")
+    called = [spec for spec in analyses if spec.hits is not None]
+    scans = [spec for spec in called if _hit_setting(spec, "method") == "scan"]
+    explained = [spec for spec in called if spec not in scans]
+    texts = []
+    if explained:
+        of_words = any(spec.usage is not None for spec in explained)
+        what = "the words of this lexicon, the same in all targets," if of_words else "unflagged motifs"
+        known = list(
+            dict.fromkeys(f"{a:g}" for s in explained if (a := _hit_setting(s, "alpha")) is not None)
+        )
+        sparsity = f" with sparsity λ = {some(known)}" if known else ""
+        texts.append(f"Instances of {what} were called with Fi-NeMo ({cited.cite('finemo')}){sparsity}.")
+    if scans:
+        names = [str(_hit_setting(spec, "database") or "") for spec in scans]
+        known = list(
+            dict.fromkeys(f"the motifs of {Path(name).name}" if name else "the words" for name in names)
+        )
+        limits = some(list(dict.fromkeys(f"{_hit_setting(spec, 'max_p'):g}" for spec in scans)))
+        texts.append(
+            f"Sites of {some(known)} were found by scanning the sequences with FIMO "
+            f"({cited.cite('grant2011fimo')}) as implemented in memelite, on both strands, at p < {limits} "
+            "against equal base frequencies."
+        )
+    return " ".join(texts)
+
+
+def _hit_setting(spec: AnalysisTarget, key: str) -> Any:
+    """A setting of the hits of a target; None where it is not given."""
+    settings = spec.settings.get("hits")
+    return settings.get(key) if isinstance(settings, Mapping) else None
 
 
 def _seqlets(analyses: Sequence[AnalysisTarget]) -> str:

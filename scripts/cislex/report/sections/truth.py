@@ -33,6 +33,16 @@ class Planted:
 
 
 @dataclass(frozen=True)
+class Grammar:
+    """One planted arrangement of words, what was found of it, and whether that is right."""
+
+    words: str
+    planted: str
+    found: str
+    recovered: bool
+
+
+@dataclass(frozen=True)
 class TruthView:
     """What was planted and what came back."""
 
@@ -42,6 +52,7 @@ class TruthView:
     recovered: int
     decoys: int
     decoys_found: int
+    grammar: Sequence[Grammar] = ()
 
 
 def describe_truth(spec: AnalysisTarget) -> TruthView | None:
@@ -63,7 +74,43 @@ def describe_truth(spec: AnalysisTarget) -> TruthView | None:
         recovered=sum(bool(row.found_as) for row in driving),
         decoys=len(decoys),
         decoys_found=sum(bool(row.found_as) for row in decoys),
+        grammar=_describe_grammar(spec),
     )
+
+
+def _describe_grammar(spec: AnalysisTarget) -> list[Grammar]:
+    """Planted arrangements of words; single words are told by their motifs."""
+    if spec.grammar is None:
+        return []
+    columns = ["kind", "name_a", "name_b", "orientation", "found_orientation", "least", "most", "period", "q"]
+    table = read_table(spec.grammar, what=f"grammar of {spec.label}", columns=[*columns, "recovered"])
+    return [_grammar(row) for _, row in table.iterrows() if row["kind"] != "single"]
+
+
+def _grammar(row: pd.Series) -> Grammar:
+    pair = f"{row['name_a']} and {row['name_b']}" if row["name_b"] != row["name_a"] else row["name_a"]
+    found = f"q = {cell(row['q'], probability)}" if row["q"] else "not tested"
+    if row["kind"] in ("pair", "helical"):
+        planted = _distances(row["orientation"], row["least"], row["most"], row["period"])
+        if row["found_least"]:
+            keys = ("found_orientation", "found_least", "found_most", "found_period")
+            found = f"{_distances(*(row[key] for key in keys))}, {found}"
+    elif row["kind"] == "cluster":
+        planted, found = "several sites of one word", f"regions with two or more: {found}"
+    elif row["kind"] == "independent":
+        planted, found = "independent of each other", f"smallest of all distances: {found}"
+    else:
+        pair, planted = row["name_a"], "lowers the signal"
+        found = f"mean contribution {cell(row['contribution'])}" if row["contribution"] else "not found"
+    return Grammar(pair, planted, found, row["recovered"] == "True")
+
+
+def _distances(orientation: str, least: str, most: str, period: str) -> str:
+    where = {"any": "any orientation"}.get(
+        orientation, " ".join({"+": "→", "-": "←"}.get(x, x) for x in orientation)
+    )
+    reach = f"{least} bp" if least == most else f"{least}–{most} bp"
+    return f"{where}, {reach}" + (f", period {cell(period)} bp" if period else "")
 
 
 def _planted(row: pd.Series, columns: Sequence[str]) -> Planted:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from cislex.errors import StorageError
+from cislex.files.tables import open_hdf5
+from cislex.motifs.logos import logo_svg
 from cislex.report.facts import cell, count, probability
 from cislex.report.figures.heat_map import share_map
 from cislex.report.specs import LexiconTables
@@ -19,10 +23,11 @@ WORDS_SHOWN, TARGETS_SHOWN = 40, 60
 
 @dataclass(frozen=True)
 class WordRow:
-    """A word as the table shows it."""
+    """A word as the table shows it; ``logo`` is an image's address, empty: none."""
 
     name: str
     word: str
+    logo: str
     sign: str
     consensus: str
     match: str
@@ -68,7 +73,8 @@ def describe_vocabulary(spec: LexiconTables | None) -> VocabularyView | None:
     shown = words.iloc[:WORDS_SHOWN]
     names = list(dict.fromkeys(targets))
     is_composite = words["composite_of"] != ""
-    rows = [_row(row, len(names)) for _, row in shown.iterrows()]
+    logos = _logos(shown, spec)
+    rows = [_row(row, len(names), logos.get(row["word"], "")) for _, row in shown.iterrows()]
     composite = [bool(found) for found in is_composite.iloc[:WORDS_SHOWN]]
     return VocabularyView(
         spec=spec,
@@ -80,13 +86,31 @@ def describe_vocabulary(spec: LexiconTables | None) -> VocabularyView | None:
     )
 
 
-def _row(row: pd.Series, targets: int) -> WordRow:
+def _logos(words: pd.DataFrame, spec: LexiconTables) -> dict[str, str]:
+    """Contribution logos of the words' cores, as addresses of images."""
+    if spec.matrices is None:
+        return {}
+    found = {}
+    with open_hdf5(spec.matrices, what="lexicon") as handle:
+        for row in words.to_dict("records"):
+            if f"{row['pattern']}/contrib_scores" not in handle:
+                raise StorageError(f"{spec.matrices} lacks {row['pattern']}, which {spec.words} names")
+            scores = handle[f"{row['pattern']}/contrib_scores"][:]
+            core = scores[int(row["trim_start"]) : int(row["trim_end"])]
+            title = f"Contribution logo of {row['name']}"
+            picture = logo_svg(core.T.astype(np.float64), title=title, label="contribution")
+            found[row["word"]] = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
+    return found
+
+
+def _row(row: pd.Series, targets: int, logo: str) -> WordRow:
     match = row.get("match", "")
     if match:
         match = f"{row.get('match_name') or match} ({match}), q = {cell(row.get('match_q', ''), probability)}"
     return WordRow(
         name=row["name"],
         word=row["word"],
+        logo=logo,
         sign=row["sign"],
         consensus=row.get("consensus", ""),
         match=match or "–",

@@ -1,0 +1,89 @@
+"""A model whose truth is known: it scans for the planted motifs, and adds what each word does to an assay.
+
+The output of an assay is the sum of its words' sites, on both strands: a site counts by how far its log-odds
+score exceeds half of that of a typical site, and a word that lowers the signal counts negatively. Nothing is
+trained, so what follows (attributions, motifs, lexicon, hits, syntax) is tested without a model's errors.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from cislex.demo.grammar import assays_from
+from cislex.demo.planted_motifs import MOTIFS
+from cislex.errors import ConfigError
+from cislex.files.tables import atomic_path
+from cislex.motifs.files import read_meme
+
+#: Positions of a filter, and outputs: as many as any simulation needs.
+WIDTH, OUTPUTS = 21, 32
+#: Probability that is added to every base of a matrix.
+PSEUDO = 0.01
+
+
+class PlantedModel(nn.Module):
+    """Scan, threshold, sum: one-hot (N, 4, L) to signals (N, OUTPUTS)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scan = nn.Conv1d(4, 2 * len(MOTIFS), WIDTH, padding=WIDTH // 2)
+        self.effects = nn.Linear(2 * len(MOTIFS), OUTPUTS, bias=False)
+
+    def forward(self, sequences: torch.Tensor) -> torch.Tensor:
+        """Signal of each assay, in the order of the config."""
+        signals: torch.Tensor = self.effects(torch.relu(self.scan(sequences)).sum(-1))
+        return signals
+
+
+def build_model() -> PlantedModel:
+    """Build the network, for ``loader: factory``."""
+    return PlantedModel()
+
+
+def plant_model(planted: str | Path, out: str | Path, *, assays: Mapping[str, Any]) -> None:
+    """Write the weights of a :class:`PlantedModel` for simulated assays.
+
+    Parameters
+    ----------
+    planted
+        MEME file of the planted motifs.
+    out
+        Written: a state dict.
+    assays
+        Assays as :class:`cislex.demo.simulation.SimulationOptions` takes them; output i is the i-th of them.
+    """
+    grammars = assays_from(assays, spacing=(0, 150))
+    if len(grammars) > OUTPUTS:
+        raise ConfigError(f"simulate.assays: {len(grammars)} assays; the planted model has {OUTPUTS} outputs")
+    matrices = {motif.identifier.split(".")[0]: motif.ppm for motif in read_meme(planted)}
+    model = PlantedModel()
+    filters, biases = np.zeros((2 * len(MOTIFS), 4, WIDTH)), np.full(2 * len(MOTIFS), -1.0)
+    effects = np.zeros((OUTPUTS, 2 * len(MOTIFS)))
+    for place, (part, base_id) in enumerate(MOTIFS.items()):
+        if base_id not in matrices:
+            continue
+        chance = (matrices[base_id] + PSEUDO) / (1 + 4 * PSEUDO)
+        odds = np.log(chance / 0.25)
+        typical = float((matrices[base_id] * odds).sum())
+        # A typical site counts 1, half of its score nothing.
+        scaled, begin = odds / (0.5 * typical), (WIDTH - odds.shape[1]) // 2
+        filters[2 * place, :, begin : begin + odds.shape[1]] = scaled
+        filters[2 * place + 1, :, begin : begin + odds.shape[1]] = scaled[::-1, ::-1]
+        for output, grammar in enumerate(grammars.values()):
+            sign = -1.0 if part == grammar.lowered_by else 1.0
+            effects[output, 2 * place : 2 * place + 2] = sign * (part in grammar.parts)
+    weights = {"scan.weight": filters, "scan.bias": biases, "effects.weight": effects}
+    model.load_state_dict(
+        {name: torch.tensor(values, dtype=torch.float32) for name, values in weights.items()}
+    )
+    buffer = io.BytesIO()  # a path's name would become part of the archive
+    torch.save(model.state_dict(), buffer)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(buffer.getvalue())

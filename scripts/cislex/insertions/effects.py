@@ -1,0 +1,82 @@
+"""Effects of constructs over backgrounds, with intervals and tests, and co-operativity of pairs.
+
+The effect of a construct in a background is f(construct) − f(background). A pair is expected to do what its
+motifs do alone at the same places: its co-operativity is f(AB) − f(A) − f(B) + f(background), on the scale of
+the target. For a target in logarithms (``log_counts``, ``log``) the expectation is thus multiplicative for
+what is counted. Intervals and p-values are Student's t over the backgrounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from cislex.targets import Target
+from cislex.targets.scaled import Log
+from cislex.targets.targets import LogCounts
+
+Values = NDArray[np.float64]
+
+#: Rounding of predictions in each precision, relative to their size.
+ROUNDING = {"float32": 2.0**-23, "tf32": 2.0**-10, "bfloat16": 2.0**-7, "float64": 2.0**-52}
+#: Differences of fewer roundings than this are none.
+ROUNDINGS = 8
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Means over n backgrounds (or sites), their 95 % confidence intervals and p-values, (m,) each."""
+
+    mean: Values
+    low: Values
+    high: Values
+    p: Values
+
+
+def estimate(differences: Values, tolerance: Values | float = 0.0) -> Estimate:
+    """Means of differences, (n, m) or (n,) as (n, 1), over their first axis.
+
+    Parameters
+    ----------
+    differences
+        Paired differences.
+    tolerance
+        Of the shape of ``differences``, (n, 1) or one number: differences up to it are rounding, and zero for
+        the p-value. Without any beyond, p is 1.
+    """
+    values = differences.reshape(len(differences), -1)
+    n = len(values)
+    mean = values.mean(axis=0)
+    if n < 2:
+        nothing = np.full_like(mean, np.nan)
+        return Estimate(mean, nothing, nothing, nothing)
+    half = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    tested = np.where(np.abs(values) <= tolerance, 0.0, values)
+    centre, error = tested.mean(axis=0), tested.std(axis=0, ddof=1) / np.sqrt(n)
+    t = np.divide(np.abs(centre), error, out=np.where(centre == 0, 0.0, np.inf), where=error > 0)
+    return Estimate(mean, mean - half, mean + half, 2 * stats.t.sf(t, n - 1))
+
+
+def rounding(precision: str, *values: Values) -> Values:
+    """Size of differences that rounding makes among predictions, elementwise."""
+    greatest = np.abs(values[0])
+    for other in values[1:]:
+        greatest = np.maximum(greatest, np.abs(other))
+    return ROUNDINGS * ROUNDING[precision] * greatest
+
+
+def adjust(p: Values) -> Values:
+    """Benjamini-Hochberg q-values of p-values; NaN where p is."""
+    known = np.isfinite(p)
+    q = np.full_like(p, np.nan)
+    if known.any():
+        q[known] = stats.false_discovery_control(p[known], method="bh")
+    return q
+
+
+def scale_of(target: Target) -> str:
+    """``log`` of a target in logarithms, whose additive expectation is multiplicative; else ``linear``."""
+    return "log" if isinstance(target, LogCounts | Log) else "linear"

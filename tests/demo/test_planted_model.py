@@ -1,0 +1,58 @@
+"""The planted model counts the planted words of each assay on both strands, and nothing else."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cislex.demo.planted_model import OUTPUTS, plant_model
+from cislex.demo.planted_motifs import load_motifs, meme_text
+from cislex.errors import ConfigError
+from cislex.models.loaders import FactoryLoader
+
+ROOT = Path(__file__).resolve().parents[2]
+ASSAYS = {"a": {"words": ["ctcf"], "lowered_by": "rest"}, "b": {"words": ["spi1", "runx1"]}}
+
+
+def sequence(site: np.ndarray | None) -> torch.Tensor:
+    """A site of codes within a stretch of A, which holds none of the words."""
+    codes = np.zeros(100, dtype=int)
+    if site is not None:
+        codes[40 : 40 + len(site)] = site
+    return torch.eye(4)[torch.tensor(codes)].T[None]
+
+
+def test_each_output_counts_its_own_words_on_both_strands(tmp_path: Path) -> None:
+    motifs = load_motifs(["ctcf", "rest", "spi1", "runx1"])
+    (tmp_path / "planted.meme").write_text(meme_text(motifs))
+    script = runpy.run_path(str(ROOT / "scripts" / "plant_model.py"))["main"]
+    script(str(tmp_path / "planted.meme"), str(tmp_path / "model.pt"), assays=ASSAYS)
+    module = f"{ROOT}/scripts/cislex/demo/planted_model.py:build_model"
+    model = FactoryLoader(module).load(tmp_path / "model.pt").model
+    best = {part: motif.probabilities.argmax(0) for part, motif in motifs.items()}
+    with torch.no_grad():
+        empty = model(sequence(None))[0]
+        found = {part: model(sequence(site))[0] - empty for part, site in best.items()}
+        turned = {part: model(sequence(site).flip(1, 2))[0] - empty for part, site in best.items()}
+    assert empty.shape == (OUTPUTS,)
+    assert torch.all(empty == 0)
+    for part, signal in found.items():
+        torch.testing.assert_close(signal, turned[part], atol=1e-4, rtol=1e-4)
+        assert torch.all(signal[2:] == 0)
+    assert found["ctcf"][0] > 1
+    assert found["rest"][0] < -1
+    assert found["spi1"][1] > 1
+    assert found["runx1"][1] > 1
+
+
+def test_the_weights_depend_on_neither_name_nor_time_and_too_many_assays_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "planted.meme").write_text(meme_text(load_motifs(["ctcf"])))
+    for name in ("one.pt", "two.pt"):
+        plant_model(tmp_path / "planted.meme", tmp_path / name, assays={"a": {"words": ["ctcf"]}})
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
+    many = {f"a{number}": {"words": ["ctcf"]} for number in range(OUTPUTS + 1)}
+    with pytest.raises(ConfigError, match=f"the planted model has {OUTPUTS} outputs"):
+        plant_model(tmp_path / "planted.meme", tmp_path / "three.pt", assays=many)

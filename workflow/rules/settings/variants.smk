@@ -1,0 +1,98 @@
+"""Settings of the variant rules.
+
+Purpose: arguments of prepare_variants, score_variants and combine_variants.
+Inputs: the config. Outputs: the functions below; no rule.
+"""
+
+
+def variants_file(wildcards):
+    """The file of a set of variants."""
+    settings = config["variants"][wildcards.variants]
+    return settings["vcf"] or settings["table"]
+
+
+def variants_analysis(wildcards):
+    """Settings of the analysis whose model and targets score a set of variants."""
+    return config["analyses"][config["variants"][wildcards.variants]["analysis"]]
+
+
+def variants_model(wildcards):
+    """Name of that analysis's model."""
+    return variants_analysis(wildcards)["model"]
+
+
+def variant_folds(wildcards):
+    """Names of the folds of that model, in the order of the config."""
+    return list(config["models"][variants_model(wildcards)]["folds"])
+
+
+def variant_windows(wildcards):
+    """Fields of cislex.variants.windows.WindowOptions."""
+    settings = config["variants"][wildcards.variants]
+    return {
+        "length": input_length(variants_model(wildcards)),
+        "anchor": settings["anchor"],
+        "shifts": settings["shifts"],
+    }
+
+
+def variant_null(wildcards):
+    """Fields of cislex.variants.chunk.NullOptions."""
+    return {
+        "size": config["variants"][wildcards.variants]["null"],
+        "seed": config["seed"],
+    }
+
+
+def _variants_held_out(wildcards):
+    analysis = variants_analysis(wildcards)
+    if analysis["fold_use"] != "held_out":
+        return None
+    return config["models"][analysis["model"]]["held_out"]
+
+
+def variant_check(wildcards):
+    """Options of cislex.variants.checked.prepare_variants."""
+    return {
+        "windows": variant_windows(wildcards),
+        "on_mismatch": config["variants"][wildcards.variants]["on_mismatch"],
+        "held_out": _variants_held_out(wildcards),
+    }
+
+
+def variant_job(wildcards):
+    """Fields of cislex.variants.chunk.VariantJob but for chunk and fold."""
+    settings, analysis = (
+        config["variants"][wildcards.variants],
+        variants_analysis(wildcards),
+    )
+    both = settings["reverse_complement"]
+    return {
+        "chunks": settings["chunks"],
+        "targets": analysis["targets"],
+        "windows": variant_windows(wildcards),
+        "null": variant_null(wildcards),
+        "reverse_complement": analysis["reverse_complement"] if both is None else both,
+        "counts": settings["counts"],
+        "signs": settings["signs"],
+        "held_out": _variants_held_out(wildcards),
+    }
+
+
+def variant_chunks(wildcards):
+    """Chunk files of a set of variants, fold by fold."""
+    return [
+        f"{RESULTS}/variants/{wildcards.variants}/chunks/{fold}/{chunk}.h5"
+        for fold in variant_folds(wildcards)
+        for chunk in range(config["variants"][wildcards.variants]["chunks"])
+    ]
+
+
+def variant_background(wildcards):
+    """Predictions of the analysis's regions, among which alleles have a quantile; nothing where it is off."""
+    settings = config["variants"][wildcards.variants]
+    return (
+        f"{RESULTS}/{settings['analysis']}/predictions.tsv"
+        if settings["quantiles"]
+        else []
+    )

@@ -1,0 +1,103 @@
+"""Variants: what a model predicts for both alleles, and how unusual the difference is.
+
+Purpose: every allele of each set of variants is scored by every fold, or dropped with a reason; one job per chunk
+of alleles and fold, on a GPU where there is one.
+Inputs: VCF or table, the genome, the weights of every fold, predictions of the analysis's regions.
+Outputs: variants/{variants}/alleles.tsv, dropped_variants.tsv, chunks/{fold}/{chunk}.h5, variants.tsv,
+variants.vcf.gz and its index.
+"""
+
+
+rule prepare_variants:
+    input:
+        variants=lambda wildcards: variants_file(wildcards),
+        fasta=fasta_path(),
+        aliases=(config["genome"] or {}).get("aliases") or [],
+        fai=rules.index_genome.output.fai,
+        gzi=rules.index_genome.output.gzi,
+    output:
+        alleles=f"{RESULTS}/variants/{{variants}}/alleles.tsv",
+        dropped=f"{RESULTS}/variants/{{variants}}/dropped_variants.tsv",
+    log:
+        f"{RESULTS}/logs/prepare_variants/{{variants}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/prepare_variants/{{variants}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_of("prepare_variants"),
+        runtime=runtime_of("prepare_variants"),
+    params:
+        code=code("prepare_variants"),
+        options=variant_check,
+    message:
+        "Prepare variants: {wildcards.variants}"
+    script:
+        "../../scripts/prepare_variants.py"
+
+
+rule score_variants:
+    input:
+        alleles=rules.prepare_variants.output.alleles,
+        fasta=fasta_path(),
+        fai=rules.index_genome.output.fai,
+        gzi=rules.index_genome.output.gzi,
+        weights=lambda wildcards: weights_of(variants_model(wildcards), wildcards.fold),
+        module=lambda wildcards: model_code(variants_model(wildcards)),
+    output:
+        # Kept: 40 bytes for each allele and target, from which another table is made without the model.
+        chunk=f"{RESULTS}/variants/{{variants}}/chunks/{{fold}}/{{chunk}}.h5",
+    log:
+        f"{RESULTS}/logs/score_variants/{{variants}}/{{fold}}/{{chunk}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/score_variants/{{variants}}/{{fold}}/{{chunk}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_of("score_variants"),
+        runtime=runtime_of("score_variants"),
+    params:
+        code=code("score_variants"),
+        job=variant_job,
+        model=lambda wildcards: model_options(variants_model(wildcards)),
+        batch_size=lambda wildcards: config["variants"][wildcards.variants][
+            "batch_size"
+        ],
+        device=lambda wildcards: variants_analysis(wildcards)["device"],
+    message:
+        "Variants: {wildcards.variants} / {wildcards.fold}, chunk {wildcards.chunk}"
+    script:
+        "../../scripts/score_variants.py"
+
+
+rule combine_variants:
+    input:
+        alleles=rules.prepare_variants.output.alleles,
+        chunks=variant_chunks,
+        background=variant_background,
+        chromosomes=rules.index_genome.output.chromosomes,
+    output:
+        scores=f"{RESULTS}/variants/{{variants}}/variants.tsv",
+        vcf=f"{RESULTS}/variants/{{variants}}/variants.vcf.gz",
+        index=f"{RESULTS}/variants/{{variants}}/variants.vcf.gz.tbi",
+    log:
+        f"{RESULTS}/logs/combine_variants/{{variants}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/combine_variants/{{variants}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_of("combine_variants"),
+        runtime=runtime_of("combine_variants"),
+    params:
+        code=code("combine_variants"),
+        folds=variant_folds,
+        wanted=lambda wildcards: variants_analysis(wildcards)["targets"],
+        null=variant_null,
+    message:
+        "Table of variants: {wildcards.variants}"
+    script:
+        "../../scripts/combine_variants.py"
