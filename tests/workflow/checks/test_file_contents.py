@@ -170,7 +170,8 @@ def test_a_motif_database_that_is_no_meme_file_is_told(tmp_path: Path, data: byt
         "model": "m", "regions": "r", "labels": None, "seqlets": {"databases": ["known.txt", "jaspar-fungi"]},
         "motifs": {"database": None, "databases": ["jaspar-plants", "gone.meme"]}, "hits": None,
     }  # fmt: skip
-    config = {"models": {"m": {"loader": "trained", "module": None}}, "analyses": {"a": analysis}}
+    model = {"loader": "trained", "module": None}
+    config = {"models": {"m": model}, "analyses": {"a": analysis}, "insertions": {}}
     found = file_contents.problems(config, tmp_path)
     line = "analyses.a.seqlets: known.txt is not a MEME file: it has no line 'MEME version …'"
     assert found == [line] * told
