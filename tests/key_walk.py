@@ -119,6 +119,7 @@ def jobs(workflow: Any, wildcards: dict[str, list[Wildcards]]) -> dict[str, str]
 
 
 def _called(value: Any, wildcards: Wildcards) -> str:
+    value = getattr(getattr(value, "_file", value), "callable", None) or value  # what `unpack` wraps
     if not callable(value):
         return repr(value)
     try:

@@ -331,8 +331,9 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
-        combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar, prepare_variants,
-        score_variants, combine_variants, prepare_insertions, insert_chunk, insert_motifs, *TABLE_STAGES,
+        combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar,
+        prepare_variants, score_variants, combine_variants, prepare_insertions, insert_chunk, insert_motifs,
+        *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

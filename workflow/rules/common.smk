@@ -33,6 +33,8 @@ from cislex_workflow.config import motif_settings as _motif_settings
 from cislex_workflow.config import paths as _config_paths
 from cislex_workflow.config import region_settings as _region_settings
 from cislex_workflow.config import yaml_files as _yaml_files
+from cislex_workflow.expected_use import experiments as _expected_experiments
+from cislex_workflow.expected_use import work as _expected_work
 from cislex_workflow.reruns import source_digest as _source_digest
 from cislex_workflow.reruns import watch as _watch
 
@@ -70,7 +72,7 @@ config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 RESULTS = config["results"]
 
 if workflow.is_main_process:
-    for _notice in _few_regions.notices(_job_resources.Work(config)):
+    for _notice in _few_regions.notices(_expected_work.Work(config)):
         _logger.warning(_notice)
 
 if _IS_MAIN:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cislex.errors import StorageError
 from cislex.files.tables import has_coordinates
 from cislex.regions.extraction import bed_names
 from cislex.regions.overlaps import overlaps
 
+Seqlets = Mapping[str, NDArray[Any]]
+
 
 def seqlet_recall(
-    lexicon: h5py.File,
-    word: Mapping[Hashable, Any],
-    number: int,
-    regions: pd.DataFrame,
-    hits: pd.DataFrame | None,
+    seqlets: Seqlets, word: Mapping[Hashable, Any], regions: pd.DataFrame, hits: pd.DataFrame | None
 ) -> float | None:
     """Share of a word's seqlets of one target that a hit of the word covers.
 
@@ -29,12 +27,10 @@ def seqlet_recall(
 
     Parameters
     ----------
-    lexicon
-        ``lexicon.h5``.
+    seqlets
+        Arrays (n,) of ``lexicon.h5``: ``example_idx, start, end, is_revcomp`` of the target's seqlets.
     word
-        Its row of ``lexicon.tsv``: ``pattern, trim_start, trim_end``.
-    number
-        The target's number in ``seqlets/source``.
+        Its row of ``lexicon.tsv``: ``word, trim_start, trim_end``.
     regions
         The regions of its ``attributions.h5``.
     hits
@@ -43,19 +39,20 @@ def seqlet_recall(
     Returns
     -------
     float or None
-        None where the target has no seqlet of the word, or it is not known where they lie.
+        None where the target has no seqlet of the word.
+
+    Raises
+    ------
+    StorageError
+        When a seqlet lies in a row that the regions do not have.
     """
-    seqlets = lexicon[f"{word['pattern']}/seqlets"]
-    if "source" not in seqlets:
-        return None
-    own = seqlets["source"][()] == number
-    rows, start, end = (seqlets[name][()][own] for name in ("example_idx", "start", "end"))
-    turned = seqlets["is_revcomp"][()][own].astype(bool)
+    rows, start, end = (seqlets[name] for name in ("example_idx", "start", "end"))
+    turned = seqlets["is_revcomp"].astype(bool)
     if not len(rows):
         return None
     if rows.max() >= len(regions):
         raise StorageError(
-            f"{lexicon.filename}: a seqlet of {word['word']} lies in row {rows.max()} of attributions.h5, "
+            f"lexicon: a seqlet of {word['word']} lies in row {rows.max()} of attributions.h5, "
             f"which has {len(regions)} rows; run find_motifs and combine_lexicon again"
         )
     if hits is None:

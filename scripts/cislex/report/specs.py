@@ -256,9 +256,9 @@ class AnalysisTarget:
     def links(self) -> list[Path]:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
-            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.seqlets, self.positions, self.syntax,
-            self.periodicity, self.truth, self.grammar, *self.files, self.inspection, self.evaluation,
-            self.observed, *self.databases.values(),
+            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.seqlets,
+            self.positions, self.syntax, self.periodicity, self.truth, self.grammar, *self.files,
+            self.inspection, self.evaluation, self.observed, *self.databases.values(),
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 

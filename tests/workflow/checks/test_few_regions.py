@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cislex_workflow.checks.few_regions import notices
-from cislex_workflow.job_resources import Work
+from cislex_workflow.expected_use.work import Work
 
 
 def config(folder: Path, regions: int, **motifs: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import yaml
 from cislex.motifs import databases
 from cislex_workflow.checks import few_regions, input_files
 from cislex_workflow.config import configuration
-from cislex_workflow.job_resources import Work
+from cislex_workflow.expected_use.work import Work
 
 ROOT = Path(__file__).resolve().parents[3]
 

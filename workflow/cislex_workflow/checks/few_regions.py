@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cislex_workflow.job_resources import Work
+from cislex_workflow.expected_use.work import Work
 
 #: Seqlets of TF-MoDISco lie at least this far apart (bp): half a sliding window of 20 bp and a flank of 5 bp.
 APART = 15

@@ -51,7 +51,7 @@ def insertion_plans():
         own = config["analyses"][settings["analysis"]]["reverse_complement"]
         found[name] = {
             "analysis": settings["analysis"],
-            "sequences": _job_resources.insertion_sequences(settings),
+            "sequences": _expected_experiments.insertion_sequences(settings),
             "chunks": settings["chunks"],
             "both_strands": own if both is None else both,
         }

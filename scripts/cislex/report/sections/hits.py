@@ -32,8 +32,8 @@ class HitsView:
     Parameters
     ----------
     of_words
-        Whether hits are of the lexicon's words, whose identifiers the rows then name; else of the target's
-        own motifs, whose best matches the rows name.
+        Whether hits are of the lexicon's words, or of known motifs, whose identifiers the rows then name;
+        else of the target's own motifs, whose best matches the rows name.
     recall
         How many of TF-MoDISco's seqlets the hits cover, in a sentence; empty where it is not known.
     """
