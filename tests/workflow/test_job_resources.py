@@ -171,8 +171,7 @@ def test_a_gpu_job_asks_for_the_memory_of_its_context(tmp_path: Path) -> None:
     on_gpu["analyses"]["first"]["device"] = "cuda"
     names = wildcards("attribute_chunk")
     cpu, cuda = (
-        job_resources.ask(used.Work(c), "attribute_chunk", names).mem_mb
-        for c in (config(tmp_path), on_gpu)
+        job_resources.ask(used.Work(c), "attribute_chunk", names).mem_mb for c in (config(tmp_path), on_gpu)
     )
     assert cuda - cpu >= used.CUDA_MB
 
