@@ -71,9 +71,9 @@ def write_store(path: Path, codes: np.ndarray, regions: pd.DataFrame | None = No
     return path
 
 
-def save_folds(folder: Path, n: int = 2) -> list[Path]:
+def save_folds(folder: Path, n: int = 2, *, length: int = LENGTH) -> list[Path]:
     """Small models of two outputs."""
-    settings = {"tasks": 2, "input_length": LENGTH, "filters": 6}
+    settings = {"tasks": 2, "input_length": length, "filters": 6}
     paths = []
     for fold in range(n):
         torch.manual_seed(fold)

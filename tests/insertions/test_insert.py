@@ -228,3 +228,24 @@ def test_a_lexicon_without_words_makes_empty_tables(folder: Path, tmp_path: Path
     made = [tmp_path / "run" / f"{name}.tsv" for name in ("insertions", "contexts")]
     spec = InsertionTables(name="x", analysis="a", insertions=made[0], contexts=made[1])
     assert describe_insertions([spec])[0].text.startswith("No motif was inserted")
+
+
+class Noise(Grammar):
+    """[A] and [B] with noise that depends on the whole sequence, and the smaller of both."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b = (torch.relu(conv(x)).amax((1, 2)) for conv in self.detectors)
+        weights = torch.linspace(1, 97, x[0].numel(), dtype=x.dtype) ** 1.5
+        noise = torch.sin((x.flatten(1) * weights).sum(1))
+        return torch.stack([a + b + noise, torch.minimum(a, b)], 1)
+
+
+def test_independent_motifs_are_called_at_the_nominal_rate_and_an_and_at_every_distance() -> None:
+    plan = plan_of(GridSettings(pairs=[["A", "B"]], distances=range(9, 66)), 40)
+    found = [effects(Noise(), plan, Output(i)).query("kind == 'pair'") for i in range(2)]
+    independent, both = found[0], found[1].query("orientation == '++'")
+    assert len(independent) == 4 * 57
+    assert 0.005 < (independent["cooperativity_p"] < 0.05).mean() < 0.12
+    assert (independent["cooperativity_q"] < 0.05).sum() <= 2
+    assert both["cooperativity"].to_numpy() == pytest.approx(np.ones(len(both)), abs=0.15)
+    assert (both["cooperativity_q"] < 1e-6).all()
