@@ -37,9 +37,11 @@ include: "workflow/rules/annotation.smk"
 include: "workflow/rules/hits.smk"
 include: "workflow/rules/lexicon.smk"
 include: "workflow/rules/syntax.smk"
+include: "workflow/rules/seqlets.smk"
 include: "workflow/rules/truth.smk"
-# Variants
+# Variants and in-silico experiments
 include: "workflow/rules/variants.smk"
+include: "workflow/rules/insertions.smk"
 # Report
 include: "workflow/rules/report.smk"
 include: "workflow/rules/snapshot.smk"
@@ -64,6 +66,10 @@ rule all:
         variants=expand(
             f"{RESULTS}/variants/{{variants}}/variants.vcf.gz",
             variants=config["variants"],
+        ),
+        insertions=expand(
+            f"{RESULTS}/insertions/{{insertion}}/insertions.tsv",
+            insertion=config["insertions"],
         ),
         tracks=all_targets(
             "{analysis}/{target}/contributions.bw", coordinates_only=True

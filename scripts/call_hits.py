@@ -9,15 +9,16 @@ if "snakemake" in globals():
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.motifs.files import TrimSettings
 from cislex.motifs.hits import HitSettings, call_hits
+from cislex.motifs.scanning import ScanSettings
 
 
 def main(
     attributions: str, motifs: str, out: str, *, settings: dict, trimming: dict, **options: object
 ) -> None:
-    """Run the stage with plain arguments."""
-    call_hits(
-        attributions, motifs, out, HitSettings(**settings), trimming=TrimSettings(**trimming), **options
-    )
+    """Run the stage with plain arguments; the settings say the method."""
+    method = {"finemo": HitSettings, "scan": ScanSettings}[settings.get("method", "finemo")]
+    chosen = method(**{key: value for key, value in settings.items() if key != "method"})
+    call_hits(attributions, motifs, out, chosen, trimming=TrimSettings(**trimming), **options)
 
 
 if "snakemake" in globals():

@@ -7,14 +7,17 @@ if "snakemake" in globals():
     from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.cost.estimate import AnalysisPlan, RegionSource, estimate_cost
+from cislex.cost.estimate import AnalysisPlan, InsertionPlan, RegionSource, estimate_cost
 
 
-def main(analyses: dict, regions: dict, inspections: dict, table: str, text: str, **options: object) -> None:
+def main(
+    analyses: dict, regions: dict, inspections: dict, table: str, text: str, insertions=(), **options
+) -> None:
     """Run the stage with plain arguments."""
+    experiments = {name: InsertionPlan(**plan) for name, plan in dict(insertions).items()}
     plans = {name: AnalysisPlan(**plan) for name, plan in analyses.items()}
     sources = {name: RegionSource(**source) for name, source in regions.items()}
-    estimate_cost(plans, sources, inspections, table, text, **options)
+    estimate_cost(plans, sources, inspections, table, text, insertions=experiments, **options)
 
 
 if "snakemake" in globals():
@@ -25,5 +28,6 @@ if "snakemake" in globals():
         inspections=dict(zip(smk.params.analyses, smk.input.inspections, strict=True)),
         table=smk.output.table,
         text=smk.output.text,
+        insertions=smk.params.insertions,
         **smk.params.options,
     )

@@ -8,19 +8,21 @@ if "snakemake" in globals():
     from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.report import AnalysisTarget, LexiconTables, RegionSet, TrainedModel, render_report
+from cislex.report import render_report, specs
 
 
 def main(
-    out: str, analyses: list, regions: list, models: list, lexicon: dict | None = None, **options: object
+    out: str, analyses: list, regions: list, models: list, lexicon=None, insertions=(), variants=(), **options
 ) -> None:
     """Run the stage with plain arguments."""
     render_report(
         out,
-        analyses=[AnalysisTarget(**{**entry, "files": tuple(entry["files"])}) for entry in analyses],
-        regions=[RegionSet(**entry) for entry in regions],
-        models=[TrainedModel(**entry) for entry in models],
-        lexicon=LexiconTables(**{**lexicon, "files": tuple(lexicon["files"])}) if lexicon else None,
+        analyses=[specs.AnalysisTarget(**{**entry, "files": tuple(entry["files"])}) for entry in analyses],
+        regions=[specs.RegionSet(**entry) for entry in regions],
+        models=[specs.TrainedModel(**entry) for entry in models],
+        lexicon=specs.LexiconTables(**{**lexicon, "files": tuple(lexicon["files"])}) if lexicon else None,
+        insertions=[specs.InsertionTables(**{**e, "files": tuple(e["files"])}) for e in insertions],
+        variants=[specs.VariantTables(**entry) for entry in variants],
         date=date.today().isoformat(),
         **options,
     )

@@ -11,8 +11,8 @@ from cislex.lexicon.usage import LexiconInputs, UsageSource, summarise_usage
 
 
 def main(targets: list, files: dict, hits: dict, table: str, matrix: str) -> None:
-    """Run the stage with plain arguments; ``hits`` by the number of the target."""
-    sources = [UsageSource(*target, hits.get(number)) for number, target in enumerate(targets)]
+    """Run the stage with plain arguments; hits and attributions by the number of the target."""
+    sources = [UsageSource(*target, *hits.get(number, ())) for number, target in enumerate(targets)]
     summarise_usage(LexiconInputs(**files), sources, table, matrix)
 
 
@@ -21,7 +21,9 @@ if "snakemake" in globals():
     main(
         smk.params.targets,
         files={name: smk.input[name] for name in ("words", "members", "modisco")},
-        hits=dict(zip(smk.params.with_hits, smk.input.hits, strict=True)),
+        hits=dict(
+            zip(smk.params.with_hits, zip(smk.input.hits, smk.input.attributions, strict=True), strict=True)
+        ),
         table=smk.output.table,
         matrix=smk.output.matrix,
     )

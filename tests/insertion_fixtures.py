@@ -104,13 +104,18 @@ def run(
     folder.mkdir(exist_ok=True)
     options = {"strings": {"A": A, "B": B}, "backgrounds": BackgroundSettings(n=n), **options}
     prepare_insertions(sequences, folder / "plan.h5", folder / "inserts.tsv", grid=grid, **options)
+    return predict(folder, weights, chunks=chunks)
+
+
+def predict(folder: Path, weights: list[Path], *, chunks: int = 1) -> dict[str, pd.DataFrame]:
+    """The stages after the first; the tables by name."""
     made = {}
     for fold, path in enumerate(weights):
         made[f"fold_{fold}"] = [folder / f"{fold}.{chunk}.h5" for chunk in range(chunks)]
         for chunk, out in enumerate(made[f"fold_{fold}"]):
             job = InsertionJob(chunk, chunks, f"fold_{fold}", WANTED)
             insert_chunk(folder / "plan.h5", path, out, job, model={"loader": "trained"}, device="cpu")
-    paths = {name: folder / f"{name}.tsv" for name in ("contexts", "sites") if options.get("sites")}
-    insert_motifs(folder / "plan.h5", made, folder / "insertions.tsv", wanted=WANTED, **paths)
-    names = ["inserts", "insertions", *paths]
-    return {name: pd.read_csv(folder / f"{name}.tsv", sep="\t", keep_default_na=True) for name in names}
+    paths = [folder / f"{name}.tsv" for name in ("insertions", "contexts", "sites")]
+    insert_motifs(folder / "plan.h5", made, *paths, wanted=WANTED)
+    names = ["inserts", "insertions", "contexts", "sites"]
+    return {name: pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in names}

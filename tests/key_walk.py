@@ -85,6 +85,7 @@ def all_wildcards(workflow: Any, config: dict[str, Any]) -> dict[str, list[Wildc
         "database": list(workflow.globals["DATABASES"]),
         "chunk": ["0"],
         "variants": list(config["variants"]),
+        "insertion": list(config["insertions"]),
         "file": ["file"],
     }
     analyses = [
@@ -118,6 +119,7 @@ def jobs(workflow: Any, wildcards: dict[str, list[Wildcards]]) -> dict[str, str]
 
 
 def _called(value: Any, wildcards: Wildcards) -> str:
+    value = getattr(getattr(value, "_file", value), "callable", None) or value  # what `unpack` wraps
     if not callable(value):
         return repr(value)
     try:

@@ -48,6 +48,7 @@ def configuration() -> dict[str, Any]:
                 **analysis,
                 "targets": {"a": {"kind": "output", "index": 0}},
                 "method": {"name": "saliency"},
+                "seqlets": {"databases": ["known.meme"]},
             },
         },
     }

@@ -9,12 +9,10 @@ import motif_fixtures
 import numpy as np
 import pandas as pd
 import pytest
-from cislex.demo.truth import COLUMNS, compare_with_truth, overlaps, pearson_similarity
+from cislex.demo.truth import COLUMNS, compare_with_truth, pearson_similarity
 from cislex.errors import InputError
 from cislex.files.indexed_bed import write_indexed_bed
 from cislex.motifs.files import read_meme, reverse_complement, write_meme
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def compare(
@@ -109,27 +107,6 @@ def test_wrong_tables_are_named(
     write_meme(read_meme(planted.motifs)[:2], tmp_path / "two.meme")
     with pytest.raises(InputError, match="lacks planted motifs MA"):
         compare(planted, found, tmp_path / "t.tsv", planted=tmp_path / "two.meme")
-
-
-intervals = st.lists(
-    st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 60), st.integers(1, 15)), max_size=25
-)
-
-
-@given(intervals, intervals)
-def test_overlaps_agree_with_the_definition(these: list, those: list) -> None:
-    def frame(rows: list) -> pd.DataFrame:
-        table = pd.DataFrame(rows, columns=["chrom", "start", "width"])
-        return table.assign(end=table["start"] + table["width"])
-
-    expected = [
-        any(
-            c == d and min(s + w, t + v) - max(s, t) >= 0.5 * min(w, v) and min(s + w, t + v) > max(s, t)
-            for d, t, v in those
-        )
-        for c, s, w in these
-    ]
-    assert overlaps(frame(these), frame(those)).tolist() == expected
 
 
 def test_similarity_ignores_offset_and_strand() -> None:

@@ -33,6 +33,7 @@ NEEDS = {
     "combine_lexicon": ("make_patterns",),
     "analyse_syntax": ("call_hits",),
     "summarise_usage": ("combine_lexicon",),
+    "call_seqlets": ("make_patterns",),
     "compare_with_truth": ("aggregate_chunks", "make_tables"),
     "gate_attributions": ("aggregate_chunks",),
     "inspect_model": ("make_tables",),
@@ -45,6 +46,9 @@ NEEDS = {
     "prepare_variants": ("index_genome",),
     "score_variants": ("prepare_variants",),
     "combine_variants": ("score_variants",),
+    "prepare_insertions": ("encode_sequences",),
+    "insert_chunk": ("prepare_insertions",),
+    "insert_motifs": ("insert_chunk",),
     "make_chunk": ("encode_sequences",),
 }
 
@@ -228,6 +232,12 @@ def summarise_usage(work: Path, out: Path) -> None:
     summarise_usage(files, sources, out / "usage.tsv", out / "usage.h5ad")
 
 
+def call_seqlets(work: Path, out: Path) -> None:
+    from cislex.motifs.seqlets import call_seqlets
+
+    call_seqlets(work / "attributions.h5", out / "seqlets.tsv.gz", databases={"known": work / "known.meme"})
+
+
 def simulate_genome(work: Path, out: Path) -> None:
     from cislex.demo.simulation import SimulationOptions, simulate_genome
 
@@ -282,14 +292,48 @@ def plant_model(work: Path, out: Path) -> None:
     )
 
 
+def prepare_insertions(work: Path, out: Path) -> None:
+    from cislex.insertions.backgrounds import BackgroundSettings
+    from cislex.insertions.constructs import GridSettings
+    from cislex.insertions.prepare import prepare_insertions
+
+    prepare_insertions(
+        work / "sequences.h5", out / "plan.h5", out / "inserts.tsv",
+        strings={"a": "TGACTCA", "b": "CCGGAAGT"},
+        grid=GridSettings(pairs="all", distances=range(10, 60, 2)), backgrounds=BackgroundSettings(n=60),
+    )  # fmt: skip
+
+
+def insert_chunk(work: Path, out: Path) -> None:
+    from cislex.insertions.chunk import InsertionJob, insert_chunk
+
+    job = InsertionJob(chunk=0, chunks=1, fold="a", targets=TARGETS)
+    insert_chunk(
+        work / "plan.h5",
+        work / "weights.pt",
+        out / "inserted.h5",
+        job,
+        model={"loader": "trained"},
+        device="cpu",
+    )
+
+
+def insert_motifs(work: Path, out: Path) -> None:
+    from cislex.insertions.insert import insert_motifs
+
+    made = [out / f"{name}.tsv" for name in ("insertions", "contexts", "sites_moved")]
+    insert_motifs(work / "plan.h5", {"a": [work / "inserted.h5"]}, *made, wanted=TARGETS)
+
+
 #: Each stage by name.
 STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
-        combine_lexicon, summarise_usage, simulate_genome, plant_model, compare_grammar, prepare_variants,
-        score_variants, combine_variants, *TABLE_STAGES,
+        combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar,
+        prepare_variants, score_variants, combine_variants, prepare_insertions, insert_chunk, insert_motifs,
+        *TABLE_STAGES,
     )
 }  # fmt: skip
 #: What makes inputs that no stage makes.

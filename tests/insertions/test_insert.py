@@ -17,6 +17,8 @@ from cislex.insertions.insert import effect_table
 from cislex.insertions.inserts import from_string
 from cislex.insertions.plan_files import Plan, no_sites, read_plan
 from cislex.models.loading import load_model
+from cislex.report import InsertionTables
+from cislex.report.sections.insertions import describe_insertions
 from cislex.targets import Output, Target
 from insertion_fixtures import LENGTH, WANTED, A, B, Grammar, random_codes, run, save_folds, write_store
 from scipy import stats
@@ -211,3 +213,18 @@ def test_settings_of_backgrounds_follow_the_seed(folder: Path) -> None:
     ]  # fmt: skip
     pd.testing.assert_frame_equal(found[0], found[1])
     assert not found[0]["effect"].equals(found[2]["effect"])
+
+
+def test_a_lexicon_without_words_makes_empty_tables(folder: Path, tmp_path: Path) -> None:
+    from cislex.motifs.files import write_meme
+
+    (tmp_path / "lexicon.tsv").write_text("word\tname\tcomposite_of\n")
+    write_meme([], tmp_path / "lexicon.meme")
+    lexicon = (tmp_path / "lexicon.tsv", tmp_path / "lexicon.meme")
+    options = {"words": "all", "lexicon": lexicon, "strings": {}}
+    grid = GridSettings(pairs="all", distances=[9])
+    found = run(tmp_path / "run", folder / "sequences.h5", [folder / "0.pt"], grid=grid, **options)
+    assert {name: len(table) for name, table in found.items()} == dict.fromkeys(found, 0)
+    made = [tmp_path / "run" / f"{name}.tsv" for name in ("insertions", "contexts")]
+    spec = InsertionTables(name="x", analysis="a", insertions=made[0], contexts=made[1])
+    assert describe_insertions([spec])[0].text.startswith("No motif was inserted")

@@ -70,8 +70,8 @@ def test_a_motif_with_itself_has_three_orientations_and_shared_parts_are_made_on
 
 
 GRIDS = {
-    "spacings: x .*overlap at every distance .at most 5 bp": {"pairs": "all", "distances": (3, 5)},
-    "take 62 bp; the sequences have 60 bp": {"pairs": "all", "distances": (55,)},
+    "spacings: x .*overlap at every distance .at most 5 bp": {"pairs": [["x", "x"]], "distances": (3, 5)},
+    "take 62 bp; the sequences have 60 bp": {"pairs": [["x", "x"]], "distances": (55,)},
     "orientations: found /\\+": {"pairs": "all", "distances": (9,), "orientations": ("/+",)},
     "pairs: no motif 'xx' is inserted; did you mean x": {"pairs": [["x", "xx"]], "distances": (9,)},
     "pairs: found 'x', expected the names of two": {"pairs": ["x"], "distances": (9,)},
@@ -84,6 +84,15 @@ GRIDS = {
 def test_a_grid_that_does_not_fit_is_named(message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_grid([from_string("x", "TGACTCA")], GridSettings(**GRIDS[message]), 60)
+
+
+def test_of_all_pairs_those_that_fit_are_made_and_the_others_counted() -> None:
+    inserts = [from_string("x", "TGACTCA"), from_string("wide", "ACGT" * 8)]
+    grid = make_grid(inserts, GridSettings(pairs="all", distances=(3, 9, 40), orientations=("--",)), 60)
+    pairs = grid.table.query("kind == 'pair'")
+    found = pairs[["insert_a", "insert_b", "distance", "orientation"]].to_numpy().tolist()
+    assert found == [[0, 0, 9, "++"], [0, 0, 40, "++"], [0, 1, 40.5, "--"]]
+    assert (grid.misfits, grid.without) == (6, ["wide and wide"])
 
 
 def write_lexicon(folder: Path) -> tuple[Path, Path]:
@@ -121,7 +130,6 @@ STRINGS = {
     "x: found 'J' at 2, 'O' at 4": {"x": "AJAO"},
     "x: found 'NN'": {"x": "NN"},
     "x .61 bp. are longer than the sequences, which have 60 bp": {"x": "A" * 61},
-    "found no motif to insert": {},
 }
 
 

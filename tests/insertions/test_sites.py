@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import pandas as pd
 import pytest
 import torch
 from cislex.errors import ConfigError, InputError
-from cislex.insertions.backgrounds import BackgroundSettings
 from cislex.insertions.chunk import make_predictor, predict_sites
 from cislex.insertions.constructs import GridSettings
 from cislex.insertions.insert import context_table
@@ -24,8 +24,8 @@ from insertion_fixtures import (
     Grammar,
     codes_of,
     one_hot_of,
+    predict,
     random_codes,
-    run,
     save_folds,
     write_store,
 )
@@ -155,19 +155,20 @@ def test_sites_through_the_files_are_one_row_a_word_and_one_a_site(project: Path
     write_meme(
         [MemeMotif(f"pos_{i}", "x", p, 9) for i, p in enumerate(frequencies)], project / "lexicon.meme"
     )
-    found = run(
-        project / "run",
-        project / "sequences.h5",
-        save_folds(project),
-        chunks=3,
-        words="all",
-        lexicon=(project / "lexicon.tsv", project / "lexicon.meme"),
-        strings={},
-        backgrounds=BackgroundSettings(n=8),
-        sites=SiteSettings(n=10, contexts=3),
-        hits=project / "hits.bed.gz",
-        regions=project / "regions.bed",
-    )
+    script = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "prepare_insertions.py"))
+    names = {"sequences": "sequences.h5", "lexicon": "lexicon.tsv", "words": "lexicon.meme"}
+    names |= {"hits": "hits.bed.gz", "regions": "regions.bed"}
+    settings = {
+        "words": "all",
+        "strings": {},
+        "form": "consensus",
+        "grid": {"pairs": [], "distances": [10], "orientations": ["++"]},
+        "backgrounds": {"kind": "shuffled", "n": 8, "seed": 0},
+        "sites": {"n": 10, "contexts": 3, "ablation": "background", "seed": 0},
+    }
+    files = {name: project / file for name, file in names.items()}
+    script["main"](files, project / "plan.h5", project / "inserts.tsv", settings)
+    found = predict(project, save_folds(project), chunks=3)
     assert found["inserts"]["inserted"].tolist() == [A, B]
     contexts, sites = found["contexts"], found["sites"]
     assert contexts[["target", "name", "n"]].to_numpy().tolist() == [

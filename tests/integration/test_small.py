@@ -18,6 +18,7 @@ import pysam
 import pytest
 import torch
 import yaml
+from cislex.motifs.seqlets import read_seqlets
 from small_project import write_project
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -54,6 +55,7 @@ def test_a_dry_run_shows_the_whole_plan_before_any_input_of_a_later_stage_exists
     assert plan["attribute_chunk"] == 2 * 2 * 4
     assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
     assert plan["render_report"] == plan["combine_lexicon"] == plan["summarise_usage"] == 1
+    assert plan["call_seqlets"] == 1
 
 
 def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakemake: Run) -> None:
@@ -66,9 +68,10 @@ def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakema
     plan = planned(snakemake(*options, folder=project).stdout)
     assert plan["aggregate_chunks"] == plan["gate_attributions"] == 3
     assert not plan.keys() & {
-        "find_motifs", "annotate_motifs", "fetch_motif_database", "call_hits", "combine_lexicon",
-        "summarise_usage",
+        "find_motifs", "annotate_motifs", "call_hits", "combine_lexicon", "summarise_usage",
+        "analyse_syntax",
     }  # fmt: skip
+    assert plan["call_seqlets"] == plan["fetch_motif_database"] == 1, "seqlets need no motifs"
     wanted = snakemake("results/shap/a/modisco.h5", *options, folder=project, check=False).stdout
     assert "No rule to produce" in wanted or "MissingRuleException" in wanted
 
@@ -95,8 +98,26 @@ def test_hits_are_called_with_the_words_of_the_lexicon_and_counted(finished: Pat
         assert len(list(indexed.fetch(name))) == (hits["#chrom"] == name).sum()
 
 
+def test_seqlets_are_called_named_and_told(finished: Path) -> None:
+    table = read_seqlets(finished / "results" / "gradient" / "a" / "seqlets.tsv.gz")
+    assert len(table)
+    assert table["match"].ne("").all()
+    assert set(table["null"]) == {"shuffled"}, "the database and the lexicon hold few motifs"
+    page = (finished / "results" / "report.html").read_text()
+    assert "Seqlets of single regions" in page
+    assert "recursive_seqlets of tangermeme" in page
+
+
 def test_a_second_run_does_nothing(finished: Path, snakemake: Run) -> None:
     assert "Nothing to be done" in snakemake("--configfile", "config.yaml", folder=finished).stdout
+
+
+def test_the_order_of_analyses_makes_no_lexicon_and_no_hits_again(finished: Path, snakemake: Run) -> None:
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    config["analyses"] = dict(reversed(config["analyses"].items()))
+    (finished / "turned.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    done = snakemake("--configfile", "turned.yaml", "--dry-run", folder=finished).stdout
+    assert "Nothing to be done" in done or planned(done).keys() <= {"render_report", "snapshot_config", "all"}
 
 
 def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snakemake: Run) -> None:
@@ -107,8 +128,8 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snak
     plan = planned(snakemake("--configfile", "changed.yaml", "--dry-run", folder=finished).stdout)
     assert plan.pop("find_motifs") == 2
     assert set(plan) <= {
-        "annotate_motifs", "call_hits", "combine_lexicon", "summarise_usage", "render_report",
-        "snapshot_config", "all",
+        "annotate_motifs", "call_hits", "combine_lexicon", "summarise_usage", "analyse_syntax",
+        "call_seqlets", "render_report", "snapshot_config", "all",
     }  # fmt: skip
 
 

@@ -48,7 +48,9 @@ def test_hits_of_a_lexicon_of_one_target_are_those_of_its_motifs_under_the_names
     assert hits["motif"].tolist() == [names[word] for word in own["motif"]]
     assert (own["motif"] == own["word"]).all()
     assert (hits["pattern"] == hits["word"].str.replace("_", "_patterns/pattern_")).all()
-    usage = pd.read_csv(summarise(files, [UsageSource("demo", "t", out)]), sep="\t").set_index("word")
+    source = UsageSource("demo", "t", out, planted.attributions)
+    usage = pd.read_csv(summarise(files, [source]), sep="\t").set_index("word")
+    assert (usage["seqlet_recall"] > 0.8).all(), usage.to_string()
     assert usage["n_hits"].to_dict() == hits["word"].value_counts().to_dict()
     means = hits.groupby("word")["contribution"].mean()
     np.testing.assert_allclose(usage["mean_hit_contribution"], means[usage.index], rtol=1e-5)

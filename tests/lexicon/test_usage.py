@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from cislex.errors import InputError
+from cislex.errors import InputError, StorageError
 from cislex.files.indexed_bed import write_indexed_bed
-from cislex.files.tables import write_table
+from cislex.files.tables import write_regions, write_table
 from cislex.lexicon.combine import combine_lexicon
 from cislex.lexicon.files import LexiconFiles
 from cislex.lexicon.patterns import PatternSource
@@ -24,10 +24,10 @@ SOURCES = [UsageSource("analysis", "a"), UsageSource("analysis", "b")]
 WEAK = pattern(WORDS[0], n=50, weights=np.full(11, 0.5))
 
 
-def write_hits(path: Path, *rows: tuple[str, str, int, str]) -> Path:
-    """Hits of 11 bp: word, chromosome, start and region; each contributes as much as its number."""
+def write_hits(path: Path, *rows: tuple[str, str, int, str], width: int = 11) -> Path:
+    """Hits: word, chromosome, start and region; each contributes as much as its number."""
     frame = pd.DataFrame(rows, columns=["word", "#chrom", "start", "region"])
-    frame = frame.assign(end=frame["start"] + 11, strand="+", contribution=np.arange(1, len(rows) + 1.0))
+    frame = frame.assign(end=frame["start"] + width, strand="+", contribution=np.arange(1, len(rows) + 1.0))
     write_indexed_bed(frame.reindex(columns=HIT_COLUMNS).sort_values(["#chrom", "start"]), path)
     return path
 
@@ -59,6 +59,44 @@ def test_usage_adds_up_over_patterns_and_counts_hits_of_words_that_no_pattern_be
     assert [other[name] for name in ("n_seqlets", "n_regions", "mean_contribution")] == [0, 0, ""]
     assert [int(other["n_hits"]), float(other["mean_hit_contribution"])] == [1, 3.0]
     assert usage.loc["pos_0"]["n_hits"]["b"] == ""
+
+
+def write_places(path: Path, count: int, *, direct: bool = False) -> Path:
+    """Regions of 200 bp, every second on the minus strand; what usage reads of ``attributions.h5``."""
+    number = np.arange(count)
+    start = np.zeros(count, int) if direct else 1000 * number
+    frame = pd.DataFrame({"chrom": "" if direct else "chr1", "start": start, "end": start + 200})
+    frame = frame.assign(
+        name=[f"r{n}" for n in number], strand="." if direct else np.where(number % 2, "-", "+")
+    )
+    with h5py.File(path, "w") as handle:
+        write_regions(handle, frame)
+    return path
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_recall_is_the_share_of_seqlets_that_a_hit_of_their_word_covers(
+    files: LexiconFiles, tmp_path: Path, direct: bool
+) -> None:
+    """On both strands; not by a hit that shares less than half, nor by one of another word."""
+    rows = []
+    for region in range(40):  # the seqlets of region r begin at 20 + 2 r, the word 20 to 22 later
+        low = 20 + 2 * region + 20
+        shift, word = (8, "pos_1") if 10 <= region < 20 else (1, "pos_0" if region >= 20 else "pos_1")
+        if direct:
+            rows.append((word, f"r{region}", low + shift, f"r{region}"))
+        else:
+            place = 200 - low - 9 - shift if region % 2 else low + shift
+            rows.append((word, "chr1", 1000 * region + place, f"r{region}"))
+    hits = write_hits(tmp_path / "hits.bed.gz", *rows, width=9)
+    places = write_places(tmp_path / "attributions.h5", 40, direct=direct)
+    table = summarise(files, [SOURCES[0], UsageSource("analysis", "b", hits, places)])
+    recall = read(table).set_index(["word", "target"])["seqlet_recall"]
+    assert float(recall["pos_1", "b"]) == 0.25
+    assert recall["pos_0", "b"] == recall["pos_1", "a"] == ""
+    too_few = write_places(tmp_path / "few.h5", 39, direct=direct)
+    with pytest.raises(StorageError, match=r"row 39 of attributions.h5, which has 39 rows"):
+        summarise(files, [SOURCES[0], UsageSource("analysis", "b", hits, too_few)])
 
 
 def test_composites_have_no_hits_and_words_without_any_have_none(tmp_path: Path) -> None:
@@ -133,7 +171,7 @@ def test_the_script_writes_the_same_files_in_any_order_of_targets(tmp_path: Path
     runpy.run_path(str(ROOT / "scripts" / "summarise_usage.py"))["main"](
         [("b", "t"), ("a", "t")],
         files={"words": files.table, "members": files.members, "modisco": files.modisco},
-        hits={0: hits},
+        hits={0: (hits,)},
         table=tmp_path / "usage.tsv",
         matrix=tmp_path / "usage.h5ad",
     )

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
-from cislex.demo.truth import overlaps
 from cislex.errors import CislexError, ConfigError, InputError
 from cislex.files.indexed_bed import index_path, write_indexed_bed
 from cislex.motifs.files import TrimSettings
 from cislex.motifs.hits import COLUMNS, HitSettings, call_hits, read_hits
+from cislex.regions.overlaps import overlaps
 
 MOTIFS = {"pos_0": "RAP1", "pos_1": "REB1", "neg_0": "GCN4"}
 
@@ -50,6 +50,8 @@ def test_contributions_are_those_of_the_bases_under_the_hit(
         values = values[::-1] if region["strand"] == "-" else values
         expected = values[hit.start - region["start"] : hit.end - region["start"]].sum()
         assert hit.contribution == pytest.approx(expected, rel=1e-4)
+        under = np.abs(values[hit.start - region["start"] : hit.end - region["start"]]).sum()
+        assert hit.share == pytest.approx(under / np.abs(values).sum(), rel=1e-4)
 
 
 def test_the_file_is_sorted_bed_with_a_header_and_an_index(found: motif_fixtures.Found) -> None:
@@ -75,10 +77,19 @@ def shrink(planted: motif_fixtures.Planted, folder: Path, regions: pd.DataFrame,
     return path
 
 
-def test_small_scores_and_repeated_regions_change_no_hit(
-    found: motif_fixtures.Found, planted: motif_fixtures.Planted, tmp_path: Path
+def test_small_scores_and_repeated_regions_change_no_hit_and_no_other_file_is_left(
+    found: motif_fixtures.Found,
+    planted: motif_fixtures.Planted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Scores far below half precision's range give the same hits; a region given twice gives them once."""
+    """Scores far below half precision's range give the same hits; a region given twice gives them once.
+
+    Fi-NeMo, which indexes a genome beside its file, is given none, and works in a folder of its own.
+    """
+    monkeypatch.chdir(tmp_path)
+    folders = (planted.attributions.parent, found.modisco.parent)
+    before = [sorted(folder.iterdir()) for folder in folders]
     regions = motif_fixtures.make_regions(8)
     path = shrink(planted, tmp_path, pd.concat([regions, regions], ignore_index=True), scale=1e-9)
     with h5py.File(path, "r+") as handle:
@@ -90,6 +101,10 @@ def test_small_scores_and_repeated_regions_change_no_hit(
     same = ["chrom", "start", "end", "motif", "strand", "region"]
     pd.testing.assert_frame_equal(hits[same], whole[same])
     np.testing.assert_allclose(hits["contribution"], whole["contribution"] * 1e-9, rtol=1e-4)
+    np.testing.assert_allclose(hits["share"], whole["share"], rtol=1e-4)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["attributions.h5", "hits.bed.gz", "hits.bed.gz.tbi"]
+    assert [sorted(folder.iterdir()) for folder in folders] == before
 
 
 def test_hits_of_a_window_are_those_that_lie_in_it(
@@ -108,6 +123,9 @@ def test_hits_of_a_window_are_those_that_lie_in_it(
     joined = hits.merge(whole, on=keys, suffixes=("", "_whole"))
     assert len(joined) >= 0.8 * len(hits) > 0
     np.testing.assert_allclose(joined["contribution"], joined["contribution_whole"], rtol=1e-4)
+    assert (joined["share"] >= 0.999 * joined["share_whole"]).all(), (
+        "of the window, which is a part of the region"
+    )
     where = hits.merge(regions, left_on="region", right_on="name", suffixes=("", "_region"))
     assert (where["start"] >= where["start_region"] + 50).all()
     assert (where["end"] <= where["start_region"] + 150).all()
@@ -213,10 +231,25 @@ def test_the_script_gives_the_same_bytes_as_the_function(
     assert index_path(out).read_bytes() == index_path(found.hits).read_bytes()
 
 
+def test_files_of_before_are_read(tmp_path: Path) -> None:
+    """Plain gzip, without the columns of words."""
+    lines = [
+        "#chrom\tstart\tend\tmotif\tscore\tstrand\tcontribution\tregion",
+        "chr1\t5\t9\tpos_0\t900\t+\t0.5\tr",
+    ]
+    (tmp_path / "hits.bed.gz").write_bytes(gzip.compress("\n".join([*lines, ""]).encode()))
+    found = read_hits(tmp_path / "hits.bed.gz")
+    assert found["motif"].tolist() == ["pos_0"]
+    assert (found["contribution"] == 0.5).all()
+    assert "word" not in found
+
+
 def test_names_that_look_like_something_else_stay_text(tmp_path: Path) -> None:
     names = ["NA", '"quoted"', "nan"]
-    table = pd.DataFrame([["NA", 1, 9, "p0", 5, "+", 1.0, 0.5, 0.1, "NA", name] for name in names])
+    table = pd.DataFrame(
+        [["NA", 1, 9, "p0", 5, "+", "NA", "x", 1.0, 0.5, 0.1, 0.2, "NA", name] for name in names]
+    )
     write_indexed_bed(table.set_axis(COLUMNS, axis=1), tmp_path / "hits.bed.gz")
     found = read_hits(tmp_path / "hits.bed.gz")
     assert found["region"].tolist() == names
-    assert found["chrom"].tolist() == found["analysis"].tolist() == ["NA"] * 3
+    assert found["chrom"].tolist() == found["analysis"].tolist() == found["word"].tolist() == ["NA"] * 3

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 from cislex.files.indexed_bed import write_indexed_bed
+from cislex.files.tables import write_table
 from cislex.motifs.hits import COLUMNS
 from cislex.report.sections.hits import HitsView, describe_hits
 from cislex.report.specs import AnalysisTarget
 
 
-def describe(folder: Path, names: tuple[str, str], drawn: list[tuple[str, int, int]]) -> HitsView:
+def describe(
+    folder: Path, names: tuple[str, str], drawn: list[tuple[str, int, int]], usage: Path | None = None
+) -> HitsView:
     rows = [("pos_0", 10, "+", 1.0, 0.25), ("pos_0", 20, "-", 3.0, 0.75), ("neg_3", 90, "+", -2.0, 0.5)]
     frame = pd.DataFrame(rows, columns=["word", "start", "strand", "contribution", "share"])
     frame = frame.assign(
@@ -21,7 +24,7 @@ def describe(folder: Path, names: tuple[str, str], drawn: list[tuple[str, int, i
     write_indexed_bed(frame.reindex(columns=COLUMNS), folder / "hits.bed.gz")
     spec = AnalysisTarget(
         analysis="x", target="t", region_set="r", model="m", attributions="a.h5", motifs=None,
-        hits=folder / "hits.bed.gz",
+        hits=folder / "hits.bed.gz", usage=usage,
     )  # fmt: skip
     view = describe_hits(spec, [], drawn)
     assert view is not None
@@ -42,3 +45,15 @@ def test_hits_without_a_lexicon_are_of_motifs(tmp_path: Path) -> None:
     view = describe(tmp_path, ("pos_0", "neg_3"), [])
     assert not view.of_words
     assert [(row["motif"], row["match"]) for row in view.rows] == [("pos_0", "–"), ("neg_3", "–")]
+
+
+def test_seqlets_that_hits_cover_are_told_of_each_word_and_of_all(tmp_path: Path) -> None:
+    rows = [("pos_0", "FOS", "t", 30, 0.9), ("pos_1", "MYC", "t", 10, 0), ("neg_3", "REST", "t", 0, ""),
+            ("pos_0", "FOS", "other", 5, 0.1)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["word", "name", "target", "n_seqlets", "seqlet_recall"])
+    write_table(frame.assign(analysis="x"), tmp_path / "usage.tsv")
+    view = describe(tmp_path, ("FOS", "REST"), [], tmp_path / "usage.tsv")
+    assert view.recall == (
+        "Hits cover 68 % of TF-MoDISco's 40 seqlets of these words in this target; those of MYC by none."
+    )
+    assert [row["seqlets covered"] for row in view.rows] == ["90 %", "–"]

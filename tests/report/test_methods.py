@@ -150,6 +150,12 @@ def test_only_papers_that_were_used_are_cited(target: AnalysisTarget) -> None:
     assert "Fi-NeMo" not in text
     called = dataclasses.replace(target, hits=target.motifs, settings={"hits": {"alpha": 0.7}})
     assert "called with Fi-NeMo (Wang and Kundaje) with sparsity λ = 0.7." in described(called)[1]
+    scan = {"method": "scan", "max_p": 1e-4, "database": "/data/known.meme", "alpha": 0.7}
+    scanned = dataclasses.replace(target, target="b", hits=target.motifs, settings={"hits": scan})
+    _, text = described(called, scanned)
+    assert "Fi-NeMo" in text
+    assert "Sites of the motifs of known.meme were found by scanning" in text
+    assert "at p < 0.0001 against equal base frequencies" in text
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,6 @@ from cislex.motifs.hits import COLUMNS
 from cislex.regions.extraction import REGION_COLUMNS, write_regions_bed
 from cislex.syntax.placed_hits import gives_way, place_hits
 
-HEADER = "\t".join(COLUMNS)
-
 
 def write_regions(folder: Path, rows: list[tuple[str, int, int, str]]) -> Path:
     """Regions by chromosome, start, end, strand."""
@@ -26,10 +24,12 @@ def write_regions(folder: Path, rows: list[tuple[str, int, int, str]]) -> Path:
 
 
 def write_hits(folder: Path, rows: list[tuple[object, ...]]) -> Path:
-    """Hits by chromosome, start, end, motif, strand, contribution."""
-    lines = [HEADER]
-    for chrom, start, end, motif, strand, contribution in rows:
-        lines.append(f"{chrom}\t{start}\t{end}\t{motif}\t900\t{strand}\t1\t0.9\t{contribution}\ta\tr")
+    """Hits by chromosome, start, end, word, strand, contribution."""
+    lines = ["\t".join(COLUMNS)]
+    for chrom, start, end, word, strand, contribution in rows:
+        cells = {"#chrom": chrom, "start": start, "end": end, "word": word, "strand": strand}
+        cells["contribution"] = contribution
+        lines.append("\t".join(str(cells.get(column, 1)) for column in COLUMNS))
     path = folder / "hits.bed.gz"
     path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
     return path

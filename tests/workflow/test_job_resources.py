@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cislex_workflow import job_resources, job_usage
 from cislex_workflow.checks import budget
+from cislex_workflow.expected_use import work as used
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,12 +54,26 @@ def config(folder: Path, *, chunks: int = 4, **regions: Any) -> dict[str, Any]:
                 "shifts": [0],
             }
         },
+        "insertions": {
+            "pairs": {
+                "analysis": "first",
+                "words": "all",
+                "motifs": {"ap1": "TGACTCA"},
+                "meme": None,
+                "pairs": "all",
+                "spacings": {"from": 10, "to": 70, "step": 3},
+                "orientations": ["++", "+-", "-+", "--"],
+                "backgrounds": {"kind": "genomic", "n": 100},
+                "sites": None,
+                "chunks": chunks,
+            }
+        },
     }
 
 
 NAMES = {
     "regions": "set", "model": "net", "fold": "f0", "analysis": "first", "target": "t", "chunk": "0",
-    "file": "x", "database": "d", "variants": "calls",
+    "file": "x", "database": "d", "variants": "calls", "insertion": "pairs",
 }  # fmt: skip
 
 
@@ -108,7 +123,7 @@ def test_requests_of_rules_are_these_functions() -> None:
 
 
 def test_every_rule_asks_before_any_file_exists(tmp_path: Path) -> None:
-    work = job_resources.Work(config(tmp_path))
+    work = used.Work(config(tmp_path))
     for rule in job_resources.RULES:
         asked = job_resources.ask(work, rule, wildcards(rule))
         assert asked.mem_mb >= job_resources.LEAST_MB
@@ -125,7 +140,7 @@ def test_more_regions_ask_for_more(tmp_path: Path, rule: str, monkeypatch: pytes
     asked = []
     for n in (1000, 400_000):
         write_peaks(tmp_path, n)
-        asked.append(job_resources.ask(job_resources.Work(config(tmp_path)), rule, wildcards(rule)))
+        asked.append(job_resources.ask(used.Work(config(tmp_path)), rule, wildcards(rule)))
     assert asked[1].runtime > asked[0].runtime
     assert asked[1].mem_mb >= asked[0].mem_mb
 
@@ -135,7 +150,7 @@ def test_more_chunks_shorten_a_job(tmp_path: Path) -> None:
     write_inspection(tmp_path)
     names = wildcards("attribute_chunk")
     few, many = (
-        job_resources.ask(job_resources.Work(config(tmp_path, chunks=n)), "attribute_chunk", names).runtime
+        job_resources.ask(used.Work(config(tmp_path, chunks=n)), "attribute_chunk", names).runtime
         for n in (4, 40)
     )
     # 25,000 regions × 0.5 s (the slower fold) and 15 s to start, with the margin of a measured time.
@@ -145,7 +160,7 @@ def test_more_chunks_shorten_a_job(tmp_path: Path) -> None:
 
 def test_what_an_inspection_measured_replaces_the_guess(tmp_path: Path) -> None:
     write_peaks(tmp_path, 1000)
-    work, names = job_resources.Work(config(tmp_path)), wildcards("attribute_chunk")
+    work, names = used.Work(config(tmp_path)), wildcards("attribute_chunk")
     guess = job_resources.ask(work, "attribute_chunk", names)
     write_inspection(tmp_path, memory=20_000)
     assert job_resources.ask(work, "attribute_chunk", names).mem_mb >= 1.5 * 20_000 > guess.mem_mb
@@ -156,18 +171,18 @@ def test_a_gpu_job_asks_for_the_memory_of_its_context(tmp_path: Path) -> None:
     on_gpu["analyses"]["first"]["device"] = "cuda"
     names = wildcards("attribute_chunk")
     cpu, cuda = (
-        job_resources.ask(job_resources.Work(c), "attribute_chunk", names).mem_mb
+        job_resources.ask(used.Work(c), "attribute_chunk", names).mem_mb
         for c in (config(tmp_path), on_gpu)
     )
-    assert cuda - cpu >= job_resources.CUDA_MB
+    assert cuda - cpu >= used.CUDA_MB
 
 
 def test_regions_come_from_the_best_source_there_is(tmp_path: Path) -> None:
-    work = job_resources.Work(config(tmp_path))
-    assert work.regions("set") == job_resources.UNKNOWN_REGIONS
+    work = used.Work(config(tmp_path))
+    assert work.regions("set") == used.UNKNOWN_REGIONS
     write_peaks(tmp_path, 5000)
     assert work.regions("set") == pytest.approx(5000, rel=0.01)
-    assert job_resources.Work(config(tmp_path, top=300)).regions("set") == 300
+    assert used.Work(config(tmp_path, top=300)).regions("set") == 300
     path = tmp_path / "results" / "regions" / "set" / "regions.bed"
     path.parent.mkdir(parents=True)
     path.write_text("#chrom\n" + "chr1\t1\t2\n" * 99)
@@ -179,9 +194,9 @@ def test_lines_are_counted_from_the_beginning_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "plain.bed").write_bytes(text)
     with gzip.open(tmp_path / "packed.bed.gz", "wb") as handle:
         handle.write(text)
-    assert job_resources.count_lines(tmp_path / "plain.bed") == pytest.approx(200_000, rel=0.3)
-    assert job_resources.count_lines(tmp_path / "packed.bed.gz") == pytest.approx(200_000, rel=0.5)
-    assert job_resources.count_lines(tmp_path / "none.bed") is None
+    assert used.count_lines(tmp_path / "plain.bed") == pytest.approx(200_000, rel=0.3)
+    assert used.count_lines(tmp_path / "packed.bed.gz") == pytest.approx(200_000, rel=0.5)
+    assert used.count_lines(tmp_path / "none.bed") is None
 
 
 def write_benchmark(folder: Path, name: str, seconds: float, memory: str) -> None:
@@ -199,7 +214,7 @@ def test_the_table_names_what_asks_for_too_much_or_too_little(tmp_path: Path) ->
     write_benchmark(tmp_path, "render_report/report.tsv", 6, "NA")
     write_benchmark(tmp_path, "attribute_chunk/gone/f0/0.tsv", 6, "1")
     write_benchmark(tmp_path, "something_else/x.tsv", 6, "1")
-    rows = job_usage.table(job_usage.read_jobs(job_resources.Work(config(tmp_path))))
+    rows = job_usage.table(job_usage.read_jobs(used.Work(config(tmp_path))))
     found = {row[0]: row for row in rows[1:]}
     assert list(found) == ["encode_sequences", "attribute_chunk", "render_report"]
     assert found["attribute_chunk"][1] == "3"
@@ -217,7 +232,7 @@ CHUNKS = [("attribute_chunk", "first")] * 8
 def test_a_budget_is_held_against_what_remains(tmp_path: Path) -> None:
     write_peaks(tmp_path, 10_000)
     write_inspection(tmp_path, seconds=1.0)
-    work = job_resources.Work(config(tmp_path))
+    work = used.Work(config(tmp_path))
     one = (10_000 / 4 * 1.0 + 12 + 3) / 3600
     limits = {"gpu_hours": 7.5 * one, "confirmed": False}
     [problem] = budget.problems(work, CHUNKS, limits)
@@ -230,7 +245,7 @@ def test_a_budget_is_held_against_what_remains(tmp_path: Path) -> None:
 
 def test_a_budget_needs_a_price(tmp_path: Path) -> None:
     write_peaks(tmp_path, 10_000)
-    work, limits = job_resources.Work(config(tmp_path)), {"gpu_hours": 1e6, "confirmed": False}
+    work, limits = used.Work(config(tmp_path)), {"gpu_hours": 1e6, "confirmed": False}
     [problem] = budget.problems(work, CHUNKS, limits)
     assert "has not been measured yet for first" in problem
     assert "make estimate" in problem
@@ -253,10 +268,10 @@ def test_requests_count_the_direct_sequences_that_are_selected(tmp_path: Path) -
         ({"table": str(tmp_path / "t.tsv"), "select": {"c": [1, 2]}}, 20),
         ({"table": str(tmp_path / "t.tsv"), "select": {"c": [1]}, "top": 3}, 3),
     ):
-        assert job_resources.Work(config(tmp_path, **direct, **change)).regions("set") == expected
+        assert used.Work(config(tmp_path, **direct, **change)).regions("set") == expected
 
 
 def test_the_estimate_and_the_requests_count_the_same_seconds_for_a_job_that_does_nothing() -> None:
     from cislex.cost import estimate
 
-    assert estimate.JOB_SECONDS == job_resources.JOB_SECONDS
+    assert estimate.JOB_SECONDS == used.JOB_SECONDS

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cislex_workflow.job_resources import LEAST_MB, LEAST_MINUTES, RULES, Request, Work, ask
+from cislex_workflow.expected_use.work import Work
+from cislex_workflow.job_resources import LEAST_MB, LEAST_MINUTES, RULES, Request, ask
 
 #: Used over asked for: above the first it was close, below the second wasteful (unless it is
 #: near the least that every job asks for).

@@ -33,6 +33,8 @@ from cislex_workflow.config import motif_settings as _motif_settings
 from cislex_workflow.config import paths as _config_paths
 from cislex_workflow.config import region_settings as _region_settings
 from cislex_workflow.config import yaml_files as _yaml_files
+from cislex_workflow.expected_use import experiments as _expected_experiments
+from cislex_workflow.expected_use import work as _expected_work
 from cislex_workflow.reruns import source_digest as _source_digest
 from cislex_workflow.reruns import watch as _watch
 
@@ -67,11 +69,11 @@ if workflow.is_main_process:
 
 config = _configuration.replace(PORTABLE_CONFIG, "{project}", str(ROOT))
 
-if workflow.is_main_process:
-    for _notice in _few_regions.notices(config):
-        _logger.warning(_notice)
-
 RESULTS = config["results"]
+
+if workflow.is_main_process:
+    for _notice in _few_regions.notices(_expected_work.Work(config)):
+        _logger.warning(_notice)
 
 if _IS_MAIN:
     _missing = _input_files.missing_files(config, _Path.cwd())
@@ -101,6 +103,7 @@ wildcard_constraints:
     fold="[A-Za-z0-9][A-Za-z0-9_.-]*",
     database="[A-Za-z0-9][A-Za-z0-9_.-]*",
     variants="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    insertion="[A-Za-z0-9][A-Za-z0-9_.-]*",
     chunk="[0-9]+",
 
 
@@ -132,7 +135,7 @@ def analysis_of(wildcards):
 
 
 def with_motifs(key="motifs"):
-    """Analyses with motif discovery, or (``hits``) with hit calling, as a pattern."""
+    """Analyses with motif discovery, or with another part (``hits``, ``seqlets``), as a pattern."""
     names = [_re.escape(name) for name, a in config["analyses"].items() if a[key]]
     return "|".join(names) or "(?!)"
 
@@ -249,6 +252,7 @@ include: "settings/attribution.smk"
 include: "settings/motifs.smk"
 include: "settings/lexicon.smk"
 include: "settings/variants.smk"
+include: "settings/insertions.smk"
 include: "settings/syntax.smk"
 include: "settings/cost.smk"
 include: "settings/report.smk"

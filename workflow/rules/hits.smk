@@ -1,8 +1,8 @@
-"""Hits: instances of each word of the lexicon in the genome (Fi-NeMo).
+"""Hits: instances of each word of the lexicon in the genome (Fi-NeMo, or a scan).
 
 Purpose: one job per target of an analysis with hits; all targets are searched with the same words.
 Inputs: {analysis}/{target}/attributions.h5; lexicon/lexicon.h5 and lexicon.tsv, or without a lexicon the target's
-own modisco.h5. Outputs: {analysis}/{target}/hits.bed.gz and its index.
+own modisco.h5; or a motif database. Outputs: {analysis}/{target}/hits.bed.gz and its index.
 """
 
 
@@ -27,13 +27,8 @@ rule call_hits:
         runtime=runtime_of("call_hits"),
     params:
         code=code("call_hits"),
-        settings=lambda wildcards: {
-            "sparsity": analysis_of(wildcards)["hits"]["alpha"],
-            "batch_size": analysis_of(wildcards)["hits"]["batch_size"],
-            "window": analysis_of(wildcards)["hits"]["window"]
-            or analysis_of(wildcards)["motifs"]["window"],
-        },
-        trimming=lexicon_trimming if has_lexicon() else trimming_of,
+        settings=hit_settings,
+        trimming=searched_trimming,
     message:
         "Motif hits: {wildcards.analysis} / {wildcards.target}"
     script:

@@ -1,7 +1,7 @@
 """Lexicon: one vocabulary over all targets and analyses, and who uses which word.
 
 Purpose: patterns that are one motif become one word; composites are taken apart; seqlets and hits are counted.
-Inputs: modisco.h5 of every target and the motif databases; for usage, hits.bed.gz, too.
+Inputs: modisco.h5 of every target and the motif databases; for usage hits.bed.gz, too, and the places of regions.
 Outputs: lexicon/lexicon.tsv, lexicon_members.tsv, lexicon.meme, lexicon.h5; usage.tsv, usage.h5ad.
 """
 
@@ -44,7 +44,8 @@ if has_lexicon():
             words=f"{RESULTS}/lexicon/lexicon.tsv",
             members=f"{RESULTS}/lexicon/lexicon_members.tsv",
             modisco=f"{RESULTS}/lexicon/lexicon.h5",
-            hits=lexicon_files("hits.bed.gz", key="hits"),
+            hits=lexicon_files("hits.bed.gz", with_hits=True),
+            attributions=lexicon_files("attributions.h5", with_hits=True),
         output:
             table=f"{RESULTS}/lexicon/usage.tsv",
             matrix=f"{RESULTS}/lexicon/usage.h5ad",

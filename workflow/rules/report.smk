@@ -28,6 +28,8 @@ rule render_report:
         options={
             "title": config["title"],
             "lexicon": report_lexicon(),
+            "insertions": report_insertions(),
+            "variants": report_variants(),
             "results": config["results"],
             "settings": report_settings(),
             "model_settings": report_model_settings(),

@@ -18,6 +18,7 @@ if config["simulate"]:
                         ),
                     }
                     if analysis_of(wildcards)["hits"]
+                    and not scanned_database(analysis_of(wildcards))
                     else {}
                 )
             ),

@@ -16,7 +16,9 @@ from typing import Any
 
 import pandas as pd
 
+from cislex.cost.insertions import InsertionPlan, insertion_lines
 from cislex.cost.rates import WITH_REFERENCES, Rate, passes, scale_rate
+from cislex.cost.wording import cells_of, duration, in_bytes
 from cislex.errors import StorageError
 from cislex.files.tables import require_file, write_table, write_text
 from cislex.files.text_tables import read_text
@@ -246,6 +248,7 @@ def estimate_cost(
     job_minutes: float,
     gpu: str | None = None,
     records: str | Path | None = None,
+    insertions: Mapping[str, InsertionPlan] | None = None,
 ) -> None:
     """Write what every analysis costs, and the whole as text.
 
@@ -264,6 +267,8 @@ def estimate_cost(
         those of the device that was inspected.
     records
         Folder of measured records (``benchmarks/results``).
+    insertions
+        In-silico experiments, which the text has.
 
     Raises
     ------
@@ -287,6 +292,11 @@ def estimate_cost(
     }
     write_table(_table(estimates, {e.name: suggested[analyses[e.name].regions] for e in estimates}), table)
     page = _page(estimates, users, suggested, sum(sequences.values()), job_minutes)
+    costs = {
+        e.name: (e.rates, passes(analyses[e.name].method, regions[analyses[e.name].regions].length))
+        for e in estimates
+    }
+    page += "".join(f"{line}\n" for line in insertion_lines(insertions or {}, costs))
     write_text(page, text)
     logger.info("cost estimate\n%s", page)
 
@@ -330,21 +340,21 @@ def _page(
     """The estimate for reading."""
     walls = [f"at {n} jobs" for n in PARALLEL]
     heads = ("regions", "pairs", _hours_head(estimates), *walls, "memory", "disk")
-    lines = [_line("analysis", heads)]
+    lines = [cells_of("analysis", heads)]
     for e in estimates:
         memory = max(rate.memory_mb for rate in e.rates) / 1000
         cells = (
             f"{'' if e.exact else '≤ '}{e.regions:,}",
             f"{e.pairs:.3g}",
             f"{e.hours:.3g}",
-            *(_duration(wall_hours([e], n)) for n in PARALLEL),
+            *(duration(wall_hours([e], n)) for n in PARALLEL),
             f"{memory:.1f} GB",
-            _bytes(e.kept_bytes),
+            in_bytes(e.kept_bytes),
         )
-        lines.append(_line(e.name, cells))
+        lines.append(cells_of(e.name, cells))
     hours = sum(e.hours for e in estimates)
     dearest = max(estimates, key=lambda e: e.hours)
-    times = ", ".join(f"{_duration(wall_hours(estimates, n))} at {n}" for n in PARALLEL)
+    times = ", ".join(f"{duration(wall_hours(estimates, n))} at {n}" for n in PARALLEL)
     kept = sum(e.kept_bytes for e in estimates) + sequences
     temporary = sum(e.temporary_bytes for e in estimates)
     devices = sorted({rate.device for e in estimates for rate in e.rates})
@@ -352,7 +362,7 @@ def _page(
         "",
         f"attribution: {hours:.3g} hours of {' and '.join(devices)}; jobs at once: {times}",
         f"most expensive: {dearest.name}, {dearest.hours / hours:.0%}",
-        f"disk: {_bytes(kept)} kept, {_bytes(temporary)} of temporary chunks; "
+        f"disk: {in_bytes(kept)} kept, {in_bytes(temporary)} of temporary chunks; "
         f"{sum(e.files for e in estimates):,} files, and 3 for each motif",
         "",
         f"chunks that let a job last {minutes:g} minutes:",
@@ -366,25 +376,6 @@ def _hours_head(estimates: Sequence[Estimate]) -> str:
     """Hours are of a GPU only where every model was timed on one."""
     devices = [rate.device for e in estimates for rate in e.rates]
     return "hours" if any(device.startswith("CPU") for device in devices) else "GPU-hours"
-
-
-def _line(name: str, cells: Sequence[str]) -> str:
-    return f"{name[:24]:24s}" + "".join(f"{cell:>12s}" for cell in cells)
-
-
-def _duration(hours: float) -> str:
-    """Hours in the unit that suits them."""
-    if hours < 1:
-        return f"{60 * hours:.1f} min"
-    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} d"
-
-
-def _bytes(number: float) -> str:
-    """Bytes in the unit that suits them."""
-    for unit, size in (("TB", 1e12), ("GB", 1e9)):
-        if number >= size:
-            return f"{number / size:.1f} {unit}"
-    return f"{number / 1e6:.1f} MB"
 
 
 def _advice(name: str, count: int, users: Sequence[Estimate], minutes: float) -> str:

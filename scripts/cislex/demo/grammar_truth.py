@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from cislex.demo.grammar import GRAMMAR_COLUMNS
-from cislex.demo.truth import MIN_DRIVEN, MIN_OVERLAP, is_inside
+from cislex.demo.truth import MIN_DRIVEN, is_inside
 from cislex.errors import InputError
 from cislex.files.tables import open_hdf5, read_regions, require_file, write_table
 from cislex.files.text_tables import read_numbers
 from cislex.logs import get_logger
 from cislex.motifs.hits import read_hits
+from cislex.regions.overlaps import MIN_OVERLAP
 from cislex.syntax.vocabulary import word_column
 
 COLUMNS = [

@@ -17,6 +17,7 @@ from cislex.logs import get_logger
 from cislex.motifs.files import FEW_MOTIFS, Matrix, MemeMotif, read_meme, reverse_complement
 from cislex.motifs.hits import read_hits
 from cislex.motifs.matching import Similarities, adjust_p_values, compare_motifs
+from cislex.regions.overlaps import overlaps
 
 COLUMNS = [
     *("motif", "name", "assay", "functional", "recovered_as", "variants", "p", "q", "pearson"),
@@ -24,8 +25,6 @@ COLUMNS = [
     *("hits", "hits_precision", "hits_recall", "hits_on_decoys"),
 ]
 TRUTH_COLUMNS = ("chrom", "start", "end", "strand", "motif", "name", "assay", "functional", "peak")
-#: Share of the narrower of two intervals that must be shared for them to be the same site.
-MIN_OVERLAP = 0.5
 #: A motif drives a set of regions when it has functional sites in at least this share as many as regions.
 MIN_DRIVEN = 0.1
 
@@ -255,37 +254,3 @@ def is_inside(sites: pd.DataFrame, regions: pd.DataFrame) -> NDArray[np.bool_]:
         last = np.searchsorted(on_chrom["start"], sites["start"].to_numpy()[rows], side="right") - 1
         inside[rows] = (last >= 0) & (farthest[last] >= sites["end"].to_numpy()[rows])
     return inside
-
-
-def overlaps(these: pd.DataFrame, those: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether each of these intervals shares at least half of the narrower one with one of those.
-
-    Parameters
-    ----------
-    these, those
-        Columns ``chrom, start, end``; strands do not matter.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, one for each of ``these``.
-    """
-    shared = np.zeros(len(these), dtype=bool)
-    starts, ends = these["start"].to_numpy(), these["end"].to_numpy()
-    for chrom, rows in these.groupby("chrom").indices.items():
-        other = those[those["chrom"] == chrom].sort_values("start")
-        if other.empty:
-            continue
-        other_starts, other_ends = other["start"].to_numpy(), other["end"].to_numpy()
-        widest = int((other_ends - other_starts).max())
-        low = np.searchsorted(other_starts, starts[rows] - widest, side="left")
-        high = np.searchsorted(other_starts, ends[rows], side="left")
-        counts = high - low
-        mine = np.repeat(rows, counts)
-        theirs = (
-            np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts) + np.repeat(low, counts)
-        )
-        common = np.minimum(ends[mine], other_ends[theirs]) - np.maximum(starts[mine], other_starts[theirs])
-        narrower = np.minimum(ends[mine] - starts[mine], other_ends[theirs] - other_starts[theirs])
-        shared[mine[common >= MIN_OVERLAP * narrower]] = True
-    return shared

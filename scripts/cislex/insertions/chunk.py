@@ -20,7 +20,6 @@ from cislex import provenance
 from cislex.attribution.execution.batching import BatchSize
 from cislex.attribution.execution.model_context import PreparedModel, prepare_model, unwrap
 from cislex.attribution.execution.pre_activation import expose_pre_activation
-from cislex.chunks.files import require_inspected
 from cislex.chunks.filling import Batch, fill_checkpoint
 from cislex.errors import ModelError, StorageError, offenders
 from cislex.files.checkpoint import Checkpoint, partial_path
@@ -161,7 +160,6 @@ def insert_chunk(
     job: InsertionJob,
     *,
     model: Mapping[str, Any],
-    inspected: str | Path | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     threads: int = 1,
@@ -179,8 +177,6 @@ def insert_chunk(
         The chunk file.
     job
         What to compute.
-    inspected
-        ``inspected.json`` of the analysis: a model that is another one by now is refused.
     batch_size
         Sequences at once; halved where memory is short.
     device
@@ -198,8 +194,6 @@ def insert_chunk(
     torch.set_num_threads(threads)
     found = read_plan(plan)
     loaded = load_model(weights=weights, **model)
-    if inspected is not None:
-        require_inspected(inspected, job.fold, loaded.digest, weights)
     wanted = [targets.from_config(dict(entry), name=name) for name, entry in job.targets.items()]
     identity = {"model": loaded.digest, "plan": found.digest(), **dataclasses.asdict(job)}
     backgrounds = slice_of(job.chunk, job.chunks, len(found.backgrounds))

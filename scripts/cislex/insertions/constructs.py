@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, offenders
 from cislex.insertions.inserts import Insert, near
-from cislex.logs import get_logger
 from cislex.regions.genome import UNKNOWN
 from cislex.sequences.store import reverse_complement
 from cislex.syntax.pairs import ORIENTATIONS
@@ -29,7 +28,6 @@ GRID_COLUMNS = [
     *("kind", "insert_a", "insert_b", "orientation", "distance", "start_a", "start_b"),
     *("construct", "alone_a", "alone_b"),
 ]
-logger = get_logger("constructs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +54,8 @@ class GridSettings:
             raise ConfigError(
                 f"orientations: found {offenders(wrong)}, expected some of {', '.join(ORIENTATIONS)}"
             )
+        object.__setattr__(self, "distances", tuple(self.distances))
+        object.__setattr__(self, "orientations", tuple(self.orientations))
         if isinstance(self.pairs, str) and self.pairs != "all":
             raise ConfigError(f"pairs: found {self.pairs!r}, expected all or a list of pairs")
         if self.pairs and (not self.distances or min(self.distances) < 1 or not self.orientations):
@@ -75,10 +75,16 @@ class Grid:
         What each holds; the first is the background itself.
     table
         A row for each construct that is reported, with the numbers of constructs and inserts.
+    misfits
+        Pairs at distances that were left out: both would overlap, or (of ``all``) not fit into the sequence.
+    without
+        Pairs of ``all`` that fit at no distance.
     """
 
     constructs: list[tuple[Placed, ...]] = field(default_factory=lambda: [()])
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=GRID_COLUMNS))
+    misfits: int = 0
+    without: list[str] = field(default_factory=list)
 
 
 def make_grid(inserts: Sequence[Insert], settings: GridSettings, length: int) -> Grid:
@@ -87,7 +93,7 @@ def make_grid(inserts: Sequence[Insert], settings: GridSettings, length: int) ->
     Raises
     ------
     ConfigError
-        A motif of a pair is not there, or no distance of a pair fits.
+        A motif of a pair is not there, or a pair that is named does not fit.
     """
     numbers: dict[tuple[Placed, ...], int] = {(): 0}
     rows: list[dict[str, object]] = []
@@ -100,11 +106,14 @@ def make_grid(inserts: Sequence[Insert], settings: GridSettings, length: int) ->
         for minus in (False, True):
             row = {"kind": "single", "insert_a": a, "orientation": "-" if minus else "+", "start_a": start}
             rows.append(row | {"construct": number((a, minus, start))})
+    misfits, without = 0, []
     for a, b in _pairs(inserts, settings):
-        for distance, start_a, start_b in _places(inserts[a], inserts[b], settings.distances, length):
-            for orientation in settings.orientations:
-                if a == b and orientation == "--":
-                    continue
+        fitting = _places(inserts[a], inserts[b], settings, length)
+        misfits += len(settings.distances) - len(fitting)
+        if not fitting:
+            without.append(f"{inserts[a].name} and {inserts[b].name}")
+        for distance, start_a, start_b in fitting:
+            for orientation in _orientations(settings.orientations, same=a == b):
                 first, second = (a, orientation[0] == "-", start_a), (b, orientation[1] == "-", start_b)
                 row = {"kind": "pair", "insert_a": a, "insert_b": b, "orientation": orientation}
                 places = {"distance": distance, "start_a": start_a, "start_b": start_b}
@@ -112,7 +121,12 @@ def make_grid(inserts: Sequence[Insert], settings: GridSettings, length: int) ->
                 rows.append(row | places | alone | {"construct": number(first, second)})
     table = pd.DataFrame(rows, columns=GRID_COLUMNS)
     whole = ["insert_a", "insert_b", "start_a", "start_b", "construct", "alone_a", "alone_b"]
-    return Grid(list(numbers), table.astype(dict.fromkeys(whole, "Int64")))
+    return Grid(list(numbers), table.astype(dict.fromkeys(whole, "Int64")), misfits, without)
+
+
+def _orientations(wanted: Sequence[str], *, same: bool) -> Iterable[str]:
+    """A motif with itself reads alike from either end."""
+    return dict.fromkeys("++" if same and name == "--" else name for name in wanted)
 
 
 def _pairs(inserts: Sequence[Insert], settings: GridSettings) -> Iterable[tuple[int, int]]:
@@ -135,30 +149,29 @@ def find_insert(inserts: Sequence[Insert], name: str) -> int:
     raise ConfigError(f"pairs: no motif {name!r} is inserted; {near(name, [one.name for one in inserts])}")
 
 
-def _places(a: Insert, b: Insert, distances: Sequence[int], length: int) -> list[tuple[float, int, int]]:
-    """Distance between centres, and both starts, of all distances at which the two do not overlap."""
+def _places(a: Insert, b: Insert, settings: GridSettings, length: int) -> list[tuple[float, int, int]]:
+    """Distance between centres, and both starts, of all distances at which a pair fits."""
     places = []
     half = (a.width + b.width) % 2 / 2
-    for wanted in distances:
+    both = f"{a.name} ({a.width} bp) and {b.name} ({b.width} bp)"
+    for wanted in settings.distances:
         distance = wanted + half
         gap = round(distance - (a.width + b.width) / 2)
-        if gap < 0:
-            continue
         span = a.width + gap + b.width
+        if gap < 0 or (span > length and settings.pairs == "all"):
+            continue
         if span > length:
             raise ConfigError(
-                f"spacings: {a.name} ({a.width} bp) and {b.name} ({b.width} bp) at a distance of "
-                f"{distance:g} bp take {span} bp; the sequences have {length} bp. Lower the largest distance"
+                f"spacings: {both} at a distance of {distance:g} bp take {span} bp; the sequences have "
+                f"{length} bp. Lower the largest distance"
             )
         start = length // 2 - span // 2
         places.append((distance, start, start + a.width + gap))
-    if not places:
+    if not places and settings.pairs != "all":
         raise ConfigError(
-            f"spacings: {a.name} ({a.width} bp) and {b.name} ({b.width} bp) overlap at every distance (at "
-            f"most {max(distances)} bp between the centres); they need {(a.width + b.width) / 2:g} bp or more"
+            f"spacings: {both} overlap at every distance (at most {max(settings.distances)} bp between the "
+            f"centres); they need {(a.width + b.width) / 2:g} bp or more"
         )
-    if left_out := len(distances) - len(places):
-        logger.info("%s and %s overlap at %d distances, which are left out", a.name, b.name, left_out)
     return places
 
 
@@ -191,7 +204,7 @@ class Writer:
 
     def bases(self, seed: int, number: int) -> NDArray[np.uint8]:
         """The sites for a background by its number: of each insert on both strands, one after the other."""
-        both = []
+        both = [np.zeros(0, np.uint8)]
         for insert in self._inserts:
             codes = insert.draw(seed, number)
             both += [codes, reverse_complement(codes[None])[0]]

@@ -41,11 +41,11 @@ def insert_motifs(
     plan: str | Path,
     chunks: Mapping[str, Sequence[str | Path]],
     out: str | Path,
+    contexts: str | Path,
+    sites: str | Path,
     *,
     wanted: Mapping[str, Mapping[str, Any]],
     precision: str = "float32",
-    contexts: str | Path | None = None,
-    sites: str | Path | None = None,
 ) -> None:
     """Write the tables of an experiment.
 
@@ -58,12 +58,12 @@ def insert_motifs(
     out
         Written: ``insertions.tsv``, one row for each construct and target. Predictions are means over the
         folds; ``spread`` is the standard deviation of the effect over them.
+    contexts, sites
+        Written: one row for each word with sites and target, and one for each site.
     wanted
         Settings of each target.
     precision
         In which the model was computed.
-    contexts, sites
-        Written where the plan has sites: one row for each word and target, and one for each site.
 
     Raises
     ------
@@ -88,10 +88,10 @@ def insert_motifs(
             swaps.append(context_table(found, values, precision).assign(target=name))
             per_site = per_site.assign(**{f"{name}.own": own, f"{name}.moved": moved})
     write_table(pd.concat(tables, ignore_index=True)[INSERTION_COLUMNS], out)
-    if contexts is not None and sites is not None:
-        write_table(pd.concat([pd.DataFrame(columns=CONTEXT_COLUMNS), *swaps])[CONTEXT_COLUMNS], contexts)
-        first = ["chrom", "start", "end", "name", "strand", "word", "region"]
-        write_table(per_site[[*first, *(c for c in per_site.columns if c not in first)]], sites)
+    swapped = pd.concat(swaps, ignore_index=True) if swaps else pd.DataFrame(columns=CONTEXT_COLUMNS)
+    write_table(swapped[CONTEXT_COLUMNS], contexts)
+    first = ["chrom", "start", "end", "name", "strand", "word", "region"]
+    write_table(per_site[[*first, *(c for c in per_site.columns if c not in first)]], sites)
     _log(found, tables)
 
 

@@ -197,14 +197,12 @@ def read_inserts(
     Raises
     ------
     ConfigError
-        There is none, two have one name, or one is longer than the sequences.
+        Two have one name, or one is longer than the sequences.
     """
     found = [*words]
     if meme is not None:
         found += [from_frequencies(m.identifier, m.name, "meme", m.ppm, form=form) for m in read_meme(meme)]
     found += [from_string(name, letters) for name, letters in (strings or {}).items()]
-    if not found:
-        raise ConfigError("found no motif to insert: the lexicon has no word, and no other motif is given")
     if wide := [f"{insert.name} ({insert.width} bp)" for insert in found if insert.width > length]:
         raise ConfigError(f"motifs {offenders(wide)} are longer than the sequences, which have {length} bp")
     seen: dict[str, Insert] = {}

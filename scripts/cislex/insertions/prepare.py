@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cislex.errors import ConfigError
+from cislex.errors import ConfigError, offenders
 from cislex.files.tables import write_table
 from cislex.insertions.backgrounds import BackgroundSettings, make_backgrounds
 from cislex.insertions.constructs import GridSettings, make_grid
@@ -17,6 +17,7 @@ from cislex.insertions.plan_files import Plan, no_sites, write_plan
 from cislex.insertions.sites import SiteSettings, choose_sites
 from cislex.logs import get_logger
 from cislex.sequences.store import SequenceStore
+from cislex.syntax.vocabulary import read_vocabulary
 
 INSERT_COLUMNS = ["word", "name", "source", "width", "inserted"]
 logger = get_logger("insertions")
@@ -72,18 +73,26 @@ def prepare_insertions(
         found = read_words(*lexicon, [chosen] if isinstance(chosen, str) else chosen, form=form)
     with SequenceStore(sequences) as store:
         inserts = read_inserts(words=found, meme=meme, strings=strings, form=form, length=store.length)
-        constructs = make_grid(inserts, grid, store.length).constructs
+        if not inserts:  # a lexicon may have no word, which must not end a run
+            logger.warning("no motif is inserted: the lexicon has no word, and no other motif is given")
+        laid_out = make_grid(inserts, grid, store.length)
+        constructs = laid_out.constructs
         codes, names = make_backgrounds(backgrounds, store, **genome)
         real = no_sites(store.length)
         if sites is not None:
             if hits is None or regions is None:
                 raise ConfigError("sites: hits and regions are needed to cut out sites")
             own = [insert.identifier if insert.source == "lexicon" else "" for insert in inserts]
-            real = choose_sites(hits, regions, store, own, sites, backgrounds=len(codes))
+            left_out = read_vocabulary(lexicon[0]).composites if lexicon else ()
+            real = choose_sites(hits, regions, store, own, sites, backgrounds=len(codes), left_out=left_out)
         write_plan(Plan(inserts, grid, codes, names, backgrounds.seed, real, sites), out)
     rows = [(one.identifier, one.name, one.source, one.width, one.letters) for one in inserts]
     write_table(pd.DataFrame(rows, columns=INSERT_COLUMNS), table)
     per_site = 0 if sites is None else 1 + 3 * sites.contexts
+    if laid_out.misfits:
+        logger.info("%d distances of pairs are left out, at which they would overlap", laid_out.misfits)
+    if laid_out.without:
+        logger.warning("pairs that fit at no distance: %s", offenders(laid_out.without))
     logger.info(
         "%d motifs, %d constructs in %d backgrounds and %d sites: %d sequences for each fold",
         len(inserts), len(constructs) - 1, len(codes), len(real),

@@ -7,7 +7,7 @@ the own sequence is f(own) − f(ablated), in the others f(moved) − f(context)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,7 @@ def choose_sites(
     settings: SiteSettings,
     *,
     backgrounds: int,
+    left_out: Collection[str] = (),
 ) -> Sites:
     """Draw sites of each word among its hits.
 
@@ -111,6 +112,8 @@ def choose_sites(
         How many.
     backgrounds
         How many there are.
+    left_out
+        Words whose hits do not count, such as composites.
 
     Raises
     ------
@@ -121,8 +124,7 @@ def choose_sites(
     """
     if settings.contexts > backgrounds:
         raise ConfigError(f"sites.contexts: found {settings.contexts}; there are {backgrounds} backgrounds")
-    names = pd.read_csv(hits, sep="\t", nrows=0).columns
-    placed = place_hits(hits, regions, column="word" if "word" in names else "motif")
+    placed = place_hits(hits, regions, left_out=left_out)
     if (len(placed.regions), placed.length) != (store.n, store.length):
         raise InputError(
             f"{regions}: {len(placed.regions)} regions of {placed.length} bp; {store.path} has {store.n} of "

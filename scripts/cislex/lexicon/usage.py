@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 
 from cislex.errors import InputError, offenders
 from cislex.files.annotated_matrix import write_h5ad
-from cislex.files.tables import open_hdf5, require_file, write_table
+from cislex.files.tables import open_hdf5, read_regions, require_file, write_table
 from cislex.files.text_tables import read_numbers
+from cislex.lexicon.patterns import PLACES
+from cislex.lexicon.recall import Seqlets, seqlet_recall
 from cislex.logs import get_logger
 from cislex.motifs.hits import read_hits
 
 COLUMNS = [
     *("word", "name", "analysis", "target", "n_seqlets", "n_hits", "n_regions", "mean_contribution", "sign"),
-    *("n_patterns", "n_hit_regions", "mean_hit_contribution"),
+    *("n_patterns", "n_hit_regions", "mean_hit_contribution", "seqlet_recall"),
 ]
+MEANS = ("mean_contribution", "mean_hit_contribution", "seqlet_recall")
 COUNTS = ("n_seqlets", "n_hits", "n_regions", "n_patterns", "n_hit_regions")
 #: Layers of ``usage.h5ad`` and the columns that they are.
 LAYERS = {
@@ -33,6 +36,7 @@ LAYERS = {
     "hits": "n_hits",
     "hit_regions": "n_hit_regions",
     "mean_hit_contribution": "mean_hit_contribution",
+    "seqlet_recall": "seqlet_recall",
 }
 #: Columns of ``lexicon.tsv`` that describe the rows of ``usage.h5ad``.
 DESCRIBED = ("name", "sign", "consensus", "match", "database", "composite_of", "n_seqlets", "n_targets")
@@ -63,11 +67,14 @@ class UsageSource:
         As in the lexicon.
     hits
         ``hits.bed.gz``, called with the words of the lexicon; None: not called.
+    attributions
+        ``attributions.h5``, for the places of its regions; None: which seqlets are hit is not asked.
     """
 
     analysis: str
     target: str
     hits: str | Path | None = None
+    attributions: str | Path | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -110,10 +117,11 @@ def summarise_usage(
         numbers = _numbers(handle, ordered)
         used = members[members["word"] != ""].groupby(["word", "analysis", "target"])
         patterns = {tuple(map(str, key)): rows for key, rows in used}
+        placed = {word["word"]: _read_seqlets(handle, word["pattern"]) for word in words.to_dict("records")}
         parts = []
         for source in ordered:
             hits = None if source.hits is None else _read_hits(source.hits, words, lexicon)
-            parts.append(_usage_of(source, words, patterns, handle, numbers[source.key], hits))
+            parts.append(_usage_of(source, words, patterns, placed, numbers[source.key], hits))
     frame = pd.concat(parts, ignore_index=True)
     places = {word: place for place, word in enumerate(words["word"])}
     frame = frame.sort_values("word", key=lambda column: column.map(places), kind="stable", ignore_index=True)
@@ -151,47 +159,65 @@ def _usage_of(
     source: UsageSource,
     words: pd.DataFrame,
     patterns: dict[tuple[str, ...], pd.DataFrame],
-    lexicon: h5py.File,
+    placed: Mapping[str, Seqlets | None],
     number: int,
     hits: pd.DataFrame | None,
 ) -> pd.DataFrame:
     """One row for each word."""
     found = None if hits is None else dict(iter(hits.groupby("word")))
+    regions = None if hits is None else _read_places(source.attributions)
     rows = []
     for word in words.to_dict("records"):
         members = patterns.get((word["word"], *source.key))
+        seqlets = _of_target(placed[word["word"]], number)
         row = {"word": word["word"], "name": word["name"], "analysis": source.analysis}
-        row |= {"target": source.target} | _seqlets(members, word, lexicon, number)
+        row |= {"target": source.target} | _seqlets(members, word, seqlets)
         if found is not None and not word["composite_of"] and not word["flagged"]:
-            row |= _hits(found.get(word["word"]))
+            own = found.get(word["word"])
+            row |= _hits(own)
+            if regions is not None and seqlets is not None:
+                row["seqlet_recall"] = seqlet_recall(seqlets, word, regions, own)
         rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS).astype(
-        dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(("mean_contribution", "mean_hit_contribution"), float)
+        dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(MEANS, float)
     )
 
 
+def _read_places(path: str | Path | None) -> pd.DataFrame | None:
+    if path is None:
+        return None
+    with open_hdf5(path, what="attributions", datasets=("regions",)) as handle:
+        return read_regions(handle)
+
+
+def _read_seqlets(lexicon: h5py.File, pattern: str) -> Seqlets | None:
+    """Where the seqlets of a word lie; None where a file of patterns did not say so."""
+    group = lexicon[f"{pattern}/seqlets"]
+    return {name: group[name][()] for name in (*PLACES, "source")} if "source" in group else None
+
+
+def _of_target(seqlets: Seqlets | None, number: int) -> Seqlets | None:
+    if seqlets is None:
+        return None
+    own = seqlets["source"] == number
+    return {name: values[own] for name, values in seqlets.items()}
+
+
 def _seqlets(
-    members: pd.DataFrame | None, word: Mapping[Hashable, Any], lexicon: h5py.File, number: int
+    members: pd.DataFrame | None, word: Mapping[Hashable, Any], seqlets: Seqlets | None
 ) -> dict[str, object]:
     if members is None:
         return {"n_patterns": 0, "n_seqlets": 0, "n_regions": 0, "sign": ""}
-    seqlets = members["n_seqlets"].to_numpy(np.int64)
-    total = int(seqlets.sum())
-    weighted = float(members["contribution"].to_numpy(np.float64) @ seqlets)
+    numbers = members["n_seqlets"].to_numpy(np.int64)
+    total = int(numbers.sum())
+    weighted = float(members["contribution"].to_numpy(np.float64) @ numbers)
     return {
         "n_patterns": len(members),
         "n_seqlets": total,
-        "n_regions": _regions(lexicon[f"{word['pattern']}/seqlets"], number),
+        "n_regions": None if seqlets is None else len(np.unique(seqlets["example_idx"])),
         "mean_contribution": weighted / total if total else None,
         "sign": word["sign"],
     }
-
-
-def _regions(seqlets: h5py.Group, number: int) -> int | None:
-    """Regions with seqlets of a target; None where a file of patterns did not say where these lie."""
-    if "source" not in seqlets:
-        return None
-    return len(np.unique(seqlets["example_idx"][()][seqlets["source"][()] == number]))
 
 
 def _hits(hits: pd.DataFrame | None) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Instances of words or motifs in every region: Fi-NeMo over the attributions, in genome coordinates.
+"""Instances of words or motifs in every region, in genome coordinates: by Fi-NeMo, or by a scan.
 
 Fi-NeMo explains each region's contributions as a sparse sum of motifs. It works in half precision, drops
 rows and merges regions when it is given genome coordinates that overlap, and writes rows in an order that
@@ -9,7 +9,7 @@ genome, merged and sorted afterwards.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -24,12 +24,15 @@ from cislex.files.text_tables import read_text
 from cislex.logs import get_logger
 from cislex.motifs.files import Motif, TrimSettings, read_motifs
 from cislex.motifs.finemo_runs import HitSettings, blocks_of, find_hits
+from cislex.motifs.scanning import SCAN_COLUMNS, ScannedMotif, ScanSettings, read_scanned, scan_sites
 from cislex.regions.extraction import bed_names
 
 COLUMNS = [
     *("#chrom", "start", "end", "motif", "score", "strand", "word", "pattern"),
     *("hit_coefficient", "hit_similarity", "contribution", "share", "analysis", "region"),
 ]
+#: What each way to find hits says of them.
+OWN_COLUMNS = ("hit_coefficient", "hit_similarity", *SCAN_COLUMNS)
 #: Columns that are text.
 TEXTS = ("#chrom", "motif", "strand", "word", "pattern", "analysis", "region")
 logger = get_logger("hits")
@@ -39,7 +42,7 @@ def call_hits(
     attributions: str | Path,
     modisco: str | Path,
     out: str | Path,
-    settings: HitSettings,
+    settings: HitSettings | ScanSettings,
     *,
     analysis: str,
     names: str | Path | None = None,
@@ -54,7 +57,7 @@ def call_hits(
         ``attributions.h5`` of the target.
     modisco
         The motifs: ``lexicon.h5``, whose words may come from any target (composites of words are not looked
-        for), or ``modisco.h5`` of the same target.
+        for), or ``modisco.h5`` of the same target. For a scan also a MEME file.
     out
         ``hits.bed.gz``, in blocks of gzip and with an index (:func:`write_indexed_bed`): a header line, then
         one row a hit; 0-based half-open, sorted by chromosome name and position. A hit seen in overlapping
@@ -63,7 +66,8 @@ def call_hits(
         beginning.
         Without motifs the file has the header alone, and the log says why.
     settings
-        Settings of Fi-NeMo.
+        Of Fi-NeMo, or of a scan of the sequences, whose hits have ``log_odds`` and ``p`` in place of a
+        coefficient and a similarity.
     analysis
         Written in each row, so that hits of several analyses can be joined.
     names
@@ -71,7 +75,7 @@ def call_hits(
     trimming
         The same trimming and flagging as for ``combine_lexicon`` or ``annotate_motifs``.
     threads
-        Threads of torch.
+        Threads of torch or numba.
 
     Returns
     -------
@@ -85,8 +89,10 @@ def call_hits(
     InputError
         When attributions are not finite, or ``names`` is of another lexicon.
     """
-    motifs = [motif for motif in read_motifs(modisco, trimming) if not motif.flagged]
-    called = {m.name: m.name for m in motifs} if names is None else _read_names(names, motifs)
+    is_scan = isinstance(settings, ScanSettings)
+    motifs = read_scanned(modisco, trimming) if is_scan else _unflagged(modisco, trimming)
+    described = _describe(motifs, names)
+    columns = [*COLUMNS, *SCAN_COLUMNS] if is_scan else COLUMNS
     with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
         regions = read_regions(handle)
         place = _window(handle["hypothetical"].shape[2], settings)
@@ -97,34 +103,56 @@ def call_hits(
         reason = _why_empty(motifs, regions, place.stop - place.start)
         if reason:
             logger.warning("no hits were called: %s", reason)
-            hits = pd.DataFrame(columns=COLUMNS)
+            hits = pd.DataFrame(columns=columns)
         else:
-            local = find_hits(handle, motifs, place, settings, threads=threads)
+            local = _find(handle, motifs, place, settings, threads)
             hits = _place_hits(local, handle, regions, place).assign(analysis=analysis)
-            hits = _described(hits, motifs, called)
+            hits = hits.join(described, on="word").reindex(columns=columns)
     write_indexed_bed(hits, out)
     logger.info("%d hits of %d motifs in %d regions", len(hits), len(motifs), len(regions))
     return len(hits)
 
 
-def _read_names(path: str | Path, motifs: Sequence[Motif]) -> dict[str, str]:
-    """Names of the words by identifier."""
-    table = read_text(require_file(path, what="lexicon"), columns=lambda name: name in ("word", "name"))
-    found = dict(zip(table["word"], table["name"], strict=True))
-    unnamed = [motif.name for motif in motifs if motif.name not in found]
+def _find(
+    handle: h5py.File,
+    motifs: Sequence[Motif] | Sequence[ScannedMotif],
+    place: slice,
+    settings: HitSettings | ScanSettings,
+    threads: int,
+) -> pd.DataFrame:
+    """Hits in positions of the window, with ``score`` of BED and the ``rank`` by which one of two stays."""
+    if isinstance(settings, ScanSettings):
+        scanned = [motif for motif in motifs if isinstance(motif, ScannedMotif)]
+        found = scan_sites(handle, scanned, place, settings, threads=threads)
+        tenths = (-100 * np.log10(found["p"].astype(float))).clip(0, 1000)
+        return found.assign(score=tenths.round().astype(np.int64), rank=found["log_odds"])
+    explained = [motif for motif in motifs if isinstance(motif, Motif)]
+    found = find_hits(handle, explained, place, settings, threads=threads)
+    thousandths = (1000 * found["hit_similarity"].clip(0, 1)).round().astype(np.int64)
+    return found.assign(score=thousandths, rank=found["hit_similarity"])
+
+
+def _unflagged(path: str | Path, trimming: TrimSettings | None) -> list[Motif]:
+    return [motif for motif in read_motifs(path, trimming) if not motif.flagged]
+
+
+def _describe(motifs: Sequence[Motif] | Sequence[ScannedMotif], path: str | Path | None) -> pd.DataFrame:
+    """``motif`` (the name) and ``pattern`` of each word, by its identifier."""
+    words = [m.name if isinstance(m, Motif) else m.identifier for m in motifs]
+    table = pd.DataFrame(
+        {"motif": [m.name for m in motifs], "pattern": [m.pattern for m in motifs]}, index=words
+    )
+    if path is None:
+        return table.astype("str")
+    named = read_text(require_file(path, what="lexicon"), columns=lambda name: name in ("word", "name"))
+    names = dict(zip(named["word"], named["name"], strict=True))
+    unnamed = [word for word in words if word not in names]
     if unnamed:
         raise InputError(f"{path}: no name for {offenders(unnamed)}; combine the lexicon again")
-    return found
+    return table.assign(motif=[names[word] for word in words]).astype("str")
 
 
-def _described(hits: pd.DataFrame, motifs: Sequence[Motif], called: Mapping[str, str]) -> pd.DataFrame:
-    """The hits with all columns: name and group of each word."""
-    groups = {motif.name: motif.pattern for motif in motifs}
-    named = hits.assign(motif=hits["word"].map(called), pattern=hits["word"].map(groups))
-    return named[COLUMNS]
-
-
-def _window(length: int, settings: HitSettings) -> slice:
+def _window(length: int, settings: HitSettings | ScanSettings) -> slice:
     """Positions that are searched; of an odd number the last is left out, as Fi-NeMo wants it even."""
     width = length if settings.window is None else settings.window
     if width > length:
@@ -136,13 +164,14 @@ def _window(length: int, settings: HitSettings) -> slice:
     return slice(low, low + width - width % 2)
 
 
-def _why_empty(motifs: Sequence[Motif], regions: pd.DataFrame, length: int) -> str:
+def _why_empty(motifs: Sequence[Motif] | Sequence[ScannedMotif], regions: pd.DataFrame, length: int) -> str:
     if not motifs:
         return "there is no unflagged motif"
     if not len(regions):
         return "there are no regions"
-    if length < max(motif.cwm.shape[1] for motif in motifs):
-        return f"what is searched ({length} bases) is shorter than the untrimmed motifs"
+    widths = [(m.cwm if isinstance(m, Motif) else m.ppm).shape[1] for m in motifs]
+    if length < (max(widths) if isinstance(motifs[0], Motif) else min(widths)):
+        return f"what is searched ({length} bases) is shorter than the motifs ({max(widths)}, untrimmed)"
     return ""
 
 
@@ -166,28 +195,28 @@ def _place_hits(local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, p
             "#chrom": where["chrom"],
             "start": start.astype(np.int64),
             "end": end.astype(np.int64),
-            "score": (1000 * local["hit_similarity"].clip(0, 1)).round().astype(np.int64),
+            "score": local["score"],
             "strand": strand,
             "word": local["motif"],
-            "hit_coefficient": local["hit_coefficient"],
-            "hit_similarity": local["hit_similarity"],
             "contribution": contribution,
             "share": share,
             "region": where["name"],
+            "rank": local["rank"],
+            **{name: local[name] for name in OWN_COLUMNS if name in local},
         }
     )
     key = ["#chrom", "start", "end", "word", "strand"]
-    hits = hits.sort_values([*key, "hit_similarity", "region"], ascending=[True] * 5 + [False, True])
+    hits = hits.sort_values([*key, "rank", "region"], ascending=[True] * 5 + [False, True])
     return _merge_strands(hits.drop_duplicates(key).reset_index(drop=True))
 
 
 def _merge_strands(hits: pd.DataFrame) -> pd.DataFrame:
-    """Leave one of the two hits that a palindrome gets at one place, one a strand: the more similar one."""
+    """Leave one of the two hits that a palindrome gets at one place, one a strand: that of higher rank."""
     ordered = hits.sort_values(["#chrom", "word", "start", "end", "strand"], kind="stable")
     starts, ends = ordered["start"].to_numpy(), ordered["end"].to_numpy()
     same = (ordered[["#chrom", "word"]] == ordered[["#chrom", "word"]].shift()).all(axis=1).to_numpy()
     turned = (ordered["strand"] != ordered["strand"].shift()).to_numpy()
-    similarity = ordered["hit_similarity"].to_numpy()
+    rank = ordered["rank"].to_numpy()
     dropped = np.zeros(len(hits), dtype=bool)
     last = -1
     for this in range(len(hits)):
@@ -197,7 +226,7 @@ def _merge_strands(hits: pd.DataFrame) -> pd.DataFrame:
             and turned[this]
             and 2 * (ends[last] - starts[this]) >= ends[last] - starts[last]
         ):
-            loser = this if similarity[this] <= similarity[last] else last
+            loser = this if rank[this] <= rank[last] else last
             dropped[loser] = True
             last = last if loser == this else this
         else:
@@ -238,5 +267,8 @@ def read_hits(path: str | Path) -> pd.DataFrame:
     in them is a motif of the target's own.
     """
     texts = dict.fromkeys(TEXTS, "str")
-    frame = pd.read_csv(path, sep="\t", dtype=texts, na_filter=False, quoting=csv.QUOTE_NONE)
+    missing = {name: [""] for name in ("hit_coefficient", "hit_similarity")}
+    frame = pd.read_csv(
+        path, sep="\t", dtype=texts, keep_default_na=False, na_values=missing, quoting=csv.QUOTE_NONE
+    )
     return frame.rename(columns={"#chrom": "chrom"})

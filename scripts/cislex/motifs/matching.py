@@ -89,7 +89,7 @@ def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, thre
     ]
     if wrong:
         raise InputError(f"motifs to compare must be finite and (4, w): {offenders(wrong)}")
-    p, score, strand = _tomtom(queries, targets, threads)
+    p, score, strand = tomtom_of(queries, targets, threads)
     if len(targets) >= FEW_MOTIFS:
         return Similarities(p, adjust_p_values(p), score, strand)
     logger.warning(
@@ -100,10 +100,13 @@ def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, thre
     return Similarities(p, _empirical_q_values(queries, targets, p, threads), score, strand)
 
 
-def _tomtom(
+def tomtom_of(
     queries: Sequence[Matrix], targets: Sequence[Matrix], threads: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """p-value, score and strand of every pair, (queries, targets) each."""
+    """TOMTOM's p-value, score and strand of every pair, (queries, targets) each; p-values as they are.
+
+    ``strand`` is 1 where the target matched as its reverse complement.
+    """
     import numba
     from memelite import tomtom
 
@@ -132,7 +135,7 @@ def _empirical_q_values(
         best = np.empty(0)
         for wanted in (FIRST_SHUFFLES, most):
             shuffled = [query[:, rng.permutation(query.shape[1])] for _ in range(wanted - len(best))]
-            best = np.concatenate([best, _tomtom(shuffled, targets, threads)[0].min(axis=1)])
+            best = np.concatenate([best, tomtom_of(shuffled, targets, threads)[0].min(axis=1)])
             as_good = (best[:, None] <= p[number] * (1 + 1e-9)).sum(axis=0)
             chance[number] = (1 + as_good) / (1 + len(best))
             if chance[number].min() > HOPELESS:

@@ -1,6 +1,13 @@
 """The report page: tables → figures → one self-contained HTML file."""
 
 from cislex.report.page import render_report
-from cislex.report.specs import AnalysisTarget, LexiconTables, RegionSet, TrainedModel
+from cislex.report.specs import AnalysisTarget, InsertionTables, LexiconTables, RegionSet, TrainedModel
 
-__all__ = ["AnalysisTarget", "LexiconTables", "RegionSet", "TrainedModel", "render_report"]
+__all__ = [
+    "AnalysisTarget",
+    "InsertionTables",
+    "LexiconTables",
+    "RegionSet",
+    "TrainedModel",
+    "render_report",
+]

@@ -25,8 +25,8 @@ from cislex.report.sections.concerns import (
 from cislex.report.sections.files import split_links
 from cislex.report.sections.folds import FoldsView, describe_folds
 from cislex.report.sections.hits import HitsView, describe_hits
+from cislex.report.sections.insertions import describe_insertions
 from cislex.report.sections.lexicon import (
-    Lexicon,
     composition,
     few_known_motifs,
     is_composite,
@@ -40,12 +40,23 @@ from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
 from cislex.report.sections.predictions import AgreementView, describe_agreement
 from cislex.report.sections.regions import describe_regions
+from cislex.report.sections.seqlets import SeqletsView, describe_seqlets
+from cislex.report.sections.summary import method_line, named, some, summarise
 from cislex.report.sections.syntax import CHARTS_SHOWN, SyntaxView, describe_syntax
 from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
 from cislex.report.sections.training import describe_training
 from cislex.report.sections.truth import TruthView, describe_truth
+from cislex.report.sections.variants import describe_variants
 from cislex.report.sections.vocabulary import describe_vocabulary
-from cislex.report.specs import AnalysisTarget, LexiconTables, RegionSet, TrainedModel, check_all
+from cislex.report.specs import (
+    AnalysisTarget,
+    InsertionTables,
+    LexiconTables,
+    RegionSet,
+    TrainedModel,
+    VariantTables,
+    check_all,
+)
 from cislex.report.template import capital as _capital
 from cislex.report.template import load_template
 
@@ -90,6 +101,7 @@ class TargetView:
     no_motif: str
     hits: HitsView | None
     syntax: SyntaxView | None
+    seqlets: SeqletsView | None
     regions: list[RegionView]
     total: int
     truth: TruthView | None
@@ -132,6 +144,8 @@ def render_report(
     regions: Sequence[RegionSet] = (),
     models: Sequence[TrainedModel] = (),
     lexicon: LexiconTables | None = None,
+    insertions: Sequence[InsertionTables] = (),
+    variants: Sequence[VariantTables] = (),
     settings: Mapping[str, Any] | None = None,
     template: str | Path = TEMPLATE,
     trusted: Sequence[str] = (),
@@ -159,6 +173,10 @@ def render_report(
         One entry a fold trained in this run.
     lexicon
         The lexicon of all targets, where one was made.
+    insertions
+        One entry an in-silico experiment.
+    variants
+        Scores of each set of variants.
     settings
         Facts of the run, shown as they are; ``sources`` (where public files come from) in the methods.
     template
@@ -185,9 +203,7 @@ def render_report(
     """
     if not analyses:
         raise InputError("report: no analysis was given; name at least one in the config")
-    check_all(analyses, regions, models)
-    if lexicon is not None:
-        lexicon.check()
+    check_all(analyses, regions, models, [] if lexicon is None else [lexicon], insertions, variants)
     drawn = min(top, REGIONS_DRAWN // len(analyses))
     sets = [describe_regions(spec) for spec in regions]
     methods = describe_methods(
@@ -210,6 +226,8 @@ def render_report(
         folds=(folds := describe_training(models)),
         models=describe_models(analyses, models),
         vocabulary=describe_vocabulary(lexicon),
+        insertions=describe_insertions(insertions),
+        variants=describe_variants(variants),
         glyphs=glyph_definitions(),
         fewer=drawn < top,
         window=window,
@@ -266,75 +284,12 @@ def lead(views: Sequence[TargetView]) -> str:
     if not found:
         return f"No motif was found {where}."
     lexicon = read_lexicon(motif for view in found for motif in view.motifs)
-    parts = [f"{_capital(known_motifs(lexicon))} {where}{_named(lexicon)}.", composition(lexicon)]
+    parts = [f"{_capital(known_motifs(lexicon))} {where}{named(lexicon)}.", composition(lexicon)]
     best = [f"{view.motifs[0].best} in {view.spec.label}" for view in found if view.motifs[0].best]
-    parts.append(f"Best match of the most frequent pattern: {_some(best, '; ')}." if best else "")
+    parts.append(f"Best match of the most frequent pattern: {some(best, '; ')}." if best else "")
     empty = [view.spec.label for view in views if view.searched and not view.motifs]
-    parts.append(f"No motif in {_some(empty, ', ')}." if empty else "")
+    parts.append(f"No motif in {some(empty, ', ')}." if empty else "")
     return " ".join(part for part in parts if part)
-
-
-def _named(lexicon: Lexicon) -> str:
-    return f": {_some(lexicon.names, ', ')}" if lexicon.names else ""
-
-
-def _some(items: Sequence[str], separator: str, *, first: int = 6) -> str:
-    """Join the first few and count the others."""
-    more = f"{separator}and {len(items) - first} more" if len(items) > first else ""
-    return separator.join(items[:first]) + more
-
-
-def summarise(motifs: Sequence[MotifView], flagged: Sequence[MotifView], total: int) -> str:
-    """Say in a few sentences what one target's motifs are."""
-    over = f"over {count(total, 'region')}"
-    rest = f" {_capital(count(len(flagged), 'further pattern'))} flagged as doubtful." if flagged else ""
-    if not motifs:
-        none = "No convincing motif" if flagged else "No motif"
-        return f"{none} was found {over}.{rest}"
-    lexicon, best = read_lexicon(motifs), motifs[0]
-    match = "resembles no known motif"
-    if best.best:
-        match = f"is a {best.known}" if best.composite else f"resembles {best.best}"
-        match += f", p = {best.best.p}, q = {best.best.q}"
-    elif best.matches:
-        match += f" of the database (nearest: {best.matches[0]}, q = {best.matches[0].q})"
-    first = f"{_capital(known_motifs(lexicon))} {over}{_named(lexicon)}."
-    pattern = f"{best.name}, with {count(best.seqlets, 'seqlet')}, {match}"
-    if len(motifs) == 1:
-        verb = "raises" if best.sign == "+" else "lowers"
-        return f"{first} The one pattern, {pattern}; it {verb} the prediction.{rest}"
-    return f"{first} {composition(lexicon)} The most frequent, {pattern}. {_directions(motifs)}{rest}"
-
-
-def _directions(motifs: Sequence[MotifView]) -> str:
-    """``3 raise and 1 lowers the prediction.``"""
-    up = sum(motif.sign == "+" for motif in motifs)
-    counts = [(n, verb) for n, verb in ((up, "raise"), (len(motifs) - up, "lower")) if n]
-    if len(counts) == 1:
-        return f"All {counts[0][1]} the prediction."
-    said = " and ".join(f"{n} {verb}{'s' if n == 1 else ''}" for n, verb in counts)
-    return f"{said} the prediction."
-
-
-def method_line(attributes: Mapping[str, Any]) -> str:
-    """Name the method, its rule, references and the precision, as far as the file records them."""
-    method = attributes.get("method")
-    parts = []
-    if isinstance(method, Mapping):
-        name, references = str(method.get("name", "")), method.get("references")
-        parts.append(name)
-        # The config fills in every key: only those that the method uses are told.
-        if name == "deep_lift_shap" and "rule" in method:
-            parts.append(f"rule {method['rule']}")
-        if name in ("deep_lift_shap", "integrated_gradients") and isinstance(references, Mapping):
-            kind = str(references.get("kind", "references")).replace("_", " ")
-            shuffled = "shuffle" in kind
-            parts.append(f"{references.get('n', '?')} references per region ({kind})" if shuffled else kind)
-    elif method:
-        parts.append(str(method))
-    if attributes.get("precision"):
-        parts.append(str(attributes["precision"]))
-    return ", ".join(part for part in parts if part)
 
 
 def _describe(
@@ -378,6 +333,7 @@ def _describe(
         no_motif="" if every else why_no_motif(spec),
         hits=hits,
         syntax=describe_syntax(spec, every, charts=room.pairs),
+        seqlets=describe_seqlets(spec),
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
         truth=describe_truth(spec),

@@ -109,6 +109,70 @@ class LexiconTables:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InsertionTables:
+    """One in-silico experiment.
+
+    Parameters
+    ----------
+    name, analysis
+        Names in the config.
+    insertions, contexts
+        ``insertions.tsv`` and ``contexts.tsv``.
+    backgrounds
+        Kind of the backgrounds, as in the config.
+    files
+        Further files to link.
+    """
+
+    name: str
+    analysis: str
+    insertions: str | Path
+    contexts: str | Path
+    backgrounds: str = ""
+    files: tuple[str | Path, ...] = ()
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the experiment that the page links to."""
+        return [Path(path) for path in (self.insertions, self.contexts, *self.files)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"insertions {self.name}", *self.links)
+
+
+@dataclass(frozen=True)
+class VariantTables:
+    """The scores of a set of variants.
+
+    Parameters
+    ----------
+    name, analysis
+        Of the set, and of the analysis whose model and targets score it.
+    targets
+        Names of the targets, in their order.
+    scores, dropped, vcf
+        ``variants.tsv``, ``dropped_variants.tsv`` and ``variants.vcf.gz``.
+    """
+
+    name: str
+    analysis: str
+    targets: Sequence[str]
+    scores: str | Path
+    dropped: str | Path
+    vcf: str | Path
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the set that the page links to."""
+        return [Path(path) for path in (self.scores, self.vcf, self.dropped)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"variants {self.name}", *self.links)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnalysisTarget:
     """One target of one analysis.
 
@@ -133,8 +197,12 @@ class AnalysisTarget:
         their width.
     hits
         ``hits.bed.gz``, or ``None`` where hits were not called.
+    usage
+        ``usage.tsv`` of the lexicon, where hits were called with its words: which seqlets they cover.
     positions, syntax, periodicity
         Tables of ``analyse_syntax``, or ``None`` where syntax was not analysed.
+    seqlets
+        ``seqlets.tsv.gz``, or ``None`` where seqlets were not called.
     truth, grammar
         ``truth.tsv`` and ``grammar.tsv``, or ``None`` for real data.
     evaluation, observed
@@ -163,9 +231,11 @@ class AnalysisTarget:
     modisco: str | Path | None = None
     databases: Mapping[str, str | Path] = field(default_factory=dict)
     hits: str | Path | None = None
+    usage: str | Path | None = None
     positions: str | Path | None = None
     syntax: str | Path | None = None
     periodicity: str | Path | None = None
+    seqlets: str | Path | None = None
     truth: str | Path | None = None
     grammar: str | Path | None = None
     evaluation: str | Path | None = None
@@ -186,9 +256,9 @@ class AnalysisTarget:
     def links(self) -> list[Path]:
         """Every file of this target that the page links to, in the order of the work flow."""
         given = (
-            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.positions, self.syntax,
-            self.periodicity, self.truth, self.grammar, *self.files, self.inspection, self.evaluation,
-            self.observed, *self.databases.values(),
+            self.attributions, self.qc, self.modisco, self.motifs, self.hits, self.seqlets,
+            self.positions, self.syntax, self.periodicity, self.truth, self.grammar, *self.files,
+            self.inspection, self.evaluation, self.observed, *self.databases.values(),
         )  # fmt: skip
         return [Path(path) for path in given if path is not None]
 
@@ -198,12 +268,14 @@ class AnalysisTarget:
 
 
 def check_all(
-    analyses: Sequence[AnalysisTarget], regions: Sequence[RegionSet], models: Sequence[TrainedModel]
+    *groups: Sequence[
+        AnalysisTarget | RegionSet | TrainedModel | LexiconTables | InsertionTables | VariantTables
+    ],
 ) -> None:
     """Raise ``InputError`` where anything that was named is missing, before anything is read."""
-    specs: list[AnalysisTarget | RegionSet | TrainedModel] = [*analyses, *regions, *models]
-    for spec in specs:
-        spec.check()
+    for group in groups:
+        for spec in group:
+            spec.check()
 
 
 def _require(what: str, *paths: str | Path | None) -> None:

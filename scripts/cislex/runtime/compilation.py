@@ -76,8 +76,10 @@ def compile_once(kernel: Any) -> Any:
     return kernel
 
 
-def compile_module_once(library: ModuleType) -> None:
-    """The same for every kernel of a library's module."""
+def compile_module_once(library: ModuleType, *, cache: bool = False) -> None:
+    """The same for every kernel of a library's module; ``cache``: keep them on disk even if it does not."""
     for kernel in vars(library).values():
         if isinstance(kernel, Dispatcher) and not hasattr(kernel.compile, "__wrapped__"):
+            if cache:
+                kernel.enable_caching()
             compile_once(kernel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def config(**label: Any) -> dict[str, Any]:
     return {
         "models": {"net": {"loader": "factory", "module": "m.py:bild"}},
         "regions": {"mine": {"peaks": "peaks.bed", "format": "auto"}},
+        "insertions": {},
         "analyses": {
             "first": {
                 "regions": "mine",
@@ -118,3 +120,33 @@ def test_a_column_of_a_table(tmp_path: Path) -> None:
     assert file_contents.problems(config(column="log2", table="table.tsv"), tmp_path) == [
         "analyses.first.labels.t: table.tsv has no column 'log2'; it has name, log2fc; did you mean 'log2fc'?"
     ]
+
+
+FASTAS = {
+    "": ">a\nACGT\nACGT\n>b\nacgtacgt\n",
+    "own.fa: expected records of 8 bp, .* but b has 7 bp": ">a\nACGTACGT\n>b\nACGTACG\n",
+    r"b has 2 bp that are not A, C, G or T \(2 of the first 3 records\)": (
+        ">a\nACGTACGT\n>b x\nACGTNRCG\n>c\nNNNNNNNN\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("message", FASTAS)
+def test_sequences_that_cannot_be_backgrounds_are_named(tmp_path: Path, message: str) -> None:
+    write(tmp_path, FASTAS[message], "own.fa")
+    settings = {"backgrounds": {"fasta": "own.fa"}, "meme": None}
+    found = list(file_contents._of_insertion("insertions.x", settings, 8, tmp_path))
+    assert len(found) == bool(message)
+    if message:
+        assert re.search(message, found[0])
+
+
+def test_a_motif_longer_than_the_sequences_is_named_and_long_files_are_read_in_part(tmp_path: Path) -> None:
+    head = "MEME version 4\n\nMOTIF M1 x\nletter-probability matrix: alength= 4 w= {} nsites= 20 E= 0\n"
+    write(tmp_path, head.format(8) + head.format(9).replace("M1", "M2"), "own.meme")
+    settings = {"backgrounds": {"fasta": None}, "meme": "own.meme"}
+    [problem] = file_contents._of_insertion("insertions.x", settings, 8, tmp_path)
+    assert problem == "insertions.x.meme: own.meme: M2 (9 bp) is longer than the sequences of 8 bp"
+    write(tmp_path, ">a\nACGTACGT\n" * 8000 + ">cut\nACG\n", "own.fa")
+    settings = {"backgrounds": {"fasta": "own.fa"}, "meme": None}
+    assert not list(file_contents._of_insertion("insertions.x", settings, 8, tmp_path))

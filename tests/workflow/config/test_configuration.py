@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from cislex.motifs import databases
-from cislex_workflow.checks import few_regions
+from cislex_workflow.checks import few_regions, input_files
 from cislex_workflow.config import configuration
+from cislex_workflow.expected_use.work import Work
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -113,6 +114,18 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
             "'jaspar-x' is not one",
         ),
         (["analyses", "first", "motifs"], {"databases": []}, "analyses.first.motifs.databases"),
+        (["analyses", "first", "seqlets"], {"window": 5000}, "first.seqlets.window: 5000 bp of regions of"),
+        (
+            ["analyses", "first", "seqlets"],
+            {"min_length": 9, "max_length": 8},
+            "min_length is 9, more than max",
+        ),
+        (
+            ["analyses", "first", "seqlets"],
+            {"min_length": 9, "window": 5},
+            "9 bp, but 5 bp of each region are",
+        ),
+        (["analyses", "first", "seqlets"], {"databases": ["jaspar-fungus"]}, "did you mean 'jaspar-fungi'?"),
         (["analyses", "logs"], {}, "analyses: the name 'logs' is taken by a file or folder of the results"),
         (["analyses", "a/b"], {}, "analyses: the name 'a/b' is not made of letters"),
         (["analyses", "a" * 81], {}, "analyses: the name 'aaaaaaaaaaaaaaaaaaaa…' has 81 characters"),
@@ -342,6 +355,9 @@ def test_motifs_are_left_out_with_null_and_the_genome_where_nothing_lies_on_it(
     ("change", "message"),
     [
         ({"motifs": None, "hits": {}}, "analyses.first.hits: hits need motifs, but motifs is null"),
+        ({"motifs": None, "hits": {"method": "scan"}}, "or scan for known motifs: hits: {method: scan, data"),
+        ({"hits": {"database": "jaspar-fungi"}}, "first.hits: database goes with method: scan only"),
+        ({"hits": {"method": "scan", "database": "jaspar-fungy"}}, "'jaspar-fungy' is not one of jaspar-v"),
         ({"motifs": {"window": 101}}, "analyses.first.motifs.window: 101 bp of regions of 100 bp"),
     ],
 )
@@ -349,6 +365,19 @@ def test_motifs_and_hits_must_fit(minimal: dict[str, Any], change: dict[str, Any
     minimal["analyses"]["first"] |= change
     with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
         resolve(minimal)
+
+
+def test_regions_can_be_scanned_without_motifs_of_their_own(minimal: dict[str, Any]) -> None:
+    """For known motifs, which no syntax is asked of, or for the words of another analysis."""
+    analysis = minimal["analyses"]["first"]
+    minimal["analyses"]["second"] = {**analysis, "motifs": None, "hits": {"method": "scan"}}
+    assert resolve(minimal)["analyses"]["second"]["syntax"] is not None
+    minimal["analyses"] = {
+        "first": {**analysis, "motifs": None, "hits": {"method": "scan", "database": "a.meme"}}
+    }
+    resolved = resolve(minimal)
+    assert resolved["analyses"]["first"]["syntax"] is None
+    assert ("analyses.first.hits, database", "a.meme") in list(input_files.named_files(resolved))
 
 
 def test_syntax_is_on_where_there_are_hits_and_only_there(minimal: dict[str, Any]) -> None:
@@ -382,15 +411,19 @@ def test_too_few_regions_for_distances_are_said_with_the_plan(
     peaks = tmp_path / "peaks.bed"
     minimal["regions"]["mine"]["peaks"] = str(peaks)
     minimal["analyses"]["first"] |= {"hits": {}}
-    assert few_regions.notices(resolve(minimal)) == []  # not there yet
+
+    def told() -> list[str]:
+        return [text for text in few_regions.notices(Work(resolve(minimal))) if ".syntax:" in text]
+
+    assert told() == []  # not there yet
     peaks.write_text("chr1\t100\t200\n" * 12)
-    [notice] = few_regions.notices(resolve(minimal))
+    [notice] = told()
     assert "analyses.first.syntax: mine has about 12 regions" in notice
     minimal["analyses"]["first"]["syntax"] = {"min_regions": 10}
-    assert few_regions.notices(resolve(minimal)) == []
+    assert told() == []
     peaks.write_text("chr1\t100\t200\n" * 200)
     minimal["regions"]["mine"]["top"] = 9
-    assert "about 9 regions" in few_regions.notices(resolve(minimal))[0]
+    assert "about 9 regions" in told()[0]
 
 
 def test_regions_too_short_for_motifs_are_refused_at_the_plan(minimal: dict[str, Any]) -> None:

@@ -55,8 +55,9 @@ def config() -> dict[str, Any]:
         name: {"regions": "peaks", "model": name, "targets": {"t": target}} for name in MODELS
     }
     for name, chosen in references.items():
-        analyses[name] = {**analyses["factory"], "method": {"references": chosen}, "hits": {}}
+        analyses[name] = {**analyses["factory"], "method": {"references": chosen}, "hits": {}, "seqlets": {}}
     labelled = {**analyses["factory"], "targets": dict.fromkeys(LABELS, target), "labels": LABELS}
+    analyses["scanned"] = {**analyses["factory"], "hits": {"method": "scan", "database": "jaspar-fungi"}}
     held_out = {**analyses["factory"], "fold_use": "held_out"}
     direct = {
         **analyses["zoo"], "regions": "arrays", "labels": {"t": {"dataset": "y"}},
@@ -72,6 +73,12 @@ def config() -> dict[str, Any]:
         "variants": {"calls": {"vcf": "c.vcf", "analysis": "factory", "counts": {"t": "log"},
                                "signs": {"t": "t"}},
                      "listed": {"table": "c.tsv", "analysis": "held_out"}},
+        "insertions": {"all": {"analysis": "genomic", "words": "all", "pairs": "all", "sites": {"n": 5},
+                               "spacings": {"step": 1}},
+                       "own": {"analysis": "zoo", "motifs": {"x": "TGACTCA"}, "meme": "x.meme",
+                               "backgrounds": {"kind": "fasta", "fasta": "b.fa", "n": None}},
+                       "windows": {"analysis": "zoo", "motifs": {"x": "TGACTCA"},
+                                   "backgrounds": {"kind": "genomic"}}},
         "models": {name: {"input_length": 100, **model} for name, model in MODELS.items()},
         "analyses": {
             **analyses, "labelled": labelled, "held_out": held_out, "direct": direct, "letters": letters

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cislex_workflow.job_resources import RULES, Work
+from cislex_workflow.expected_use.work import Work
+from cislex_workflow.job_resources import RULES
 
 
 def problems(work: Work, planned: Iterable[tuple[str, str]], budget: Mapping[str, Any]) -> list[str]:

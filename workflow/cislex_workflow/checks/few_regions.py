@@ -1,29 +1,37 @@
-"""What a plan of few regions cannot give, said before its first job. Plain Python without the package."""
+"""What a plan of few regions cannot give, whatever the model has learned, said before its first job.
+
+Plain Python without the package, so that Snakemake parses the workflow without loading torch.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
-from cislex_workflow.job_resources import Work
+from cislex_workflow.expected_use.work import Work
+
+#: Seqlets of TF-MoDISco lie at least this far apart (bp): half a sliding window of 20 bp and a flank of 5 bp.
+APART = 15
 
 
-def notices(config: dict[str, Any]) -> list[str]:
-    """A line for each analysis whose regions are too few for distances between words.
+def notices(work: Work) -> Iterator[str]:
+    """A line for each analysis whose regions are too few for motifs, or for distances between words.
 
-    Parameters
-    ----------
-    config
-        The complete config, paths filled in; region sets whose files do not exist yet are large enough.
+    Regions that are not there yet are taken to be many.
     """
-    work, found = Work(config), []
-    for name, analysis in config["analyses"].items():
-        settings = analysis["syntax"]
-        if settings is None:
-            continue
-        count, least = work.regions(analysis["regions"]), settings["min_regions"]
-        if count < least:
-            found.append(
+    for name, analysis in work.config["analyses"].items():
+        count, length = work.regions(analysis["regions"]), work.length(analysis["regions"])
+        motifs, syntax = analysis["motifs"], analysis["syntax"]
+        if motifs is not None:
+            width, needed = min(length, motifs["window"] or length), motifs["min_metacluster_size"]
+            if count * (width // APART + 1) <= needed:
+                yield (
+                    f"analyses.{name}: {count} regions of {width} bp hold no more than {needed} seqlets, and "
+                    "TF-MoDISco needs more (motifs.min_metacluster_size). Set motifs: null, "
+                    "and seqlets: {} to name single seqlets"
+                )
+        if syntax is not None and count < syntax["min_regions"]:
+            yield (
                 f"analyses.{name}.syntax: {analysis['regions']} has about {count} regions, and distances are "
-                f"tested for words that share {least} (min_regions): expect none; syntax: null omits it"
+                f"tested for words that share {syntax['min_regions']} (min_regions): expect none; "
+                "syntax: null omits it"
             )
-    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,67 @@ def problems(config: dict[str, Any], folder: Path) -> list[str]:
         for target, label in (analysis["labels"] or {}).items():
             own = config["regions"][analysis["regions"]]
             found += _of_label(f"analyses.{name}.labels.{target}", label, own, folder)
+    for name, settings in config["insertions"].items():
+        analysis = config["analyses"][settings["analysis"]]
+        length = config["models"][analysis["model"]]["input_length"]
+        found += _of_insertion(f"insertions.{name}", settings, length, folder)
     return found
+
+
+def _of_insertion(key: str, settings: dict[str, Any], length: int, folder: Path) -> Iterator[str]:
+    """Backgrounds of the right length without N, and motifs that fit into them, as far as is read."""
+    own = settings["backgrounds"]["fasta"]
+    if own is not None:
+        wrong, records = [], 0
+        for record, letters in _records(folder / own):
+            records += 1
+            if len(letters) != length:
+                wrong.append(f"{record} has {len(letters):,} bp")
+            elif unknown := sum(letter not in "ACGT" for letter in letters.upper()):
+                wrong.append(f"{record} has {unknown} bp that are not A, C, G or T")
+        if wrong:
+            more = f" ({len(wrong)} of the first {records} records)" if len(wrong) > 1 else ""
+            yield (
+                f"{key}.backgrounds.fasta: {own}: expected records of {length} bp, the model's input, "
+                f"without unknown bases, but {wrong[0]}{more}"
+            )
+    if settings["meme"] is not None:
+        wide = [
+            f"{motif} ({width} bp)"
+            for motif, width in _meme_widths(folder / settings["meme"])
+            if width > length
+        ]
+        if wide:
+            more = f" ({len(wide)} motifs are)" if len(wide) > 1 else ""
+            yield (
+                f"{key}.meme: {settings['meme']}: {wide[0]} is longer than the sequences of {length} bp{more}"
+            )
+
+
+def _records(path: Path) -> Iterator[tuple[str, str]]:
+    """Records of a FASTA file that end within the first lines."""
+    name, parts, read = "", [""], 0
+    for line in _lines(path):
+        read += 1
+        if line.startswith(">"):
+            if name:
+                yield name, "".join(parts)
+            name, parts = (line[1:].split() or ["without a name"])[0], []
+        else:
+            parts.append(line.strip())
+    if name and read < MOST_LINES // 2:  # else the last record may go on
+        yield name, "".join(parts)
+
+
+def _meme_widths(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and width of the motifs of a MEME file, where the header of a matrix tells it."""
+    name = ""
+    for line in _lines(path):
+        words = line.split()
+        if words[0] == "MOTIF":
+            name = " ".join(words[1:2])
+        elif found := re.search(r"letter-probability matrix:.*\bw=\s*(\d+)", line):
+            yield name, int(found[1])
 
 
 def _of_model(name: str, model: dict[str, Any], folder: Path) -> Iterator[str]:

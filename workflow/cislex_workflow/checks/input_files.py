@@ -22,7 +22,8 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
     """Key and path of every file that the analyses of a complete config read."""
     regions = {analysis["regions"] for analysis in config["analyses"].values()}
     models = {analysis["model"] for analysis in config["analyses"].values()}
-    if config["variants"] or any(config["regions"][name]["peaks"] for name in regions):
+    genomic = any(one["backgrounds"]["kind"] == "genomic" for one in config["insertions"].values())
+    if config["variants"] or genomic or any(config["regions"][name]["peaks"] for name in regions):
         for key in ("fasta", "aliases", "blacklist"):
             yield f"genome.{key}", (config["genome"] or {}).get(key)
     for name in sorted(regions):
@@ -33,14 +34,22 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
     for name, variants in config["variants"].items():
         for key in ("vcf", "table"):
             yield f"variants.{name}.{key}", variants[key]
+    for name, settings in config["insertions"].items():
+        yield f"insertions.{name}.meme", settings["meme"]
+        yield f"insertions.{name}.backgrounds.fasta", settings["backgrounds"]["fasta"]
     for name, analysis in config["analyses"].items():
         yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
         for target, label in (analysis["labels"] or {}).items():
             for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):
                 yield f"analyses.{name}.labels.{target}.{source}", label[source]
-        for database in databases(analysis["motifs"]) if analysis["motifs"] else ():
-            if not is_jaspar(database):
-                yield f"analyses.{name}.motifs, database", database
+        for part, named in (
+            ("motifs", databases(analysis["motifs"]) if analysis["motifs"] else []),
+            ("seqlets", (analysis["seqlets"] or {}).get("databases") or []),
+            ("hits", [found] if (found := (analysis["hits"] or {}).get("database")) else []),
+        ):
+            for database in named:
+                if not is_jaspar(database):
+                    yield f"analyses.{name}.{part}, database", database
 
 
 def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str | None]]:

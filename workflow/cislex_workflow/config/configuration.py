@@ -94,8 +94,9 @@ def resolve(
     resolved = typed(resolved, schema, schema)
     _refuse(problems(resolved, schema))
     for analysis in resolved["analyses"].values():
-        if analysis.get("hits") is None:
-            analysis.setdefault("syntax", None)  # on by default, where there are hits
+        hits = analysis.get("hits")
+        if hits is None or hits.get("database") is not None:
+            analysis.setdefault("syntax", None)  # on by default, where there are hits of words
     fill_defaults(resolved, schema, schema)
     wrong: list[str] = []
     resolved = expand_all(resolved, schema, wrong)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cislex_workflow.config.insertion_checks import insertion_checks
 from cislex_workflow.config.model_settings import model_checks
 from cislex_workflow.config.motif_settings import motif_checks
 from cislex_workflow.config.region_settings import region_checks
@@ -46,6 +47,7 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from _method_checks(config)
     yield from _fold_checks(config)
     yield from variant_checks(config)
+    yield from insertion_checks(config)
     for name, analysis in config["analyses"].items():
         yield from motif_checks(name, analysis, config)
         yield from _syntax_checks(name, analysis)
@@ -104,6 +106,11 @@ def _genome_checks(config: dict[str, Any]) -> Iterator[str]:
         if (model["training"] or {}).get(source) is not None
     ]
     needs += [f"variants.{name}" for name in config["variants"]]
+    needs += [
+        f"insertions.{name}.backgrounds (genomic)"
+        for name, settings in config["insertions"].items()
+        if settings["backgrounds"]["kind"] == "genomic"
+    ]
     if needs:
         more = f" and {len(needs) - 3} more" if len(needs) > 3 else ""
         yield f"genome: needed by {', '.join(needs[:3])}{more}; give genome: {{fasta: …}}"

@@ -33,7 +33,8 @@ HEADINGS = {
     "analyses.<name>.targets": "Targets of an analysis", "analyses.<name>.labels": "Labels of an analysis",
     "analyses.<name>.method": "Method and references", "analyses.<name>.qc": "Quality gate",
     "analyses.<name>.motifs": "Motifs", "analyses.<name>.hits": "Hits",
-    "analyses.<name>.syntax": "Syntax", "lexicon": "Lexicon", "variants": "Variants",
+    "analyses.<name>.syntax": "Syntax", "analyses.<name>.seqlets": "Seqlets", "lexicon": "Lexicon",
+    "variants": "Variants", "insertions": "Insertions",
 }  # fmt: skip
 RUN = "The run"
 

@@ -14,8 +14,9 @@ from cislex_workflow.config.errors import suggestion
 JASPAR = tuple(
     f"jaspar-{group}" for group in ("vertebrates", "plants", "insects", "nematodes", "fungi", "urochordates")
 )
-#: The database where none is named.
+#: The database where none is named, and what holds for seqlets where there are no motifs.
 DEFAULT_DATABASE = "jaspar-vertebrates"
+DEFAULTS: dict[str, Any] = {"database": None, "databases": None, "release": "JASPAR2026"}
 #: TF-MoDISco's patterns before trimming in bp, as in cislex.motifs.discovery; regions must be longer.
 PATTERN_WIDTH = 50
 
@@ -30,28 +31,76 @@ def databases(motifs: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(motifs["databases"] or [motifs["database"] or DEFAULT_DATABASE]))
 
 
+def seqlet_databases(analysis: dict[str, Any]) -> list[str]:
+    """Databases that name the seqlets of an analysis: its own, else those of its motifs."""
+    seqlets = analysis["seqlets"]
+    if seqlets is None:
+        return []
+    own = seqlets["databases"]
+    return list(dict.fromkeys(own)) if own else databases(analysis["motifs"] or DEFAULTS)
+
+
 def _database_checks(key: str, motifs: dict[str, Any]) -> Iterator[str]:
     """One way to name databases, and names that exist."""
     if motifs["database"] is not None and motifs["databases"] is not None:
         yield f"{key}: give database or databases, not both; move {motifs['database']} into databases"
-    for database in databases(motifs):
+    yield from _unknown(key, databases(motifs))
+
+
+def _unknown(key: str, named: list[str]) -> Iterator[str]:
+    for database in named:
         if is_jaspar(database) and database not in JASPAR:
             known, hint = ", ".join(JASPAR), suggestion(database, JASPAR)
             yield f"{key}: database '{database}' is not one of {known}{hint}"
 
 
+def _hit_checks(key: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
+    """Hits that have something to look for."""
+    hits = analysis["hits"]
+    if hits is None:
+        return
+    if hits["database"] is not None:
+        if hits["method"] != "scan":
+            yield f"{key}: database goes with method: scan only; Fi-NeMo needs motifs with contributions"
+        elif is_jaspar(hits["database"]) and hits["database"] not in JASPAR:
+            known, hint = ", ".join(JASPAR), suggestion(hits["database"], JASPAR)
+            yield f"{key}: database '{hits['database']}' is not one of {known}{hint}"
+        return
+    words = config["lexicon"] is not None and any(a["motifs"] for a in config["analyses"].values())
+    if analysis["motifs"] is None and not words:
+        yield (
+            f"{key}: hits need motifs, but motifs is null and there is no lexicon of other analyses; set "
+            "hits: null too, or scan for known motifs: hits: {method: scan, database: jaspar-vertebrates}"
+        )
+
+
+def _seqlet_checks(key: str, seqlets: dict[str, Any], length: int | None) -> Iterator[str]:
+    """Seqlets that fit into the regions, of databases that exist."""
+    yield from _unknown(key, seqlets["databases"] or [])
+    if seqlets["min_length"] > seqlets["max_length"]:
+        yield f"{key}: min_length is {seqlets['min_length']}, more than max_length ({seqlets['max_length']})"
+    if length is None:
+        return
+    window = seqlets["window"] or length
+    if window > length:
+        yield f"{key}.window: {window} bp of regions of {length} bp; expected less"
+    elif seqlets["min_length"] > window:
+        yield f"{key}.min_length: {seqlets['min_length']} bp, but {window} bp of each region are searched"
+
+
 def motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
-    """Motifs that are long enough to be found, and hits that have motifs."""
+    """Motifs and seqlets that are short enough for their regions, and hits that have motifs."""
     motifs = analysis["motifs"]
+    yield from _hit_checks(f"analyses.{name}.hits", analysis, config)
+    regions, model = config["regions"].get(analysis["regions"]), config["models"].get(analysis["model"])
+    length = None if regions is None or model is None else regions["length"] or model["input_length"]
+    if analysis["seqlets"] is not None:
+        yield from _seqlet_checks(f"analyses.{name}.seqlets", analysis["seqlets"], length)
     if motifs is None:
-        if analysis["hits"] is not None:
-            yield f"analyses.{name}.hits: hits need motifs, but motifs is null; set hits: null too"
         return
     yield from _database_checks(f"analyses.{name}.motifs", motifs)
-    regions, model = config["regions"].get(analysis["regions"]), config["models"].get(analysis["model"])
-    if regions is None or model is None:
+    if length is None:
         return
-    length = regions["length"] or model["input_length"]
     if (motifs["window"] or 0) > length:
         yield f"analyses.{name}.motifs.window: {motifs['window']} bp of regions of {length} bp; expected less"
     if length <= PATTERN_WIDTH:

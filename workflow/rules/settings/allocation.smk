@@ -5,7 +5,7 @@ Inputs: the config, sizes of files, inspections. Outputs: the functions below; n
 workflow/cislex_workflow/job_resources.py.
 """
 
-_work = _job_resources.Work(config)
+_work = _expected_work.Work(config)
 
 
 def memory_of(name):

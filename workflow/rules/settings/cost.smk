@@ -43,6 +43,21 @@ def analysis_plans():
     }
 
 
+def insertion_plans():
+    """Fields of cislex.cost.insertions.InsertionPlan of each in-silico experiment."""
+    found = {}
+    for name, settings in config["insertions"].items():
+        both = settings["reverse_complement"]
+        own = config["analyses"][settings["analysis"]]["reverse_complement"]
+        found[name] = {
+            "analysis": settings["analysis"],
+            "sequences": _expected_experiments.insertion_sequences(settings),
+            "chunks": settings["chunks"],
+            "both_strands": own if both is None else both,
+        }
+    return found
+
+
 def budget_problems():
     """Why the planned jobs are over the budget, a sentence each."""
     planned = [

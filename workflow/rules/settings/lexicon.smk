@@ -20,13 +20,18 @@ def lexicon_targets():
     )
 
 
-def lexicon_files(name, *, key="motifs"):
-    """A file of every target with motifs, or with another part of an analysis, as a function of wildcards."""
+def lexicon_files(name, *, with_hits=False):
+    """A file of every target with motifs, or of those with hits of words, as a function of wildcards."""
     return lambda wildcards: [
         f"{RESULTS}/{analysis}/{target}/{name}"
         for analysis, target in lexicon_targets()
-        if config["analyses"][analysis][key]
+        if has_word_hits(config["analyses"][analysis]) or not with_hits
     ]
+
+
+def has_word_hits(analysis):
+    """Whether hits of the lexicon's words are called in an analysis."""
+    return has_lexicon() and bool(analysis["hits"]) and not scanned_database(analysis)
 
 
 def lexicon_databases(wildcards):
@@ -46,7 +51,7 @@ def lexicon_with_hits(wildcards):
     return [
         number
         for number, (analysis, _) in enumerate(lexicon_targets())
-        if config["analyses"][analysis]["hits"]
+        if has_word_hits(config["analyses"][analysis])
     ]
 
 
@@ -65,8 +70,18 @@ def lexicon_trimming(wildcards):
     }
 
 
+def searched_trimming(wildcards):
+    """How what hits are called with is cut to its core and flagged; a database is taken as it is."""
+    if has_lexicon():
+        return lexicon_trimming(wildcards)
+    return trimming_of(wildcards) if analysis_of(wildcards)["motifs"] else {}
+
+
 def searched_motifs(wildcards):
-    """What hits are called with: the words of the lexicon, or without one the target's own motifs."""
+    """What hits are called with: the lexicon's words, without one the target's own motifs, or known motifs."""
+    database = scanned_database(analysis_of(wildcards))
+    if database:
+        return {"motifs": database_path(database)}
     if has_lexicon():
         folder = f"{RESULTS}/lexicon"
         return {"motifs": f"{folder}/lexicon.h5", "names": f"{folder}/lexicon.tsv"}

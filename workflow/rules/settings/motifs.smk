@@ -22,9 +22,21 @@ def _database_name(database, release):
 
 def database_names(analysis):
     """Names of the motif databases of an analysis, in the order of the config."""
-    motifs = analysis["motifs"]
-    databases = _motif_settings.databases(motifs)
-    return [_database_name(database, motifs["release"]) for database in databases]
+    return list(_motif_databases(analysis))
+
+
+def seqlet_databases(analysis):
+    """Each database that names the seqlets of an analysis, by its name: what it is made of."""
+    release = (analysis["motifs"] or _motif_settings.DEFAULTS)["release"]
+    return {
+        _database_name(database, release): {"database": database, "release": release}
+        for database in _motif_settings.seqlet_databases(analysis)
+    }
+
+
+def seqlet_databases_of(wildcards):
+    """Names of the databases that name the seqlets of a job's analysis."""
+    return list(seqlet_databases(analysis_of(wildcards)))
 
 
 def database_path(name):
@@ -52,14 +64,61 @@ def trimming_of(wildcards):
     }
 
 
+def scanned_database(analysis):
+    """Name of the database whose motifs the regions of an analysis are scanned for; None where it is words."""
+    hits = analysis["hits"]
+    if not hits or not hits["database"]:
+        return None
+    return _database_name(hits["database"], hits["release"])
+
+
+def searched_window(analysis):
+    """Central bp of each region in which hits are called; None: all."""
+    return analysis["hits"]["window"] or (
+        analysis["motifs"]["window"] if analysis["motifs"] else None
+    )
+
+
+def hit_settings(wildcards):
+    """How hits are called."""
+    analysis = analysis_of(wildcards)
+    hits, window = analysis["hits"], searched_window(analysis)
+    if hits["method"] == "scan":
+        return {"method": "scan", "max_p": hits["max_p"], "window": window}
+    return {
+        "sparsity": hits["alpha"],
+        "batch_size": hits["batch_size"],
+        "window": window,
+    }
+
+
+def _motif_databases(analysis):
+    """Each motif database of an analysis, by its name: what it is made of."""
+    motifs = analysis["motifs"]
+    return {
+        _database_name(database, motifs["release"]): {
+            "database": database,
+            "release": motifs["release"],
+        }
+        for database in (_motif_settings.databases(motifs) if motifs else ())
+    }
+
+
+def _scanned(analysis):
+    """The database whose motifs the regions of an analysis are scanned for, by its name, where there is one."""
+    name = scanned_database(analysis)
+    hits = analysis["hits"]
+    return {name: {key: hits[key] for key in ("database", "release")}} if name else {}
+
+
 #: What each motif database is made of, by its name.
 DATABASES = {
-    name: {"database": database, "release": analysis["motifs"]["release"]}
+    name: made
     for analysis in config["analyses"].values()
-    if analysis["motifs"]
-    for name, database in zip(
-        database_names(analysis),
-        _motif_settings.databases(analysis["motifs"]),
-        strict=True,
+    for found in (
+        _motif_databases(analysis),
+        seqlet_databases(analysis),
+        _scanned(analysis),
     )
+    for name, made in found.items()
 }

@@ -62,12 +62,20 @@ def _report_motifs(analysis, folder):
         "logos": f"{folder}/logos",
         "modisco": f"{folder}/modisco.h5",
         "databases": {name: database_path(name) for name in database_names(analysis)},
+        "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
+    }
+
+
+def _report_hits(analysis, folder):
+    """Files of the hits of a target, and of what is read from them."""
+    usage = f"{RESULTS}/lexicon/usage.tsv"
+    return {
         "hits": f"{folder}/hits.bed.gz" if analysis["hits"] else None,
+        "usage": usage if analysis["motifs"] and has_word_hits(analysis) else None,
         **{
             name: f"{folder}/{name}.tsv" if analysis["syntax"] else None
             for name in SYNTAX_TABLES
         },
-        "truth": f"{folder}/truth.tsv" if config["simulate"] else None,
         "grammar": (
             f"{folder}/grammar.tsv"
             if config["simulate"] and analysis["syntax"]
@@ -97,6 +105,7 @@ def report_analyses():
                 "motifs",
                 "hits",
                 "syntax",
+                "seqlets",
             )
             entries.append(
                 {
@@ -107,6 +116,7 @@ def report_analyses():
                     "attributions": f"{folder}/attributions.h5",
                     "qc": f"{folder}/qc.tsv",
                     **_report_motifs(analysis, folder),
+                    **_report_hits(analysis, folder),
                     **(
                         {
                             "evaluation": f"{RESULTS}/{name}/evaluation.tsv",
@@ -118,6 +128,9 @@ def report_analyses():
                         }
                         if target in (analysis["labels"] or {})
                         else {}
+                    ),
+                    "seqlets": (
+                        f"{folder}/seqlets.tsv.gz" if analysis["seqlets"] else None
                     ),
                     "inspection": f"{RESULTS}/{name}/inspection.tsv",
                     "limit": analysis["qc"]["max_relative_delta"],
@@ -149,6 +162,39 @@ def report_lexicon():
     }
 
 
+def report_insertions():
+    """Tables of each in-silico experiment and its further files."""
+    found = []
+    for name, settings in config["insertions"].items():
+        folder = f"{RESULTS}/insertions/{name}"
+        found.append(
+            {
+                "name": name,
+                "analysis": settings["analysis"],
+                "insertions": f"{folder}/insertions.tsv",
+                "contexts": f"{folder}/contexts.tsv",
+                "backgrounds": settings["backgrounds"]["kind"],
+                "files": [f"{folder}/inserts.tsv", f"{folder}/sites.tsv"],
+            }
+        )
+    return found
+
+
+def report_variants():
+    """Tables of each set of variants."""
+    return [
+        {
+            "name": name,
+            "analysis": settings["analysis"],
+            "targets": list(config["analyses"][settings["analysis"]]["targets"]),
+            "scores": f"{RESULTS}/variants/{name}/variants.tsv",
+            "dropped": f"{RESULTS}/variants/{name}/dropped_variants.tsv",
+            "vcf": f"{RESULTS}/variants/{name}/variants.vcf.gz",
+        }
+        for name, settings in config["variants"].items()
+    ]
+
+
 def report_files():
     """Every file that the report reads or links to."""
     shared = (
@@ -168,6 +214,7 @@ def report_files():
         "modisco",
         "hits",
         *SYNTAX_TABLES,
+        "seqlets",
         "truth",
         "grammar",
         "observed",
@@ -177,6 +224,10 @@ def report_files():
     for entry in report_regions() + report_models() + report_analyses():
         found += [entry[key] for key in shared + own if entry.get(key)]
         found += [*entry.get("databases", {}).values(), *entry.get("files", [])]
+    for entry in report_insertions():
+        found += [entry["insertions"], entry["contexts"], *entry["files"]]
+    for entry in report_variants():
+        found += [entry[key] for key in ("scores", "dropped", "vcf")]
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,

@@ -16,5 +16,5 @@ def syntax_settings(wildcards):
         "windows": [
             width for width in settings["windows"] if width <= settings["max_distance"]
         ],
-        "searched": analysis["hits"]["window"] or analysis["motifs"]["window"],
+        "searched": searched_window(analysis),
     }

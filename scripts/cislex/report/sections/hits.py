@@ -7,18 +7,21 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cislex.report.facts import decimals
+from cislex.report.facts import count, decimals, percent
 from cislex.report.sections.motifs import MotifView
 from cislex.report.specs import AnalysisTarget
-from cislex.report.tables import numbers, read_hits
+from cislex.report.tables import numbers, read_hits, read_table
 
 Place = tuple[str, int, int]
+#: Column of the table for the share of a word's seqlets that hits cover.
+COVERED = "seqlets covered"
 
 #: Columns of ``hits.bed.gz`` whose mean is told for each motif.
 MEANS = {
     "hit_similarity": "mean similarity",
     "contribution": "mean contribution",
     "share": "mean share of the region",
+    "log_odds": "mean log-odds",
 }
 
 
@@ -29,8 +32,10 @@ class HitsView:
     Parameters
     ----------
     of_words
-        Whether hits are of the lexicon's words, whose identifiers the rows then name; else of the target's
-        own motifs, whose best matches the rows name.
+        Whether hits are of the lexicon's words, or of known motifs, whose identifiers the rows then name;
+        else of the target's own motifs, whose best matches the rows name.
+    recall
+        How many of TF-MoDISco's seqlets the hits cover, in a sentence; empty where it is not known.
     """
 
     total: int
@@ -38,6 +43,7 @@ class HitsView:
     rows: list[dict[str, str]]
     inside: dict[int, list[tuple[int, int, str]]]
     of_words: bool = False
+    recall: str = ""
 
 
 def describe_hits(
@@ -77,13 +83,40 @@ def describe_hits(
     if not sums:
         return HitsView(0, [], [], inside)
     total = pd.concat(sums).groupby(level=[0, 1]).sum(min_count=1)
-    means_of = [title for title in MEANS.values() if title in total.columns]
+    means_of = [title for title in MEANS.values() if title in total.columns and total[title].notna().any()]
     total = total.sort_values("hits", ascending=False, kind="stable").reset_index()
     rows = []
     for _, row in total.iterrows():
         match = known[row["word"]].known if row["word"] in known else "–"
         rows.append(_hits_row(row, row["word"] if of_words else match, means_of))
-    return HitsView(int(total["hits"].sum()), means_of, rows, inside, of_words)
+    covered = _read_recall(spec)
+    if not covered.empty:
+        shares = dict(zip(covered["word"], covered["seqlet_recall"], strict=True))
+        means_of.append(COVERED)
+        for cells, word in zip(rows, total["word"], strict=True):
+            cells[COVERED] = percent(shares[word]) if word in shares else "–"
+    return HitsView(int(total["hits"].sum()), means_of, rows, inside, of_words, _recall_sentence(covered))
+
+
+def _read_recall(spec: AnalysisTarget) -> pd.DataFrame:
+    """Rows of ``usage.tsv`` of this target that say which share of a word's seqlets is hit."""
+    columns = ["word", "name", "analysis", "target", "n_seqlets"]
+    if spec.usage is None:
+        return pd.DataFrame(columns=[*columns, "seqlet_recall"])
+    table = read_table(spec.usage, what="usage of the lexicon", columns=columns)
+    table = table.assign(seqlet_recall=numbers(table, "seqlet_recall"), n=numbers(table, "n_seqlets"))
+    own = (table["analysis"] == spec.analysis) & (table["target"] == spec.target)
+    return table[own & table["seqlet_recall"].notna()]
+
+
+def _recall_sentence(covered: pd.DataFrame) -> str:
+    if covered.empty:
+        return ""
+    total = int(covered["n"].sum())
+    share = percent(float((covered["n"] * covered["seqlet_recall"]).sum()) / total)
+    missed = covered.loc[covered["seqlet_recall"] == 0, "name"].tolist()
+    more = f"; those of {', '.join(missed[:5])} by none" if missed else ""
+    return f"Hits cover {share} of TF-MoDISco's {count(total, 'seqlet')} of these words in this target{more}."
 
 
 def _hits_within(block: pd.DataFrame, place: Place) -> list[tuple[int, int, str]]:

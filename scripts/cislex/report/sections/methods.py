@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cislex.motifs.files import FEW_MOTIFS
@@ -66,6 +67,7 @@ def describe_methods(
         ("Attributions", _attributions(analyses, attributes, cited)),
         ("Motifs", _motifs(analyses, cited)),
         ("Motif hits", _hits(analyses, cited)),
+        ("Seqlets", _seqlets(analyses)),
         ("Software and reproducibility", _software(attributes, settings, engine, cited)),
         ("Public data", f"{'; '.join(settings['sources'])}." if settings.get("sources") else ""),
     ]
@@ -244,14 +246,54 @@ def _database(name: str, path: str, cited: Bibliography) -> str:
 
 
 def _hits(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> str:
-    settings = [spec.settings.get("hits") for spec in analyses if spec.hits is not None]
-    if not settings:
+    called = [spec for spec in analyses if spec.hits is not None]
+    scans = [spec for spec in called if _hit_setting(spec, "method") == "scan"]
+    explained = [spec for spec in called if spec not in scans]
+    texts = []
+    if explained:
+        of_words = any(spec.usage is not None for spec in explained)
+        what = "the words of this lexicon, the same in all targets," if of_words else "unflagged motifs"
+        known = list(
+            dict.fromkeys(f"{a:g}" for s in explained if (a := _hit_setting(s, "alpha")) is not None)
+        )
+        sparsity = f" with sparsity λ = {some(known)}" if known else ""
+        texts.append(f"Instances of {what} were called with Fi-NeMo ({cited.cite('finemo')}){sparsity}.")
+    if scans:
+        names = [str(_hit_setting(spec, "database") or "") for spec in scans]
+        known = list(
+            dict.fromkeys(f"the motifs of {Path(name).name}" if name else "the words" for name in names)
+        )
+        limits = some(list(dict.fromkeys(f"{_hit_setting(spec, 'max_p'):g}" for spec in scans)))
+        texts.append(
+            f"Sites of {some(known)} were found by scanning the sequences with FIMO "
+            f"({cited.cite('grant2011fimo')}) as implemented in memelite, on both strands, at p < {limits} "
+            "against equal base frequencies."
+        )
+    return " ".join(texts)
+
+
+def _hit_setting(spec: AnalysisTarget, key: str) -> Any:
+    """A setting of the hits of a target; None where it is not given."""
+    settings = spec.settings.get("hits")
+    return settings.get(key) if isinstance(settings, Mapping) else None
+
+
+def _seqlets(analyses: Sequence[AnalysisTarget]) -> str:
+    """How single spans were called and named; empty where none were."""
+    called = [spec for spec in analyses if spec.seqlets is not None]
+    settings = [s for spec in called if isinstance(s := spec.settings.get("seqlets"), Mapping)]
+    if not called:
         return ""
-    text = f"Instances of unflagged motifs were called with Fi-NeMo ({cited.cite('finemo')})"
-    known = list(
-        dict.fromkeys(f"{s['alpha']:g}" for s in settings if isinstance(s, Mapping) and "alpha" in s)
+    text = "Seqlets of single regions were called with recursive_seqlets of tangermeme"
+    for given in settings[:1]:
+        text += (
+            f" (p ≤ {given['max_p']:g} for every span of {given['min_length']} to {given['max_length']} bp "
+            f"inside) up to a false discovery rate of {given['max_q']:g}"
+        )
+    return (
+        f"{text}, estimated from the same contributions in random order within each region. They were named "
+        "with TOMTOM by their hypothetical contributions."
     )
-    return text + (f" with sparsity λ = {some(known)}." if known else ".")
 
 
 def _software(attributes: Sequence[Settings], settings: Settings, engine: str, cited: Bibliography) -> str:

@@ -90,6 +90,12 @@ LIBRARY: dict[str, tuple[str, str, str, dict[str, str]]] = {
         {"title": "Quantifying similarity between motifs", "journal": "Genome Biology", "year": "2007",
          "volume": "8", "pages": "R24", "doi": "10.1186/gb-2007-8-2-r24"},
     ),
+    "grant2011fimo": (
+        "article", "Grant, Charles E. and Bailey, Timothy L. and Noble, William Stafford",
+        "Grant et al., 2011",
+        {"title": "{FIMO}: scanning for occurrences of a given motif", "journal": "Bioinformatics",
+         "year": "2011", "volume": "27", "pages": "1017--1018", "doi": "10.1093/bioinformatics/btr064"},
+    ),
     "jaspar2026": (
         "article", "Ovek Baydar, Damla and Rauluseviciute, Ieva and others", "Ovek Baydar et al., 2026",
         {"title": "{JASPAR} 2026: expansion of transcription factor binding profiles and integration of deep "

@@ -1,0 +1,75 @@
+"""The section on variants: counts, reasons, and the strongest alleles with what the table has of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import report_fixture
+from cislex.errors import InputError, StorageError
+from cislex.report import render_report
+from cislex.report.sections.variants import describe_variants
+from cislex.report.specs import VariantTables
+
+
+def tables(folder: Path, *, tested: bool = True, targets: tuple[str, ...] = ("a",)) -> VariantTables:
+    effects = [0.1, -2.0, 1.5, 0.0] * 5
+    scores = pd.DataFrame(
+        {
+            "chrom": "chr1",
+            "pos": range(1001, 1021),
+            "ref": ["A"] * 19 + ["ACGTACGTACGTACGT"],
+            "alt": "<b>"[1],
+            "id": ["rs<1>"] * 2 + ["."] * 18,
+            "a.effect": effects,
+            "a.logfc": None,
+            "a.p": [0.5, 0.001, 0.01, 1.0] * 5 if tested else None,
+            "a.q": [0.5, 0.01, 0.04, 1.0] * 5 if tested else None,
+            "a.spread": 0.25,
+        }
+    )
+    scores.to_csv(folder / "variants.tsv", sep="\t", index=False)
+    reasons = pd.DataFrame(
+        {"source_line": [1, 2, 3], "reason": ["not_bases", "not_bases", "symbolic_allele"]}
+    )
+    reasons.to_csv(folder / "dropped_variants.tsv", sep="\t", index=False)
+    (folder / "variants.vcf.gz").touch()
+    files = (folder / name for name in ("variants.tsv", "dropped_variants.tsv", "variants.vcf.gz"))
+    return VariantTables("mine", "shap", targets, *files)
+
+
+def test_the_strongest_come_first_with_the_columns_that_hold_values(tmp_path: Path) -> None:
+    [view] = describe_variants([tables(tmp_path)])
+    assert view.text == "20 alleles scored, 3 left out (2 not bases, 1 symbolic allele)."
+    [target] = view.targets
+    assert target.text == "10 of 20 alleles with q < 0.05: 5 raise the prediction, 5 lower it."
+    assert target.headings == ("Spread over folds", "p", "q"), "no fold change, quantile or distance here"
+    assert [row.effect for row in target.rows] == ["−2.00"] * 5 + ["1.50"] * 5
+    assert target.rows[0].variant == "chr1:1,002 A>b"
+    assert target.rows[0].name == "rs<1>"
+
+
+def test_without_p_values_effects_are_ranked_and_this_is_said(tmp_path: Path) -> None:
+    [view] = describe_variants([tables(tmp_path, tested=False)])
+    assert view.targets[0].text == "Not tested (null: 0); by size of the effect."
+    assert view.targets[0].headings == ("Spread over folds",)
+    assert view.targets[0].rows[0].effect == "−2.00"
+
+
+def test_the_page_has_the_section_and_links_its_files(tmp_path: Path) -> None:
+    arguments = report_fixture.write_results(tmp_path / "results")
+    spec = tables(tmp_path)
+    render_report(tmp_path / "r.html", title="T", **arguments, variants=[spec])
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count('id="variants"') == page.count('href="#variants"') == 1
+    assert "rs&lt;1&gt;" in page
+    assert page.count('href="variants.tsv"') == 2
+    Path(spec.vcf).unlink()
+    with pytest.raises(InputError, match="variants mine"):
+        render_report(tmp_path / "r.html", title="T", **arguments, variants=[spec])
+
+
+def test_a_table_without_the_effects_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="lacks effects of z"):
+        describe_variants([tables(tmp_path, targets=("z",))])

@@ -1,0 +1,88 @@
+"""Expected use of the jobs of variants and in-silico experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cislex_workflow.expected_use.attributions import attribution
+from cislex_workflow.expected_use.work import (
+    JOB_SECONDS,
+    UNKNOWN_BACKGROUNDS,
+    UNKNOWN_REGIONS,
+    UNKNOWN_WORDS,
+    Use,
+    Work,
+    count_lines,
+)
+
+
+def variant_set(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
+    """Settings of a set of variants, and how many there are, about."""
+    settings = work.config["variants"][name]
+    rows = count_lines(settings["vcf"] or settings["table"])
+    return settings, UNKNOWN_REGIONS if rows is None else rows
+
+
+def prepare_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    _, rows = variant_set(work, wildcards["variants"])
+    return Use(250 + 2e-3 * rows, 10 + rows / 10_000 + work.genome_mb() / 20)
+
+
+def score_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, rows = variant_set(work, wildcards["variants"])
+    analysis, model, measured = attribution(work, settings["analysis"])
+    windows = 2 * (rows + 2 * settings["null"]) / settings["chunks"] * len(settings["shifts"])
+    # A forward pass is a part of what one pair of attribution costs.
+    forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
+    seconds = 10 + JOB_SECONDS + model.startup_seconds + 2 * windows * forward + rows / 10_000
+    return Use(model.host_mb + 2e-3 * rows, seconds, measured)
+
+
+def combine_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, rows = variant_set(work, wildcards["variants"])
+    targets = len(work.config["analyses"][settings["analysis"]]["targets"])
+    return Use(350 + rows * (4e-3 + 1e-3 * targets), 20 + rows * targets / 10_000)
+
+
+def insertion_sequences(settings: Mapping[str, Any]) -> int:
+    """Sequences that each fold predicts in an experiment, about."""
+    words = settings["words"]
+    given = len(words) if isinstance(words, list) else UNKNOWN_WORDS if words else 0
+    motifs = given + len(settings["motifs"]) + (UNKNOWN_WORDS if settings["meme"] else 0)
+    pairs = settings["pairs"] or ()
+    pairs = motifs * (motifs + 1) // 2 if isinstance(pairs, str) else len(pairs)
+    spacings = settings["spacings"]
+    distances = (spacings["to"] - spacings["from"]) // spacings["step"] + 1
+    # Each motif of a pair is predicted alone at its place, too.
+    constructs = 1 + 2 * motifs + pairs * distances * len(settings["orientations"])
+    constructs += min(4 * pairs, 2 * motifs) * 2 * distances
+    backgrounds = settings["backgrounds"]["n"] or UNKNOWN_BACKGROUNDS
+    sites = settings["sites"] or {"n": 0, "contexts": 0}
+    return int(constructs * backgrounds + motifs * sites["n"] * (1 + 3 * sites["contexts"]))
+
+
+def prepare_insertions(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings = work.config["insertions"][wildcards["insertion"]]
+    genomic = settings["backgrounds"]["kind"] == "genomic"
+    rows = work.regions(work.config["analyses"][settings["analysis"]]["regions"])
+    return Use(600 + 1e-3 * rows + (work.genome_mb() if genomic else 0), 60 + work.genome_mb() / 10)
+
+
+def insert_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings = work.config["insertions"][wildcards["insertion"]]
+    sequences = insertion_sequences(settings)
+    analysis, model, measured = attribution(work, settings["analysis"])
+    # A forward pass is a part of what one pair of attribution costs.
+    forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
+    seconds = JOB_SECONDS + model.startup_seconds + 2 * sequences / settings["chunks"] * forward
+    return Use(model.host_mb + 300, 10 + seconds, measured)
+
+
+def insert_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings = work.config["insertions"][wildcards["insertion"]]
+    sequences = insertion_sequences(settings)
+    analysis = work.config["analyses"][settings["analysis"]]
+    folds = len(work.config["models"][analysis["model"]]["folds"])
+    # Predictions of all folds of one target, and a few copies of them.
+    return Use(500 + (folds + 8) * sequences * 8e-6, 30 + len(analysis["targets"]) * folds * sequences / 1e6)
