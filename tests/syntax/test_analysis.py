@@ -250,3 +250,15 @@ def test_hits_of_other_regions_are_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "regions.summary.tsv").unlink()
     with pytest.raises(InputError, match="none of its 150 hits lies in a region"):
         analyse_syntax(hits, regions, tmp_path)
+
+
+@pytest.mark.parametrize("length", [60, 150, 151])
+def test_regions_shorter_than_the_largest_distance_are_analysed(tmp_path: Path, length: int) -> None:
+    random = np.random.default_rng(3)
+    planted = PlantedHits(80, length=length)
+    for word in ("alpha", "beta"):
+        scatter(planted, word, 200, random)
+    found = analysed(planted, tmp_path)
+    spacing = found.syntax[found.syntax["test"] == "spacing"]
+    assert len(spacing)
+    assert spacing["distance"].max() < length

@@ -178,7 +178,10 @@ class PairWalk:
         counts[:, :least] = 0
         counts[counts < ROUNDING * counts.sum()] = 0
         total = counts.sum()
-        return counts[:, :reach] / total if total else counts[:, :reach]
+        # Of short regions, no pair is as far apart as the settings allow.
+        shares = np.zeros((4, reach))
+        shares[:, : min(reach, span)] = counts[:, :reach]
+        return shares / total if total else shares
 
     def least_distance(self, a: int, b: int) -> int:
         """Twice the least distance of centres at which hits share at most half of the narrower one."""
