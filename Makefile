@@ -135,7 +135,10 @@ test-slurm: environment
 test-faults: environment
 	$(BIN)/python -m pytest tests/faults
 
-test: lint unit integration test-slurm
+# Unit and integration tests run side by side: each is often one process that waits or computes alone.
+test: lint
+	$(MAKE) --no-print-directory -j2 --output-sync=line unit integration
+	$(MAKE) --no-print-directory test-slurm
 
 clean:
 	rm -rf results .snakemake

@@ -98,8 +98,6 @@ def truth_of_patterns(folder: Path, assay: str) -> dict[str, str]:
     found = {}
     with h5py.File(own / "modisco.h5") as handle:
         for motif in read_motifs(own / "modisco.h5"):
-            if motif.flagged:
-                continue
             seqlets = handle[motif.pattern]["seqlets"]
             width = motif.cwm.shape[1]
             core = (width - motif.end, width - motif.start) if motif.is_reversed else (motif.start, motif.end)
@@ -150,7 +148,7 @@ def run_seed(folder: Path, settings: dict[str, Any], *, seed: int, with_grammar:
     members = pd.read_csv(files.members, sep="\t", keep_default_na=False)
     members = members[members["word"] != ""]
     truth = {assay: truth_of_patterns(folder, assay) for assay in assays}
-    planted = [truth[row["analysis"]].get(row["pattern"], "") for _, row in members.iterrows()]
+    planted = [truth[row["analysis"]][row["motif"]] for _, row in members.iterrows()]
     words = pd.read_csv(files.table, sep="\t", keep_default_na=False)
     composite = set(words.loc[words["composite_of"] != "", "word"])
     members = members.assign(planted=planted)

@@ -10,9 +10,9 @@ if "snakemake" in globals():
 from cislex.variants.summary import VariantFiles, combine_variants
 
 
-def main(alleles: str, chunks: dict, chromosomes: str, files: dict, **options: object) -> None:
+def main(alleles: str, chunks: dict, chromosomes: str, files: list, **options: object) -> None:
     """Run the stage with plain arguments."""
-    combine_variants(alleles, chunks, chromosomes, VariantFiles(**files), **options)
+    combine_variants(alleles, chunks, chromosomes, VariantFiles(*files), **options)
 
 
 if "snakemake" in globals():
@@ -23,7 +23,7 @@ if "snakemake" in globals():
         smk.input.alleles,
         {fold: paths[i * each : (i + 1) * each] for i, fold in enumerate(folds)},
         smk.input.chromosomes,
-        dict(smk.output.items()),
+        [smk.output.scores, smk.output.vcf],
         wanted=smk.params.wanted,
         null=smk.params.null,
         background=smk.input.background or None,

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from cislex.demo.truth import COLUMNS, compare_with_truth, pearson_similarity
 from cislex.errors import InputError
-from cislex.files.indexed_bed import write_indexed_bed
+from cislex.files.indexed_text import write_indexed_bed
 from cislex.motifs.files import read_meme, reverse_complement, write_meme
 
 

@@ -279,7 +279,7 @@ def score_variants(work: Path, out: Path) -> None:
 def combine_variants(work: Path, out: Path) -> None:
     from cislex.variants.summary import VariantFiles, combine_variants
 
-    made = VariantFiles(*(out / f"variants.{ending}" for ending in ("tsv", "vcf.gz", "vcf.gz.tbi")))
+    made = VariantFiles(*(out / f"variants.{ending}" for ending in ("tsv", "vcf.gz")))
     combine_variants(
         work / "alleles.tsv", {"a": [work / "scores.h5"]}, work / "chromosomes.tsv", made, wanted=TARGETS,
         null={"size": 20, "seed": 0},

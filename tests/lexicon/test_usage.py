@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cislex.errors import InputError, StorageError
-from cislex.files.indexed_bed import write_indexed_bed
+from cislex.files.indexed_text import write_indexed_bed
 from cislex.files.tables import write_regions, write_table
 from cislex.lexicon.combine import combine_lexicon
 from cislex.lexicon.files import LexiconFiles

@@ -12,7 +12,7 @@ import pandas as pd
 import pysam
 import pytest
 from cislex.errors import CislexError, ConfigError, InputError
-from cislex.files.indexed_bed import index_path, write_indexed_bed
+from cislex.files.indexed_text import index_path, write_indexed_bed
 from cislex.motifs.files import TrimSettings
 from cislex.motifs.hits import COLUMNS, HitSettings, call_hits, read_hits
 from cislex.regions.overlaps import overlaps

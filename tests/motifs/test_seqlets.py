@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import motif_fixtures
 import numpy as np
 import pandas as pd
 import pytest
 from cislex.errors import ConfigError, InputError
 from cislex.motifs.files import MemeMotif, write_meme
+from cislex.motifs.seqlet_names import name_seqlets
 from cislex.motifs.seqlets import (
     COLUMNS,
     SeqletSettings,
@@ -159,6 +161,27 @@ def test_with_few_known_motifs_shuffled_columns_decide(attributions: Path, tmp_p
     assert set(sure["match_name"]) == {COMMON}
     assert len(sure) >= 55
     assert (sure["sign"] == "+").mean() > 0.95
+
+
+@pytest.mark.parametrize("others", [40, 1])
+def test_names_of_random_spans_are_as_rare_as_their_p_values_say(tmp_path: Path, others: int) -> None:
+    rng = np.random.default_rng(6)
+    count, length = 60, 100
+    sequences = np.eye(4)[rng.integers(0, 4, (count, length))].transpose(0, 2, 1)
+    path = tmp_path / "a.h5"
+    motif_fixtures.write_attributions(
+        path, sequences, rng.laplace(0, 1, (count, 4, length)), motif_fixtures.make_regions(count)
+    )
+    start = np.tile([5, 25, 45, 65, 85], count)
+    spans = pd.DataFrame({"row": np.repeat(np.arange(count), 5), "start": start})
+    spans["end"] = spans["start"] + rng.integers(5, 13, len(spans))
+    spans = spans.assign(sign="+", p=rng.uniform(size=len(spans)), contribution=0.0)
+    with h5py.File(path) as handle:
+        names = name_seqlets(handle, spans, {"mine": known([COMMON], others)}, None, threads=1)
+    assert (names["match_p"] <= 0.05).mean() <= 0.1
+    assert (names["match_p"] <= 0.5).mean() <= 0.65
+    assert (names["match_q"] > 0.05).all()
+    assert set(names["null"]) == {"tomtom" if others > 25 else "shuffled"}
 
 
 def test_without_databases_and_lexicon_seqlets_have_no_names(attributions: Path, tmp_path: Path) -> None:

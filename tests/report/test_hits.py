@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from cislex.files.indexed_bed import write_indexed_bed
+from cislex.files.indexed_text import write_indexed_bed
 from cislex.files.tables import write_table
 from cislex.motifs.hits import COLUMNS
 from cislex.report.sections.hits import HitsView, describe_hits

@@ -7,6 +7,7 @@ from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import report_fixture
 from cislex.errors import InputError
@@ -47,6 +48,16 @@ def test_words_composites_and_shares_of_targets_are_shown(tmp_path: Path) -> Non
     # 150, 200 and 50 of 400 seqlets; 150 and 50 of 200.
     assert re.findall(r'size="11">(\d+)</text>', str(view.heat_map)) == ["38", "75", "50", "25", "12"]
     assert "FACTOR5, b&lt;i&gt;: 50 seqlets" in str(view.heat_map)
+
+
+def test_with_several_databases_a_match_says_its_own(tmp_path: Path) -> None:
+    given = tables(tmp_path, {"a": [pattern(WORDS[0], n=9), pattern(WORDS[1], n=8)]})
+    table = pd.read_csv(given.words, sep="\t", keep_default_na=False)
+    for names, said in ((["k", "k"], "), q"), (["meme-mine.0a1b2c3d", "k"], ", mine), q")):
+        table.assign(database=names).to_csv(given.words, sep="\t", index=False)
+        view = describe_vocabulary(given)
+        assert view is not None
+        assert said in view.words[0].match
 
 
 def test_one_target_has_no_heat_map_and_an_empty_lexicon_no_section(tmp_path: Path) -> None:

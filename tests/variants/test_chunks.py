@@ -133,7 +133,7 @@ def test_a_column_of_a_reserved_name_is_refused(tmp_path: Path) -> None:
 def test_the_vcf_is_sorted_indexed_and_has_the_scores(folder: Path, whole: pd.DataFrame) -> None:
     scores(folder, 1)
     out, index = folder / "variants.vcf.gz", folder / "variants.vcf.gz.tbi"
-    write_scores(folder / "scores.tsv", out, targets=["b", "a"], lengths=LENGTHS, index=index)
+    write_scores(folder / "scores.tsv", out, targets=["b", "a"], lengths=LENGTHS)
     with pysam.VariantFile(str(out)) as handle:
         records = list(handle.fetch("chr2", 0, 200))
     expected = whole[(whole["chrom"] == "chr2") & (whole["pos"] <= 200)].sort_values("pos")
@@ -152,7 +152,5 @@ def test_targets_whose_info_fields_would_be_one_are_refused(folder: Path, tmp_pa
     table.to_csv(tmp_path / "scores.tsv", sep="\t", index=False)
     out = tmp_path / "variants.vcf.gz"
     with pytest.raises(ConfigError, match="x_y_p; rename"):
-        write_scores(
-            tmp_path / "scores.tsv", out, targets=["x.y", "x-y"], lengths=LENGTHS, index=tmp_path / "i"
-        )
+        write_scores(tmp_path / "scores.tsv", out, targets=["x.y", "x-y"], lengths=LENGTHS)
     assert not out.exists()

@@ -19,6 +19,8 @@ rule fetch_motif_database:
         f"{RESULTS}/logs/fetch_motif_database/{{database}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/fetch_motif_database/{{database}}.tsv"
+    # First of all jobs: what is wrong with a file is then said before the long ones.
+    priority: 100
     conda:
         "../../envs/motifs.yaml"
     threads: 1

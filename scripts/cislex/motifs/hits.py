@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, InputError, offenders
-from cislex.files.indexed_bed import write_indexed_bed
+from cislex.files.indexed_text import write_indexed_bed
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions, require_file
 from cislex.files.text_tables import read_text
 from cislex.logs import get_logger

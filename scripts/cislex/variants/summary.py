@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.errors import InputError, StorageError
-from cislex.files.scratch import scratch_folder
+from cislex.files.scratch import scratch_array, scratch_folder
 from cislex.files.tables import open_hdf5, require_file, write_table_parts
 from cislex.files.text_tables import read_numbers
 from cislex.logs import get_logger
@@ -78,8 +78,7 @@ def combine_chunks(
     with scratch_folder("variants") as folder:
         folds, drawn = {}, []
         for number, (fold, paths) in enumerate(chunks.items()):
-            values = np.lib.format.open_memmap(folder / f"{number}.npy", "w+", np.float64, shape)
-            values[:] = np.nan
+            values = scratch_array(folder / str(number), shape)
             effects = np.full((len(draws.variant), len(scalars)), np.nan)
             for path in paths:
                 with open_hdf5(path, what="chunk", datasets=("rows", "draws", "measures", "null")) as handle:
@@ -95,11 +94,10 @@ def combine_chunks(
 
 @dataclass(frozen=True)
 class VariantFiles:
-    """What :func:`combine_variants` writes: ``variants.tsv``, ``variants.vcf.gz`` and its index."""
+    """What :func:`combine_variants` writes: ``variants.tsv`` and ``variants.vcf.gz`` (indexed)."""
 
     scores: str | Path
     vcf: str | Path
-    index: str | Path
 
 
 def combine_variants(
@@ -130,7 +128,7 @@ def combine_variants(
     )
     known = read_numbers(chromosomes, texts=("chrom",))
     lengths = dict(zip(known["chrom"], known["length"].astype(int), strict=True))
-    write_vcf(files.scores, files.vcf, targets=list(wanted), lengths=lengths, index=files.index)
+    write_vcf(files.scores, files.vcf, targets=list(wanted), lengths=lengths)
 
 
 def _check(handle: h5py.File, path: str | Path, *, fold: str, digest: str, names: list[str]) -> None:

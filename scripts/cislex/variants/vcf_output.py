@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pysam
 
 from cislex import __version__
 from cislex.errors import ConfigError, offenders
-from cislex.files.tables import atomic_path
+from cislex.files.indexed_text import TBI_END, write_indexed
 from cislex.files.text_tables import read_text
 
 #: Columns of the table of scores that are INFO fields, with what they are.
@@ -24,53 +23,39 @@ FIELDS = {
     "q": "Benjamini-Hochberg false discovery rate",
     "quantile": "quantile of the more active allele among the regions",
 }
-#: Above this length of a chromosome tabix indices do not reach.
-TABIX_LIMIT = 1 << 29
 
 
 def write_vcf(
-    scores: str | Path,
-    out: str | Path,
-    *,
-    targets: Sequence[str],
-    lengths: Mapping[str, int],
-    index: str | Path,
+    scores: str | Path, out: str | Path, *, targets: Sequence[str], lengths: Mapping[str, int]
 ) -> None:
-    """Write the scores as a sorted, bgzipped VCF with its index.
+    """Write the scores as a sorted VCF in blocks of gzip, with its index beside it.
 
     Parameters
     ----------
     scores
         ``variants.tsv``.
     out
-        ``variants.vcf.gz``: the alleles as they are in the file of variants, by the genome's names.
+        ``variants.vcf.gz``: the alleles as they are in the file of variants, by the genome's names; see
+        :func:`cislex.files.indexed_text.write_indexed`.
     targets
         Whose columns become INFO fields ``{target}_{column}``; letters that INFO cannot have become ``_``.
     lengths
         Chromosomes of the genome, in its order.
-    index
-        Written after ``out``: a tabix index; in a genome with a chromosome above 512 Mb a CSI index, which
-        htslib tells by its content.
 
     Raises
     ------
     ConfigError
         When names of targets differ only by letters that INFO cannot have.
+    StorageError
+        When the folder cannot be written, or the disk is full.
     """
     table = read_text(scores)
     keys = _keys(table, targets)
-    order = list(lengths)
-    place = table["chrom"].map({name: number for number, name in enumerate(order)})
-    table = table.iloc[np.lexsort((table["pos"].astype(np.int64), place))]
-    # The index is put in place last, so that it is never older than what it is of.
-    with atomic_path(index) as own_index, atomic_path(out) as temporary:
-        with pysam.BGZFile(str(temporary), "wb", None) as handle:
-            for line in _lines(table, keys, lengths):
-                handle.write(line.encode())
-        wide = max(lengths.values()) > TABIX_LIMIT
-        pysam.tabix_index(
-            str(temporary), preset="vcf", force=True, csi=wide, index=str(own_index), keep_original=True
-        )
+    order = {name: number for number, name in enumerate(lengths)}
+    positions = table["pos"].astype(np.int64)
+    is_long = len(table) > 0 and int((positions + table["ref"].str.len()).max()) > TBI_END
+    table = table.iloc[np.lexsort((positions, table["chrom"].map(order)))]
+    write_indexed(_lines(table, keys, lengths), out, preset="vcf", is_long=is_long)
 
 
 def _keys(table: pd.DataFrame, targets: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -150,3 +150,28 @@ def test_a_motif_longer_than_the_sequences_is_named_and_long_files_are_read_in_p
     write(tmp_path, ">a\nACGTACGT\n" * 8000 + ">cut\nACG\n", "own.fa")
     settings = {"backgrounds": {"fasta": "own.fa"}, "meme": None}
     assert not list(file_contents._of_insertion("insertions.x", settings, 8, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"MEME version 4\n", False),
+        (b"\xef\xbb\xbfmeme version 4\r\n", False),
+        (b"***\nMEME - Motif discovery tool\n***\nMEME version 5.5 (Release)\n", False),
+        (gzip.compress(b"\n MEME version 4\n# g\xe9ne\n"), False),
+        (b">M1 name\nA [1 0]\nC [0 1]\n", True),
+        (b"", True),
+        (gzip.compress(b"MEME version 4\n" * 90)[:40], False),
+    ],
+)
+def test_a_motif_database_that_is_no_meme_file_is_told(tmp_path: Path, data: bytes, told: bool) -> None:
+    (tmp_path / "known.txt").write_bytes(data)
+    analysis = {
+        "model": "m", "regions": "r", "labels": None, "seqlets": {"databases": ["known.txt", "jaspar-fungi"]},
+        "motifs": {"database": None, "databases": ["jaspar-plants", "gone.meme"]}, "hits": None,
+    }  # fmt: skip
+    model = {"loader": "trained", "module": None}
+    config = {"models": {"m": model}, "analyses": {"a": analysis}, "insertions": {}}
+    found = file_contents.problems(config, tmp_path)
+    line = "analyses.a.seqlets: known.txt is not a MEME file: it has no line 'MEME version …'"
+    assert found == [line] * told

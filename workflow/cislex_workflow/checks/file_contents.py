@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cislex_workflow import model_sources
+from cislex_workflow.checks.input_files import meme_files
 from cislex_workflow.config.configuration import suggestion
 
 #: Columns of peak files by position, as cislex.regions.peaks names them.
@@ -25,6 +26,9 @@ BED_COLUMNS = (
 NARROWPEAK_COLUMNS = (*BED_COLUMNS[:6], "signal_value", "p_value", "q_value", "summit_offset")
 #: First words of a header line that lacks its ``#``.
 _HEADERS = {"chrom", "chr", "chromosome", "seqname", "seqnames"}
+#: Bytes in which a MEME file must say that it is one.
+HEAD = 1 << 20
+_MEME = re.compile(rb"^(\xef\xbb\xbf)?\s*MEME version\b", re.IGNORECASE | re.MULTILINE)
 #: Lines that are looked at before a row must have come.
 MOST_LINES = 10_000
 
@@ -45,6 +49,11 @@ def problems(config: dict[str, Any], folder: Path) -> list[str]:
         for target, label in (analysis["labels"] or {}).items():
             own = config["regions"][analysis["regions"]]
             found += _of_label(f"analyses.{name}.labels.{target}", label, own, folder)
+        found += [
+            f"analyses.{name}.{part}: {path} is not a MEME file: it has no line 'MEME version …'"
+            for part, path in meme_files(analysis)
+            if not _is_meme(folder / path)
+        ]
     for name, settings in config["insertions"].items():
         analysis = config["analyses"][settings["analysis"]]
         length = config["models"][analysis["model"]]["input_length"]
@@ -120,6 +129,17 @@ def _of_model(name: str, model: dict[str, Any], folder: Path) -> Iterator[str]:
             f"models.{name}.module: {path} has no function '{function}'; it has "
             f"{', '.join(there) or 'none'}{suggestion(function, there)}"
         )
+
+
+def _is_meme(path: Path) -> bool:
+    """Whether a file begins as MEME files do; one that cannot be read does: the job says what is wrong."""
+    try:
+        with path.open("rb") as handle:
+            compressed = handle.read(2) == b"\x1f\x8b"
+        with (gzip.open if compressed else open)(path, "rb") as data:
+            return _MEME.search(data.read(HEAD)) is not None
+    except (OSError, EOFError, zlib.error):
+        return True
 
 
 def _of_label(key: str, label: dict[str, Any], regions: dict[str, Any], folder: Path) -> Iterator[str]:

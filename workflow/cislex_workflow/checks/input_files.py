@@ -42,14 +42,21 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
         for target, label in (analysis["labels"] or {}).items():
             for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):
                 yield f"analyses.{name}.labels.{target}.{source}", label[source]
-        for part, named in (
-            ("motifs", databases(analysis["motifs"]) if analysis["motifs"] else []),
-            ("seqlets", (analysis["seqlets"] or {}).get("databases") or []),
-            ("hits", [found] if (found := (analysis["hits"] or {}).get("database")) else []),
-        ):
-            for database in named:
-                if not is_jaspar(database):
-                    yield f"analyses.{name}.{part}, database", database
+        for part, path in meme_files(analysis):
+            yield f"analyses.{name}.{part}, database", path
+
+
+def meme_files(analysis: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The part of an analysis that names a MEME file of known motifs, and its path."""
+    named = {
+        "motifs": databases(analysis["motifs"]) if analysis.get("motifs") else [],
+        "seqlets": (analysis.get("seqlets") or {}).get("databases") or [],
+        "hits": [(analysis.get("hits") or {}).get("database") or "jaspar-"],
+    }
+    for part, found in named.items():
+        for database in found:
+            if not is_jaspar(database):
+                yield part, database
 
 
 def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str | None]]:

@@ -14,6 +14,7 @@ from cislex.files.tables import open_hdf5
 from cislex.motifs.logos import logo_svg
 from cislex.report.facts import cell, count, probability
 from cislex.report.figures.heat_map import share_map
+from cislex.report.sections.motifs import database_label
 from cislex.report.specs import LexiconTables
 from cislex.report.tables import numbers, read_table
 
@@ -74,7 +75,11 @@ def describe_vocabulary(spec: LexiconTables | None) -> VocabularyView | None:
     names = list(dict.fromkeys(targets))
     is_composite = words["composite_of"] != ""
     logos = _logos(shown, spec)
-    rows = [_row(row, len(names), logos.get(row["word"], "")) for _, row in shown.iterrows()]
+    databases = set(words["database"]) - {""} if "database" in words else set()
+    rows = [
+        _row(row, len(names), logos.get(row["word"], ""), several=len(databases) > 1)
+        for _, row in shown.iterrows()
+    ]
     composite = [bool(found) for found in is_composite.iloc[:WORDS_SHOWN]]
     return VocabularyView(
         spec=spec,
@@ -103,10 +108,13 @@ def _logos(words: pd.DataFrame, spec: LexiconTables) -> dict[str, str]:
     return found
 
 
-def _row(row: pd.Series, targets: int, logo: str) -> WordRow:
+def _row(row: pd.Series, targets: int, logo: str, *, several: bool) -> WordRow:
+    """A row of the table; with ``several`` databases it says which one a match is from."""
     match = row.get("match", "")
     if match:
-        match = f"{row.get('match_name') or match} ({match}), q = {cell(row.get('match_q', ''), probability)}"
+        source = f", {database_label(row['database'])}" if several else ""
+        q = cell(row.get("match_q", ""), probability)
+        match = f"{row.get('match_name') or match} ({match}{source}), q = {q}"
     return WordRow(
         name=row["name"],
         word=row["word"],

@@ -10,7 +10,7 @@ import pandas as pd
 import pysam
 import pytest
 from cislex.errors import StorageError
-from cislex.files.indexed_bed import TBI_END, csi_path, index_path, write_indexed_bed
+from cislex.files.indexed_text import TBI_END, csi_path, index_path, write_indexed_bed
 
 COLUMNS = ["#chrom", "start", "end", "name"]
 
@@ -30,7 +30,7 @@ ROWS = [("chr1", start, start + 12) for start in range(0, 60_000, 10)] + [("chr2
 def test_any_part_is_read_through_the_index_and_equal_tables_make_equal_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cislex.files.indexed_bed.BLOCK_ROWS", 1000)
+    monkeypatch.setattr("cislex.files.indexed_text.BLOCK_ROWS", 1000)
     frame = table(*ROWS)
     for name in ("a.bed.gz", "b.bed.gz"):
         write_indexed_bed(frame, tmp_path / name)

@@ -1,10 +1,12 @@
-"""Sorted BED files in blocks of gzip (BGZF) with an index, so that ``tabix`` reads any part of them."""
+"""Sorted BED and VCF files in blocks of gzip (BGZF) with an index: ``tabix`` reads any part of them."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pysam
@@ -31,7 +33,28 @@ def csi_path(path: str | Path) -> Path:
 
 
 def write_indexed_bed(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as BGZF and index it, both atomically; equal tables make equal files.
+    """Write a table as BED in blocks of gzip, with its index; see :func:`write_indexed`.
+
+    Parameters
+    ----------
+    frame
+        Columns ``#chrom, start, end`` (0-based, half-open) and any others, sorted by these; may be empty.
+    path
+        ``.bed.gz`` to write.
+
+    Raises
+    ------
+    StorageError
+        When the folder cannot be written, or the disk is full.
+    """
+    is_long = len(frame) > 0 and int(frame["end"].max()) > TBI_END
+    write_indexed(_bed_blocks(frame), path, preset="bed", is_long=is_long)
+
+
+def write_indexed(
+    blocks: Iterable[str], path: str | Path, *, preset: Literal["bed", "vcf"], is_long: bool
+) -> None:
+    """Write text as BGZF and index it, both atomically; equal text makes equal files.
 
     The index of older data is removed before the new data get their name, and the new one follows: an
     index that is there fits its data. Where an interval ends beyond 2^29 bp (chromosomes of wheat, lilies and
@@ -40,25 +63,30 @@ def write_indexed_bed(frame: pd.DataFrame, path: str | Path) -> None:
 
     Parameters
     ----------
-    frame
-        Columns ``#chrom, start, end`` (0-based, half-open) and any others, sorted by these; may be empty.
+    blocks
+        The text in parts, its rows sorted by chromosome and position.
     path
-        ``.bed.gz`` to write; see :func:`index_path` for that of its index.
+        ``.bed.gz`` or ``.vcf.gz`` to write; see :func:`index_path` for that of its index.
+    preset
+        ``bed`` or ``vcf``.
+    is_long
+        Whether a position is beyond :data:`TBI_END`.
 
     Raises
     ------
     StorageError
         When the folder cannot be written, or the disk is full.
     """
-    is_long = len(frame) > 0 and int(frame["end"].max()) > TBI_END
     index, second = index_path(path), csi_path(path)
     with ExitStack() as stack:  # ends in reverse order: the data get their name first
         new_index = stack.enter_context(atomic_path(index))
         new_second = stack.enter_context(atomic_path(second)) if is_long else None
         new = stack.enter_context(atomic_path(path))
         try:
-            _write_blocks(frame, new)
-            pysam.tabix_index(str(new), preset="bed", index=str(new_index), force=True, csi=is_long)
+            with pysam.BGZFile(str(new), "wb", index=None) as handle:
+                for block in blocks:
+                    handle.write(block.encode())
+            pysam.tabix_index(str(new), preset=preset, index=str(new_index), force=True, csi=is_long)
         except OSError as error:  # htslib keeps to itself what the system said
             probe_space(new)
             raise StorageError(f"{path}: not written or not indexed: {error}") from error
@@ -68,8 +96,6 @@ def write_indexed_bed(frame: pd.DataFrame, path: str | Path) -> None:
             old.unlink(missing_ok=True)
 
 
-def _write_blocks(frame: pd.DataFrame, path: Path) -> None:
-    with pysam.BGZFile(str(path), "wb", index=None) as handle:
-        for first in range(0, max(len(frame), 1), BLOCK_ROWS):
-            text = as_text(frame.iloc[first : first + BLOCK_ROWS], header=not first)
-            handle.write(text.encode())
+def _bed_blocks(frame: pd.DataFrame) -> Iterator[str]:
+    for first in range(0, max(len(frame), 1), BLOCK_ROWS):
+        yield as_text(frame.iloc[first : first + BLOCK_ROWS], header=not first)
