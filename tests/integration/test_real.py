@@ -40,6 +40,14 @@ def test_the_demo_lexicon_has_each_word_once_and_composites_by_both_names(demo: 
     assert usage.groupby("target")["n_seqlets"].max().gt(0).all()
 
 
+def test_the_words_of_the_demo_raise_the_enhancer_where_they_are_inserted(demo: Path) -> None:
+    table = pd.read_csv(demo / "insertions" / "enhancer" / "insertions.tsv", sep="\t")
+    single = table[table["kind"] == "single"].groupby("name_a")[["effect", "q"]].max()
+    assert ((single["effect"] > 0.5) & (single["q"] < 1e-3)).sum() >= 2, single.to_string()
+    contexts = pd.read_csv(demo / "insertions" / "enhancer" / "contexts.tsv", sep="\t")
+    assert (contexts["own_q"] < 1e-3).sum() >= 2, contexts.to_string()
+
+
 def test_the_demo_model_is_good_on_held_out_chromosomes(demo: Path) -> None:
     for path in demo.glob("models/*/*.evaluation.tsv"):
         table = pd.read_csv(path, sep="\t")

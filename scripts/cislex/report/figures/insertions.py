@@ -67,7 +67,7 @@ def effect_plot(rows: Sequence[tuple[str, Sequence[Dot]]], *, label: str) -> Mar
     left = 16 + 1.1 * LETTER * max(map(len, shown), default=0)
     ends = [end for _, dots in rows for dot in dots for end in (dot.low, dot.high, 0.0)]
     room = 0.04 * (max(ends) - min(ends)) or 1.0
-    x = Scale(min(ends) - room, max(ends) + room, left, left + 420)
+    x = Scale(min(ends) - room, max(ends) + room, left, max(left + 240, WIDTH - 16))
     bottom = 8 + ROW * len(rows)
     parts = []
     for tick in nice_ticks(x.low, x.high, count=5):
@@ -110,7 +110,7 @@ def distance_chart(series: Mapping[str, Distances], *, first: str, second: str, 
     parts, top = [], 8.0
     for orientation, one in series.items():
         y = Scale(low - room, high + room, top + PANEL, top)
-        for tick in nice_ticks(y.low, y.high, count=3):
+        for tick in _two_ticks(y):
             parts.append(line(x.start, y(tick), x.stop, y(tick), stroke=SOFT if tick == 0 else GRID))
             parts.append(text(x.start - 6, y(tick) + 4, _signed(tick), anchor="end", fill=SOFT, size=11))
         parts.append(text(28, top + PANEL / 2 + 5, ARROWS[orientation], anchor="middle", size=14))
@@ -143,6 +143,12 @@ def _series(one: Distances, x: Scale, y: Scale) -> list[str]:
         if called:
             parts.append(f'<circle cx="{x(distance):.1f}" cy="{y(effect):.1f}" r="2.8" fill="{MAIN}"/>')
     return parts
+
+
+def _two_ticks(y: Scale) -> list[float]:
+    """Few round numbers of a low panel, but at least two."""
+    found = (nice_ticks(y.low, y.high, count=count) for count in (3, 4, 6))
+    return next((ticks for ticks in found if len(ticks) > 1), nice_ticks(y.low, y.high, count=8))
 
 
 def _signed(value: float) -> str:
