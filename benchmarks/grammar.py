@@ -4,9 +4,9 @@
 
 The stages of config/grammar.yaml run one after the other in this process, once for each seed of the genome
 and of TF-MoDISco. A pattern's truth is what its seqlets lie on: the planted motifs of which at least half of
-the seqlets cover at least half a site. Told are, for each seed, the adjusted Rand index of the patterns'
-words against that truth, the planted motifs that are a word (Jaccard index with those planted; the lowest
-between two seeds), and, for the first seeds, the planted grammars that syntax recovers.
+the seqlets cover at least half a site. Told are, for each seed, the adjusted Rand index of the words of
+patterns (without composites) against that truth, the planted motifs that are a word (Jaccard index with those
+planted; the lowest between two seeds), and, for the first seeds, the planted grammars that syntax recovers.
 """
 
 from __future__ import annotations
@@ -150,19 +150,21 @@ def run_seed(folder: Path, settings: dict[str, Any], *, seed: int, with_grammar:
     truth = {assay: truth_of_patterns(folder, assay) for assay in assays}
     planted = [truth[row["analysis"]][row["motif"]] for _, row in members.iterrows()]
     words = pd.read_csv(files.table, sep="\t", keep_default_na=False)
-    composite = set(words.loc[words["composite_of"] != "", "word"])
+    parts = {row["word"]: row["composite_of"] for _, row in words.iterrows() if row["composite_of"]}
     members = members.assign(planted=planted)
-    simple = members[~members["word"].isin(composite)]
+    simple = members[~members["word"].isin(list(parts))]
     called = simple.groupby("word")["planted"].agg(lambda names: names.value_counts().index[0])
     wanted = set(pd.read_csv(folder / "truth.tsv", sep="\t")["name"])
     return {
         "seed": seed,
         "patterns": len(members),
-        "rand_index": round(float(adjusted_rand_score(members["planted"], members["word"])), 4),
+        "rand_index": round(float(adjusted_rand_score(simple["planted"], simple["word"])), 4),
         "words": sorted(called),
         "jaccard": round(len(set(called) & wanted) / len(set(called) | wanted), 4),
         "planted": sorted(wanted),
-        "composites": sorted(set(members.loc[members["word"].isin(composite), "planted"])),
+        "composites": len(members) - len(simple),
+        "members": members[["analysis", "motif", "word", "planted"]].to_dict("records"),
+        "composite_of": parts,
         "grammar": run_syntax(folder, assays, files) if with_grammar else [],
     }
 
@@ -179,15 +181,16 @@ def main() -> None:
     settings = {**settings, "peaks_per_assay": options.peaks}
     settings.pop("seed")
     found = []
-    print("| seed | patterns | words | Rand index | Jaccard | grammars recovered | s |")
-    print("|---|---|---|---|---|---|---|")
+    print("| seed | patterns | composites | words | Rand index | Jaccard | grammars recovered | s |")
+    print("|---|---|---|---|---|---|---|---|")
     for place, seed in enumerate(map(int, options.seeds.split(","))):
         began = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
             with_grammar = place < options.grammar_seeds
             one = run_seed(Path(folder), settings, seed=seed, with_grammar=with_grammar)
         good = [row["recovered"] for row in one["grammar"]]
-        cells = (seed, one["patterns"], len(one["words"]), one["rand_index"], one["jaccard"])
+        keys = ("seed", "patterns", "composites", "n_words", "rand_index", "jaccard")
+        cells = [{**one, "n_words": len(one["words"])}[key] for key in keys]
         seconds = round(time.process_time() - began)
         print(f"| {' | '.join(map(str, cells))} | {sum(good)} of {len(good)} | {seconds} |", flush=True)
         for row in one["grammar"]:
