@@ -3,11 +3,12 @@
     snakemake --configfile config/yeast.yaml config/yeast-factors.yaml --cores 2
     python benchmarks/yeast_variants.py [--results results/yeast-factors] [--out FILE]
 
-In each factor's regions on the chromosomes that the model was tested on, the best site of its JASPAR matrix on
-either strand is taken where it reaches 70 % of the matrix's highest score. Inside: at every column of at least
-1 bit, the base becomes the one that the matrix has least of. Outside: as many substitutions in the same regions,
-at least 20 bp from every site that reaches half of that score. Told is the AUROC of |effect| on the factor's own
-target, and of the largest effect on the other targets, which should tell less.
+In each factor's regions on the chromosomes that the model was tested on, the best site of its JASPAR
+matrix on either strand is taken where it reaches 70 % of the matrix's highest score. Inside: at every
+column of at least 1 bit, the base becomes the one that the matrix has least of. Outside: as many
+substitutions in the same regions, at least 20 bp from every site that reaches half of that score. Told
+is the AUROC of |effect| on the factor's own target, and of the largest effect on the other targets,
+which should tell less.
 """
 
 from __future__ import annotations
@@ -86,9 +87,8 @@ def main() -> None:
     fasta = Path("resources/downloads/sacCer3.fa")
     wanted = {name: {"kind": "output", "index": number} for number, name in enumerate(FACTORS)}
     found, rng = [], np.random.default_rng(0)
-    print(
-        "| factor | variants inside, outside | AUROC of \\|effect\\| | of the other targets |\n|---|---|---|---|"
-    )
+    print("| factor | variants inside, outside | AUROC of \\|effect\\| | of the other targets |")
+    print("|---|---|---|---|")
     with Genome(fasta) as genome, tempfile.TemporaryDirectory() as folder:
         for name in FACTORS:
             regions = read_regions_bed(options.results / "regions" / name / "regions.bed")
