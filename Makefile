@@ -103,7 +103,7 @@ config-tables: environment
 # Draw the README's graph of the demo's rules, without redundant arrows (needs graphviz).
 .PHONY: rule-graph
 rule-graph: environment
-	$(BIN)/snakemake --quiet all --rulegraph dot | tred | sed -E 's/color = "[^"]*"/color = "#3b6ea5"/; s/penwidth=2/penwidth=1.2/g' \
+	$(BIN)/snakemake --quiet all --rulegraph dot | tred | sed -E 's/color ?= ?"[0-9][^"]*"/color="#3b6ea5"/; s/penwidth=2/penwidth=1.2/g' \
 	  | dot -Tsvg -Gnodesep=0.25 -Granksep=0.22 -Nheight=0.3 -Nmargin=0.12,0.04 -Nfontname=Helvetica -o docs/images/rules.svg
 
 lint: environment
