@@ -7,17 +7,19 @@ if "snakemake" in globals():
     from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
-from cislex.cost.estimate import AnalysisPlan, InsertionPlan, RegionSource, estimate_cost
+from cislex.cost.estimate import AnalysisPlan, ForwardPlan, RegionSource, estimate_cost
 
 
 def main(
-    analyses: dict, regions: dict, inspections: dict, table: str, text: str, insertions=(), **options
+    analyses: dict, regions: dict, inspections: dict, table: str, text: str, predicted: dict, **options
 ) -> None:
     """Run the stage with plain arguments."""
-    experiments = {name: InsertionPlan(**plan) for name, plan in dict(insertions).items()}
+    forwards = {
+        kind: {name: ForwardPlan(**plan) for name, plan in named.items()} for kind, named in predicted.items()
+    }
     plans = {name: AnalysisPlan(**plan) for name, plan in analyses.items()}
     sources = {name: RegionSource(**source) for name, source in regions.items()}
-    estimate_cost(plans, sources, inspections, table, text, insertions=experiments, **options)
+    estimate_cost(plans, sources, inspections, table, text, **forwards, **options)
 
 
 if "snakemake" in globals():
@@ -28,6 +30,6 @@ if "snakemake" in globals():
         inspections=dict(zip(smk.params.analyses, smk.input.inspections, strict=True)),
         table=smk.output.table,
         text=smk.output.text,
-        insertions=smk.params.insertions,
+        predicted=smk.params.predicted,
         **smk.params.options,
     )

@@ -24,7 +24,7 @@ from cislex.cost.estimate import (
     suggest_chunks,
     wall_hours,
 )
-from cislex.cost.insertions import InsertionPlan, insertion_hours
+from cislex.cost.forwards import ForwardPlan, forward_hours
 from cislex.cost.rates import BENCHMARKED, Rate, passes, scale_rate
 from cislex.errors import ConfigError, InputError, StorageError
 from cislex.runtime.measurement import count_flops
@@ -270,10 +270,12 @@ def test_operations_of_the_benchmarked_models_are_those_that_are_counted(
 
 
 def test_experiments_cost_forward_passes_of_every_fold(tmp_path: Path) -> None:
-    plan = InsertionPlan("dear", sequences=36_000, chunks=2, both_strands=True)
+    plan = ForwardPlan("dear", sequences=36_000, chunks=2, both_strands=True)
     # Two folds of 3 s a region of 20 pairs, 60 forward passes; start-up of two jobs each.
     rates = (rate(3.0, 10), rate(3.0, 10))
-    assert insertion_hours(plan, rates, 20) == pytest.approx(2 * (36_000 * 2 * 0.05 + 20) / 3600)
+    assert forward_hours(plan, rates, 20) == pytest.approx(2 * (36_000 * 2 * 0.05 + 20) / 3600)
     text = run(tmp_path, insertions={"pairs": plan})[1]
     assert "in-silico experiments, about:\n  pairs: 36,000 sequences for each fold" in text
     assert "in-silico" not in run(tmp_path)[1]
+    text = run(tmp_path, variants={"calls": plan})[1]
+    assert "variants, about:\n  calls: 36,000 sequences for each fold" in text

@@ -115,7 +115,7 @@ def estimate_cost(work: Path, out: Path) -> None:
     }  # fmt: skip
     script("estimate_cost")(
         {"a": plan}, {"set": source},
-        {"a": work / "inspection.tsv"}, out / "cost.tsv", out / "cost.txt", job_minutes=30,
+        {"a": work / "inspection.tsv"}, out / "cost.tsv", out / "cost.txt", predicted={}, job_minutes=30,
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ rule estimate_cost:
         code=code("estimate_cost"),
         analyses=analysis_plans(),
         regions=region_sources(),
-        insertions=insertion_plans(),
+        predicted={"insertions": insertion_plans(), "variants": variant_plans()},
         options={
             **config["estimate"],
             "records": str(ROOT / "benchmarks" / "results"),

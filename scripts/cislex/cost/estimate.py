@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from cislex.cost.insertions import InsertionPlan, insertion_lines
+from cislex.cost.forwards import ForwardPlan, forward_lines
 from cislex.cost.rates import WITH_REFERENCES, Rate, passes, scale_rate
 from cislex.cost.wording import cells_of, duration, in_bytes
 from cislex.errors import StorageError
@@ -248,7 +248,8 @@ def estimate_cost(
     job_minutes: float,
     gpu: str | None = None,
     records: str | Path | None = None,
-    insertions: Mapping[str, InsertionPlan] | None = None,
+    insertions: Mapping[str, ForwardPlan] | None = None,
+    variants: Mapping[str, ForwardPlan] | None = None,
 ) -> None:
     """Write what every analysis costs, and the whole as text.
 
@@ -267,8 +268,8 @@ def estimate_cost(
         those of the device that was inspected.
     records
         Folder of measured records (``benchmarks/results``).
-    insertions
-        In-silico experiments, which the text has.
+    insertions, variants
+        In-silico experiments and sets of variants, which the text has.
 
     Raises
     ------
@@ -296,7 +297,9 @@ def estimate_cost(
         e.name: (e.rates, passes(analyses[e.name].method, regions[analyses[e.name].regions].length))
         for e in estimates
     }
-    page += "".join(f"{line}\n" for line in insertion_lines(insertions or {}, costs))
+    for heading, plans in (("in-silico experiments", insertions), ("variants", variants)):
+        lines = forward_lines(f"{heading}, about:", plans or {}, costs)
+        page += "".join(f"{line}\n" for line in lines)
     write_text(page, text)
     logger.info("cost estimate\n%s", page)
 

@@ -24,6 +24,12 @@ def variant_set(work: Work, name: str) -> tuple[Mapping[str, Any], int]:
     return settings, UNKNOWN_REGIONS if rows is None else rows
 
 
+def variant_sequences(work: Work, name: str) -> int:
+    """Sequences that each fold predicts for a set of variants, about."""
+    settings, rows = variant_set(work, name)
+    return 2 * (rows + 2 * settings["null"]) * len(settings["shifts"])
+
+
 def prepare_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
     _, rows = variant_set(work, wildcards["variants"])
     return Use(250 + 2e-3 * rows, 10 + rows / 10_000 + work.genome_mb() / 20)
@@ -32,7 +38,7 @@ def prepare_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
 def score_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
     settings, rows = variant_set(work, wildcards["variants"])
     analysis, model, measured = attribution(work, settings["analysis"])
-    windows = 2 * (rows + 2 * settings["null"]) / settings["chunks"] * len(settings["shifts"])
+    windows = variant_sequences(work, wildcards["variants"]) / settings["chunks"]
     # A forward pass is a part of what one pair of attribution costs.
     forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
     seconds = 10 + JOB_SECONDS + model.startup_seconds + 2 * windows * forward + rows / 10_000

@@ -44,7 +44,7 @@ def analysis_plans():
 
 
 def insertion_plans():
-    """Fields of cislex.cost.insertions.InsertionPlan of each in-silico experiment."""
+    """Fields of cislex.cost.forwards.ForwardPlan of each in-silico experiment."""
     found = {}
     for name, settings in config["insertions"].items():
         both = settings["reverse_complement"]
@@ -52,6 +52,21 @@ def insertion_plans():
         found[name] = {
             "analysis": settings["analysis"],
             "sequences": _expected_experiments.insertion_sequences(settings),
+            "chunks": settings["chunks"],
+            "both_strands": own if both is None else both,
+        }
+    return found
+
+
+def variant_plans():
+    """The same of each set of variants: both alleles, and those of the null, at every shift."""
+    found = {}
+    for name, settings in config["variants"].items():
+        both = settings["reverse_complement"]
+        own = config["analyses"][settings["analysis"]]["reverse_complement"]
+        found[name] = {
+            "analysis": settings["analysis"],
+            "sequences": _expected_experiments.variant_sequences(_work, name),
             "chunks": settings["chunks"],
             "both_strands": own if both is None else both,
         }

@@ -1,4 +1,4 @@
-"""What in-silico experiments cost: forward passes at the rates of the analyses whose models they use."""
+"""What in-silico experiments and variants cost: forward passes at the rates of the analyses' models."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ FORWARDS_PER_PAIR = 3
 
 
 @dataclass(frozen=True)
-class InsertionPlan:
-    """The analysis of an experiment, sequences that each fold predicts (about), chunks, and strands."""
+class ForwardPlan:
+    """The analysis whose model predicts, sequences that each fold predicts (about), chunks, and strands."""
 
     analysis: str
     sequences: int
@@ -22,13 +22,13 @@ class InsertionPlan:
     both_strands: bool = False
 
 
-def insertion_hours(plan: InsertionPlan, rates: Sequence[Rate], passes: float) -> float:
+def forward_hours(plan: ForwardPlan, rates: Sequence[Rate], passes: float) -> float:
     """Hours of the device over all folds, start-up of every job included.
 
     Parameters
     ----------
     plan
-        The experiment.
+        What is predicted.
     rates
         Of each fold, as the inspection measured attribution.
     passes
@@ -42,15 +42,15 @@ def insertion_hours(plan: InsertionPlan, rates: Sequence[Rate], passes: float) -
     return seconds / 3600
 
 
-def insertion_lines(
-    plans: Mapping[str, InsertionPlan], costs: Mapping[str, tuple[Sequence[Rate], float]]
+def forward_lines(
+    heading: str, plans: Mapping[str, ForwardPlan], costs: Mapping[str, tuple[Sequence[Rate], float]]
 ) -> list[str]:
-    """Lines of the text; ``costs`` has the rates and passes of each analysis."""
+    """Lines of the text below a heading; ``costs`` has the rates and passes of each analysis."""
     if not plans:
         return []
-    lines = ["", "in-silico experiments, about:"]
+    lines = ["", heading]
     for name, plan in plans.items():
-        hours = insertion_hours(plan, *costs[plan.analysis])
+        hours = forward_hours(plan, *costs[plan.analysis])
         lines.append(
             f"  {name}: {plan.sequences:,} sequences for each fold, {duration(hours)} in all "
             f"({plan.chunks} {'chunk' if plan.chunks == 1 else 'chunks'})"
