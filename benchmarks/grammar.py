@@ -3,11 +3,11 @@
     python benchmarks/grammar.py [--seeds 0,1,2,3,4] [--grammar-seeds 1] [--peaks 300] [--out FILE]
 
 The stages of config/grammar.yaml run one after the other in this process, once for each seed of the genome
-and of TF-MoDISco. A pattern's truth is what its seqlets lie on: the planted motifs with whose sites at least half
-of the seqlets' cores share half of the narrower one. Told are, for each seed, the adjusted Rand index of the
-words of patterns (without composites) against that truth, the planted motifs that are a word (Jaccard index
-with those planted; the lowest between two seeds), and, for the first seeds, the planted grammars that syntax
-recovers.
+and of TF-MoDISco. A pattern's truth is what its seqlets lie on: the planted motifs with whose sites at least
+half of the seqlets' cores share half of the narrower one. Told are, for each seed, the adjusted Rand index of
+the words of patterns (without composites) against that truth, the planted motifs that are a word (Jaccard
+index with those planted; the lowest between two seeds), and, for the first seeds, the planted grammars that
+syntax recovers.
 """
 
 from __future__ import annotations
