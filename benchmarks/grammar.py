@@ -3,10 +3,11 @@
     python benchmarks/grammar.py [--seeds 0,1,2,3,4] [--grammar-seeds 1] [--peaks 300] [--out FILE]
 
 The stages of config/grammar.yaml run one after the other in this process, once for each seed of the genome
-and of TF-MoDISco. A pattern's truth is what its seqlets lie on: the planted motifs of which at least half of
-the seqlets cover at least half a site. Told are, for each seed, the adjusted Rand index of the words of
-patterns (without composites) against that truth, the planted motifs that are a word (Jaccard index with those
-planted; the lowest between two seeds), and, for the first seeds, the planted grammars that syntax recovers.
+and of TF-MoDISco. A pattern's truth is what its seqlets lie on: the planted motifs with whose sites at least
+half of the seqlets' cores share half of the narrower one. Told are, for each seed, the adjusted Rand index of
+the words of patterns (without composites) against that truth, the planted motifs that are a word (Jaccard
+index with those planted; the lowest between two seeds), and, for the first seeds, the planted grammars that
+syntax recovers.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ METHOD = {
     "references": {"kind": "dinucleotide_shuffle", "n": 5, "seed": 0},
 }  # fmt: skip
 LENGTH = 240
-LEAST_SEQLETS, LEAST_SITE = 0.5, 0.5
+#: Least share of the seqlets that lie on a site, and of the narrower of core and site that they share.
+LEAST_SEQLETS, LEAST_SHARED = 0.5, 0.5
 
 
 def write_genome(folder: Path, settings: dict[str, Any], *, seed: int) -> list[str]:
@@ -110,7 +112,7 @@ def truth_of_patterns(folder: Path, assay: str) -> dict[str, str]:
                 names = {
                     name
                     for begin, finish, name in by_peak[region["name"]]
-                    if min(high, finish) - max(low, begin) >= LEAST_SITE * (finish - begin)
+                    if min(high, finish) - max(low, begin) >= LEAST_SHARED * min(finish - begin, high - low)
                 }
                 for name in names:
                     covered[name] = covered.get(name, 0) + 1

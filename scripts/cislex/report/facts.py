@@ -65,6 +65,11 @@ def probability(value: float) -> str:
     return number(value, 2) if value >= 1e-3 or value == 0 else power_of_ten(value)
 
 
+def at_most(value: float, equals: str = "") -> str:
+    """Write a p- or q-value; one too small for a number is said to be so. ``equals`` stands before others."""
+    return f"{equals}{probability(value)}" if value != 0 else "< 10⁻³⁰⁰"
+
+
 def setting(value: float) -> str:
     """Write a number that was given, not measured: as it was given, without needless digits."""
     text = f"{value:g}"

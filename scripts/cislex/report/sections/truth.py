@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cislex.report.facts import cell, decimals, label, probability
+from cislex.report.facts import at_most, cell, decimals, label, probability
 from cislex.report.specs import AnalysisTarget
 from cislex.report.tables import read_table
 
@@ -89,19 +89,23 @@ def _describe_grammar(spec: AnalysisTarget) -> list[Grammar]:
 
 def _grammar(row: pd.Series) -> Grammar:
     pair = f"{row['name_a']} and {row['name_b']}" if row["name_b"] != row["name_a"] else row["name_a"]
-    found = f"q = {cell(row['q'], probability)}" if row["q"] else "not tested"
+    found = f"q {at_most(float(row['q']), '= ')}" if row["q"] else "not tested"
     if row["kind"] in ("pair", "helical"):
         planted = _distances(row["orientation"], row["least"], row["most"], row["period"])
-        if row["found_least"]:
+        if row["found_orientation"]:
             keys = ("found_orientation", "found_least", "found_most", "found_period")
             found = f"{_distances(*(row[key] for key in keys))}, {found}"
     elif row["kind"] == "cluster":
-        planted, found = "several sites of one word", f"regions with two or more: {found}"
+        planted, found = "several sites of one word", f"close to each other: {found}"
     elif row["kind"] == "independent":
         planted, found = "independent of each other", f"smallest of all distances: {found}"
     else:
         pair, planted = row["name_a"], "lowers the signal"
-        found = f"mean contribution {cell(row['contribution'])}" if row["contribution"] else "not found"
+        found = (
+            f"mean contribution {decimals(float(row['contribution']), 3)}"
+            if row["contribution"]
+            else "not found"
+        )
     return Grammar(pair, planted, found, row["recovered"] == "True")
 
 
@@ -109,8 +113,9 @@ def _distances(orientation: str, least: str, most: str, period: str) -> str:
     where = {"any": "any orientation"}.get(
         orientation, " ".join({"+": "→", "-": "←"}.get(x, x) for x in orientation)
     )
-    reach = f"{least} bp" if least == most else f"{least}–{most} bp"
-    return f"{where}, {reach}" + (f", period {cell(period)} bp" if period else "")
+    reach = f", {least} bp" if least == most else f", {least}–{most} bp"
+    where += reach if least else ""
+    return where + (f", period {float(period):.3g} bp" if period else "")
 
 
 def _planted(row: pd.Series, columns: Sequence[str]) -> Planted:
