@@ -39,10 +39,11 @@ def test_from_simulation_to_sequences(tmp_path: Path) -> None:
         tmp_path,
         """
         index = {"fai": "index.fai", "gzi": "index.gzi"}
-        size = {"chromosome_length": 20000, "peaks_per_assay": 20}
+        size = {"chromosome_length": 20000, "peaks_per_assay": 20,
+                "assays": {"enhancer": {"words": ["ap1", "spi1"]}, "insulator": {"words": ["ctcf"]}}}
         run("simulate_genome", params={"seed": 1, "options": size},
-            output={"genome": "g.fa", "enhancer": "e.narrowPeak", "insulator": "i.narrowPeak",
-                    "truth": "t.tsv", "motifs": "m.meme"})
+            output={"genome": "g.fa", "peaks": ["e.narrowPeak", "i.narrowPeak"], "truth": "t.tsv",
+                    "motifs": "m.meme", "grammar": "grammar.tsv"})
         run("index_genome", input={"fasta": "g.fa"}, output={"chromosomes": "c.tsv", **index})
         run("extract_regions", input={"peaks": "e.narrowPeak", "fasta": "g.fa", **index},
             params={"options": {"length": 100}}, output={"regions": "r.bed", "dropped": "d.tsv"})

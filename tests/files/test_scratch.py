@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from cislex.errors import StorageError
 from cislex.files import scratch
+from cislex.files.scratch_arrays import scratch_array
 from cislex.runtime.devices import claim
 from cislex.runtime.jobs import local_caches
 
@@ -130,14 +131,14 @@ def test_a_refusal_is_found_behind_other_errors() -> None:
 def test_an_array_has_its_place_on_the_disk_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = scratch.scratch_array(tmp_path / "a", (300, 20))
+    values = scratch_array(tmp_path / "a", (300, 20))
     assert np.isnan(values).all()
     assert (tmp_path / "a").stat().st_blocks * 512 >= values.nbytes
-    assert scratch.scratch_array(tmp_path / "none", (0, 3)).shape == (0, 3)
+    assert scratch_array(tmp_path / "none", (0, 3)).shape == (0, 3)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(StorageError, match="disk full"):
-        scratch.scratch_array(tmp_path / "b", (10,))
+        scratch_array(tmp_path / "b", (10,))

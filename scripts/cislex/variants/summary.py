@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.errors import InputError, StorageError
-from cislex.files.scratch import scratch_array, scratch_folder
+from cislex.files.scratch import scratch_folder
+from cislex.files.scratch_arrays import scratch_array
 from cislex.files.tables import open_hdf5, require_file, write_table_parts
 from cislex.files.text_tables import read_numbers
 from cislex.logs import get_logger
