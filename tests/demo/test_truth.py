@@ -98,6 +98,16 @@ def test_nothing_found_is_a_table_of_what_was_missed(
     assert (table["recovered_as"] == "").all()
 
 
+def test_the_motif_of_most_seqlets_comes_first_and_not_a_composite_of_few(
+    planted: motif_fixtures.Planted, found: motif_fixtures.Found, tmp_path: Path
+) -> None:
+    known = {motif.name: motif for motif in read_meme(planted.motifs)}
+    exact = dataclasses.replace(known["RAP1"], identifier="pos_1", nsites=3)
+    write_meme([*read_meme(found.meme)[:1], exact], tmp_path / "motifs.meme")
+    table = compare(planted, found, tmp_path / "t.tsv", meme=tmp_path / "motifs.meme").set_index("name")
+    assert table.loc["RAP1", ["recovered_as", "variants"]].tolist() == ["pos_0", "pos_1"]
+
+
 def test_wrong_tables_are_named(
     planted: motif_fixtures.Planted, found: motif_fixtures.Found, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ logger = get_logger("truth")
 
 @dataclasses.dataclass(frozen=True)
 class Recovery:
-    """Discovered motifs assigned to one planted motif, best first, and the best one's similarity."""
+    """Discovered motifs assigned to one planted motif, most seqlets first, and the first one's similarity."""
 
     motifs: tuple[str, ...]
     p: float
@@ -204,7 +204,8 @@ def _recover(
     for number, target in enumerate(planted):
         mine = np.flatnonzero((best == number) & (q[np.arange(len(q)), best] <= max_q))
         if len(mine):
-            order = mine[np.argsort(p[mine, number], kind="stable")]
+            # A composite of few seqlets may be more similar by chance than the motif that most seqlets have.
+            order = mine[np.lexsort((p[mine, number], [-discovered[i].nsites for i in mine]))]
             first = order[0]
             recovered[target.identifier] = Recovery(
                 tuple(discovered[i].identifier for i in order),
