@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cislex.demo.planted_model import OUTPUTS, plant_model
+from cislex.demo.planted_model import OUTPUTS, build_model, counted_sites, plant_model
 from cislex.demo.planted_motifs import load_motifs, meme_text
 from cislex.errors import ConfigError
 from cislex.models.loaders import FactoryLoader
@@ -56,3 +56,24 @@ def test_the_weights_depend_on_neither_name_nor_time_and_too_many_assays_are_ref
     many = {f"a{number}": {"words": ["ctcf"]} for number in range(OUTPUTS + 1)}
     with pytest.raises(ConfigError, match=f"the planted model has {OUTPUTS} outputs"):
         plant_model(tmp_path / "planted.meme", tmp_path / "three.pt", assays=many)
+
+
+def test_sites_are_told_where_the_model_counts_them_on_both_strands(tmp_path: Path) -> None:
+    """Planted or not; one with too many other bases is none. A word of another output does not count."""
+    motifs = load_motifs(["ctcf", "rest", "spi1", "runx1"])
+    (tmp_path / "planted.meme").write_text(meme_text(motifs))
+    plant_model(tmp_path / "planted.meme", tmp_path / "model.pt", assays=ASSAYS)
+    model = build_model()
+    model.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    best = {part: motif.probabilities.argmax(0) for part, motif in motifs.items()}
+    weak = np.where(np.arange(motifs["rest"].width) % 2, best["rest"], 0)
+    rows = [sequence(site) for site in (best["rest"], best["spi1"], weak)]
+    turned = sequence(best["rest"]).flip(1, 2)
+    found = counted_sites(model, tmp_path / "planted.meme", torch.cat([*rows, turned]), output=0)
+    end = 40 + motifs["rest"].width
+    assert found[["row", "start", "end", "name"]].to_numpy().tolist() == [
+        [0, 40, end, "REST"],
+        [3, 100 - end, 60, "REST"],
+    ]
+    assert (found["count"] < -1).all()
+    assert counted_sites(model, tmp_path / "planted.meme", rows[0], output=5).empty

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -87,3 +88,43 @@ def plant_model(planted: str | Path, out: str | Path, *, assays: Mapping[str, An
     torch.save(model.state_dict(), buffer)
     with atomic_path(out) as temporary:
         temporary.write_bytes(buffer.getvalue())
+
+
+def counted_sites(
+    model: PlantedModel, planted: str | Path, sequences: torch.Tensor, *, output: int
+) -> pd.DataFrame:
+    """Sites that an output counts: those planted, if they are strong enough, and those there by chance.
+
+    Parameters
+    ----------
+    model
+        With the weights of :func:`plant_model`.
+    planted
+        MEME file of the planted motifs.
+    sequences
+        One-hot, float32 (N, 4, L).
+    output
+        Number of the output.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``row`` of the sequence, ``start``, ``end``, ``name`` of the motif, and ``count``: what it adds to the
+        signal (a typical site 1), less than 0 for a word that lowers it.
+    """
+    known = {motif.identifier.split(".")[0]: motif for motif in read_meme(planted)}
+    tables = [pd.DataFrame(columns=["row", "start", "end", "name", "count"])]
+    with torch.no_grad():
+        scores = torch.relu(model.scan(sequences))
+        effects = model.effects.weight[output]
+        for place, base_id in enumerate(MOTIFS.values()):
+            if base_id not in known or not effects[2 * place]:
+                continue
+            width = known[base_id].ppm.shape[1]
+            counts = (scores[:, 2 * place : 2 * place + 2] * effects[2 * place]).sum(1).numpy()
+            rows, centres = np.nonzero(counts)
+            starts = centres - WIDTH // 2 + (WIDTH - width) // 2
+            name, count = known[base_id].name, counts[rows, centres]
+            columns = {"row": rows, "start": starts, "end": starts + width, "name": name, "count": count}
+            tables.append(pd.DataFrame(columns))
+    return pd.concat(tables[1:] or tables, ignore_index=True)

@@ -25,12 +25,10 @@ MOST_Q = 0.05
 logger = get_logger("lexicon")
 
 
-def cluster_patterns(
-    patterns: Sequence[Pattern], known: Sequence[Matrix], *, min_similarity: float, threads: int
-) -> list[list[Pattern]]:
-    """Sort patterns into words, positive and negative ones apart.
-
-    Patterns of one target alone are a word each: TF-MoDISco has clustered them already.
+def compare_patterns(
+    patterns: Sequence[Pattern], known: Sequence[Matrix], *, threads: int
+) -> NDArray[np.float64]:
+    """Compare all patterns with each other.
 
     Parameters
     ----------
@@ -39,32 +37,48 @@ def cluster_patterns(
     known
         Base frequencies of known motifs (4, w), the background of TOMTOM's p-values; with fewer than 25 the
         contributions decide alone.
-    min_similarity
-        Clusters are joined while the mean cosine between their patterns is at least this.
     threads
         Threads of numba.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (n, n), symmetric: cosine of each pair, 0 where two cannot be one word. Patterns of one target
+        alone are a word each: TF-MoDISco has clustered them already.
+    """
+    found = np.eye(len(patterns))
+    if len({pattern.source.key for pattern in patterns}) < 2:
+        return found
+    for sign in "+-":
+        rows = [number for number, pattern in enumerate(patterns) if pattern.motif.sign == sign]
+        if len(rows) > 1:
+            chosen = [patterns[row] for row in rows]
+            found[np.ix_(rows, rows)] = _similarity(chosen, known, threads)
+    return found
+
+
+def cluster_patterns(
+    patterns: Sequence[Pattern], similarity: NDArray[np.float64], *, min_similarity: float
+) -> list[list[Pattern]]:
+    """Sort patterns into words.
+
+    Parameters
+    ----------
+    patterns
+        As they were compared.
+    similarity
+        Of :func:`compare_patterns`.
+    min_similarity
+        Clusters are joined while the mean cosine between their patterns is at least this.
 
     Returns
     -------
     list of list
         Clusters in the order of their first pattern; patterns of each in their order.
     """
-    if len({pattern.source.key for pattern in patterns}) < 2:
+    if len(patterns) < 2:
         return [[pattern] for pattern in patterns]
-    clusters: list[list[Pattern]] = []
-    for sign in "+-":
-        chosen = [pattern for pattern in patterns if pattern.motif.sign == sign]
-        if chosen:
-            clusters += _cluster(chosen, known, min_similarity, threads)
-    return clusters
-
-
-def _cluster(
-    patterns: Sequence[Pattern], known: Sequence[Matrix], min_similarity: float, threads: int
-) -> list[list[Pattern]]:
-    if len(patterns) == 1:
-        return [list(patterns)]
-    labels = average_linkage(1 - _similarity(patterns, known, threads), 1 - min_similarity)
+    labels = average_linkage(1 - similarity, 1 - min_similarity)
     groups: dict[int, list[Pattern]] = {}
     for label, pattern in zip(labels, patterns, strict=True):
         groups.setdefault(int(label), []).append(pattern)
@@ -72,7 +86,7 @@ def _cluster(
 
 
 def _similarity(patterns: Sequence[Pattern], known: Sequence[Matrix], threads: int) -> NDArray[np.float64]:
-    """Cosine of each pair, 0 where they cannot be one word: float64 (n, n), symmetric."""
+    """Cosine of each pair of one sign, 0 where they cannot be one word: float64 (n, n), symmetric."""
     cores = [_with_flanks(pattern) for pattern in patterns]
     found = align(cores, cores)
     similarity = np.where(found.covered >= LEAST_COVERED, np.clip(found.cosine, 0, 1), 0.0)

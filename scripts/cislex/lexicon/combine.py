@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from cislex.errors import ConfigError
-from cislex.lexicon.clustering import cluster_patterns
+from cislex.lexicon.clustering import compare_patterns
 from cislex.lexicon.composites import find_composites
 from cislex.lexicon.files import LexiconFiles, member_table, word_table, write_lexicon
 from cislex.lexicon.naming import name_words
 from cislex.lexicon.patterns import PatternSource, read_patterns, sorted_sources
-from cislex.lexicon.words import Part, Word, merge, numbered
+from cislex.lexicon.separation import separate, wide_words
+from cislex.lexicon.words import Part, Word, numbered
 from cislex.logs import get_logger
 from cislex.motifs.files import TrimSettings
 from cislex.motifs.matching import read_databases
@@ -96,8 +97,15 @@ def combine_lexicon(
     kept = [pattern for pattern in patterns if pattern.motif.flagged in ("", WIDE)]
     left_out = [pattern for pattern in patterns if pattern.motif.flagged not in ("", WIDE)]
     background = [motif.ppm for motifs in known.values() for motif in motifs]
-    clusters = cluster_patterns(kept, background, min_similarity=settings.min_similarity, threads=threads)
-    words, wide = _taken_apart([merge(cluster, trimming) for cluster in clusters], settings)
+    similarity = compare_patterns(kept, background, threads=threads)
+    plain = separate(
+        kept,
+        similarity,
+        trimming,
+        min_similarity=settings.min_similarity,
+        min_composite_similarity=settings.min_composite_similarity,
+    )
+    words, wide = _taken_apart(plain, settings)
     left_out += [member.pattern for word in wide for member in word.members]
     names = name_words(words, known, max_q=settings.max_q, threads=threads)
     tables = word_table(words, names), member_table(words, left_out)
@@ -113,10 +121,9 @@ def combine_lexicon(
     return tables[0]
 
 
-def _taken_apart(words: list[Word], settings: LexiconSettings) -> tuple[list[Word], list[Word]]:
+def _taken_apart(plain: list[Word], settings: LexiconSettings) -> tuple[list[Word], list[Word]]:
     """Words with their final identifiers, composites with parts; and what is too wide, but no composite."""
-    plain = numbered(words)
-    wide = {n for n, word in enumerate(plain) if all(member.pattern.motif.flagged for member in word.members)}
+    wide = wide_words(plain)
     found = find_composites(plain, settings.min_composite_similarity, never_parts=wide)
     simple = [word for number, word in enumerate(plain) if number not in wide | found.keys()]
     final = dict(zip((w.identifier for w in simple), (w.identifier for w in numbered(simple)), strict=True))

@@ -13,12 +13,14 @@ from cislex.motifs.files import Matrix, Motif, consensus, reverse_complement
 
 #: A part has at least this width (bp), and its composite is wider by at least so much.
 LEAST_WIDTH, WIDER = 5, 4
-#: Of a part that the end of the composite's matrices cuts, columns and share of its |CWM| that must be there.
+#: Of a part that the end of the composite's matrices cuts, columns and share of its |CWM| that must be there;
+#: of a part that the end of its core cuts (where trimming ended), the share that must be inside.
 LEAST_COLUMNS, LEAST_SEEN = 5, 0.5
-#: Columns that neighbouring parts may share, and that a part may stick out of its composite's core.
-SHARED, BEYOND = 2, 2
-#: Shares of the composite's |CWM| that its parts hold together, and each of them.
-LEAST_TOGETHER, LEAST_EACH = 0.75, 0.15
+#: Columns that neighbouring parts may share.
+SHARED = 2
+#: Shares of the composite's |CWM| (of its core, and of parts that stick out of it): of its parts together, of
+#: a word, and of what is no word. The shape proves a word, and only its strength proves something unknown.
+LEAST_TOGETHER, LEAST_EACH, LEAST_UNKNOWN = 0.75, 0.1, 0.15
 #: What is no word is a part if it is so far (bp) from one; nearer, it makes a variant of that word.
 LEAST_GAP = 4
 #: A word with less than this share of the composite's seqlets is a fragment of it, not a part.
@@ -59,56 +61,75 @@ def find_composites(
     found: dict[int, tuple[Part, ...]] = {}
     by_width = sorted(range(len(words)), key=lambda number: (words[number].motif.width, number))
     for place, number in enumerate(by_width):
-        simple = [other for other in by_width[:place] if other not in found and other not in never_parts]
-        chain = _best_chain(_places(words, number, simple, min_similarity))
-        parts = [Part(words[p.word].identifier, p.is_reversed, p.start, p.end) for p in chain]
-        parts = _with_unknown(words[number].motif, parts)
-        if len(parts) > 1 and _share(words[number].motif, parts) >= LEAST_TOGETHER:
-            found[number] = tuple(parts)
+        simple = [words[k] for k in by_width[:place] if k not in found and k not in never_parts]
+        parts = parts_of(words[number].motif, simple, min_similarity)
+        if parts:
+            found[number] = parts
     return found
 
 
-def _with_unknown(whole: Motif, parts: list[Part]) -> list[Part]:
-    """Parts, and before and after them what contributes, is no word, and lies apart."""
-    if not parts:
-        return []
+def parts_of(whole: Motif, simple: Sequence[Word], min_similarity: float) -> tuple[Part, ...]:
+    """Find the words that a motif consists of, from its start to its end; none if it is no composite."""
+    chain = _best_chain(_places(whole, simple, min_similarity))
+    if not chain:
+        return ()
+    words = [Part(simple[p.word].identifier, p.is_reversed, p.start, p.end) for p in chain]
+    unknown = _unknown(whole, words)
+    if len(words) + len(unknown) < 2:
+        return ()
+    spans = [(part.start, part.end) for part in words] + [columns for _, columns in unknown]
+    if _share(whole, spans) < LEAST_TOGETHER:
+        return ()
+    return tuple(sorted([*words, *(part for part, _ in unknown)], key=lambda part: part.start))
+
+
+def _unknown(whole: Motif, words: Sequence[Part]) -> list[tuple[Part, tuple[int, int]]]:
+    """Before and after the words, what contributes, is no word, and lies apart; with all columns apart.
+
+    The part itself is what contributes as much as the ends of the core. Where a word lies at several
+    distances, its copies overlap in the mean, and what they hold is spread over more than these columns.
+    """
     mass = _mass(whole)
     least = min(mass[whole.start], mass[whole.end - 1])  # as when it was trimmed, up to rounding
-    strong = np.flatnonzero(mass >= least * (1 - 1e-9))
-    before, after = strong[strong < parts[0].start], strong[strong >= parts[-1].end]
-    found = list(parts)
-    for inside, is_before in ((before, True), (after, False)):
+    strong = whole.start + np.flatnonzero(mass[whole.start : whole.end] >= least * (1 - 1e-9))
+    first, last = words[0].start, words[-1].end
+    found = []
+    for inside, apart in (
+        (strong[strong < first], (whole.start, first - LEAST_GAP)),
+        (strong[strong >= last], (last + LEAST_GAP, whole.end)),
+    ):
         if len(inside) == 0:
             continue
         start, end = int(inside[0]), int(inside[-1]) + 1
-        gap = parts[0].start - end if is_before else start - parts[-1].end
-        if gap >= LEAST_GAP and mass[start:end].sum() >= LEAST_EACH:
-            found.append(Part("", False, start, end, consensus(whole.ppm[:, start:end])))
-    return sorted(found, key=lambda part: part.start)
+        if apart[0] <= start and end <= apart[1] and _share(whole, [apart]) >= LEAST_UNKNOWN:
+            found.append((Part("", False, start, end, consensus(whole.ppm[:, start:end])), apart))
+    return found
 
 
 def _mass(whole: Motif) -> NDArray[np.float64]:
-    """Share of the core's |CWM| in each column of the matrices; 0 outside of the core."""
+    """|CWM| of each column of the matrices, as a share of the core's sum."""
     mass = np.abs(whole.cwm).sum(axis=0)
-    mass[: whole.start] = mass[whole.end :] = 0.0
-    return mass / (mass.sum() or 1.0)
+    return mass / (mass[whole.start : whole.end].sum() or 1.0)
 
 
-def _share(whole: Motif, parts: Sequence[Part]) -> float:
-    """Share of a word's |CWM| that some parts hold together."""
+def _share(whole: Motif, spans: Sequence[tuple[int, int]]) -> float:
+    """Share of |CWM| that some spans of columns hold together, of the core's and theirs."""
     inside = np.zeros(whole.cwm.shape[1], bool)
-    for part in parts:
-        inside[max(part.start, 0) : max(part.end, 0)] = True
-    return float(_mass(whole)[inside].sum())
+    for start, end in spans:
+        inside[max(start, 0) : max(end, 0)] = True
+    mass, core = _mass(whole), np.zeros_like(inside)
+    core[whole.start : whole.end] = True
+    return float(mass[inside].sum() / (mass[inside | core].sum() or 1.0))
 
 
-def _places(words: Sequence[Word], number: int, others: Sequence[int], least: float) -> list[_Place]:
-    """Where narrower words fit a word, each on both strands."""
-    whole, found = words[number].motif, []
-    width = whole.cwm.shape[1]
-    running = np.pad(_mass(whole).cumsum(), (1, 0))
-    for other in others:
-        part = words[other].motif
+def _places(whole: Motif, words: Sequence[Word], least: float) -> list[_Place]:
+    """Where narrower words fit a motif, each on both strands."""
+    found, mass = [], _mass(whole)
+    everywhere = np.pad(mass.cumsum(), (1, 0))
+    mass[: whole.start] = mass[whole.end :] = 0.0
+    in_core = np.pad(mass.cumsum(), (1, 0))
+    for number, word in enumerate(words):
+        part = word.motif
         if part.sign != whole.sign or not LEAST_WIDTH <= part.width <= whole.width - WIDER:
             continue
         if part.n_seqlets < LEAST_SUPPORT * whole.n_seqlets:
@@ -116,16 +137,14 @@ def _places(words: Sequence[Word], number: int, others: Sequence[int], least: fl
         for is_reversed in (False, True):
             core = reverse_complement(part.core_cwm) if is_reversed else part.core_cwm
             starts, cosine = _slide(core, whole.cwm)
-            low, high = np.maximum(starts, 0), np.minimum(starts + part.width, width)
-            share = running[high] - running[low]
-            fits = (low >= whole.start - BEYOND) & (high <= whole.end + BEYOND)
-            for hit in np.flatnonzero(fits & (cosine >= least) & (share >= LEAST_EACH)):
+            low, high = np.maximum(starts, 0), np.minimum(starts + part.width, whole.cwm.shape[1])
+            held, inside = everywhere[high] - everywhere[low], in_core[high] - in_core[low]
+            share = held / (1 + held - inside)
+            fits = (inside >= LEAST_SEEN * held) & (share >= LEAST_EACH)
+            for hit in np.flatnonzero(fits & (cosine >= least)):
                 start = int(starts[hit])
-                found.append(
-                    _Place(
-                        other, is_reversed, start, start + part.width, float(cosine[hit]), float(share[hit])
-                    )
-                )
+                end = start + part.width
+                found.append(_Place(number, is_reversed, start, end, float(cosine[hit]), float(share[hit])))
     return found
 
 
