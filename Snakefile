@@ -67,6 +67,11 @@ rule all:
             f"{RESULTS}/variants/{{variants}}/variants.vcf.gz",
             variants=config["variants"],
         ),
+        measured_variants=[
+            f"{RESULTS}/variants/{name}/evaluation.tsv"
+            for name, settings in config["variants"].items()
+            if settings["observed"]
+        ],
         insertions=expand(
             f"{RESULTS}/insertions/{{insertion}}/insertions.tsv",
             insertion=config["insertions"],

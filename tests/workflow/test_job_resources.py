@@ -133,7 +133,7 @@ def test_every_rule_asks_before_any_file_exists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "rule", ["extract_regions", "encode_sequences", "train_model", "attribute_chunk", "aggregate_chunks",
              "predict_regions", "find_motifs", "call_hits", "export_tracks", "prepare_variants",
-             "score_variants", "combine_variants"],
+             "score_variants", "combine_variants", "evaluate_variants"],
 )  # fmt: skip
 def test_more_regions_ask_for_more(tmp_path: Path, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_resources, "LEAST_MINUTES", 1)

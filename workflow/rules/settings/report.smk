@@ -190,6 +190,14 @@ def report_variants():
             "scores": f"{RESULTS}/variants/{name}/variants.tsv",
             "dropped": f"{RESULTS}/variants/{name}/dropped_variants.tsv",
             "vcf": f"{RESULTS}/variants/{name}/variants.vcf.gz",
+            **(
+                {
+                    key: f"{RESULTS}/variants/{name}/{key}.tsv"
+                    for key in ("evaluation", "enrichment", "observed")
+                }
+                if settings["observed"]
+                else {}
+            ),
         }
         for name, settings in config["variants"].items()
     ]
@@ -227,7 +235,8 @@ def report_files():
     for entry in report_insertions():
         found += [entry["insertions"], entry["contexts"], *entry["files"]]
     for entry in report_variants():
-        found += [entry[key] for key in ("scores", "dropped", "vcf")]
+        keys = ("scores", "dropped", "vcf", "evaluation", "enrichment", "observed")
+        found += [entry[key] for key in keys if key in entry]
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,

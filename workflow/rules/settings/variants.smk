@@ -1,6 +1,6 @@
 """Settings of the variant rules.
 
-Purpose: arguments of prepare_variants, score_variants and combine_variants.
+Purpose: arguments of the rules of variants, and which sets have further stages.
 Inputs: the config. Outputs: the functions below; no rule.
 """
 
@@ -96,3 +96,27 @@ def variant_background(wildcards):
         if settings["quantiles"]
         else []
     )
+
+
+def variants_with(key):
+    """Sets of variants with an optional part, as a pattern."""
+    names = [_re.escape(name) for name, one in config["variants"].items() if one[key]]
+    return "|".join(names) or "(?!)"
+
+
+def variant_databases(wildcards):
+    """MEME files of the known motifs that measured variants are compared by: those of the analysis."""
+    return [
+        database_path(name) for name in database_names(variants_analysis(wildcards))
+    ]
+
+
+def variant_comparison(wildcards):
+    """Options of cislex.variants.evaluate.evaluate_variants."""
+    settings = config["variants"][wildcards.variants]
+    return {
+        "targets": list(variants_analysis(wildcards)["targets"]),
+        "column": settings["observed"],
+        "threshold": settings["observed_threshold"],
+        "seed": config["seed"],
+    }
