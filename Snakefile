@@ -67,6 +67,11 @@ rule all:
             f"{RESULTS}/variants/{{variants}}/variants.vcf.gz",
             variants=config["variants"],
         ),
+        top_variants=[
+            f"{RESULTS}/variants/{name}/top_variants.tsv"
+            for name, settings in config["variants"].items()
+            if settings["top"]
+        ],
         measured_variants=[
             f"{RESULTS}/variants/{name}/evaluation.tsv"
             for name, settings in config["variants"].items()

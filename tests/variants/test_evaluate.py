@@ -84,8 +84,10 @@ def test_numbers_are_correlated_and_a_threshold_makes_classes(tmp_path: Path) ->
     expected = np.argsort(-np.abs(effects))[:12]
     assert first.loc["top 10 %", "selected_positives"] == positive[expected].sum()
     view = describe_measured(
-        VariantTables("v", "x", ["a"], *(tmp_path / "variants.tsv",) * 3,
-                      *(tmp_path / f"{name}.tsv" for name in ("evaluation", "enrichment", "observed")))
+        VariantTables(
+            "v", "x", ["a"], *(tmp_path / "variants.tsv",) * 3,
+            evaluation=tmp_path / "evaluation.tsv", enrichment=tmp_path / "enrichment.tsv",
+        )
     )["a"]  # fmt: skip
     assert view.text.startswith(f"115 measured alleles, {positive.sum()} of them positive")
     assert [row[0] for row in view.rows] == ["effect", "fold change", "best change of a known motif's site"]

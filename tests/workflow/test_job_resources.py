@@ -52,6 +52,7 @@ def config(folder: Path, *, chunks: int = 4, **regions: Any) -> dict[str, Any]:
                 "chunks": chunks,
                 "null": 100,
                 "shifts": [0],
+                "top": {"n": 20, "flank": 40},
             }
         },
         "insertions": {

@@ -19,7 +19,7 @@ from cislex.logs import get_logger
 from cislex.metrics import evaluate, evaluate_signal, with_limits
 from cislex.motifs.files import read_meme
 from cislex.regions.genome import Genome
-from cislex.variants.checked import read_alleles
+from cislex.variants.checked import read_alleles, require_same_alleles
 from cislex.variants.context import Context
 from cislex.variants.sites import largest_changes
 
@@ -108,7 +108,7 @@ def evaluate_variants(
         require_file(scores, what="scores of variants"), texts=(*PLACE[:1], *PLACE[2:], column)
     )
     rows = read_alleles(alleles)
-    _require_same(table, rows, scores, alleles)
+    require_same_alleles(table, rows, scores, alleles)
     values = observed_numbers(rows, column, alleles)
     known = ~np.isnan(values)
     if lost := int((~known).sum()):
@@ -272,15 +272,3 @@ def _motif_changes(
             }
         )
     return found
-
-
-def _require_same(table: pd.DataFrame, rows: pd.DataFrame, scores: str | Path, alleles: str | Path) -> None:
-    same = len(table) == len(rows) and bool(
-        (table["pos"].to_numpy() == rows["start"].to_numpy() + 1).all()
-        and all((table[name].to_numpy() == rows[name].to_numpy()).all() for name in ("chrom", "ref", "alt"))
-    )
-    if not same:
-        raise InputError(
-            f"{scores} ({len(table)} rows) and {alleles} ({len(rows)} rows) have different alleles; "
-            "run combine_variants again"
-        )

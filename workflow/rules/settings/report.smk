@@ -192,6 +192,14 @@ def report_variants():
             "vcf": f"{RESULTS}/variants/{name}/variants.vcf.gz",
             **(
                 {
+                    "top": f"{RESULTS}/variants/{name}/top_variants.tsv",
+                    "arrays": f"{RESULTS}/variants/{name}/top_variants.h5",
+                }
+                if settings["top"]
+                else {}
+            ),
+            **(
+                {
                     key: f"{RESULTS}/variants/{name}/{key}.tsv"
                     for key in ("evaluation", "enrichment", "observed")
                 }
@@ -235,8 +243,9 @@ def report_files():
     for entry in report_insertions():
         found += [entry["insertions"], entry["contexts"], *entry["files"]]
     for entry in report_variants():
-        keys = ("scores", "dropped", "vcf", "evaluation", "enrichment", "observed")
-        found += [entry[key] for key in keys if key in entry]
+        found += [
+            entry[key] for key in entry if key not in ("name", "analysis", "targets")
+        ]
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,
