@@ -142,6 +142,14 @@ def test_odds_are_those_of_the_counts_and_ties_are_selected_together() -> None:
     assert rows["top 5 %"]["odds_ratio"] == pytest.approx(3.5 * 14.5 / (0.5 * 3.5))
 
 
+def test_nothing_selected_has_no_odds() -> None:
+    positive = np.arange(20) < 5
+    first, *others = enriched(positive, np.arange(20.0), q=np.full(20, 0.5))
+    assert (first["selection"], first["selected"], first["p"]) == ("q < 0.05", 0, 1.0)
+    assert np.isnan([first[f"odds_ratio{end}"] for end in ("", "_low", "_high")]).all()
+    assert all(np.isfinite(row["odds_ratio"]) for row in others)
+
+
 def test_empty_cells_of_every_spelling_are_missing() -> None:
     table = pd.DataFrame({"observed": ["1", " ", "NA", "nan", ".", "-2e3"], "source_line": range(6)})
     np.testing.assert_array_equal(observed_numbers(table, "observed", "t"), [1, *[np.nan] * 4, -2000])

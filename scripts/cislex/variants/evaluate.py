@@ -222,7 +222,7 @@ def enriched(positive: Flags, guess: Values, *, q: Values | None = None) -> list
     -------
     list of dict
         Columns of ``enrichment.tsv`` from ``n`` on. 0.5 is added to each count of ``odds_ratio`` and its 95 %
-        limits, which therefore are finite; ``p`` is that of Fisher's exact test for more positives.
+        limits, which therefore are finite, or NaN where none or all are selected; ``p`` is that of Fisher's exact test for more positives.
     """
     size, chosen = np.abs(guess), {}
     if q is not None and np.isfinite(q).any():
@@ -240,7 +240,8 @@ def _odds(positive: Flags, chosen: Flags) -> dict[str, Any]:
          [np.sum(positive & ~chosen), np.sum(~positive & ~chosen)]]
     )  # fmt: skip
     raised = counts + 0.5
-    middle = np.log(raised[0, 0] * raised[1, 1] / (raised[0, 1] * raised[1, 0]))
+    told = chosen.any() and not chosen.all()  # otherwise there is nothing to compare
+    middle = np.nan if not told else np.log(raised[0, 0] * raised[1, 1] / (raised[0, 1] * raised[1, 0]))
     error = _ERRORS * np.sqrt((1 / raised).sum())
     return {
         "selected": int(chosen.sum()),
