@@ -222,7 +222,8 @@ def enriched(positive: Flags, guess: Values, *, q: Values | None = None) -> list
     -------
     list of dict
         Columns of ``enrichment.tsv`` from ``n`` on. 0.5 is added to each count of ``odds_ratio`` and its 95 %
-        limits, which therefore are finite, or NaN where none or all are selected; ``p`` is that of Fisher's exact test for more positives.
+        limits, which therefore are finite, or NaN where none or all are selected; ``p`` is that of Fisher's
+        exact test for more positives.
     """
     size, chosen = np.abs(guess), {}
     if q is not None and np.isfinite(q).any():
