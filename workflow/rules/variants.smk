@@ -135,7 +135,7 @@ rule attribute_variants:
         mem_mb=memory_of("attribute_variants"),
         runtime=runtime_of("attribute_variants"),
     params:
-        code=variant_attribution_code,
+        code=code_with_method("attribute_variants", variants_analysis),
         folds=variant_folds,
         job=top_variants_job,
         model=lambda wildcards: model_options(variants_model(wildcards)),

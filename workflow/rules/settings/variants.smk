@@ -119,14 +119,6 @@ def variant_references(wildcards):
     return method_of(analysis), list(reference_files(analysis).values())
 
 
-def variant_attribution_code(wildcards):
-    """The digest of common.smk's `code` for the method that attributes a set of variants."""
-    method = variants_analysis(wildcards)["method"]["name"]
-    return _code(
-        "attribute_variants", _source_digest.executors(method, "attribute_variants")
-    )
-
-
 def top_variants_job(wildcards):
     """Fields of cislex.variants.attribute.TopJob but for allow_incomplete, which changes no number."""
     settings, analysis = (
