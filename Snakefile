@@ -67,6 +67,16 @@ rule all:
             f"{RESULTS}/variants/{{variants}}/variants.vcf.gz",
             variants=config["variants"],
         ),
+        top_variants=[
+            f"{RESULTS}/variants/{name}/top_variants.tsv"
+            for name, settings in config["variants"].items()
+            if settings["top"]
+        ],
+        measured_variants=[
+            f"{RESULTS}/variants/{name}/evaluation.tsv"
+            for name, settings in config["variants"].items()
+            if settings["observed"]
+        ],
         insertions=expand(
             f"{RESULTS}/insertions/{{insertion}}/insertions.tsv",
             insertion=config["insertions"],

@@ -46,6 +46,8 @@ NEEDS = {
     "prepare_variants": ("index_genome",),
     "score_variants": ("prepare_variants",),
     "combine_variants": ("score_variants",),
+    "attribute_variants": ("combine_variants", "make_tables"),
+    "evaluate_variants": ("combine_variants", "make_tables"),
     "prepare_insertions": ("encode_sequences",),
     "insert_chunk": ("prepare_insertions",),
     "insert_motifs": ("insert_chunk",),
@@ -286,6 +288,26 @@ def combine_variants(work: Path, out: Path) -> None:
     )  # fmt: skip
 
 
+def attribute_variants(work: Path, out: Path) -> None:
+    job = {
+        "n": 5, "flank": 20, "targets": TARGETS, "windows": {"length": LENGTH, "shifts": [0]},
+        "method": {"name": "deep_lift_shap", "references": {"kind": "shuffle", "n": 2}},
+    }  # fmt: skip
+    script("attribute_variants")(
+        work / "variants.tsv", work / "alleles.tsv", work / "genome.fa", {"a": work / "weights.pt"},
+        [out / f"top_variants.{ending}" for ending in ("h5", "tsv")], job,
+        model={"loader": "trained"}, words=work / "known.meme", device="cpu",
+    )  # fmt: skip
+
+
+def evaluate_variants(work: Path, out: Path) -> None:
+    made = [out / f"variant_{name}.tsv" for name in ("evaluation", "enrichment", "observed")]
+    script("evaluate_variants")(
+        work / "variants.tsv", work / "alleles.tsv", work / "genome.fa", made, targets=list(TARGETS),
+        column="start", threshold=1000, motifs={"known": [work / "known.meme"]}, n_bootstrap=5,
+    )  # fmt: skip
+
+
 def plant_model(work: Path, out: Path) -> None:
     script("plant_model")(
         str(work / "planted.meme"), str(out / "model.pt"), assays={"a": {"words": ["ctcf"]}}
@@ -332,7 +354,8 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
         combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar,
-        prepare_variants, score_variants, combine_variants, prepare_insertions, insert_chunk, insert_motifs,
+        prepare_variants, score_variants, combine_variants, attribute_variants, evaluate_variants,
+        prepare_insertions, insert_chunk, insert_motifs,
         *TABLE_STAGES,
     )
 }  # fmt: skip

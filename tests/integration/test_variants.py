@@ -40,7 +40,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "aliases.tsv").write_text("alias\tname\n1\tchr1\n")
     config = configuration()
     config["genome"] = {"fasta": "genome.fa", "aliases": "aliases.tsv"}
-    config["variants"] = {"mine": {"vcf": "calls.vcf", "analysis": "shap", "chunks": 2, "null": 200}}
+    inside = [(at - 300) % 400 < 8 for at in places]
+    listed = [
+        f"1\t{at}\t{bases[at]}\t{'CGTA'['ACGT'.index(bases[at])]}\t{int(own)}\n"
+        for at, own in zip(places, inside, strict=True)
+    ]
+    (folder / "measured.tsv").write_text("chrom\tstart\tref\talt\tmeasured\n" + "".join(listed))
+    config["variants"] = {
+        "mine": {"vcf": "calls.vcf", "analysis": "shap", "chunks": 2, "null": 200},
+        "measured": {"table": "measured.tsv", "analysis": "shap", "null": 200, "quantiles": False,
+                     "observed": "measured", "top": {"n": 5, "flank": 15}},
+    }  # fmt: skip
+    config["lexicon"] = None  # words are for tests/variants/test_attribute.py
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -88,3 +99,20 @@ def test_a_changed_setting_repeats_what_depends_on_it(
     plan = planned(snakemake("--configfile", "changed.yaml", "--dry-run", "--", TABLE, folder=scored).stdout)
     plan.pop("total", None)
     assert dict(plan) == expected
+
+
+def test_measured_variants_are_evaluated_and_the_strongest_attributed(project: Path, snakemake: Run) -> None:
+    """Of the measured set bases of sites are positive; a known motif of the analysis is the baseline."""
+    folder = "results/variants/measured"
+    wanted = [f"{folder}/{name}.tsv" for name in ("evaluation", "top_variants")]
+    snakemake("--configfile", "config.yaml", "--", *wanted, folder=project)
+    table = pd.read_csv(project / folder / "evaluation.tsv", sep="\t").set_index(["target", "by"])
+    assert table.loc[("a", "effect"), "positives"] == 80
+    assert table.loc[("a", "effect"), "auroc"] > 0.9
+    assert table.loc[("a", "known"), "auroc"] > 0.6
+    top = pd.read_csv(project / folder / "top_variants.tsv", sep="\t")
+    assert top["rank"].tolist() == [1, 2, 3, 4, 5] * 2
+    scores = pd.read_csv(project / folder / "variants.tsv", sep="\t")
+    order = np.lexsort((-scores["a.effect"].abs(), scores["a.q"]))[:5]
+    assert top["pos"][top["target"] == "a"].tolist() == scores["pos"].iloc[order].tolist()
+    assert (project / folder / "top_variants.h5").exists()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pandas as pd
 import pytest
 import report_fixture
@@ -73,3 +76,38 @@ def test_the_page_has_the_section_and_links_its_files(tmp_path: Path) -> None:
 def test_a_table_without_the_effects_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="lacks effects of z"):
         describe_variants([tables(tmp_path, targets=("z",))])
+
+
+def with_top(folder: Path) -> VariantTables:
+    """Four variants of a target: the first loses a word, the second changes none."""
+    spec = tables(folder)
+    rng = np.random.default_rng(0)
+    with h5py.File(folder / "top.h5", "w") as handle:
+        for allele in ("reference", "alternative"):
+            onehot = np.eye(4, dtype=np.uint8)[rng.integers(0, 4, (4, 21))].swapaxes(1, 2)
+            handle[f"targets/a/{allele}_hypothetical"] = rng.normal(size=(4, 4, 21)).astype(np.float32)
+            handle[f"targets/a/{allele}_sequences"] = onehot
+    cells = {
+        "target": "a", "rank": range(1, 5), "chrom": "chr1", "pos": 1002, "ref": "A", "alt": "b", "id": ".",
+        "effect": -2.0, "q": 0.01, "name": ["<AP1>", *[""] * 3], "change": ["lost", *[""] * 3],
+        "width": ["7", *[""] * 3], "before": ["12.5", *[""] * 3], "after": ["3.25", *[""] * 3],
+        "contribution_before": ["0.5", *[""] * 3], "contribution_after": ["0.1", *[""] * 3],
+        "before_start": ["8", *[""] * 3], "after_start": ["8", *[""] * 3],
+    }  # fmt: skip
+    pd.DataFrame(cells).to_csv(folder / "top.tsv", sep="\t", index=False)
+    return dataclasses.replace(spec, top=folder / "top.tsv", arrays=folder / "top.h5")
+
+
+def test_both_alleles_of_the_strongest_are_drawn_with_the_words_that_they_have(tmp_path: Path) -> None:
+    [view] = describe_variants([with_top(tmp_path)])
+    first, *others = view.targets[0].drawn
+    assert len(others) == 2
+    assert first.words == "<AP1> lost (12.5 → 3.25 bits; contribution 0.500 → 0.100)"
+    assert first.figure.count("&lt;AP1&gt;") == 1, "the allele that lost it has no bracket"
+    assert all(not one.words and "AP1" not in one.figure for one in others)
+    assert first.figure.count(">ref<") == first.figure.count(">alt<") == 1
+    arguments = report_fixture.write_results(tmp_path / "results")
+    render_report(tmp_path / "r.html", title="T", **arguments, variants=[view.spec])
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count("on both alleles") == 3
+    assert "&lt;AP1&gt; lost" in page

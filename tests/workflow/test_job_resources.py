@@ -52,6 +52,7 @@ def config(folder: Path, *, chunks: int = 4, **regions: Any) -> dict[str, Any]:
                 "chunks": chunks,
                 "null": 100,
                 "shifts": [0],
+                "top": {"n": 20, "flank": 40},
             }
         },
         "insertions": {
@@ -133,7 +134,7 @@ def test_every_rule_asks_before_any_file_exists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "rule", ["extract_regions", "encode_sequences", "train_model", "attribute_chunk", "aggregate_chunks",
              "predict_regions", "find_motifs", "call_hits", "export_tracks", "prepare_variants",
-             "score_variants", "combine_variants"],
+             "score_variants", "combine_variants", "evaluate_variants"],
 )  # fmt: skip
 def test_more_regions_ask_for_more(tmp_path: Path, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_resources, "LEAST_MINUTES", 1)

@@ -49,6 +49,8 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "prepare_variants": (("variants",), experiments.prepare_variants),
     "score_variants": (("variants", "fold", "chunk"), experiments.score_variants),
     "combine_variants": (("variants",), experiments.combine_variants),
+    "attribute_variants": (("variants",), experiments.attribute_variants),
+    "evaluate_variants": (("variants",), experiments.evaluate_variants),
     "prepare_insertions": (("insertion",), experiments.prepare_insertions),
     "insert_chunk": (("insertion", "fold", "chunk"), experiments.insert_chunk),
     "insert_motifs": (("insertion",), experiments.insert_motifs),

@@ -116,11 +116,16 @@ def code(script):
     return lambda wildcards: _code(script, ())
 
 
-def code_with_method(script):
-    """The same for a script that carries out the method of an analysis, and no other method."""
+def code_with_method(script, analysis=None):
+    """The same for a script that carries out the method of an analysis, and no other method.
+
+    ``analysis`` gives that analysis's settings, from wildcards; by default it is the job's own.
+    """
     return lambda wildcards: _code(
         script,
-        _source_digest.executors(analysis_of(wildcards)["method"]["name"], script),
+        _source_digest.executors(
+            (analysis or analysis_of)(wildcards)["method"]["name"], script
+        ),
     )
 
 

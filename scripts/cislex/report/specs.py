@@ -153,6 +153,10 @@ class VariantTables:
         Names of the targets, in their order.
     scores, dropped, vcf
         ``variants.tsv``, ``dropped_variants.tsv`` and ``variants.vcf.gz``.
+    top, arrays
+        Of the strongest variants ``top_variants.tsv`` and ``top_variants.h5``.
+    evaluation, enrichment, observed
+        Of measured variants ``evaluation.tsv``, ``enrichment.tsv`` and ``observed.tsv``.
     """
 
     name: str
@@ -161,11 +165,17 @@ class VariantTables:
     scores: str | Path
     dropped: str | Path
     vcf: str | Path
+    top: str | Path | None = None
+    arrays: str | Path | None = None
+    evaluation: str | Path | None = None
+    enrichment: str | Path | None = None
+    observed: str | Path | None = None
 
     @property
     def links(self) -> list[Path]:
         """Every file of the set that the page links to."""
-        return [Path(path) for path in (self.scores, self.vcf, self.dropped)]
+        further = (self.top, self.arrays, self.evaluation, self.enrichment, self.observed)
+        return [Path(path) for path in (self.scores, self.vcf, self.dropped, *further) if path is not None]
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""

@@ -107,3 +107,18 @@ def digest_alleles(table: pd.DataFrame) -> str:
     """Digest of which alleles there are, in their order."""
     rows = zip(table["chrom"], table["at"], table["before"], table["after"], strict=True)
     return digest_strings(f"{chrom} {at} {before}>{after}" for chrom, at, before, after in rows)
+
+
+def require_same_alleles(
+    table: pd.DataFrame, rows: pd.DataFrame, scores: str | Path, alleles: str | Path
+) -> None:
+    """Raise ``InputError`` unless a table of scores has the rows of a table of alleles, in their order."""
+    same = len(table) == len(rows) and bool(
+        (table["pos"].to_numpy() == rows["start"].to_numpy() + 1).all()
+        and all((table[name].to_numpy() == rows[name].to_numpy()).all() for name in ("chrom", "ref", "alt"))
+    )
+    if not same:
+        raise InputError(
+            f"{scores} ({len(table)} rows) and {alleles} ({len(rows)} rows) have different alleles; "
+            "run combine_variants again"
+        )

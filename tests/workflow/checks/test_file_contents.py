@@ -75,6 +75,7 @@ def config(**label: Any) -> dict[str, Any]:
         "models": {"net": {"loader": "factory", "module": "m.py:bild"}},
         "regions": {"mine": {"peaks": "peaks.bed", "format": "auto"}},
         "insertions": {},
+        "variants": {},
         "analyses": {
             "first": {
                 "regions": "mine",
@@ -120,6 +121,20 @@ def test_a_column_of_a_table(tmp_path: Path) -> None:
     assert file_contents.problems(config(column="log2", table="table.tsv"), tmp_path) == [
         "analyses.first.labels.t: table.tsv has no column 'log2'; it has name, log2fc; did you mean 'log2fc'?"
     ]
+
+
+@pytest.mark.parametrize(("column", "told"), [("log2fc", False), ("log2", True)])
+def test_a_column_of_measured_variants_is_looked_for_before_they_are_scored(
+    tmp_path: Path, column: str, told: bool
+) -> None:
+    variants = {"own": {"table": "calls.tsv", "observed": column}, "none": {"table": "x", "observed": None}}
+    assert file_contents.problems({**config(), "variants": variants}, tmp_path) == [], "told as missing"
+    write(tmp_path, "## made by me\nchrom\tpos\tref\talt\tlog2fc\nchr1\t1\tA\tC\t0.5\n", "calls.tsv")
+    text = (
+        "variants.own.observed: calls.tsv has no column 'log2'; it has chrom, pos, ref, alt, log2fc; "
+        "did you mean 'log2fc'?"
+    )
+    assert file_contents.problems({**config(), "variants": variants}, tmp_path) == [text] * told
 
 
 FASTAS = {
@@ -171,7 +186,7 @@ def test_a_motif_database_that_is_no_meme_file_is_told(tmp_path: Path, data: byt
         "motifs": {"database": None, "databases": ["jaspar-plants", "gone.meme"]}, "hits": None,
     }  # fmt: skip
     model = {"loader": "trained", "module": None}
-    config = {"models": {"m": model}, "analyses": {"a": analysis}, "insertions": {}}
+    config = {"models": {"m": model}, "analyses": {"a": analysis}, "insertions": {}, "variants": {}}
     found = file_contents.problems(config, tmp_path)
     line = "analyses.a.seqlets: known.txt is not a MEME file: it has no line 'MEME version …'"
     assert found == [line] * told

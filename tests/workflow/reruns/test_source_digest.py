@@ -12,6 +12,8 @@ from cislex_workflow.reruns import source_digest
 ROOT = Path(__file__).resolve().parents[3]
 
 SCRIPTS = ROOT / "scripts"
+#: Scripts that carry out the method of an analysis.
+WITH_METHOD = ("attribute_chunk", "attribute_variants", "inspect_model")
 METHODS = sorted(source_digest.EXECUTORS)
 
 
@@ -21,11 +23,11 @@ def reached() -> dict[str, dict[str, str]]:
 
 
 def all_reached(scripts: Path) -> dict[str, dict[str, str]]:
-    """Modules and their digests of every script, and of ``attribute_chunk`` with each method."""
-    names = {path.stem for path in scripts.glob("*.py")} - {"attribute_chunk", "inspect_model"}
+    """Modules and their digests of every script, and of those that carry out a method with each of them."""
+    names = {path.stem for path in scripts.glob("*.py")} - set(WITH_METHOD)
     found = {name: source_digest.reached(scripts, name) for name in sorted(names)}
     for method in METHODS:
-        for script in ("attribute_chunk", "inspect_model"):
+        for script in WITH_METHOD:
             dynamic = source_digest.executors(method, script)
             found[f"{script} {method}"] = source_digest.reached(scripts, script, dynamic=dynamic)
     return found
@@ -45,18 +47,18 @@ def test_comments_docstrings_and_times_of_files_change_no_digest(
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("attribution.deeplift.deeplift", {"attribute_chunk deep_lift_shap", "inspect_model deep_lift_shap"}),
+        ("attribution.deeplift.deeplift", {f"{script} deep_lift_shap" for script in WITH_METHOD}),
         (
             "attribution.gradients.integrated",
             {
                 f"{script} {method}"
-                for script in ("attribute_chunk", "inspect_model")
+                for script in WITH_METHOD
                 for method in ("expected_gradients", "integrated_gradients")
             },
         ),
         ("attribution.reference_convergence", set()),
         ("attribution.deeplift.survey", {"inspect_model deep_lift_shap"}),
-        ("attribution.pipeline", {f"{s} {m}" for s in ("attribute_chunk", "inspect_model") for m in METHODS}),
+        ("attribution.pipeline", {f"{s} {m}" for s in WITH_METHOD for m in METHODS}),
         ("report.page", {"render_report"}),
     ],
 )

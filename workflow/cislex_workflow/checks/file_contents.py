@@ -58,7 +58,20 @@ def problems(config: dict[str, Any], folder: Path) -> list[str]:
         analysis = config["analyses"][settings["analysis"]]
         length = config["models"][analysis["model"]]["input_length"]
         found += _of_insertion(f"insertions.{name}", settings, length, folder)
+    for name, settings in config["variants"].items():
+        if settings["observed"] is not None and settings["table"] is not None:
+            found += _of_variants(f"variants.{name}.observed", settings, folder)
     return found
+
+
+def _of_variants(key: str, settings: dict[str, Any], folder: Path) -> Iterator[str]:
+    """The column of measurements, before every variant is scored."""
+    lines = (line for line in _lines(folder / settings["table"]) if not line.startswith("##"))
+    columns = [cell.strip() for cell in next(lines, "").split("\t")]
+    column = settings["observed"]
+    if columns != [""] and column not in columns:
+        hint = suggestion(column, columns)
+        yield f"{key}: {settings['table']} has no column {column!r}; it has {', '.join(columns)}{hint}"
 
 
 def _of_insertion(key: str, settings: dict[str, Any], length: int, folder: Path) -> Iterator[str]:

@@ -26,6 +26,13 @@ def variant_checks(config: dict[str, Any]) -> Iterator[str]:
             if target not in targets:
                 known = ", ".join(targets)
                 yield f"{where}.{key}: no target '{target}' in analysis {settings['analysis']}: {known}"
+        if settings["observed"] is not None and settings["table"] is None:
+            yield f"{where}.observed: found '{settings['observed']}'; a VCF has no such column, name a table"
+        if settings["observed"] is None and settings["observed_threshold"] is not None:
+            yield f"{where}.observed_threshold: needs observed, the column of the measurements"
+        if settings["top"] and analysis["method"]["references"]["kind"] == "saved":
+            name = settings["analysis"]
+            yield f"{where}.top: analysis {name} has saved references, of its regions alone; set null"
         model = config["models"].get(analysis["model"])
         if model is None:
             continue

@@ -51,6 +51,22 @@ def combine_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(350 + rows * (4e-3 + 1e-3 * targets), 20 + rows * targets / 10_000)
 
 
+def attribute_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, rows = variant_set(work, wildcards["variants"])
+    analysis, model, measured = attribution(work, settings["analysis"])
+    folds = len(work.config["models"][analysis["model"]]["folds"])
+    windows = 2 * min(settings["top"]["n"] if settings["top"] else 0, rows) * len(analysis["targets"])
+    seconds = 10 + JOB_SECONDS + folds * (model.startup_seconds + windows * model.seconds_per_region)
+    return Use(model.host_mb + 4e-3 * rows, seconds + rows / 10_000, measured)
+
+
+def evaluate_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings, rows = variant_set(work, wildcards["variants"])
+    targets = len(work.config["analyses"][settings["analysis"]]["targets"])
+    # About 900 motifs are scanned over both alleles; 200 resamples are ranked, of each target by four scores.
+    return Use(450 + 8e-3 * rows, 30 + rows * (2e-3 + 1.2e-3 * targets))
+
+
 def insertion_sequences(settings: Mapping[str, Any]) -> int:
     """Sequences that each fold predicts in an experiment, about."""
     words = settings["words"]

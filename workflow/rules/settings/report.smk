@@ -190,6 +190,22 @@ def report_variants():
             "scores": f"{RESULTS}/variants/{name}/variants.tsv",
             "dropped": f"{RESULTS}/variants/{name}/dropped_variants.tsv",
             "vcf": f"{RESULTS}/variants/{name}/variants.vcf.gz",
+            **(
+                {
+                    "top": f"{RESULTS}/variants/{name}/top_variants.tsv",
+                    "arrays": f"{RESULTS}/variants/{name}/top_variants.h5",
+                }
+                if settings["top"]
+                else {}
+            ),
+            **(
+                {
+                    key: f"{RESULTS}/variants/{name}/{key}.tsv"
+                    for key in ("evaluation", "enrichment", "observed")
+                }
+                if settings["observed"]
+                else {}
+            ),
         }
         for name, settings in config["variants"].items()
     ]
@@ -227,7 +243,9 @@ def report_files():
     for entry in report_insertions():
         found += [entry["insertions"], entry["contexts"], *entry["files"]]
     for entry in report_variants():
-        found += [entry[key] for key in ("scores", "dropped", "vcf")]
+        found += [
+            entry[key] for key in entry if key not in ("name", "analysis", "targets")
+        ]
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,

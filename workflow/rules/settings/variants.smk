@@ -1,8 +1,10 @@
 """Settings of the variant rules.
 
-Purpose: arguments of prepare_variants, score_variants and combine_variants.
+Purpose: arguments of the rules of variants, and which sets have further stages.
 Inputs: the config. Outputs: the functions below; no rule.
 """
+
+import types as _types
 
 
 def variants_file(wildcards):
@@ -96,3 +98,61 @@ def variant_background(wildcards):
         if settings["quantiles"]
         else []
     )
+
+
+def variants_with(key):
+    """Sets of variants with an optional part, as a pattern."""
+    names = [_re.escape(name) for name, one in config["variants"].items() if one[key]]
+    return "|".join(names) or "(?!)"
+
+
+def _variants_as_analysis(wildcards):
+    """Wildcards of the analysis of a set of variants, for the settings of attribution.smk."""
+    return _types.SimpleNamespace(
+        analysis=config["variants"][wildcards.variants]["analysis"]
+    )
+
+
+def variant_references(wildcards):
+    """Settings of the method, and the files that its references are made from."""
+    analysis = _variants_as_analysis(wildcards)
+    return method_of(analysis), list(reference_files(analysis).values())
+
+
+def top_variants_job(wildcards):
+    """Fields of cislex.variants.attribute.TopJob but for allow_incomplete, which changes no number."""
+    settings, analysis = (
+        config["variants"][wildcards.variants],
+        variants_analysis(wildcards),
+    )
+    windows = variant_windows(wildcards)
+    return {
+        "n": settings["top"]["n"],
+        "flank": min(settings["top"]["flank"], windows["length"] // 2),
+        "targets": analysis["targets"],
+        "method": variant_references(wildcards)[0],
+        "windows": windows,
+        "seed": config["seed"],
+        "same_references": analysis["same_references"],
+        "precision": analysis["precision"],
+        "reverse_complement": analysis["reverse_complement"],
+        "held_out": _variants_held_out(wildcards),
+    }
+
+
+def variant_databases(wildcards):
+    """MEME files of the known motifs that measured variants are compared by: those of the analysis."""
+    return [
+        database_path(name) for name in database_names(variants_analysis(wildcards))
+    ]
+
+
+def variant_comparison(wildcards):
+    """Options of cislex.variants.evaluate.evaluate_variants."""
+    settings = config["variants"][wildcards.variants]
+    return {
+        "targets": list(variants_analysis(wildcards)["targets"]),
+        "column": settings["observed"],
+        "threshold": settings["observed_threshold"],
+        "seed": config["seed"],
+    }

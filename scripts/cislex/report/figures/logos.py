@@ -135,6 +135,40 @@ def region_figure(
     return figure(parts, width=WIDTH, height=bottom + 20, label=label, css="region")
 
 
+def allele_figure(
+    alleles: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8], Sequence[tuple[int, int, str]]]],
+    *,
+    place: int,
+    label: str,
+) -> Markup:
+    """Draw both alleles of a variant, one logo below the other on the same scale.
+
+    Parameters
+    ----------
+    alleles
+        Of the reference and of the alternative: hypothetical contributions (4, W), one-hot bases uint8
+        (4, W), and start, end and name of each site, in columns.
+    place
+        Column of the first base that differs, which is shaded.
+    label
+        What the figure shows, for screen readers.
+    """
+    each = [(hypothetical * onehot).sum(axis=0) for hypothetical, onehot, _ in alleles]
+    width = len(each[0])
+    limits = min(0.0, *(float(one.min()) for one in each)), max(0.0, *(float(one.max()) for one in each))
+    x, top, parts = Scale(0, width, LEFT, WIDTH - RIGHT), 0.0, []
+    for (_, onehot, marks), contributions, name in zip(alleles, each, ("ref", "alt"), strict=True):
+        inside = [(max(a, 0), min(b, width), mark) for a, b, mark in marks if a < width and b > 0]
+        logo_top = top + TRACK
+        bottom = logo_top + LOGO / 1.5
+        parts.append(rectangle(x(place), logo_top, x(1) - x(0), bottom - logo_top, fill="#fff0c2"))
+        parts += _marks(inside, x, logo_top - 6)
+        parts += _logo(contributions, onehot, x, logo_top, bottom, limits=limits)
+        parts.append(text(4, logo_top + 12, name, fill=INK, size=12))
+        top = bottom + 4
+    return figure(parts, width=WIDTH, height=top + 4, label=label, css="region")
+
+
 def _strip(contributions: NDArray[np.float32], start: int, end: int) -> list[str]:
     """Draw the whole region, one thin bar a base, with the window of the logo shaded."""
     x = Scale(0, len(contributions), LEFT, WIDTH - RIGHT)
@@ -179,10 +213,16 @@ def _marks(marks: Sequence[tuple[int, int, str]], x: Scale, y: float) -> list[st
 
 
 def _logo(
-    contributions: NDArray[np.float32], onehot: NDArray[np.uint8], x: Scale, top: float, bottom: float
+    contributions: NDArray[np.float32],
+    onehot: NDArray[np.uint8],
+    x: Scale,
+    top: float,
+    bottom: float,
+    *,
+    limits: tuple[float, float] | None = None,
 ) -> list[str]:
     """Draw observed bases scaled by their contribution; negative ones hang upside down below the axis."""
-    high, low = max(float(contributions.max()), 0.0), min(float(contributions.min()), 0.0)
+    low, high = limits or (min(float(contributions.min()), 0.0), max(float(contributions.max()), 0.0))
     if high == low:
         high = 1.0
     y = Scale(low, high, bottom, top)

@@ -12,6 +12,8 @@ from cislex.errors import StorageError
 from cislex.files.tables import require_file
 from cislex.files.text_tables import read_numbers
 from cislex.report.facts import count, number, probability
+from cislex.report.sections.measured_variants import MeasuredView, describe_measured
+from cislex.report.sections.top_variants import AllelesView, describe_top
 from cislex.report.specs import VariantTables
 from cislex.report.tables import read_table
 
@@ -50,6 +52,8 @@ class VariantTargetView:
     text: str
     headings: tuple[str, ...]
     rows: list[VariantRow]
+    measured: MeasuredView | None
+    drawn: list[AllelesView]
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,12 @@ def _describe(spec: VariantTables) -> VariantsView:
         lost = ", ".join(missing) or f"effects of {', '.join(spec.targets)}"
         raise StorageError(f"{spec.scores} lacks {lost}; delete the file and run again")
     dropped = read_table(spec.dropped, what="dropped variants", columns=["reason"])
+    measured, shown = describe_measured(spec), targets[:TARGETS_SHOWN]
+    drawn = describe_top(spec, shown)
     return VariantsView(
         spec=spec,
         text=_sentence(len(scores), dropped["reason"]),
-        targets=[_target(scores, target) for target in targets[:TARGETS_SHOWN]],
+        targets=[_target(scores, target, measured.get(target), drawn.get(target, [])) for target in shown],
         hidden=max(0, len(targets) - TARGETS_SHOWN),
     )
 
@@ -107,7 +113,9 @@ def _sentence(scored: int, reasons: pd.Series) -> str:
     return f"{said}, {len(reasons):,} left out ({listed})."
 
 
-def _target(scores: pd.DataFrame, target: str) -> VariantTargetView:
+def _target(
+    scores: pd.DataFrame, target: str, measured: MeasuredView | None, drawn: list[AllelesView]
+) -> VariantTargetView:
     effects = scores[f"{target}.effect"].to_numpy(np.float64)
     tested = f"{target}.q" in scores and scores[f"{target}.q"].dtype.kind == "f"
     q = scores[f"{target}.q"].to_numpy(np.float64) if tested else np.full(len(scores), np.nan)
@@ -133,7 +141,7 @@ def _target(scores: pd.DataFrame, target: str) -> VariantTargetView:
         if tested
         else "Not tested (null: 0); by size of the effect."
     )
-    return VariantTargetView(target, text, tuple(COLUMNS[name] for name in shown), rows)
+    return VariantTargetView(target, text, tuple(COLUMNS[name] for name in shown), rows, measured, drawn)
 
 
 def _has_values(scores: pd.DataFrame, column: str) -> bool:
