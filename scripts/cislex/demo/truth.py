@@ -205,7 +205,7 @@ def _recover(
         mine = np.flatnonzero((best == number) & (q[np.arange(len(q)), best] <= max_q))
         if len(mine):
             # A composite of few seqlets may be more similar by chance than the motif that most seqlets have.
-            order = mine[np.lexsort((p[mine, number], [-discovered[i].nsites for i in mine]))]
+            order = mine[np.lexsort((p[mine, number], [-discovered[int(i)].nsites for i in mine]))]
             first = order[0]
             recovered[target.identifier] = Recovery(
                 tuple(discovered[i].identifier for i in order),
