@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from cislex.errors import InputError
 from cislex.motifs.files import MemeMotif, read_meme, reverse_complement
-from cislex.motifs.matching import adjust_p_values, compare_motifs, match_motifs
+from cislex.motifs.matching import compare_motifs, match_motifs
+from cislex.multiple_testing import adjust_p_values
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cislex.errors import ConfigError
+from cislex.multiple_testing import adjust_p_values
 from cislex.syntax.settings import SyntaxSettings
-from cislex.syntax.statistics import adjust, at_least, odds_of, two_sided
+from cislex.syntax.statistics import at_least, odds_of, two_sided
 from scipy import stats
 
 
@@ -22,10 +23,10 @@ def test_tails_are_those_of_the_binomial_distribution() -> None:
 
 def test_tests_that_are_not_listed_count_in_q_values() -> None:
     p = np.array([0.04, 0.001, 0.2, 0.03])
-    assert adjust(p) == pytest.approx(stats.false_discovery_control(p))
+    assert adjust_p_values(p) == pytest.approx(stats.false_discovery_control(p))
     whole = np.concatenate([p, np.ones(96)])
-    assert adjust(p, 100) == pytest.approx(stats.false_discovery_control(whole)[:4])
-    assert len(adjust(np.zeros(0), 10)) == 0
+    assert adjust_p_values(p, tests=100) == pytest.approx(stats.false_discovery_control(whole)[:4])
+    assert len(adjust_p_values(np.zeros(0), tests=10)) == 0
 
 
 def test_odds_are_finite_where_a_count_is_zero() -> None:

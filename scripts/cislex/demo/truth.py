@@ -16,7 +16,8 @@ from cislex.files.text_tables import read_numbers, read_text
 from cislex.logs import get_logger
 from cislex.motifs.files import FEW_MOTIFS, Matrix, MemeMotif, read_meme, reverse_complement
 from cislex.motifs.hits import read_hits
-from cislex.motifs.matching import Similarities, adjust_p_values, compare_motifs
+from cislex.motifs.matching import Similarities, compare_motifs
+from cislex.multiple_testing import adjust_p_values
 from cislex.regions.overlaps import overlaps
 
 COLUMNS = [

@@ -68,15 +68,6 @@ def rounding(precision: str, *values: Values) -> Values:
     return ROUNDINGS * ROUNDING[precision] * greatest
 
 
-def adjust(p: Values) -> Values:
-    """Benjamini-Hochberg q-values of p-values; NaN where p is."""
-    known = np.isfinite(p)
-    q = np.full_like(p, np.nan)
-    if known.any():
-        q[known] = stats.false_discovery_control(p[known], method="bh")
-    return q
-
-
 def scale_of(target: Target) -> str:
     """``log`` of a target in logarithms, whose additive expectation is multiplicative; else ``linear``."""
     return "log" if isinstance(target, LogCounts | Log) else "linear"

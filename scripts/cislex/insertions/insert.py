@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from cislex.errors import StorageError
 from cislex.files.tables import open_hdf5, write_table
 from cislex.insertions.constructs import Grid
-from cislex.insertions.effects import Estimate, adjust, estimate, rounding, scale_of
+from cislex.insertions.effects import Estimate, estimate, rounding, scale_of
 from cislex.insertions.inserts import Insert
 from cislex.insertions.plan_files import Plan, read_plan
 from cislex.insertions.sites import site_effects
 from cislex.logs import get_logger
+from cislex.multiple_testing import adjust_p_values
 from cislex.targets import targets
 
 Values = NDArray[np.float64]
@@ -152,7 +153,7 @@ def effect_table(inserts: Sequence[Insert], grid: Grid, folds: Values, precision
         "cooperativity_low": together.low,
         "cooperativity_high": together.high,
         "cooperativity_p": together.p,
-        "cooperativity_q": adjust(together.p),
+        "cooperativity_q": adjust_p_values(together.p),
     }
     for name, numbers in added.items():
         result[name] = np.nan
@@ -171,7 +172,7 @@ def _names(inserts: Sequence[Insert], numbers: pd.Series, end: str) -> dict[str,
 def _by_kind(p: Values, pair: NDArray[np.bool_]) -> Values:
     q = np.empty_like(p)
     for kind in (pair, ~pair):
-        q[kind] = adjust(p[kind])
+        q[kind] = adjust_p_values(p[kind])
     return q
 
 
@@ -189,7 +190,7 @@ def context_table(plan: Plan, values: Values, precision: str) -> pd.DataFrame:
         rows.append(row)
     table = pd.DataFrame(rows, columns=[name for name in CONTEXT_COLUMNS if name != "target"])
     for what in SITE_EFFECTS:
-        table[f"{what}_q"] = adjust(table[f"{what}_p"].to_numpy(np.float64))
+        table[f"{what}_q"] = adjust_p_values(table[f"{what}_p"].to_numpy(np.float64))
     return table
 
 

@@ -11,7 +11,8 @@ from cislex.lexicon.alignment import align
 from cislex.lexicon.patterns import Pattern
 from cislex.logs import get_logger
 from cislex.motifs.files import FEW_MOTIFS, Matrix
-from cislex.motifs.matching import adjust_p_values, compare_motifs
+from cislex.motifs.matching import compare_motifs
+from cislex.multiple_testing import adjust_p_values
 
 #: Two patterns are not compared further if less than this share of either's |CWM| lies in their overlap: one
 #: of them holds something else, too (:mod:`cislex.lexicon.composites`).

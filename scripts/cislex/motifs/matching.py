@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cislex.errors import InputError, offenders
 from cislex.logs import get_logger
 from cislex.motifs.files import FEW_MOTIFS, Matrix, MemeMotif, read_meme
+from cislex.multiple_testing import adjust_p_values
 
 #: Shuffles of each query: a first look, and for queries that may match more, at most so many.
 FIRST_SHUFFLES, LEAST_SHUFFLES, MOST_SHUFFLES = 99, 999, 4999
@@ -49,16 +50,6 @@ class Similarities:
         """The ``count`` targets of smallest p (then greatest score, then first) for a query."""
         order = np.lexsort((np.arange(self.p.shape[1]), -self.score[query], self.p[query]))
         return order[:count].astype(np.int64)
-
-
-def adjust_p_values(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Benjamini-Hochberg q-values of p-values of any shape, over all of them together."""
-    flat = p.ravel()
-    order = np.argsort(flat, kind="stable")
-    scaled = flat[order] * flat.size / np.arange(1, flat.size + 1)
-    adjusted = np.empty_like(flat)
-    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return adjusted.reshape(p.shape)
 
 
 def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, threads: int) -> Similarities:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from cislex.logs import get_logger
 from cislex.motifs.files import FEW_MOTIFS, Matrix, MemeMotif, read_meme
-from cislex.motifs.matching import SHUFFLED, TOMTOM, adjust_p_values, tomtom_of
+from cislex.motifs.matching import SHUFFLED, TOMTOM, tomtom_of
+from cislex.multiple_testing import adjust_p_values
 
 NAME_COLUMNS = [
     *(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cislex.files.tables import write_table
 from cislex.logs import get_logger
+from cislex.multiple_testing import adjust_p_values
 from cislex.syntax.contribution_profiles import mean_profiles
 from cislex.syntax.pairs import (
     BLOCK_PAIRS,
@@ -26,7 +27,6 @@ from cislex.syntax.periodicity import BLOCK, find_period
 from cislex.syntax.placed_hits import BLOCK_ROWS, PlacedHits, place_hits
 from cislex.syntax.positions import find_positions
 from cislex.syntax.settings import SyntaxSettings
-from cislex.syntax.statistics import adjust
 from cislex.syntax.vocabulary import WORD, Vocabulary, read_vocabulary, word_column
 
 PERIODICITY_COLUMNS = [
@@ -166,7 +166,7 @@ def _analyse_pairs(walk: PairWalk) -> tuple[pd.DataFrame, list[dict[str, object]
         table = pd.concat(tables, ignore_index=True)
         for kind, number in tests.items():
             own = table[table["test"] == kind]
-            parts.append(own.assign(q=adjust(own["p"].to_numpy(float), number)))
+            parts.append(own.assign(q=adjust_p_values(own["p"].to_numpy(float), tests=number)))
     result = pd.concat([part[SYNTAX_COLUMNS] for part in parts if len(part)], ignore_index=True)
     return result, periods
 
@@ -220,7 +220,7 @@ def _periodicity_table(rows: list[dict[str, object]]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[name for name in PERIODICITY_COLUMNS if name != "q"]).assign(q=1.0)
     for kind in ("spacing", "contributions"):
         own = table["series"] == kind
-        table.loc[own, "q"] = adjust(table.loc[own, "p"].to_numpy(float))
+        table.loc[own, "q"] = adjust_p_values(table.loc[own, "p"].to_numpy(float))
     return table[PERIODICITY_COLUMNS]
 
 

@@ -19,9 +19,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import fft, special, stats
 
+from cislex.multiple_testing import adjust_p_values
 from cislex.syntax.placed_hits import Ints, PlacedHits
 from cislex.syntax.settings import SyntaxSettings
-from cislex.syntax.statistics import Floats, adjust, at_least, odds_of, two_sided
+from cislex.syntax.statistics import Floats, at_least, odds_of, two_sided
 
 #: Strands of word_a and word_b, read so that word_a comes first; of a word with itself ``--`` is ``++``.
 ORIENTATIONS = ("++", "+-", "-+", "--")
@@ -327,7 +328,7 @@ def co_occurrence(walk: PairWalk, both: dict[tuple[int, int], int]) -> pd.DataFr
             "expected": expected,
             "odds": odds,
             "p": p,
-            "q": adjust(p),
+            "q": adjust_p_values(p),
             "test": "regions",
         },
         columns=SYNTAX_COLUMNS,

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from cislex.multiple_testing import adjust_p_values
 from cislex.syntax.placed_hits import Ints, PlacedHits
 from cislex.syntax.settings import SyntaxSettings
-from cislex.syntax.statistics import adjust, odds_of, two_sided
+from cislex.syntax.statistics import odds_of, two_sided
 
 POSITION_COLUMNS = [
     *("word", "part", "start", "end", "hits", "forward", "observed", "expected", "odds", "p", "q"),
@@ -41,7 +42,7 @@ def find_positions(hits: PlacedHits, settings: SyntaxSettings) -> pd.DataFrame:
     table["q"] = 1.0
     for part in ("centre", "bin"):
         chosen = table["part"] == part
-        table.loc[chosen, "q"] = adjust(table.loc[chosen, "p"].to_numpy(float))
+        table.loc[chosen, "q"] = adjust_p_values(table.loc[chosen, "p"].to_numpy(float))
     return table[POSITION_COLUMNS]
 
 

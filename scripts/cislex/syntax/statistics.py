@@ -1,4 +1,4 @@
-"""Exact tails, odds and q-values, over arrays."""
+"""Exact tails and odds, over arrays."""
 
 from __future__ import annotations
 
@@ -42,21 +42,3 @@ def odds_of(observed: ArrayLike, expected: ArrayLike, trials: ArrayLike) -> Floa
 def _odds(yes: Floats, no: Floats) -> Floats:
     half = np.where((yes <= 0) | (no <= 0), 0.5, 0.0)
     return np.asarray((yes + half) / (no + half))
-
-
-def adjust(p: Floats, tests: int | None = None) -> Floats:
-    """Benjamini-Hochberg q-values of p-values.
-
-    Parameters
-    ----------
-    p
-        p-values, shape (n,).
-    tests
-        Tests that were made, at least n; those whose p-value is not among ``p`` have p = 1.
-    """
-    tests = len(p) if tests is None else tests
-    order = np.argsort(p, kind="stable")
-    scaled = p[order] * tests / np.arange(1, len(p) + 1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return adjusted

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from cislex.errors import ConfigError, InputError
+from cislex.multiple_testing import adjust_p_values
 from cislex.provenance import locus_seeds
 from cislex.training.negatives import shuffle_codes
 from cislex.variants.windows import Stretches
@@ -129,8 +129,7 @@ def significance(
     p = np.ones(len(effects))
     for kind in _kinds(indel):
         p[indel == kind] = empirical_p(effects[indel == kind], null[draws.indel == kind])
-    q: Values = stats.false_discovery_control(p, method="bh") if len(p) else p
-    return p, q
+    return p, adjust_p_values(p)
 
 
 def _kinds(indel: NDArray[np.bool_]) -> Iterator[bool]:
