@@ -24,10 +24,10 @@ from cislex.attribution import Attribution, attribute_batches
 from cislex.chunks import methods_from_config
 from cislex.chunks.files import require_inspected
 from cislex.chunks.filling import Batch, fill_checkpoint
+from cislex.chunks.slices import slice_of
 from cislex.chunks.writing import write_chunk
 from cislex.errors import (
     CompletenessError,
-    ConfigError,
     InputError,
 )
 from cislex.files.checkpoint import Checkpoint, partial_path
@@ -90,9 +90,8 @@ class ChunkJob:
 
     def bounds(self, n: int) -> tuple[int, int]:
         """First and one-past-last row of this chunk among ``n`` rows; empty chunks are valid."""
-        if not 0 <= self.chunk < self.chunks:
-            raise ConfigError(f"chunk is {self.chunk}; expected 0 to {self.chunks - 1}")
-        return self.chunk * n // self.chunks, (self.chunk + 1) * n // self.chunks
+        rows = slice_of(self.chunk, self.chunks, n)
+        return rows.start, rows.stop
 
 
 def attribute_chunk(
@@ -230,7 +229,7 @@ def _results(
 ) -> Iterator[list[Attribution]]:
     """Attributions of each target, batch by batch."""
     method = methods_from_config.method_from_settings(job.method)
-    wanted = [targets.from_config(dict(entry), name=name) for name, entry in job.targets.items()]
+    wanted = list(targets.all_from_config(job.targets).values())
     for place in range(0, len(rows), BLOCK):
         block = rows[place : place + BLOCK]
         low, high = int(block[0]), int(block[-1]) + 1

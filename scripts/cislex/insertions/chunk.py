@@ -21,13 +21,14 @@ from cislex.attribution.execution.batching import BatchSize
 from cislex.attribution.execution.model_context import PreparedModel, prepare_model, unwrap
 from cislex.attribution.execution.pre_activation import expose_pre_activation
 from cislex.chunks.filling import Batch, fill_checkpoint
+from cislex.chunks.slices import slice_of
 from cislex.errors import ModelError, StorageError, offenders
 from cislex.files.checkpoint import Checkpoint, partial_path
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import RowWriter
 from cislex.files.tables import FORMAT_VERSION, atomic_path, create_array
 from cislex.insertions.constructs import Writer
-from cislex.insertions.plan_files import Plan, read_plan, slice_of
+from cislex.insertions.plan_files import Plan, read_plan
 from cislex.insertions.sites import site_sequences
 from cislex.logs import get_logger
 from cislex.models.loading import check_model, load_model
@@ -194,7 +195,7 @@ def insert_chunk(
     torch.set_num_threads(threads)
     found = read_plan(plan)
     loaded = load_model(weights=weights, **model)
-    wanted = [targets.from_config(dict(entry), name=name) for name, entry in job.targets.items()]
+    wanted = list(targets.all_from_config(job.targets).values())
     identity = {"model": loaded.digest, "plan": found.digest(), **dataclasses.asdict(job)}
     backgrounds = slice_of(job.chunk, job.chunks, len(found.backgrounds))
     sites = slice_of(job.chunk, job.chunks, len(found.sites))

@@ -79,9 +79,9 @@ def insert_motifs(
         word_name=[found.inserts[word].name for word in found.sites.word],
     ).rename(columns={"name": "region", "word_name": "name"})
     digest = found.digest()
-    for name, entry in wanted.items():
+    for name, target in targets.all_from_config(wanted).items():
         folds = np.stack([_read(paths, "insertions", name, digest) for paths in chunks.values()])
-        scale = scale_of(targets.from_config(dict(entry), name=name))
+        scale = scale_of(target)
         tables.append(effect_table(found.inserts, grid, folds, precision).assign(target=name, scale=scale))
         if found.site_settings is not None:
             values = np.mean([_read(paths, "sites", name, digest) for paths in chunks.values()], axis=0)

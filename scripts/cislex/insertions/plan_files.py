@@ -15,7 +15,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex import provenance
-from cislex.errors import ConfigError
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.tables import (
     FORMAT_VERSION,
@@ -152,10 +151,3 @@ def _read_sites(group: h5py.Group) -> Sites:
     names = ("word", "sequences", "start", "end", "contexts")
     word, sequences, start, end, contexts = (group[name][...] for name in names)
     return Sites(word, sequences, start, end, contexts, read_regions(group))
-
-
-def slice_of(chunk: int, chunks: int, n: int) -> slice:
-    """Rows of a chunk among n rows; may be none."""
-    if not 0 <= chunk < chunks:
-        raise ConfigError(f"chunk is {chunk}; expected 0 to {chunks - 1}")
-    return slice(chunk * n // chunks, (chunk + 1) * n // chunks)

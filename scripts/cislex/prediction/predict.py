@@ -95,9 +95,7 @@ def predict_regions(
     if not weights:
         raise ConfigError("no fold: name at least one weights file in the model's folds")
     torch.set_num_threads(threads)
-    scalars: dict[str, Target] = {
-        name: targets.from_config(dict(entry), name=name) for name, entry in wanted.items()
-    }
+    scalars = targets.all_from_config(wanted)
     with SequenceStore(sequences) as store, atomic_path(predictions) as temporary, _exact_float32():
         size = batch_size or batch_rows(store.length)
         regions = store.regions(0, store.n)

@@ -326,6 +326,13 @@ class SequenceStore:
         return create_sequences(group, rows, self.length)
 
 
+def rows_of_fold(
+    chroms: pd.Series, held_out: Mapping[str, Sequence[str]] | None, fold: str
+) -> NDArray[np.bool_]:
+    """Which regions are for a fold, (N,): all, or those of :func:`held_out_rows` where folds are held out."""
+    return np.ones(len(chroms), dtype=bool) if held_out is None else held_out_rows(chroms, held_out, fold)
+
+
 def held_out_rows(chroms: pd.Series, held_out: Mapping[str, Sequence[str]], fold: str) -> NDArray[np.bool_]:
     """Which regions lie on chromosomes that a fold held out, (N,).
 

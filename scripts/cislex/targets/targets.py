@@ -360,6 +360,11 @@ def from_config(settings: Mapping[str, Any], *, name: str | None = None) -> Targ
     return target
 
 
+def all_from_config(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Target]:
+    """Build each of several targets from its settings; messages call it by its name."""
+    return {name: from_config(dict(entry), name=name) for name, entry in settings.items()}
+
+
 def _as_tuple(value: Any) -> Any:
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 

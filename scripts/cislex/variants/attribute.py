@@ -30,6 +30,7 @@ from cislex.models.loading import LoadedModel, check_model, load_model
 from cislex.motifs.files import MemeMotif, read_meme
 from cislex.regions.genome import Genome
 from cislex.runtime.devices import claim
+from cislex.sequences.store import rows_of_fold
 from cislex.targets import targets
 from cislex.variants.checked import digest_alleles, read_alleles, require_same_alleles
 from cislex.variants.context import Context
@@ -181,7 +182,7 @@ def attribute_variants(
             check_model(loaded, job.windows.length)
             digests[fold] = loaded.digest
             for target, own in chosen.items():
-                mine = _own(rows["chrom"].iloc[own], job, fold)
+                mine = np.flatnonzero(rows_of_fold(rows["chrom"].iloc[own], job.held_out, fold))
                 _add(sums[target], loaded, windows[target], mine, job, target, fold, batch_size, where)
     found = [
         _table(table.iloc[own], windows[target], sums[target], target, listed, job.flank)
@@ -203,13 +204,6 @@ def strongest(table: pd.DataFrame, target: str, n: int) -> NDArray[np.int64]:
     """Rows of the n smallest q-values of a target, then of the largest effects; alike ones in their order."""
     q, effects = (table[f"{target}.{name}"].to_numpy(np.float64) for name in ("q", "effect"))
     return np.lexsort((-np.abs(effects), np.where(np.isnan(q), 1.0, q)))[:n]
-
-
-def _own(chroms: pd.Series, job: TopJob, fold: str) -> NDArray[np.int64]:
-    """Which variants are for a fold: all, or those on the chromosomes that it held out."""
-    if job.held_out is None:
-        return np.arange(len(chroms))
-    return np.flatnonzero(chroms.isin(set(job.held_out.get(fold, ()))).to_numpy(bool))
 
 
 def _cut(table: pd.DataFrame, context: Context, job: TopJob, folds: Sequence[str]) -> _Windows:

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from cislex import provenance
+from cislex.chunks.slices import slice_of
 from cislex.errors import ConfigError
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.tables import FORMAT_VERSION, atomic_path, create_array
@@ -26,16 +27,15 @@ from cislex.logs import get_logger
 from cislex.models.loading import check_model, load_model
 from cislex.regions.genome import Genome
 from cislex.runtime.devices import claim
-from cislex.targets import Target, targets
+from cislex.sequences.store import rows_of_fold
+from cislex.targets import targets
 from cislex.variants.checked import digest_alleles, read_alleles
 from cislex.variants.context import Context
-from cislex.variants.effects import MEASURES, prepare_comparison, sign_of, variant_effects
+from cislex.variants.effects import EFFECT, JSD, genome_order, prepare_comparison, sign_of, variant_effects
 from cislex.variants.significance import Draws, draw_contexts, shuffled
 from cislex.variants.windows import WindowOptions
 
 logger = get_logger(__name__)
-
-_EFFECT, _JSD = MEASURES.index("effect"), MEASURES.index("jsd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +106,7 @@ class VariantJob:
     held_out: Mapping[str, Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.chunk < self.chunks:
-            raise ConfigError(f"chunk is {self.chunk}; expected 0 to {self.chunks - 1}")
+        slice_of(self.chunk, self.chunks, 0)  # an error where there is no such chunk
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> VariantJob:
@@ -121,15 +120,11 @@ class VariantJob:
 
     def part(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         """What this chunk has of an order."""
-        n = len(order)
-        return order[self.chunk * n // self.chunks : (self.chunk + 1) * n // self.chunks]
+        return order[slice_of(self.chunk, self.chunks, len(order))]
 
     def own(self, chroms: pd.Series) -> NDArray[np.bool_]:
         """Which variants are for this fold."""
-        if self.held_out is None:
-            return np.ones(len(chroms), dtype=bool)
-        own: NDArray[np.bool_] = chroms.isin(set(self.held_out.get(self.fold, ()))).to_numpy(bool)
-        return own
+        return rows_of_fold(chroms, self.held_out, self.fold)
 
 
 def score_chunk(
@@ -174,10 +169,10 @@ def score_chunk(
     """
     torch.set_num_threads(threads)
     table = read_alleles(alleles)
-    scalars = _targets(job)
+    scalars = targets.all_from_config(job.targets)
     sources = sign_of(list(scalars), job.signs)
     draws = job.null.draw(table)
-    rows = job.part(np.lexsort((table["at"], pd.factorize(table["chrom"], sort=True)[0])))
+    rows = job.part(genome_order(table))
     rows = rows[job.own(table["chrom"].iloc[rows])]
     drawn = job.part(np.arange(len(draws.variant)))
     drawn = drawn[job.own(table["chrom"].iloc[draws.variant[drawn]])]
@@ -201,7 +196,7 @@ def score_chunk(
             label=f"variants {job.fold}",
             batch_size=batch_size,
         )
-        values[_JSD] = np.copysign(values[_JSD], values[_EFFECT][sources])
+        values[JSD] = np.copysign(values[JSD], values[EFFECT][sources])
         null = variant_effects(
             comparison,
             table.iloc[draws.variant[drawn]].reset_index(drop=True),
@@ -210,7 +205,7 @@ def score_chunk(
             change=lambda stretches, chosen: shuffled(stretches, draws.seed[drawn][chosen]),
             label=f"null {job.fold}",
             batch_size=batch_size,
-        )[_EFFECT]
+        )[EFFECT]
     identity = {
         "format_version": FORMAT_VERSION,
         "alleles_digest": digest_alleles(table),
@@ -221,10 +216,6 @@ def score_chunk(
     arrays = {"rows": rows, "draws": drawn, "measures": values.T, "null": null.T}
     _write(out, arrays, identity)
     logger.info("%s: %d alleles and %d contexts of the null", job.fold, len(rows), len(drawn))
-
-
-def _targets(job: VariantJob) -> dict[str, Target]:
-    return {name: targets.from_config(dict(entry), name=name) for name, entry in job.targets.items()}
 
 
 def _write(out: str | Path, arrays: Mapping[str, NDArray[Any]], identity: Mapping[str, Any]) -> None:

@@ -39,6 +39,7 @@ from cislex.variants.windows import Stretches, WindowOptions, WindowPairs, cut_w
 
 #: The measures, in the order of the arrays.
 MEASURES = ("reference", "alternative", "effect", "logfc", "jsd")
+REFERENCE, ALTERNATIVE, EFFECT, LOGFC, JSD = range(len(MEASURES))
 SCALES = ("log", "linear")
 #: Bases of windows that are made at once; at most 4,096 variants.
 BLOCK_BASES = 1 << 22
@@ -126,7 +127,6 @@ def variant_effects(
     *,
     change: Change | None = None,
     batch_size: int | None = None,
-    out: NDArray[np.float64] | None = None,
     label: str | None = None,
 ) -> NDArray[np.float64]:
     """Compare both alleles of every variant.
@@ -146,8 +146,6 @@ def variant_effects(
         Changes what windows are cut from, such as for a null.
     batch_size
         Windows at once; halved where memory is short.
-    out
-        Written instead of a new array.
     label
         For the progress.
 
@@ -161,13 +159,12 @@ def variant_effects(
     ModelError
         The model fails, or returns what is not finite; names the variants.
     """
-    shape = (len(MEASURES), len(comparison.targets), len(table))
-    values = np.empty(shape) if out is None else out
+    values = np.empty((len(MEASURES), len(comparison.targets), len(table)))
     rows = batch_rows(options.length) if batch_size is None else batch_size
     size = BatchSize(comparison.prepared.device, rows)
     windows = 2 * len(options.shifts) * len(options.anchors)
     step = max(1, min(4096, BLOCK_BASES // (options.length * windows)))
-    order = np.lexsort((table["at"], pd.factorize(table["chrom"], sort=True)[0]))
+    order = genome_order(table)
     starts: Iterator[int] | range = range(0, len(order), step)
     if label:
         starts = progress(starts, total=len(order), label=label, weight=step, unit="variants")
@@ -181,6 +178,11 @@ def variant_effects(
             pairs = cut_windows(stretches, options)
             values[:, :, chosen] = _measure(comparison, pairs, part, size)
     return values
+
+
+def genome_order(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Rows of variants by chromosome and place, so that neighbours are read together."""
+    return np.lexsort((table["at"], pd.factorize(table["chrom"], sort=True)[0]))
 
 
 def _measure(
@@ -203,7 +205,7 @@ def _measure(
     means: NDArray[np.float64] = (
         np.add.reduceat(values[:, :, order], np.cumsum(count) - count, axis=2) / count
     )
-    means[4] = np.copysign(means[4], means[2])
+    means[JSD] = np.copysign(means[JSD], means[EFFECT])
     return means
 
 

@@ -23,7 +23,7 @@ from cislex.targets import Target, targets
 from cislex.targets.targets import Profile
 from cislex.variants.checked import digest_alleles, read_alleles
 from cislex.variants.chunk import DEFAULT_NULL, NullOptions
-from cislex.variants.effects import MEASURES
+from cislex.variants.effects import ALTERNATIVE, EFFECT, JSD, LOGFC, MEASURES, REFERENCE
 from cislex.variants.significance import is_indel, quantiles, significance
 from cislex.variants.vcf import NORMALISED, VARIANT_COLUMNS
 from cislex.variants.vcf_output import write_vcf
@@ -32,7 +32,6 @@ logger = get_logger(__name__)
 
 #: Rows of the table that are held at a time.
 PART = 1 << 15
-REFERENCE, ALTERNATIVE, EFFECT, LOGFC, JSD = range(len(MEASURES))
 
 Values = NDArray[np.float64]
 
@@ -68,9 +67,7 @@ def combine_chunks(
     InputError, StorageError
         A chunk is damaged, lacking, or of other alleles or targets.
     """
-    scalars: dict[str, Target] = {
-        name: targets.from_config(dict(entry), name=name) for name, entry in wanted.items()
-    }
+    scalars = targets.all_from_config(wanted)
     others = _read_background(background, list(scalars)) if background is not None else {}
     table = read_alleles(alleles)
     draws = null.draw(table)
