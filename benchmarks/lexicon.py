@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from workers import each_size
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts")]
@@ -112,16 +112,12 @@ def main() -> None:
     if asked.one:
         print(json.dumps(measure(asked.one, asked.words, asked.seqlets)))
         return
-    record = []
-    for size in asked.patterns.split(","):
-        options = ["--one", size, "--words", str(asked.words), "--seqlets", str(asked.seqlets)]
-        done = subprocess.run(
-            [sys.executable, __file__, *options], check=True, stdout=subprocess.PIPE, text=True
-        )
-        record.append(json.loads(done.stdout.splitlines()[-1]))
-        print(record[-1], flush=True)
-    if asked.out:
-        asked.out.write_text(json.dumps(record, indent=1) + "\n")
+    each_size(
+        __file__,
+        asked.patterns.split(","),
+        ["--words", str(asked.words), "--seqlets", str(asked.seqlets)],
+        asked.out,
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from workers import each_size
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts")]
@@ -112,16 +112,7 @@ def main() -> None:
     if asked.one:
         print(json.dumps(measure(asked.one, asked.length)))
         return
-    record = []
-    for size in asked.regions.split(","):
-        options = ["--one", size, "--length", str(asked.length)]
-        done = subprocess.run(
-            [sys.executable, __file__, *options], check=True, stdout=subprocess.PIPE, text=True
-        )
-        record.append(json.loads(done.stdout.splitlines()[-1]))
-        print(record[-1], flush=True)
-    if asked.out:
-        asked.out.write_text(json.dumps(record, indent=1) + "\n")
+    each_size(__file__, asked.regions.split(","), ["--length", str(asked.length)], asked.out)
 
 
 if __name__ == "__main__":

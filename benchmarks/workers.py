@@ -21,6 +21,21 @@ from typing import Any
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
+def each_size(program: str, sizes: list[str], options: list[str], out: Path | None) -> None:
+    """Run a program with ``--one <size>`` in a process for each size, and print, or write, the records.
+
+    Each prints its record as JSON in its last line; its peak memory is its own.
+    """
+    record = []
+    for size in sizes:
+        command = [sys.executable, program, "--one", size, *options]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        record.append(json.loads(done.stdout.splitlines()[-1]))
+        print(record[-1], flush=True)
+    if out:
+        out.write_text(json.dumps(record, indent=1) + "\n")
+
+
 @dataclass
 class Worker:
     """A process with its own interpreter and allocator.

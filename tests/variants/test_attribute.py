@@ -14,7 +14,8 @@ from cislex.errors import ConfigError
 from cislex.models.architectures import build
 from cislex.motifs.files import MemeMotif, write_meme
 from cislex.training.train import save_checkpoint
-from cislex.variants.attribute import TopFiles, TopJob, attribute_variants, strongest
+from cislex.variants.attribute import TopFiles, TopJob, attribute_variants
+from cislex.variants.ranking import strongest
 from cislex.variants.score import NullOptions, score_variants
 from cislex.variants.sites import score_sites
 from cislex.variants.windows import WindowOptions

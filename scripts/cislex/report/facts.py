@@ -22,6 +22,9 @@ LABELS = {
     "hits_precision": "hit precision", "hits_recall": "hit recall", "hits_on_decoys": "decoy sites hit",
 }  # fmt: skip
 
+#: Letters of an allele that are shown.
+ALLELE_SHOWN = 12
+
 Fact = tuple[str, str]
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -107,6 +110,20 @@ def interval(value: float, low: float, high: float) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return middle
     return f"{middle} ({left}{' to ' if low < 0 else '–'}{right})"
+
+
+def shortened(text: str, length: int) -> str:
+    """Cut a long name, and mark that it is cut."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def variant_name(chrom: str, pos: int, ref: str, alt: str) -> str:
+    """``chr1:1,002 A>C``; of a long allele the beginning and the length."""
+    shown = (
+        allele if len(allele) <= ALLELE_SHOWN else f"{shortened(allele, ALLELE_SHOWN)} ({len(allele)} bp)"
+        for allele in (ref, alt)
+    )
+    return f"{chrom}:{pos:,} {'>'.join(shown)}"
 
 
 def label(key: str) -> str:

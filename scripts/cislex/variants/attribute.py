@@ -34,6 +34,7 @@ from cislex.sequences.store import rows_of_fold
 from cislex.targets import targets
 from cislex.variants.checked import digest_alleles, read_alleles, require_same_alleles
 from cislex.variants.context import Context
+from cislex.variants.ranking import strongest
 from cislex.variants.windows import WindowOptions, cut_windows, extents, read_stretches
 from cislex.variants.word_changes import Allele, Site, word_changes
 
@@ -198,12 +199,6 @@ def attribute_variants(
     }
     _write(files.arrays, chosen, windows, sums, job.flank, identity)
     logger.info("%d targets, %d variants each, %d folds", len(chosen), min(job.n, len(rows)), len(weights))
-
-
-def strongest(table: pd.DataFrame, target: str, n: int) -> NDArray[np.int64]:
-    """Rows of the n smallest q-values of a target, then of the largest effects; alike ones in their order."""
-    q, effects = (table[f"{target}.{name}"].to_numpy(np.float64) for name in ("q", "effect"))
-    return np.lexsort((-np.abs(effects), np.where(np.isnan(q), 1.0, q)))[:n]
 
 
 def _cut(table: pd.DataFrame, context: Context, job: TopJob, folds: Sequence[str]) -> _Windows:

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from cislex.report.facts import shortened
 from cislex.report.figures.svg import ALARM, GRID, INK, MAIN, SOFT, figure, rectangle, text
 
 ROW, LETTER = 20, 7.0
@@ -49,11 +50,11 @@ def share_map(
     for number, name in enumerate(columns):
         x, y = left + step * (number + 0.5), top - 6
         turn = f' transform="rotate(-50 {x:.1f} {y:.1f})"'
-        parts.append(text(x, y, _cut(name), fill=SOFT, size=11, extra=turn))
+        parts.append(text(x, y, shortened(name, LENGTH), fill=SOFT, size=11, extra=turn))
     most = float(shares.max(initial=0.0)) or 1.0
     for row, name in enumerate(rows):
         y = top + ROW * row
-        parts.append(text(left - 6, y + 14, _cut(name), anchor="end", size=12))
+        parts.append(text(left - 6, y + 14, shortened(name, LENGTH), anchor="end", size=12))
         for column in range(len(columns)):
             share, x = float(shares[row, column]), left + step * column
             parts.append(f"<g><title>{escape(titles[row][column])}</title>")
@@ -70,7 +71,3 @@ def share_map(
             parts.append("</g>")
     css = "chart" if width <= 560 else "region"
     return figure(parts, width=round(width), height=round(height), label=label, css=css)
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= LENGTH else f"{name[: LENGTH - 1]}…"

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from cislex.report.facts import shortened
 from cislex.report.figures.heat_map import LETTER, ROW
 from cislex.report.figures.svg import (
     GRID,
@@ -23,7 +24,7 @@ from cislex.report.figures.svg import (
     short,
     text,
 )
-from cislex.report.figures.syntax import ARROWS, cut
+from cislex.report.figures.syntax import ARROWS, LENGTH
 
 Floats = NDArray[np.float64]
 
@@ -63,7 +64,7 @@ def effect_plot(rows: Sequence[tuple[str, Sequence[Dot]]], *, label: str) -> Mar
     label
         What the axis shows.
     """
-    shown = [cut(name) for name, _ in rows]
+    shown = [shortened(name, LENGTH) for name, _ in rows]
     left = 16 + 1.1 * LETTER * max(map(len, shown), default=0)
     ends = [end for _, dots in rows for dot in dots for end in (dot.low, dot.high, 0.0)]
     room = 0.04 * (max(ends) - min(ends)) or 1.0

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from cislex.report.facts import shortened
 from cislex.report.figures.heat_map import LETTER, ROW
 from cislex.report.figures.svg import (
     GRID,
@@ -49,7 +50,7 @@ def position_map(
         Name of each word, its hits, and a remark that is shown beside its row.
     """
     joined, bounds = join_bins(hits, edges)
-    shown = [cut(name) for name in names]
+    shown = [shortened(name, LENGTH) for name in names]
     left = 16 + 1.1 * LETTER * max(map(len, shown), default=0)
     right = 64 + 6.4 * max(13, *map(len, remarks))
     x = Scale(float(bounds[0]), float(bounds[-1]), left, left + 460)
@@ -145,8 +146,3 @@ def spacing_chart(
     parts.append(text((x.start + x.stop) / 2, top + 27, "distance between centres (bp)", anchor="middle"))
     label = f"Distances of {first} and {second} in each orientation"
     return figure(parts, width=WIDTH, height=top + 34, label=label)
-
-
-def cut(name: str) -> str:
-    """Shorten a long name."""
-    return name if len(name) <= LENGTH else f"{name[: LENGTH - 1]}…"

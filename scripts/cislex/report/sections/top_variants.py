@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from cislex.files.tables import open_hdf5
-from cislex.report.facts import number
+from cislex.report.facts import number, variant_name
 from cislex.report.figures.logos import allele_figure
 from cislex.report.specs import VariantTables
 from cislex.report.tables import read_table
@@ -53,7 +53,7 @@ def _of_target(handle: h5py.File, target: str, table: pd.DataFrame) -> list[Alle
     for row in range(count):
         own = table[table["rank"] == str(row + 1)]
         first, words = own.iloc[0], own[own["change"] != ""]
-        variant = f"{first['chrom']}:{int(first['pos']):,} {_cut(first['ref'])}>{_cut(first['alt'])}"
+        variant = variant_name(first["chrom"], int(first["pos"]), first["ref"], first["alt"])
         drawn = [
             (hypothetical[row], sequences[row], _marks(words, when))
             for when, (hypothetical, sequences) in zip(("before", "after"), arrays, strict=True)
@@ -83,7 +83,3 @@ def _words(words: pd.DataFrame) -> str:
         )
         said.append(f"{row['name']} {row['change']} ({bits} bits; contribution {added})")
     return "; ".join(said)
-
-
-def _cut(allele: str) -> str:
-    return allele if len(allele) <= 12 else f"{allele[:11]}… ({len(allele)} bp)"

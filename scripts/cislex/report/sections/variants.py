@@ -11,17 +11,16 @@ import pandas as pd
 from cislex.errors import StorageError
 from cislex.files.tables import require_file
 from cislex.files.text_tables import read_numbers
-from cislex.report.facts import count, number, probability
+from cislex.report.facts import count, number, probability, variant_name
 from cislex.report.sections.measured_variants import MeasuredView, describe_measured
 from cislex.report.sections.top_variants import AllelesView, describe_top
 from cislex.report.specs import VariantTables
 from cislex.report.tables import read_table
+from cislex.variants.ranking import strongest
 
 #: What is called significant; how many variants of a target, and targets of a set, the page shows.
 MAX_Q = 0.05
 VARIANTS_SHOWN, TARGETS_SHOWN = 10, 4
-#: Letters of an allele that are shown.
-ALLELE_SHOWN = 12
 TEXTS = frozenset(["chrom", "ref", "alt", "id"])
 #: Further columns of a target, where the table has them, with their headings.
 COLUMNS = {
@@ -87,10 +86,10 @@ def describe_variants(specs: Sequence[VariantTables]) -> list[VariantsView]:
 
 def _describe(spec: VariantTables) -> VariantsView:
     scores = read_numbers(require_file(spec.scores, what="scores of variants"), texts=TEXTS)
-    targets = [target for target in spec.targets if f"{target}.effect" in scores]
+    targets = [target for target in spec.targets if {f"{target}.effect", f"{target}.q"} <= set(scores)]
     missing = [name for name in ("chrom", "pos", "ref", "alt") if name not in scores]
     if missing or not targets:
-        lost = ", ".join(missing) or f"effects of {', '.join(spec.targets)}"
+        lost = ", ".join(missing) or f"effects of {', '.join(spec.targets)}, or their q-values"
         raise StorageError(f"{spec.scores} lacks {lost}; delete the file and run again")
     dropped = read_table(spec.dropped, what="dropped variants", columns=["reason"])
     measured, shown = describe_measured(spec), targets[:TARGETS_SHOWN]
@@ -117,17 +116,16 @@ def _target(
     scores: pd.DataFrame, target: str, measured: MeasuredView | None, drawn: list[AllelesView]
 ) -> VariantTargetView:
     effects = scores[f"{target}.effect"].to_numpy(np.float64)
-    tested = f"{target}.q" in scores and scores[f"{target}.q"].dtype.kind == "f"
-    q = scores[f"{target}.q"].to_numpy(np.float64) if tested else np.full(len(scores), np.nan)
+    q = scores[f"{target}.q"].to_numpy(np.float64)
     tested = bool(np.isfinite(q).any())
-    order = np.lexsort((-np.abs(effects), np.where(np.isnan(q), 1.0, q)))[:VARIANTS_SHOWN]
+    order = strongest(scores, target, VARIANTS_SHOWN)
     shown = [name for name in COLUMNS if _has_values(scores, f"{target}.{name}")]
     rows = []
     for row in scores.iloc[order].to_dict("records"):
         cells = ((probability if name in ("p", "q") else number)(row[f"{target}.{name}"]) for name in shown)
         rows.append(
             VariantRow(
-                variant=f"{row['chrom']}:{row['pos']:,} {_cut(row['ref'])}>{_cut(row['alt'])}",
+                variant=variant_name(row["chrom"], row["pos"], row["ref"], row["alt"]),
                 name="" if row.get("id", ".") == "." else row["id"],
                 effect=number(row[f"{target}.effect"]),
                 cells=tuple(cells),
@@ -146,7 +144,3 @@ def _target(
 
 def _has_values(scores: pd.DataFrame, column: str) -> bool:
     return column in scores and scores[column].dtype.kind in "fi" and bool(scores[column].notna().any())
-
-
-def _cut(allele: str) -> str:
-    return allele if len(allele) <= ALLELE_SHOWN else f"{allele[: ALLELE_SHOWN - 1]}… ({len(allele)} bp)"
