@@ -83,6 +83,11 @@ def attribution(work: Work, name: str) -> tuple[Mapping[str, Any], Measured, boo
     return analysis, Measured(seconds, STARTUP_SECONDS, model_mb(analysis, weights, length)), False
 
 
+def forward_seconds(analysis: Mapping[str, Any], model: Measured) -> float:
+    """Time of the model's prediction of one region: a part of what one pair of attribution costs."""
+    return model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
+
+
 def attribute_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
     analysis, model, measured = attribution(work, wildcards["analysis"])
     regions = work.config["regions"][analysis["regions"]]
@@ -97,9 +102,7 @@ def predict_regions(work: Work, wildcards: Mapping[str, str]) -> Use:
     analysis, model, measured = attribution(work, wildcards["analysis"])
     rows = work.regions(analysis["regions"])
     folds = len(work.config["models"][analysis["model"]]["folds"])
-    # A forward pass is a part of what one pair of attribution costs.
-    forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
-    seconds = folds * (model.startup_seconds + rows * forward)
+    seconds = folds * (model.startup_seconds + rows * forward_seconds(analysis, model))
     return Use(model.host_mb + 0.5e-3 * rows, 10 + seconds, measured)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cislex_workflow.expected_use.attributions import attribution
+from cislex_workflow.expected_use.attributions import attribution, forward_seconds
 from cislex_workflow.expected_use.work import (
     JOB_SECONDS,
     UNKNOWN_BACKGROUNDS,
@@ -39,8 +39,7 @@ def score_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
     settings, rows = variant_set(work, wildcards["variants"])
     analysis, model, measured = attribution(work, settings["analysis"])
     windows = variant_sequences(work, wildcards["variants"]) / settings["chunks"]
-    # A forward pass is a part of what one pair of attribution costs.
-    forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
+    forward = forward_seconds(analysis, model)
     seconds = 10 + JOB_SECONDS + model.startup_seconds + 2 * windows * forward + rows / 10_000
     return Use(model.host_mb + 2e-3 * rows, seconds, measured)
 
@@ -95,8 +94,7 @@ def insert_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
     settings = work.config["insertions"][wildcards["insertion"]]
     sequences = insertion_sequences(settings)
     analysis, model, measured = attribution(work, settings["analysis"])
-    # A forward pass is a part of what one pair of attribution costs.
-    forward = model.seconds_per_region / max(1, analysis["method"]["references"]["n"])
+    forward = forward_seconds(analysis, model)
     seconds = JOB_SECONDS + model.startup_seconds + 2 * sequences / settings["chunks"] * forward
     return Use(model.host_mb + 300, 10 + seconds, measured)
 

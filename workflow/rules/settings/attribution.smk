@@ -27,6 +27,16 @@ def reference_files(wildcards):
     }
 
 
+def strands_of(settings):
+    """Whether both strands are averaged in what an analysis's model predicts: as asked, else as in the analysis."""
+    own = settings["reverse_complement"]
+    return (
+        config["analyses"][settings["analysis"]]["reverse_complement"]
+        if own is None
+        else own
+    )
+
+
 def held_out_of(wildcards):
     """Chromosomes that each fold held out, where each region goes to its own fold; else nothing."""
     analysis = analysis_of(wildcards)

@@ -45,32 +45,31 @@ def analysis_plans():
 
 def insertion_plans():
     """Fields of cislex.cost.forwards.ForwardPlan of each in-silico experiment."""
-    found = {}
-    for name, settings in config["insertions"].items():
-        both = settings["reverse_complement"]
-        own = config["analyses"][settings["analysis"]]["reverse_complement"]
-        found[name] = {
-            "analysis": settings["analysis"],
-            "sequences": _expected_experiments.insertion_sequences(settings),
-            "chunks": settings["chunks"],
-            "both_strands": own if both is None else both,
-        }
-    return found
+    return {
+        name: _forward_plan(
+            settings, _expected_experiments.insertion_sequences(settings)
+        )
+        for name, settings in config["insertions"].items()
+    }
 
 
 def variant_plans():
     """The same of each set of variants: both alleles, and those of the null, at every shift."""
-    found = {}
-    for name, settings in config["variants"].items():
-        both = settings["reverse_complement"]
-        own = config["analyses"][settings["analysis"]]["reverse_complement"]
-        found[name] = {
-            "analysis": settings["analysis"],
-            "sequences": _expected_experiments.variant_sequences(_work, name),
-            "chunks": settings["chunks"],
-            "both_strands": own if both is None else both,
-        }
-    return found
+    return {
+        name: _forward_plan(
+            settings, _expected_experiments.variant_sequences(_work, name)
+        )
+        for name, settings in config["variants"].items()
+    }
+
+
+def _forward_plan(settings, sequences):
+    return {
+        "analysis": settings["analysis"],
+        "sequences": sequences,
+        "chunks": settings["chunks"],
+        "both_strands": strands_of(settings),
+    }
 
 
 def budget_problems():

@@ -93,12 +93,11 @@ def insertion_job(wildcards):
         config["insertions"][wildcards.insertion],
         insertion_analysis(wildcards),
     )
-    both = settings["reverse_complement"]
     return {
         "chunks": settings["chunks"],
         "targets": analysis["targets"],
         "precision": analysis["precision"],
-        "reverse_complement": analysis["reverse_complement"] if both is None else both,
+        "reverse_complement": strands_of(settings),
     }
 
 

@@ -46,19 +46,12 @@ def variant_null(wildcards):
     }
 
 
-def _variants_held_out(wildcards):
-    analysis = variants_analysis(wildcards)
-    if analysis["fold_use"] != "held_out":
-        return None
-    return config["models"][analysis["model"]]["held_out"]
-
-
 def variant_check(wildcards):
     """Options of cislex.variants.checked.prepare_variants."""
     return {
         "windows": variant_windows(wildcards),
         "on_mismatch": config["variants"][wildcards.variants]["on_mismatch"],
-        "held_out": _variants_held_out(wildcards),
+        **held_out_of(_variants_as_analysis(wildcards)),
     }
 
 
@@ -68,16 +61,15 @@ def variant_job(wildcards):
         config["variants"][wildcards.variants],
         variants_analysis(wildcards),
     )
-    both = settings["reverse_complement"]
     return {
         "chunks": settings["chunks"],
         "targets": analysis["targets"],
         "windows": variant_windows(wildcards),
         "null": variant_null(wildcards),
-        "reverse_complement": analysis["reverse_complement"] if both is None else both,
+        "reverse_complement": strands_of(settings),
         "counts": settings["counts"],
         "signs": settings["signs"],
-        "held_out": _variants_held_out(wildcards),
+        **held_out_of(_variants_as_analysis(wildcards)),
     }
 
 
@@ -136,7 +128,7 @@ def top_variants_job(wildcards):
         "same_references": analysis["same_references"],
         "precision": analysis["precision"],
         "reverse_complement": analysis["reverse_complement"],
-        "held_out": _variants_held_out(wildcards),
+        **held_out_of(_variants_as_analysis(wildcards)),
     }
 
 
