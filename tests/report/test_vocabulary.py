@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,19 @@ def test_with_several_databases_a_match_says_its_own(tmp_path: Path) -> None:
         view = describe_vocabulary(given)
         assert view is not None
         assert said in view.words[0].match
+
+
+def test_words_of_one_fold_alone_are_named(tmp_path: Path) -> None:
+    found = {"zero": [pattern(WORDS[0], n=9), pattern(WORDS[1], n=8)], "one": [pattern(WORDS[0], n=7)]}
+    given = tables(tmp_path, found)
+    usage = pd.read_csv(given.usage, sep="\t", keep_default_na=False)
+    usage.assign(analysis=usage["target"], target="t").to_csv(given.usage, sep="\t", index=False)
+    view = describe_vocabulary(replace(given, folds=(["zero", "one"],)))
+    assert view is not None
+    assert view.text.endswith(
+        " Of 2 words and composites of zero and one (one fold each), 1 has patterns in one fold alone: "
+        "FACTOR1."
+    )
 
 
 def test_one_target_has_no_heat_map_and_an_empty_lexicon_no_section(tmp_path: Path) -> None:

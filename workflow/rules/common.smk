@@ -29,6 +29,7 @@ from cislex_workflow.checks import file_contents as _file_contents
 from cislex_workflow.checks import gate as _gate
 from cislex_workflow.checks import input_files as _input_files
 from cislex_workflow.config import configuration as _configuration
+from cislex_workflow.config import model_settings as _model_settings
 from cislex_workflow.config import motif_settings as _motif_settings
 from cislex_workflow.config import paths as _config_paths
 from cislex_workflow.config import region_settings as _region_settings
@@ -198,8 +199,9 @@ def weights_of(model, fold):
 
 
 def folds_of(wildcards):
-    """Names of the folds of an analysis's model, in the order of the config."""
-    return list(config["models"][model_of(wildcards)]["folds"])
+    """Names of the folds that an analysis uses, in the order of the config."""
+    analysis = analysis_of(wildcards)
+    return _model_settings.folds_used(analysis, config["models"][analysis["model"]])
 
 
 def chunks_of(wildcards):

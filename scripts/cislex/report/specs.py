@@ -90,12 +90,15 @@ class LexiconTables:
         ``lexicon.h5``, from which logos are drawn; None: no logos.
     files
         Further files to link.
+    folds
+        Groups of analyses that are alike but for the one fold that each uses.
     """
 
     words: str | Path
     usage: str | Path
     matrices: str | Path | None = None
     files: tuple[str | Path, ...] = ()
+    folds: tuple[Sequence[str], ...] = ()
 
     @property
     def links(self) -> list[Path]:

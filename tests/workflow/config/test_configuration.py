@@ -14,6 +14,7 @@ import yaml
 from cislex.motifs import databases
 from cislex_workflow.checks import few_regions, input_files
 from cislex_workflow.config import configuration
+from cislex_workflow.config.model_settings import folds_used
 from cislex_workflow.expected_use.work import Work
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -315,6 +316,27 @@ def test_held_out_chromosomes_are_checked(
     next(iter(minimal["analyses"].values()))["fold_use"] = fold_use
     with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
         resolve(minimal)
+
+
+def test_folds_of_an_analysis_are_those_of_its_model_in_its_order(minimal: dict[str, Any]) -> None:
+    model = minimal["models"]["net"]
+    model |= {"folds": {"a": "a.pt", "b": "b.pt"}, "held_out": {"a": ["chrI"], "b": ["chrII"]}}
+    analysis = next(iter(minimal["analyses"].values()))
+    for chosen, used in ((None, ["a", "b"]), (["b", "a"], ["a", "b"]), (["b"], ["b"])):
+        analysis["folds"] = chosen
+        resolved = resolve(minimal)
+        entry = next(iter(resolved["analyses"].values()))
+        assert folds_used(entry, resolved["models"]["net"]) == used
+        assert configuration.held_out_chromosomes(entry, resolved["models"]["net"]) == (
+            ["chrII"] if used == ["b"] else []
+        )
+    for chosen, use, message in (
+        (["b", "c"], "mean", "folds: no fold 'c' of model net; its folds are a, b"),
+        (["b"], "held_out", "fold_use: held_out takes each region's own fold"),
+    ):
+        analysis |= {"folds": chosen, "fold_use": use}
+        with pytest.raises(configuration.ConfigurationError, match=message):
+            resolve(minimal)
 
 
 @pytest.mark.parametrize(

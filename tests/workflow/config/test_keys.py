@@ -57,7 +57,11 @@ def config() -> dict[str, Any]:
     for name, chosen in references.items():
         analyses[name] = {**analyses["factory"], "method": {"references": chosen}, "hits": {}, "seqlets": {}}
     labelled = {**analyses["factory"], "targets": dict.fromkeys(LABELS, target), "labels": LABELS}
-    analyses["scanned"] = {**analyses["factory"], "hits": {"method": "scan", "database": "jaspar-fungi"}}
+    analyses["scanned"] = {
+        **analyses["factory"],
+        "folds": ["a"],
+        "hits": {"method": "scan", "database": "jaspar-fungi"},
+    }
     held_out = {**analyses["factory"], "fold_use": "held_out"}
     direct = {
         **analyses["zoo"], "regions": "arrays", "labels": {"t": {"dataset": "y"}},

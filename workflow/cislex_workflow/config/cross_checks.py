@@ -159,8 +159,21 @@ def _fold_checks(config: dict[str, Any]) -> Iterator[str]:
             yield f"models.{name}.held_out: {', '.join(seen)} also chooses the epoch (validation_chromosomes)"
     for name, analysis in config["analyses"].items():
         model = config["models"].get(analysis["model"])
-        if analysis["fold_use"] != "held_out" or model is None:
+        if model is None:
             continue
+        strange = [fold for fold in analysis["folds"] or () if fold not in model["folds"]]
+        if strange:
+            yield (
+                f"analyses.{name}.folds: no fold '{strange[0]}' of model {analysis['model']}; its folds are "
+                f"{', '.join(model['folds'])}"
+            )
+        if analysis["fold_use"] != "held_out":
+            continue
+        if analysis["folds"] is not None:
+            yield (
+                f"analyses.{name}: fold_use: held_out takes each region's own fold, and so every fold of the "
+                "model; leave folds out"
+            )
         if model["held_out"] is None:
             yield f"analyses.{name}: fold_use: held_out needs models.{analysis['model']}.held_out"
         elif config["regions"].get(analysis["regions"], {}).get("peaks") is None:

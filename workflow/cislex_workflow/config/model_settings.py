@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 #: Keys of a model that say how it is loaded, and those of its input layout.
@@ -18,6 +18,12 @@ def model_options(model: dict[str, Any]) -> dict[str, Any]:
     if layout != {"channel_order": "ACGT", "axes": "NCL"}:
         options["layout"] = layout
     return options
+
+
+def folds_used(analysis: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
+    """Names of the folds that an analysis uses, in the order of the model."""
+    chosen = analysis.get("folds")
+    return [fold for fold in model["folds"] if chosen is None or fold in chosen]
 
 
 def model_files(model: dict[str, Any]) -> list[str]:
@@ -38,9 +44,9 @@ def held_out_chromosomes(analysis: dict[str, Any], model: dict[str, Any]) -> lis
         return sorted({chromosome for names in held_out.values() for chromosome in names})
     training = model["training"] if model["loader"] == "trained" else None
     unseen = []
-    for fold, weights in model["folds"].items():
+    for fold in folds_used(analysis, model):
         names = set(held_out.get(fold) or ())
-        if training and weights is None:
+        if training and model["folds"][fold] is None:
             names = names or set(training["test_chromosomes"])
             names |= set(training["exclude_chromosomes"])
         unseen.append(names)

@@ -61,7 +61,7 @@ def inspect_model(work: Work, wildcards: Mapping[str, str]) -> Use:
     length = work.length(analysis["regions"])
     found = work.measured(wildcards["analysis"])
     memory = model_mb(analysis, weights, length) if found is None else found.host_mb
-    return Use(memory, 60 + len(folds) * (60 + 2 * weights + length / 50))
+    return Use(memory, 60 + work.folds(analysis) * (60 + 2 * weights + length / 50))
 
 
 def model_mb(analysis: Mapping[str, Any], weights_mb: float, length: int) -> float:
@@ -101,7 +101,7 @@ def attribute_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
 def predict_regions(work: Work, wildcards: Mapping[str, str]) -> Use:
     analysis, model, measured = attribution(work, wildcards["analysis"])
     rows = work.regions(analysis["regions"])
-    folds = len(work.config["models"][analysis["model"]]["folds"])
+    folds = work.folds(analysis)
     seconds = folds * (model.startup_seconds + rows * forward_seconds(analysis, model))
     return Use(model.host_mb + 0.5e-3 * rows, 10 + seconds, measured)
 
@@ -117,7 +117,7 @@ def evaluate_predictions(work: Work, wildcards: Mapping[str, str]) -> Use:
 def aggregate_chunks(work: Work, wildcards: Mapping[str, str]) -> Use:
     analysis = work.config["analyses"][wildcards["analysis"]]
     rows, length = work.regions(analysis["regions"]), work.length(analysis["regions"])
-    folds = len(work.config["models"][analysis["model"]]["folds"])
+    folds = work.folds(analysis)
     files = folds * work.config["regions"][analysis["regions"]]["chunks"]
     memory = 200 + 0.3e-3 * rows + folds * 512 * 20e-6 * length
     return Use(memory, 10 + 0.02 * files + folds * rows * length * 20 / 15e6)

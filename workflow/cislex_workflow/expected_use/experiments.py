@@ -53,7 +53,7 @@ def combine_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
 def attribute_variants(work: Work, wildcards: Mapping[str, str]) -> Use:
     settings, rows = variant_set(work, wildcards["variants"])
     analysis, model, measured = attribution(work, settings["analysis"])
-    folds = len(work.config["models"][analysis["model"]]["folds"])
+    folds = work.folds(analysis)
     windows = 2 * min(settings["top"]["n"] if settings["top"] else 0, rows) * len(analysis["targets"])
     seconds = 10 + JOB_SECONDS + folds * (model.startup_seconds + windows * model.seconds_per_region)
     return Use(model.host_mb + 4e-3 * rows, seconds + rows / 10_000, measured)
@@ -103,6 +103,6 @@ def insert_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
     settings = work.config["insertions"][wildcards["insertion"]]
     sequences = insertion_sequences(settings)
     analysis = work.config["analyses"][settings["analysis"]]
-    folds = len(work.config["models"][analysis["model"]]["folds"])
+    folds = work.folds(analysis)
     # Predictions of all folds of one target, and a few copies of them.
     return Use(500 + (folds + 8) * sequences * 8e-6, 30 + len(analysis["targets"]) * folds * sequences / 1e6)

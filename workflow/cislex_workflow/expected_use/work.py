@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cislex_workflow.config.model_settings import folds_used
 from cislex_workflow.config.region_settings import most_left
 
 #: Regions of a set whose peak file does not exist yet.
@@ -129,6 +130,10 @@ class Work:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.results = Path(config["results"])
+
+    def folds(self, analysis: Mapping[str, Any]) -> int:
+        """Folds that an analysis uses."""
+        return len(folds_used(analysis, self.config["models"][analysis["model"]]))
 
     def regions(self, name: str) -> int:
         """Regions of a set: of ``regions.bed``, else the rows of its source that may be kept."""

@@ -21,8 +21,10 @@ def insertion_regions(wildcards):
 
 
 def insertion_folds(wildcards):
-    """Names of the folds of that model, in the order of the config."""
-    return list(config["models"][insertion_model(wildcards)]["folds"])
+    """Names of the folds that the analysis uses, in the order of the config."""
+    return _model_settings.folds_used(
+        insertion_analysis(wildcards), config["models"][insertion_model(wildcards)]
+    )
 
 
 def insertion_files(wildcards):

@@ -4,6 +4,8 @@ Purpose: files and settings of every region set, model and target.
 Inputs: the config. Outputs: the functions below; no rule.
 """
 
+import json as _json
+
 
 def report_regions():
     """Files of each region set, as the report names them."""
@@ -37,10 +39,13 @@ def report_models():
                 else None
             ),
         }
-        for name in dict.fromkeys(
-            analysis["model"] for analysis in config["analyses"].values()
+        for name, fold in dict.fromkeys(
+            (analysis["model"], fold)
+            for analysis in config["analyses"].values()
+            for fold in _model_settings.folds_used(
+                analysis, config["models"][analysis["model"]]
+            )
         )
-        for fold in config["models"][name]["folds"]
         if is_trained_here(name, fold)
     ]
 
@@ -159,7 +164,18 @@ def report_lexicon():
         "usage": f"{RESULTS}/lexicon/usage.tsv",
         "matrices": f"{RESULTS}/lexicon/lexicon.h5",
         "files": [f"{RESULTS}/lexicon/{name}" for name in names],
+        "folds": _analyses_of_single_folds(),
     }
+
+
+def _analyses_of_single_folds():
+    """Groups of analyses with motifs that are alike but for the one fold of the model that each uses."""
+    groups = {}
+    for name, analysis in config["analyses"].items():
+        if analysis["motifs"] and len(analysis["folds"] or ()) == 1:
+            alike = _json.dumps({**analysis, "folds": None}, sort_keys=True)
+            groups.setdefault(alike, []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def report_insertions():

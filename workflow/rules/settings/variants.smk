@@ -24,8 +24,10 @@ def variants_model(wildcards):
 
 
 def variant_folds(wildcards):
-    """Names of the folds of that model, in the order of the config."""
-    return list(config["models"][variants_model(wildcards)]["folds"])
+    """Names of the folds that the analysis uses, in the order of the config."""
+    return _model_settings.folds_used(
+        variants_analysis(wildcards), config["models"][variants_model(wildcards)]
+    )
 
 
 def variant_windows(wildcards):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from cislex.files.tables import open_hdf5
 from cislex.motifs.logos import logo_svg
 from cislex.report.facts import cell, count, probability
 from cislex.report.figures.heat_map import share_map
+from cislex.report.sections.methods_sentences import some
 from cislex.report.sections.motifs import database_label
 from cislex.report.specs import LexiconTables
 from cislex.report.tables import numbers, read_table
@@ -66,9 +68,8 @@ def describe_vocabulary(spec: LexiconTables | None) -> VocabularyView | None:
     words = read_table(spec.words, what="lexicon", columns=columns)
     if words.empty:
         return None
-    usage = read_table(
-        spec.usage, what="usage of the lexicon", columns=["word", "analysis", "target", "n_seqlets"]
-    )
+    used = ["word", "analysis", "target", "n_seqlets", "n_patterns"]
+    usage = read_table(spec.usage, what="usage of the lexicon", columns=used)
     several = usage["analysis"].nunique() > 1
     targets = usage["analysis"] + " / " + usage["target"] if several else usage["target"]
     shown = words.iloc[:WORDS_SHOWN]
@@ -83,7 +84,7 @@ def describe_vocabulary(spec: LexiconTables | None) -> VocabularyView | None:
     composite = [bool(found) for found in is_composite.iloc[:WORDS_SHOWN]]
     return VocabularyView(
         spec=spec,
-        text=_sentence(words, is_composite, len(names)),
+        text=_sentence(words, is_composite, len(names)) + _of_single_folds(words, usage, spec.folds),
         left_out=_left_out(len(words) - len(shown), len(names) - TARGETS_SHOWN),
         words=[row for row, found in zip(rows, composite, strict=True) if not found],
         composites=[row for row, found in zip(rows, composite, strict=True) if found],
@@ -136,6 +137,23 @@ def _sentence(words: pd.DataFrame, is_composite: pd.Series, targets: int) -> str
     said += f" and {count(composites, 'composite')} of these" if composites else ""
     more = f" {count(shared, 'word')} {'is' if shared == 1 else 'are'} used by more than one target."
     return f"{said}.{more if targets > 1 else ''}"
+
+
+def _of_single_folds(words: pd.DataFrame, usage: pd.DataFrame, groups: Sequence[Sequence[str]]) -> str:
+    """What analyses of single folds say of words that one fold alone has; empty: there are none."""
+    found = usage[numbers(usage, "n_patterns") > 0]
+    parts = []
+    for group in groups:
+        of_group = found[found["analysis"].isin(group)]
+        folds = of_group.groupby("word")["analysis"].nunique()
+        names = words.set_index("word")["name"]
+        single = [names[word] for word in words["word"] if folds.get(word) == 1]
+        number, verb = f"{len(single):,}" if single else "none", "has" if len(single) == 1 else "have"
+        parts.append(
+            f" Of {len(folds):,} words and composites of {some(group)} (one fold each), {number} {verb} "
+            f"patterns in one fold alone{': ' + some(single) if single else ''}."
+        )
+    return "".join(parts)
 
 
 def _left_out(words: int, targets: int) -> str:
