@@ -10,16 +10,16 @@ if "snakemake" in globals():
 from cislex.motifs.baseline import score_baseline
 
 
-def main(held_out: str, database: str, baseline: str, **options: int) -> None:
+def main(held_out: str, databases: list, baseline: str, **options: int) -> None:
     """Score, with plain arguments (see cislex.motifs.baseline)."""
-    score_baseline(held_out, database, baseline, **options)
+    score_baseline(held_out, databases, baseline, **options)
 
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
     main(
         held_out=smk.input.held_out,
-        database=smk.input.database,
+        databases=list(smk.input.databases),
         baseline=smk.output.baseline,
         threads=smk.threads,
         seed=smk.params.seed,

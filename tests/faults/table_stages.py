@@ -54,7 +54,7 @@ def train_model(work: Path, out: Path) -> None:
 
 def score_baseline(work: Path, out: Path) -> None:
     script("score_baseline")(
-        work / "m.held_out.tsv.gz", work / "known.meme", out / "baseline.tsv", n_bootstrap=5
+        work / "m.held_out.tsv.gz", [work / "known.meme"], out / "baseline.tsv", n_bootstrap=5
     )
 
 

@@ -138,6 +138,7 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snak
     [
         ({"method": {"references": {"n": 5}}}, {"attribute_chunk": 8, "aggregate_chunks": 2}),
         ({"reverse_complement": True}, {"attribute_chunk": 8, "aggregate_chunks": 2}),
+        ({"folds": ["fold_1"]}, {"predict_regions": 1, "attribute_chunk": 4, "aggregate_chunks": 2}),
         (
             {"qc": {"max_relative_delta": 0.02}},
             {"inspect_model": 0, "attribute_chunk": 0, "aggregate_chunks": 0, "gate_attributions": 2},

@@ -82,14 +82,15 @@ def held_out(tmp_path: Path) -> Path:
                      "origin": "peak", **observed, "sequence": "".join(letters)})  # fmt: skip
     write_held_out(pd.DataFrame(rows), tmp_path / "held_out.tsv.gz")
     names = {"MA1": "TGACTCAGT", "MA2": "GGAAATCCC", "MA3": "ACGTACGTACG"}
-    write_meme([motif(name, site) for name, site in names.items()], tmp_path / "known.meme")
+    motifs = [motif(name, site) for name, site in names.items()]
+    write_meme(motifs[:1], tmp_path / "known.meme")
+    write_meme(motifs[1:], tmp_path / "more.meme")
     return tmp_path
 
 
 def test_each_task_gets_its_motif_and_the_scores_are_those_of_the_scan(held_out: Path) -> None:
-    table = score_baseline(
-        held_out / "held_out.tsv.gz", held_out / "known.meme", held_out / "b.tsv", n_bootstrap=20
-    )
+    databases = [held_out / "known.meme", held_out / "more.meme"]
+    table = score_baseline(held_out / "held_out.tsv.gz", databases, held_out / "b.tsv", n_bootstrap=20)
     assert list(table.columns) == COLUMNS
     assert table[["task", "split", "pwm_id"]].values.tolist() == [
         ["a", "validation", "MA1"], ["b", "validation", "MA2"], ["a", "test", "MA1"], ["b", "test", "MA2"],
@@ -113,10 +114,10 @@ def test_what_has_no_motif_baseline_is_named(held_out: Path) -> None:
     table = pd.read_csv(held_out / "held_out.tsv.gz", sep="\t")
     write_held_out(table.assign(**{"a.observed": 1.5}), held_out / "numbers.tsv.gz")
     with pytest.raises(InputError, match="not 0 or 1"):
-        score_baseline(held_out / "numbers.tsv.gz", held_out / "known.meme", held_out / "b.tsv")
+        score_baseline(held_out / "numbers.tsv.gz", [held_out / "known.meme"], held_out / "b.tsv")
     write_meme([motif("LONG", "ACGT" * 20)], held_out / "long.meme")
     with pytest.raises(InputError, match="no motif fits into windows of 60 bp"):
-        score_baseline(held_out / "held_out.tsv.gz", held_out / "long.meme", held_out / "b.tsv")
+        score_baseline(held_out / "held_out.tsv.gz", [held_out / "long.meme"], held_out / "b.tsv")
     assert not (held_out / "b.tsv").exists()
 
 
@@ -127,7 +128,7 @@ from types import SimpleNamespace
 out = {str(held_out)!r} + "/"
 job = SimpleNamespace(
     scriptdir={str(ROOT / "scripts")!r}, log=[out + "log.txt"], threads=1, params=SimpleNamespace(seed=3),
-    input=SimpleNamespace(held_out=out + "held_out.tsv.gz", database=out + "known.meme"),
+    input=SimpleNamespace(held_out=out + "held_out.tsv.gz", databases=[out + "known.meme"]),
     output=SimpleNamespace(baseline=out + "script.tsv"),
 )
 runpy.run_path({str(ROOT / "scripts" / "score_baseline.py")!r}, init_globals={{"snakemake": job}})

@@ -36,7 +36,7 @@ rule train_model:
 rule score_baseline:
     input:
         held_out=rules.train_model.output.held_out,
-        database=baseline_database,
+        databases=baseline_databases,
     output:
         baseline=f"{RESULTS}/models/{{model}}/{{fold}}.baseline.tsv",
     log:

@@ -35,14 +35,14 @@ logger = get_logger(__name__)
 
 def score_baseline(
     held_out: str | Path,
-    database: str | Path,
+    databases: Sequence[str | Path],
     baseline: str | Path,
     *,
     n_bootstrap: int = 200,
     seed: int = 0,
     threads: int = 1,
 ) -> pd.DataFrame:
-    """Score the best motif of a database for each task on the windows that the model was scored on.
+    """Score the best known motif for each task on the windows that the model was scored on.
 
     A window's score is the highest log-odds of the motif at any place on either strand. Each task's motif is
     the one with the highest AUPRC on the validation windows, as the model's epoch is chosen there; the test
@@ -52,8 +52,8 @@ def score_baseline(
     ----------
     held_out
         Table of ``held_out.write_held_out``, of a classifier.
-    database
-        MEME file of known motifs.
+    databases
+        MEME files of known motifs.
     baseline
         Written: ``COLUMNS``, one row per task and split.
     n_bootstrap, seed
@@ -76,9 +76,12 @@ def score_baseline(
     if not np.isin(labels, (0, 1)).all():
         raise InputError(f"{held_out}: observations are not 0 or 1; the motif-scan baseline needs classes")
     codes = np.stack([encode_letters(s.encode(), where=str(held_out)) for s in table["sequence"]])
-    motifs = [motif for motif in read_meme(database) if motif.ppm.shape[1] <= codes.shape[1]]
+    known = [motif for database in databases for motif in read_meme(database)]
+    motifs = [motif for motif in known if motif.ppm.shape[1] <= codes.shape[1]]
     if not motifs:
-        raise InputError(f"{database}: no motif fits into windows of {codes.shape[1]} bp")
+        raise InputError(
+            f"{', '.join(map(str, databases))}: no motif fits into windows of {codes.shape[1]} bp"
+        )
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -154,6 +154,11 @@ def _motifs_of(model):
     ]
 
 
-def baseline_database(wildcards):
-    """First database of the first analysis of the model that looks for motifs."""
-    return database_path(database_names(_motifs_of(wildcards.model)[0])[0])
+def baseline_databases(wildcards):
+    """Databases of all analyses of the model that look for motifs."""
+    names = {
+        name
+        for analysis in _motifs_of(wildcards.model)
+        for name in database_names(analysis)
+    }
+    return [database_path(name) for name in sorted(names)]
