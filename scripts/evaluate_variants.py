@@ -17,6 +17,7 @@ def main(scores: str, alleles: str, fasta: str, files: list, **options: object) 
 
 if "snakemake" in globals():
     smk = snakemake  # noqa: F821
+    targets, tracks = smk.params.options["targets"], list(smk.input.tracks)
     kinds = {"words": smk.input.words, "known": smk.input.known}
     main(
         smk.input.scores,
@@ -26,6 +27,7 @@ if "snakemake" in globals():
         motifs={
             kind: [paths] if isinstance(paths, str) else list(paths) for kind, paths in kinds.items() if paths
         },
+        tracks=dict(zip(targets, tracks, strict=True)) if tracks else {},
         fai=smk.input.fai,
         gzi=smk.input.gzi,
         **smk.params.options,

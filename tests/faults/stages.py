@@ -304,7 +304,7 @@ def evaluate_variants(work: Path, out: Path) -> None:
     made = [out / f"variant_{name}.tsv" for name in ("evaluation", "enrichment", "observed")]
     script("evaluate_variants")(
         work / "variants.tsv", work / "alleles.tsv", work / "genome.fa", made, targets=list(TARGETS),
-        column="start", threshold=1000, motifs={"known": [work / "known.meme"]}, n_bootstrap=5,
+        column="start", threshold=1000, motifs={"known": [work / "known.meme"]}, n_bootstrap=5, tracks={},
     )  # fmt: skip
 
 

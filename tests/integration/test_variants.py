@@ -110,6 +110,8 @@ def test_measured_variants_are_evaluated_and_the_strongest_attributed(project: P
     assert table.loc[("a", "effect"), "positives"] == 80
     assert table.loc[("a", "effect"), "auroc"] > 0.9
     assert table.loc[("a", "known"), "auroc"] > 0.6
+    # Regions cover a part of the sites and of what lies beside them.
+    assert 0 < table.loc[("a", "attribution"), "n"] <= table.loc[("a", "effect"), "n"]
     top = pd.read_csv(project / folder / "top_variants.tsv", sep="\t")
     assert top["rank"].tolist() == [1, 2, 3, 4, 5] * 2
     scores = pd.read_csv(project / folder / "variants.tsv", sep="\t")

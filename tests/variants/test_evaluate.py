@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from cislex.errors import InputError
+from cislex.files.bigwig import writing_bigwig
 from cislex.motifs.files import MemeMotif
 from cislex.report.sections.measured_variants import describe_measured
 from cislex.report.specs import VariantTables
+from cislex.variants.attributed import attribution_around
+from cislex.variants.checked import read_alleles
 from cislex.variants.evaluate import EvaluationFiles, enriched, evaluate_variants, observed_numbers
 from cislex.variants.sites import largest_changes, score_sites
 from scipy.stats import fisher_exact, pearsonr, spearmanr
@@ -92,6 +95,43 @@ def test_numbers_are_correlated_and_a_threshold_makes_classes(tmp_path: Path) ->
     assert view.text.startswith(f"115 measured alleles, {positive.sum()} of them positive")
     assert [row[0] for row in view.rows] == ["effect", "fold change", "best change of a known motif's site"]
     assert all(len(row) == 1 + len(view.headings) for row in view.rows)
+
+
+def test_variants_are_ranked_by_the_attribution_around_them(tmp_path: Path) -> None:
+    made = write(tmp_path, lambda truth: truth)
+    rows = read_alleles(tmp_path / "alleles.tsv")
+    positive = np.abs(made["truth"]) >= 1
+    sizes = {name: len(letters) for name, letters in sequences().items()}
+    tracks = {name: np.full(size, np.nan) for name, size in sizes.items()}
+    for place, (chrom, at) in enumerate(zip(rows["chrom"], rows["at"], strict=True)):
+        if place % 3:  # the others are in no region
+            tracks[chrom][max(at - 6, 0) : at + 7] = -1.0
+    for chrom, at in zip(rows["chrom"][positive], rows["at"][positive], strict=True):
+        tracks[chrom][at - 2 if at > 1 else 0 : at + 3] *= -3.0
+    with writing_bigwig(tmp_path / "a.bw", sizes) as add:
+        for chrom, values in tracks.items():
+            for start in np.flatnonzero(~np.isnan(values)):
+                add(chrom, int(start), values[start : start + 1])
+    expected = np.array(
+        [
+            np.nanmean(np.abs(tracks[chrom][max(at - 4, 0) : at + 5]))
+            if np.isfinite(tracks[chrom][max(at - 4, 0) : at + 5]).any()
+            else np.nan
+            for chrom, at in zip(rows["chrom"], rows["at"], strict=True)
+        ]
+    )
+    np.testing.assert_allclose(attribution_around(rows, tmp_path / "a.bw", 4), expected, rtol=1e-6)
+    evaluation, enrichment, observed = run(tmp_path, threshold=1.0, tracks={"a": tmp_path / "a.bw"}, flank=4)
+    covered = np.isfinite(expected)
+    row = evaluation.loc[("a", "attribution")]
+    assert row["n"] == covered.sum() < N
+    assert row["auroc"] > 0.6
+    assert row["auroc"] == pytest.approx(roc_auc_score(positive[covered], expected[covered]), abs=1e-4)
+    assert np.isnan(row["pearson"]), "it has no sign"
+    assert ("b", "attribution") not in evaluation.index
+    np.testing.assert_allclose(observed["a.attribution"], expected, rtol=1e-5)
+    assert set(enrichment[enrichment["by"] == "attribution"]["n"]) == {covered.sum()}
+    assert ("a", "attribution") not in run(tmp_path, tracks={"a": tmp_path / "a.bw"})[0].index, "no classes"
 
 
 def test_zeros_and_ones_are_classes_and_numbers_without_threshold_are_not(tmp_path: Path) -> None:

@@ -157,6 +157,7 @@ rule evaluate_variants:
         # Motifs to compare with, where there are some.
         words=f"{RESULTS}/lexicon/lexicon.meme" if has_lexicon() else [],
         known=variant_databases,
+        tracks=variant_tracks,
     output:
         evaluation=f"{RESULTS}/variants/{{variants}}/evaluation.tsv",
         enrichment=f"{RESULTS}/variants/{{variants}}/enrichment.tsv",

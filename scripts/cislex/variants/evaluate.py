@@ -19,6 +19,7 @@ from cislex.logs import get_logger
 from cislex.metrics import evaluate, evaluate_signal, with_limits
 from cislex.motifs.files import read_meme
 from cislex.regions.genome import Genome
+from cislex.variants.attributed import attribution_around
 from cislex.variants.checked import read_alleles, require_same_alleles
 from cislex.variants.context import Context
 from cislex.variants.sites import largest_changes
@@ -58,6 +59,11 @@ class Observations:
     positive: Flags | None
     classes: bool
 
+    def unsigned(self, chosen: Flags) -> Observations:
+        """Those of some variants for a score without a sign, which is not correlated with numbers."""
+        positive = None if self.positive is None else self.positive[chosen]
+        return Observations(self.values[chosen], positive, classes=True)
+
 
 def evaluate_variants(
     scores: str | Path,
@@ -69,6 +75,8 @@ def evaluate_variants(
     column: str = "observed",
     threshold: float | None = None,
     motifs: Mapping[str, Sequence[str | Path]] | None = None,
+    tracks: Mapping[str, str | Path] | None = None,
+    flank: int = 20,
     fai: str | Path | None = None,
     gzi: str | Path | None = None,
     seed: int = 0,
@@ -84,9 +92,9 @@ def evaluate_variants(
         The genome and its index.
     files
         Written. ``evaluation``: correlations of numbers, with their signs, and AUROC and AUPRC of sizes, each
-        with its 95 % limits, for each target by ``effect``, by ``logfc`` and by the largest change of a
-        motif's site. ``enrichment``: odds of positives among selected variants against the others.
-        ``observed``: each measured variant with its motifs and effects.
+        with its 95 % limits, for each target by ``effect``, by ``logfc``, by ``attribution`` and by the
+        largest change of a motif's site. ``enrichment``: odds of positives among selected variants against
+        the others. ``observed``: each measured variant with its motifs and effects.
     targets
         Names of the targets.
     column
@@ -96,6 +104,9 @@ def evaluate_variants(
         and for others there are correlations alone.
     motifs
         MEME files by the name of their kind: motifs to compare with.
+    tracks, flank
+        ``contributions.bw`` by target: variants are also ranked by the mean absolute contribution of the
+        bases within ``flank`` bp, where regions of the analysis cover some.
     seed, n_bootstrap
         Of the resamples, see :func:`cislex.metrics.evaluate`.
 
@@ -119,8 +130,12 @@ def evaluate_variants(
         changes = _motif_changes(rows, Context(genome), motifs or {})
     found = [table[PLACE].assign(observed=truth.values), *changes.values()]
     evaluation, enrichment = [], []
+    around = {target: attribution_around(rows, track, flank) for target, track in (tracks or {}).items()}
     for target in targets:
         ranked = {"effect": table[f"{target}.effect"], "logfc": table.get(f"{target}.logfc")}
+        if target in around:
+            ranked["attribution"] = pd.Series(around[target])
+            found.append(pd.DataFrame({f"{target}.attribution": around[target]}))
         ranked |= {kind: change[f"{kind}.change"] for kind, change in changes.items()}
         found.append(table[[f"{target}.effect"]])
         q = table[f"{target}.q"].to_numpy(np.float64)
@@ -128,11 +143,17 @@ def evaluate_variants(
             guess = None if numbers is None else numbers.to_numpy(np.float64)
             if guess is None or np.isnan(guess).all():
                 continue
-            keys = {"target": target, "by": by}
-            evaluation.append({**keys, **score(truth, guess, seed=seed, n_bootstrap=n_bootstrap)})
-            if truth.positive is not None:
+            keys, judged = {"target": target, "by": by}, truth
+            if by == "attribution":
+                covered = ~np.isnan(guess)
+                judged, guess = truth.unsigned(covered), guess[covered]
+                if judged.positive is None or judged.positive.all() or not judged.positive.any():
+                    logger.info("%s: nothing to compare attributions with: %d alleles", target, len(guess))
+                    continue
+            evaluation.append({**keys, **score(judged, guess, seed=seed, n_bootstrap=n_bootstrap)})
+            if judged.positive is not None:
                 tested = q if by == "effect" else None
-                enrichment += [{**keys, **row} for row in enriched(truth.positive, guess, q=tested)]
+                enrichment += [{**keys, **row} for row in enriched(judged.positive, guess, q=tested)]
     write_table(pd.concat(found, axis=1), files.observed)
     write_table(pd.DataFrame(enrichment, columns=ENRICHMENT), files.enrichment)
     write_table(pd.DataFrame(evaluation, columns=EVALUATION), files.evaluation)

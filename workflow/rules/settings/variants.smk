@@ -141,6 +141,20 @@ def variant_databases(wildcards):
     ]
 
 
+def variant_tracks(wildcards):
+    """Contributions of each target, by which measured variants are ranked, too; nothing where they are not."""
+    settings = config["variants"][wildcards.variants]
+    analysis = variants_analysis(wildcards)
+    if settings["attribution_flank"] is None or not has_coordinates(
+        analysis["regions"]
+    ):
+        return []
+    return [
+        f"{RESULTS}/{settings['analysis']}/{target}/contributions.bw"
+        for target in analysis["targets"]
+    ]
+
+
 def variant_comparison(wildcards):
     """Options of cislex.variants.evaluate.evaluate_variants."""
     settings = config["variants"][wildcards.variants]
@@ -148,5 +162,10 @@ def variant_comparison(wildcards):
         "targets": list(variants_analysis(wildcards)["targets"]),
         "column": settings["observed"],
         "threshold": settings["observed_threshold"],
+        **(
+            {"flank": settings["attribution_flank"]}
+            if variant_tracks(wildcards)
+            else {}
+        ),
         "seed": config["seed"],
     }

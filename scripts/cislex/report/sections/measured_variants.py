@@ -14,6 +14,7 @@ from cislex.report.tables import read_table
 RANKED_BY = {
     "effect": "effect",
     "logfc": "fold change",
+    "attribution": "attribution around",
     "words": "best change of a word's site",
     "known": "best change of a known motif's site",
 }
