@@ -40,6 +40,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "aliases.tsv").write_text("alias\tname\n1\tchr1\n")
     config = configuration()
     config["genome"] = {"fasta": "genome.fa", "aliases": "aliases.tsv"}
+    # Windows around all sites but the last two.
+    (folder / "peaks.bed").write_text("".join(f"chr1\t{at - 30}\t{at + 38}\n" for at in sites[:8]))
+    config["regions"] = {"mine": {"peaks": "peaks.bed"}}
     inside = [(at - 300) % 400 < 8 for at in places]
     listed = [
         f"1\t{at}\t{bases[at]}\t{'CGTA'['ACGT'.index(bases[at])]}\t{int(own)}\n"
@@ -49,7 +52,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config["variants"] = {
         "mine": {"vcf": "calls.vcf", "analysis": "shap", "chunks": 2, "null": 200},
         "measured": {"table": "measured.tsv", "analysis": "shap", "null": 200, "quantiles": False,
-                     "observed": "measured", "top": {"n": 5, "flank": 15}},
+                     "observed": "measured", "attribution_flank": 0,
+                     "top": {"n": 5, "flank": 15}},
     }  # fmt: skip
     config["lexicon"] = None  # words are for tests/variants/test_attribute.py
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -110,8 +114,12 @@ def test_measured_variants_are_evaluated_and_the_strongest_attributed(project: P
     assert table.loc[("a", "effect"), "positives"] == 80
     assert table.loc[("a", "effect"), "auroc"] > 0.9
     assert table.loc[("a", "known"), "auroc"] > 0.6
-    # Regions cover a part of the sites and of what lies beside them.
-    assert 0 < table.loc[("a", "attribution"), "n"] <= table.loc[("a", "effect"), "n"]
+    assert table["n"].to_dict() == {
+        (target, by): 320 if by == "attribution" else 400
+        for target in "ab"
+        for by in ("effect", "attribution", "known")
+    }
+    assert table.loc[("a", "attribution"), "auroc"] > 0.9
     top = pd.read_csv(project / folder / "top_variants.tsv", sep="\t")
     assert top["rank"].tolist() == [1, 2, 3, 4, 5] * 2
     scores = pd.read_csv(project / folder / "variants.tsv", sep="\t")
