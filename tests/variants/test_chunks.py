@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pysam
 import pytest
 import torch
+from cislex import provenance
 from cislex.errors import ConfigError, InputError, StorageError
 from cislex.models.architectures import build
 from cislex.training.train import save_checkpoint
-from cislex.variants.checked import prepare_variants, read_alleles
+from cislex.variants.checked import digest_alleles, prepare_variants, read_alleles
 from cislex.variants.chunk import NullOptions, VariantJob, score_chunk
 from cislex.variants.summary import combine_chunks
 from cislex.variants.vcf_output import write_vcf as write_scores
@@ -114,6 +118,15 @@ def test_a_missing_or_foreign_chunk_is_named(folder: Path, tmp_path: Path) -> No
     out = tmp_path / "scores.tsv"
     with pytest.raises(StorageError, match="alleles are in no chunk"):
         combine_chunks(folder / "alleles.tsv", {"one": files["one"][:1]}, out, wanted=WANTED, null=NULL)
+    with pytest.raises(StorageError, match=r"null: found .*'size': 9\b.*'size': 99\b"):
+        combine_chunks(folder / "alleles.tsv", files, out, wanted=WANTED, null=NullOptions(size=99))
+    with h5py.File(files["one"][0]) as given, h5py.File(tmp_path / "few.h5", "w") as few:
+        for name in given:
+            few[name] = given[name][:0] if name in ("draws", "null") else given[name][:]
+        few.attrs.update(given.attrs)
+    lost = {"one": [tmp_path / "few.h5", files["one"][1]]}
+    with pytest.raises(StorageError, match="of 18 contexts of the null are in no chunk"):
+        combine_chunks(folder / "alleles.tsv", lost, out, wanted=WANTED, null=NULL)
     with pytest.raises(StorageError, match="fold: found one, expected two"):
         combine_chunks(folder / "alleles.tsv", {"two": files["one"]}, out, wanted=WANTED, null=NULL)
     other = read_alleles(folder / "alleles.tsv").iloc[1:]
@@ -121,6 +134,29 @@ def test_a_missing_or_foreign_chunk_is_named(folder: Path, tmp_path: Path) -> No
     with pytest.raises(StorageError, match="alleles: found"):
         combine_chunks(tmp_path / "alleles.tsv", files, out, wanted=WANTED, null=NULL)
     assert not out.exists()
+
+
+def test_distances_of_profiles_are_averaged_without_and_written_with_the_sign_of_the_mean_effect(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Folds disagree on the sign; one target takes its sign from the other one's effect."""
+    alleles = read_alleles(folder / "alleles.tsv").iloc[:1]
+    alleles.to_csv(tmp_path / "alleles.tsv", sep="\t", index=False)
+    wanted = {"own": {"kind": "profile"}, "of_other": {"kind": "profile"}}
+    null = NullOptions(size=0)
+    for fold, (effect, distance) in {"one": (0.3, 0.05), "two": (-0.2, -0.4)}.items():
+        measures = [[[1, 1, effect, np.nan, distance], [1, 1, -effect, np.nan, distance]]]
+        with h5py.File(tmp_path / f"{fold}.h5", "w") as handle:
+            arrays = {"rows": [0], "draws": np.zeros(0, int), "measures": measures, "null": np.zeros((0, 2))}
+            for name, values in arrays.items():
+                handle[name] = values
+            job = {"fold": fold, "targets": wanted, "null": asdict(null), "signs": {"of_other": "own"}}
+            handle.attrs.update(provenance.to_attributes({**job, "alleles_digest": digest_alleles(alleles)}))
+    chunks = {fold: [tmp_path / f"{fold}.h5"] for fold in FOLDS}
+    combine_chunks(tmp_path / "alleles.tsv", chunks, tmp_path / "s.tsv", wanted=wanted, null=null)
+    row = pd.read_csv(tmp_path / "s.tsv", sep="\t").iloc[0]
+    assert (row["own.effect"], row["own.jsd"]) == pytest.approx((0.05, 0.225))
+    assert (row["of_other.effect"], row["of_other.jsd"]) == pytest.approx((-0.05, 0.225))
 
 
 def test_a_column_of_a_reserved_name_is_refused(tmp_path: Path) -> None:
@@ -143,6 +179,14 @@ def test_the_vcf_is_sorted_indexed_and_has_the_scores(folder: Path, whole: pd.Da
     np.testing.assert_allclose(found, expected["a.effect"], rtol=1e-4)
     assert "a_logfc" not in records[0].info, "a target that is no count has no fold change"
     assert index.stat().st_mtime_ns >= out.stat().st_mtime_ns
+
+
+def test_ids_with_white_space_are_one_word_in_the_vcf(tmp_path: Path) -> None:
+    row = {"chrom": ["chr1"], "pos": [1], "ref": ["A"], "alt": ["C"], "id": ["rs 1"], "x.effect": [0.5]}
+    pd.DataFrame(row).to_csv(tmp_path / "scores.tsv", sep="\t", index=False)
+    write_scores(tmp_path / "scores.tsv", tmp_path / "v.vcf.gz", targets=["x"], lengths=LENGTHS)
+    with gzip.open(tmp_path / "v.vcf.gz", "rt") as handle:
+        assert handle.read().splitlines()[-1].split("\t") == [*"chr1 1 rs_1 A C . . x_effect=0.5".split()]
 
 
 def test_targets_whose_info_fields_would_be_one_are_refused(folder: Path, tmp_path: Path) -> None:

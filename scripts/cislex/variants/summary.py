@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from cislex.targets import Target, targets
 from cislex.targets.targets import Profile
 from cislex.variants.checked import digest_alleles, read_alleles
 from cislex.variants.chunk import DEFAULT_NULL, NullOptions
-from cislex.variants.effects import ALTERNATIVE, EFFECT, JSD, LOGFC, MEASURES, REFERENCE
+from cislex.variants.effects import ALTERNATIVE, EFFECT, JSD, LOGFC, MEASURES, REFERENCE, sign_of
 from cislex.variants.significance import is_indel, quantiles, significance
 from cislex.variants.vcf import NORMALISED, VARIANT_COLUMNS
 from cislex.variants.vcf_output import write_vcf
@@ -74,18 +74,21 @@ def combine_chunks(
     shape = (len(table), len(scalars), len(MEASURES))
     digest = digest_alleles(table)
     with scratch_folder("variants") as folder:
-        folds, drawn = {}, []
+        folds, drawn, signs = {}, [], {}
         for number, (fold, paths) in enumerate(chunks.items()):
             values = scratch_array(folder / str(number), shape)
             effects = np.full((len(draws.variant), len(scalars)), np.nan)
             for path in paths:
                 with open_hdf5(path, what="chunk", datasets=("rows", "draws", "measures", "null")) as handle:
-                    _check(handle, path, fold=fold, digest=digest, names=list(scalars))
+                    _check(handle, path, fold=fold, digest=digest, names=list(scalars), null=null)
+                    signs = json.loads(handle.attrs["signs"])
                     values[handle["rows"][:]] = handle["measures"][:]
                     effects[handle["draws"][:]] = handle["null"][:]
             folds[fold] = values
             drawn.append(effects)
-        summary = _Summary(table, scalars, folds, *_tested(table, folds, drawn, draws), others)
+        sources = sign_of(list(scalars), signs)
+        tested = _tested(table, folds, drawn, draws)
+        summary = _Summary(table, scalars, sources, folds, *tested, others)
         write_table_parts(summary.parts(), scores)
     logger.info("%d alleles scored by %d folds, %s", len(table), len(folds), scores)
 
@@ -129,11 +132,17 @@ def combine_variants(
     write_vcf(files.scores, files.vcf, targets=list(wanted), lengths=lengths)
 
 
-def _check(handle: h5py.File, path: str | Path, *, fold: str, digest: str, names: list[str]) -> None:
-    found = handle.attrs["fold"], handle.attrs["alleles_digest"], list(json.loads(handle.attrs["targets"]))
-    for what, value, expected in zip(
-        ("fold", "alleles", "targets"), found, (fold, digest, sorted(names)), strict=True
-    ):
+def _check(
+    handle: h5py.File, path: str | Path, *, fold: str, digest: str, names: list[str], null: NullOptions
+) -> None:
+    attributes = handle.attrs
+    found = {
+        "fold": (attributes["fold"], fold),
+        "alleles": (attributes["alleles_digest"], digest),
+        "targets": (list(json.loads(attributes["targets"])), sorted(names)),
+        "null": (json.loads(attributes["null"]), asdict(null)),
+    }
+    for what, (value, expected) in found.items():
         if value != expected:
             raise StorageError(
                 f"{path}: {what}: found {value}, expected {expected}; delete the file and run again"
@@ -169,6 +178,11 @@ def _tested(
     p, q = np.full_like(effects, np.nan), np.full_like(effects, np.nan)
     if len(draws.variant):
         null = _mean(drawn).T
+        if lost := int(np.isnan(null).any(axis=0).sum()):
+            raise StorageError(
+                f"{lost} of {null.shape[1]} contexts of the null are in no chunk; delete the chunks and run "
+                "again"
+            )
         indel = is_indel(table)
         for target in range(len(effects)):
             p[target], q[target] = significance(effects[target], indel, null[target], draws)
@@ -181,6 +195,7 @@ class _Summary:
 
     table: pd.DataFrame
     targets: Mapping[str, Target]
+    sources: Sequence[int]
     folds: Mapping[str, Values]
     p: Values
     q: Values
@@ -211,7 +226,8 @@ class _Summary:
             if shared:
                 columns[f"{name}.spread"] = np.sqrt(_mean([(one - mean[EFFECT]) ** 2 for one in effects]))
             if isinstance(target, Profile):
-                columns[f"{name}.jsd"] = mean[JSD]
+                distance = _mean([np.abs(values[:, number, JSD]) for values in every])
+                columns[f"{name}.jsd"] = np.copysign(distance, means[:, self.sources[number], EFFECT])
             if name in self.background:
                 active = np.maximum(mean[REFERENCE], mean[ALTERNATIVE])
                 columns[f"{name}.quantile"] = quantiles(active, self.background[name])

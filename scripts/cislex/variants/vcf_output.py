@@ -16,9 +16,9 @@ from cislex.files.text_tables import read_text
 
 #: Columns of the table of scores that are INFO fields, with what they are.
 FIELDS = {
-    "effect": "alternative minus reference, mean over the folds",
+    "effect": "alternative minus reference (profiles: with the same weights), mean over the folds",
     "logfc": "log2 fold change of counts",
-    "jsd": "Jensen-Shannon distance of the profiles, with the sign of the effect",
+    "jsd": "Jensen-Shannon distance of the profiles, mean over the folds, with the sign of the effect",
     "p": "two-sided p-value against shuffled contexts",
     "q": "Benjamini-Hochberg false discovery rate",
     "quantile": "quantile of the more active allele among the regions",
@@ -86,4 +86,5 @@ def _lines(
     names = [key for key, _ in keys.values()]
     for row in zip(*first, *info, strict=True):
         fields = [f"{key}={value}" for key, value in zip(names, row[5:], strict=True) if value]
-        yield "\t".join((*row[:5], ".", ".", ";".join(fields) or ".")) + "\n"
+        name = re.sub(r"\s+", "_", row[2]) or "."  # white space is no part of an ID
+        yield "\t".join((*row[:2], name, *row[3:5], ".", ".", ";".join(fields) or ".")) + "\n"

@@ -92,9 +92,9 @@ def _scores(places: NDArray[np.uint8], matrix: NDArray[np.floating]) -> NDArray[
 def word_changes(before: Allele, after: Allele, words: Sequence[MemeMotif]) -> list[WordChange]:
     """Words with a site over one of both alleles that the variant changes, the largest change first.
 
-    A place is a site from ``SITE_SHARE`` of the largest log-odds of the word. A word with a site on one
-    allele only is ``gained`` or ``lost``, one with a site on both whose scores differ by ``LEAST_CHANGE`` is
-    ``changed``.
+    A place is a site from ``SITE_SHARE`` of the largest log-odds of the word. Words whose scores differ by
+    less than ``LEAST_CHANGE`` are left out. Of the others a word with a site on one allele only is ``gained``
+    or ``lost``, one with a site on both is ``changed``.
     """
     return sorted(
         _changes(before, after, words), key=lambda found: -abs(_score(found.after) - _score(found.before))
