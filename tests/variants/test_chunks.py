@@ -186,7 +186,8 @@ def test_ids_with_white_space_are_one_word_in_the_vcf(tmp_path: Path) -> None:
     pd.DataFrame(row).to_csv(tmp_path / "scores.tsv", sep="\t", index=False)
     write_scores(tmp_path / "scores.tsv", tmp_path / "v.vcf.gz", targets=["x"], lengths=LENGTHS)
     with gzip.open(tmp_path / "v.vcf.gz", "rt") as handle:
-        assert handle.read().splitlines()[-1].split("\t") == ["chr1", "1", "rs_1", "A", "C", ".", ".", "x_effect=0.5"]
+        last = handle.read().splitlines()[-1]
+    assert last == "	".join(["chr1", "1", "rs_1", "A", "C", ".", ".", "x_effect=0.5"])
 
 
 def test_targets_whose_info_fields_would_be_one_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ genome, merged and sorted afterwards.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -24,6 +24,7 @@ from cislex.files.text_tables import read_text
 from cislex.logs import get_logger
 from cislex.motifs.files import Motif, TrimSettings, read_motifs
 from cislex.motifs.finemo_runs import HitSettings, blocks_of, find_hits
+from cislex.motifs.palindromes import merge_strands, own_shift
 from cislex.motifs.scanning import SCAN_COLUMNS, ScannedMotif, ScanSettings, read_scanned, scan_sites
 from cislex.regions.extraction import bed_names
 
@@ -106,7 +107,8 @@ def call_hits(
             hits = pd.DataFrame(columns=columns)
         else:
             local = _find(handle, motifs, place, settings, threads)
-            hits = _place_hits(local, handle, regions, place).assign(analysis=analysis)
+            shifts = {_identifier(motif): own_shift(_core(motif)) for motif in motifs}
+            hits = _place_hits(local, handle, regions, place, shifts).assign(analysis=analysis)
             hits = hits.join(described, on="word").reindex(columns=columns)
     write_indexed_bed(hits, out)
     logger.info("%d hits of %d motifs in %d regions", len(hits), len(motifs), len(regions))
@@ -136,9 +138,19 @@ def _unflagged(path: str | Path, trimming: TrimSettings | None) -> list[Motif]:
     return [motif for motif in read_motifs(path, trimming) if not motif.flagged]
 
 
+def _identifier(motif: Motif | ScannedMotif) -> str:
+    return motif.name if isinstance(motif, Motif) else motif.identifier
+
+
+def _core(motif: Motif | ScannedMotif) -> NDArray[np.float64]:
+    """What a hit is as wide as: contributions, or frequencies less those of a base at random."""
+    matrix = motif.core_cwm if isinstance(motif, Motif) else motif.ppm - 0.25
+    return np.asarray(matrix, dtype=np.float64)
+
+
 def _describe(motifs: Sequence[Motif] | Sequence[ScannedMotif], path: str | Path | None) -> pd.DataFrame:
     """``motif`` (the name) and ``pattern`` of each word, by its identifier."""
-    words = [m.name if isinstance(m, Motif) else m.identifier for m in motifs]
+    words = [_identifier(motif) for motif in motifs]
     table = pd.DataFrame(
         {"motif": [m.name for m in motifs], "pattern": [m.pattern for m in motifs]}, index=words
     )
@@ -175,8 +187,14 @@ def _why_empty(motifs: Sequence[Motif] | Sequence[ScannedMotif], regions: pd.Dat
     return ""
 
 
-def _place_hits(local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, place: slice) -> pd.DataFrame:
-    """Hits on the genome, merged over overlapping regions and sorted."""
+def _place_hits(
+    local: pd.DataFrame,
+    handle: h5py.File,
+    regions: pd.DataFrame,
+    place: slice,
+    shifts: Mapping[str, int | None],
+) -> pd.DataFrame:
+    """Hits on the genome, merged over overlapping regions and strands of palindromes, and sorted."""
     length = handle["hypothetical"].shape[2]
     local = local.astype({"row": np.int64, "start": np.int64, "end": np.int64})
     local[["start", "end"]] += place.start
@@ -207,31 +225,7 @@ def _place_hits(local: pd.DataFrame, handle: h5py.File, regions: pd.DataFrame, p
     )
     key = ["#chrom", "start", "end", "word", "strand"]
     hits = hits.sort_values([*key, "rank", "region"], ascending=[True] * 5 + [False, True])
-    return _merge_strands(hits.drop_duplicates(key).reset_index(drop=True))
-
-
-def _merge_strands(hits: pd.DataFrame) -> pd.DataFrame:
-    """Leave one of the two hits that a palindrome gets at one place, one a strand: that of higher rank."""
-    ordered = hits.sort_values(["#chrom", "word", "start", "end", "strand"], kind="stable")
-    starts, ends = ordered["start"].to_numpy(), ordered["end"].to_numpy()
-    same = (ordered[["#chrom", "word"]] == ordered[["#chrom", "word"]].shift()).all(axis=1).to_numpy()
-    turned = (ordered["strand"] != ordered["strand"].shift()).to_numpy()
-    rank = ordered["rank"].to_numpy()
-    dropped = np.zeros(len(hits), dtype=bool)
-    last = -1
-    for this in range(len(hits)):
-        if (
-            last >= 0
-            and same[this]
-            and turned[this]
-            and 2 * (ends[last] - starts[this]) >= ends[last] - starts[last]
-        ):
-            loser = this if rank[this] <= rank[last] else last
-            dropped[loser] = True
-            last = last if loser == this else this
-        else:
-            last = this
-    return hits.drop(ordered.index[dropped]).reset_index(drop=True)
+    return merge_strands(hits.drop_duplicates(key).reset_index(drop=True), shifts)
 
 
 def _contributions(
