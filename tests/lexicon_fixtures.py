@@ -77,7 +77,11 @@ def write_database(path: Path, texts: Sequence[str] = WORDS, *, others: int = 40
     rng = np.random.default_rng(seed)
     drawn = ["".join(rng.choice(list("ACGT"), 12)) for _ in range(others)]
     known = [MemeMotif(f"MA{i:04d}", f"FACTOR{i}", ppm_of(text), 20) for i, text in enumerate(texts)]
-    known += [MemeMotif(f"MX{i:04d}", f"OTHER{i}", ppm_of(text), 20) for i, text in enumerate(drawn)]
+    for i, text in enumerate(drawn):
+        ppm = (
+            ppm_of(text) + 0.2 * rng.dirichlet([0.5] * 4, len(text)).T
+        )  # as many different columns as real ones
+        known.append(MemeMotif(f"MX{i:04d}", f"OTHER{i}", ppm / ppm.sum(axis=0), 20))
     write_meme(known, path)
     return path
 

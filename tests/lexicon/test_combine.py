@@ -341,7 +341,7 @@ def test_the_database_with_the_smaller_q_names_a_word(tmp_path: Path) -> None:
 
 
 def test_a_word_without_a_match_is_called_by_its_consensus(tmp_path: Path) -> None:
-    database = write_database(tmp_path / "known.meme", (), seed=7)
+    database = write_database(tmp_path / "known.meme", (), seed=8)
     lexicon = read(combine(tmp_path, {"t": [pattern(WORDS[0])]}, databases={"k": database}).table)
     assert lexicon["name"].tolist() == lexicon["consensus"].tolist()
     assert float(lexicon["match_q"].iloc[0]) > 0.05

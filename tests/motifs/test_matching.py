@@ -17,6 +17,12 @@ def matrix(text: str) -> np.ndarray:
     return np.array([[0.97 if base == letter else 0.01 for letter in text] for base in "ACGT"])
 
 
+def varied(text: str, rng: np.random.Generator) -> np.ndarray:
+    """The same with columns that differ, as those of real motifs do."""
+    ppm = matrix(text) + 0.2 * rng.dirichlet([0.5] * 4, len(text)).T
+    return ppm / ppm.sum(axis=0)
+
+
 def test_a_motif_matches_itself_and_its_reverse_complement(planted: motif_fixtures.Planted) -> None:
     known = read_meme(planted.database)
     number = next(n for n, motif in enumerate(known) if motif.name == "ABF1")
@@ -74,7 +80,7 @@ def test_few_known_motifs_claim_at_the_rate_that_q_promises() -> None:
 
 def test_the_null_is_that_of_tomtom_from_25_known_motifs_on() -> None:
     rng = np.random.default_rng(3)
-    known = [matrix("".join(rng.choice(list("ACGT"), 9))) for _ in range(25)]
+    known = [varied("".join(rng.choice(list("ACGT"), 9)), rng) for _ in range(25)]
     similar = compare_motifs(known[:2], known, threads=1)
     np.testing.assert_array_equal(similar.q, adjust_p_values(similar.p))
     assert (compare_motifs(known[:2], known[:24], threads=1).q >= 2 / 4999).all()
@@ -83,7 +89,8 @@ def test_the_null_is_that_of_tomtom_from_25_known_motifs_on() -> None:
 def test_a_small_database_does_not_outrank_a_large_one_by_chance() -> None:
     rng = np.random.default_rng(4)
     drawn = ["".join(rng.choice(list("ACGT"), 9)) for _ in range(40)]
-    large = [MemeMotif(f"L{n}", text, matrix(text), 20) for n, text in enumerate([*drawn, "TTACCCGG"])]
+    texts = [*drawn, "TTACCCGG"]
+    large = [MemeMotif(f"L{n}", text, varied(text, rng), 20) for n, text in enumerate(texts)]
     small = [MemeMotif("S0", "chance", matrix("CTGAAGTC"), 20)]
     (true,), (chance,) = match_motifs(
         [matrix("TTACCCGGAA"), matrix("AAGTGAAG")], {"a": small, "b": large}, count=1, threads=1
@@ -92,3 +99,27 @@ def test_a_small_database_does_not_outrank_a_large_one_by_chance() -> None:
     assert true.q < 0.01 < 0.05 < chance.q
     assert match_motifs([], {"a": small}, count=1, threads=1) == []
     assert match_motifs([matrix("ACGT")], {}, count=1, threads=1) == [[]]
+
+
+def test_motifs_written_as_consensus_letters_claim_no_match_by_chance() -> None:
+    """With four different columns in all, TOMTOM gives most pairs of random motifs a p below 0.01."""
+    rng = np.random.default_rng(4)
+    letters = np.eye(4) * 0.88 + 0.03
+    draw = [letters[:, rng.integers(0, 4, int(width))] for width in rng.integers(8, 13, 60)]
+    similar = compare_motifs(draw[:20], draw[20:], threads=1)
+    assert (similar.p < 0.01).mean() > 0.5
+    assert similar.q.min() > 0.05
+    own = compare_motifs(draw[:3], draw[:40], threads=1)
+    assert (own.q[np.arange(3), np.arange(3)] < 0.05).all(), "what is there is found"
+
+
+def test_p_values_depend_neither_on_the_order_of_known_motifs_nor_on_the_strand_of_the_query() -> None:
+    rng = np.random.default_rng(3)
+    known = [rng.dirichlet([0.4] * 4, int(width)).T for width in rng.integers(6, 14, 60)]
+    queries = [rng.dirichlet([0.4] * 4, int(width)).T for width in rng.integers(6, 14, 5)]
+    p = compare_motifs(queries, known, threads=1).p
+    turned = compare_motifs([query[::-1, ::-1] for query in queries], known, threads=1).p
+    np.testing.assert_allclose(turned, p, rtol=1e-9)
+    order = rng.permutation(len(known))
+    moved = compare_motifs(queries, [known[i] for i in order], threads=1).p
+    np.testing.assert_allclose(moved, p[:, order], rtol=1e-9)

@@ -32,7 +32,11 @@ def matrix(text: str) -> np.ndarray:
 def known(texts: list[str], others: int = 30) -> list[MemeMotif]:
     rng = np.random.default_rng(9)
     drawn = ["".join(rng.choice(list("ACGT"), 9)) for _ in range(others)]
-    return [MemeMotif(f"M{n}", text, matrix(text), 20) for n, text in enumerate([*texts, *drawn])]
+    found = []
+    for n, text in enumerate([*texts, *drawn]):
+        ppm = matrix(text) + 0.2 * rng.dirichlet([0.5] * 4, len(text)).T  # columns differ as real ones do
+        found.append(MemeMotif(f"M{n}", text, ppm / ppm.sum(axis=0), 20))
+    return found
 
 
 def plant(

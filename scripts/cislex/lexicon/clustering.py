@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cislex.lexicon.alignment import align
 from cislex.lexicon.patterns import Pattern
 from cislex.logs import get_logger
-from cislex.motifs.files import FEW_MOTIFS, Matrix
+from cislex.motifs.files import Matrix, smallness
 from cislex.motifs.matching import compare_motifs
 from cislex.multiple_testing import adjust_p_values
 
@@ -91,10 +91,11 @@ def _similarity(patterns: Sequence[Pattern], known: Sequence[Matrix], threads: i
     cores = [_with_flanks(pattern) for pattern in patterns]
     found = align(cores, cores)
     similarity = np.where(found.covered >= LEAST_COVERED, np.clip(found.cosine, 0, 1), 0.0)
-    if len(known) >= FEW_MOTIFS:
+    small = smallness(known)
+    if not small:
         similarity[~_significant([pattern.motif.core_ppm for pattern in patterns], known, threads)] = 0.0
     else:
-        logger.info("%d known motifs: TOMTOM has no background, so contributions decide alone", len(known))
+        logger.info("%s: TOMTOM has no background, so contributions decide alone", small)
     return np.minimum(similarity, similarity.T)
 
 

@@ -23,12 +23,20 @@ from cislex.motifs.meme_files import parse_meme
 
 Matrix = NDArray[np.float64]
 
-#: TOMTOM's p-values rest on the columns of all known motifs: with fewer than this they claim matches by
-#: chance, and q-values come from shuffled motifs instead.
-FEW_MOTIFS = 25
+#: TOMTOM's p-values rest on the columns of all known motifs: with fewer motifs or different columns than this
+#: they claim matches by chance, and q-values come from shuffled motifs instead.
+FEW_MOTIFS, FEW_COLUMNS = 25, 50
 
 #: Groups of modisco-lite's file, with the sign and the prefix of our names.
 GROUPS = {"pos_patterns": ("+", "pos"), "neg_patterns": ("-", "neg")}
+
+
+def smallness(known: Sequence[Matrix]) -> str:
+    """Why known motifs, (4, w) each, are too few for TOMTOM's p-values; empty: they are not."""
+    if len(known) < FEW_MOTIFS:
+        return f"fewer than {FEW_MOTIFS} known motifs"
+    columns = np.unique(np.concatenate(known, axis=1).round(2), axis=1).shape[1]
+    return f"fewer than {FEW_COLUMNS} different columns of known motifs" if columns < FEW_COLUMNS else ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import InputError, offenders
 from cislex.logs import get_logger
-from cislex.motifs.files import FEW_MOTIFS, Matrix, MemeMotif, read_meme
+from cislex.motifs.files import Matrix, MemeMotif, read_meme, smallness
 from cislex.multiple_testing import adjust_p_values
 
 #: Shuffles of each query: a first look, and for queries that may match more, at most so many.
@@ -34,7 +34,7 @@ class Similarities:
     ----------
     p, q
         float64 (queries, targets): TOMTOM's p-values, and their Benjamini-Hochberg q-values over all pairs;
-        with fewer than 25 targets q-values of an empirical null (:func:`compare_motifs`).
+        with few targets q-values of an empirical null (:func:`compare_motifs`).
     score
         float64 (queries, targets): the alignment's score; breaks ties of p.
     strand
@@ -55,7 +55,8 @@ class Similarities:
 def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, threads: int) -> Similarities:
     """Compare motifs by TOMTOM (memelite; Euclidean distance, both strands).
 
-    With fewer than 25 targets, TOMTOM's p-values depend on which these are. There q-values are empirical: a
+    With fewer than 25 targets, TOMTOM's p-values depend on which these are, and with fewer than 50 different
+    columns (motifs made of consensus letters) they are too small. There q-values are empirical: a
     query's columns are shuffled, and a match counts by how often a shuffled query matches any target as well.
     So they are corrected for the targets; Benjamini-Hochberg corrects for the queries.
 
@@ -81,13 +82,10 @@ def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, thre
     if wrong:
         raise InputError(f"motifs to compare must be finite and (4, w): {offenders(wrong)}")
     p, score, strand = tomtom_of(queries, targets, threads)
-    if len(targets) >= FEW_MOTIFS:
+    small = smallness(targets)
+    if not small:
         return Similarities(p, adjust_p_values(p), score, strand)
-    logger.warning(
-        "only %d known motifs, fewer than %d: q-values come from shuffled columns of the motifs",
-        len(targets),
-        FEW_MOTIFS,
-    )
+    logger.warning("%s: q-values come from shuffled columns of the motifs", small)
     return Similarities(p, _empirical_q_values(queries, targets, p, threads), score, strand)
 
 
@@ -110,6 +108,7 @@ def tomtom_of(
             [np.asfortranarray(q, dtype=np.float64) for q in queries],
             [np.asfortranarray(t, dtype=np.float64) for t in targets],
             n_jobs=min(threads, numba.get_num_threads()),
+            n_target_bins=None,  # exact: bins would let p depend on the targets' order and the query's strand
         )
     p = np.clip(p.astype(np.float64), 0.0, 1.0)
     return p, score.astype(np.float64), strand.astype(np.int64)
@@ -201,7 +200,7 @@ def match_motifs(
         return found
     for database, known in sorted(databases.items()):
         similar = compare_motifs(queries, [motif.ppm for motif in known], threads=threads)
-        null = TOMTOM if len(known) >= FEW_MOTIFS else SHUFFLED
+        null = SHUFFLED if smallness([motif.ppm for motif in known]) else TOMTOM
         for number, matches in enumerate(found):
             matches += [
                 Match(

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.logs import get_logger
-from cislex.motifs.files import FEW_MOTIFS, Matrix, MemeMotif, read_meme
+from cislex.motifs.files import Matrix, MemeMotif, read_meme, smallness
 from cislex.motifs.matching import SHUFFLED, TOMTOM, tomtom_of
 from cislex.multiple_testing import adjust_p_values
 
@@ -97,7 +97,7 @@ def name_seqlets(
     table[_NUMBERS] = np.nan
     table["strand"] = "."
     if any(kinds):
-        table["null"] = TOMTOM if sum(map(len, kinds)) >= FEW_MOTIFS else SHUFFLED
+        table["null"] = SHUFFLED if smallness([motif.ppm for kind in kinds for motif in kind]) else TOMTOM
     if databases:
         _fill_matches(table, sorted(databases), best[: len(databases)])
     is_raised = (found["sign"] == "+").to_numpy()
@@ -163,12 +163,13 @@ def _best(
             group.index[here], group.turned[here] = index, strand[:, own][rows, index] == 1
             group.p[here] = p[:, own][rows, index]
         first += len(queries)
-    if len(targets) < FEW_MOTIFS:
+    if small := smallness(targets):
+        logger.warning("%s and words: q-values come from shuffled columns of the seqlets", small)
         chance = _shuffled(handle, found, targets, threads)
     for group, own in zip(groups, columns, strict=True):
         if not group.motifs:
             continue
-        if len(targets) < FEW_MOTIFS:
+        if small:
             null = np.sort(chance[:, own].min(axis=1))
             rank = np.searchsorted(null, group.p * (1 + 1e-9), side="right")
             group.p[:] = (1 + rank) / (1 + len(null))
@@ -191,11 +192,6 @@ def _shuffled(
         for query in queries:
             rng = np.random.default_rng(0)
             drawn += [query[:, rng.permutation(query.shape[1])] for _ in range(repeats)]
-    logger.warning(
-        "%d known motifs and words, fewer than %d: q-values come from shuffled columns of the seqlets",
-        len(targets),
-        FEW_MOTIFS,
-    )
     blocks = range(0, len(drawn), BLOCK)
     return np.concatenate([tomtom_of(drawn[b : b + BLOCK], targets, threads)[0] for b in blocks])
 

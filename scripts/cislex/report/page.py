@@ -28,6 +28,7 @@ from cislex.report.sections.hits import HitsView, describe_hits
 from cislex.report.sections.insertions import describe_insertions
 from cislex.report.sections.lexicon import (
     composition,
+    database_smallness,
     few_known_motifs,
     is_composite,
     known_motifs,
@@ -125,7 +126,8 @@ class TargetView:
 class _Room:
     """How much a page holds: logos of motifs, of flagged motifs, how many of these a target shows, and pairs.
 
-    ``widths`` are those of the known motifs, by database file and identifier.
+    ``widths`` are those of the known motifs, by database file and identifier; ``small`` says why they are
+    too few.
     """
 
     motifs: Pictures
@@ -133,6 +135,7 @@ class _Room:
     flagged: int
     pairs: int
     widths: Mapping[str, Mapping[str, int]]
+    small: Mapping[str, str]
 
 
 def render_report(
@@ -248,14 +251,14 @@ def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) 
     """Describe every target; provenance that all share is shown once."""
     attributes = [recorded(spec.attributions) for spec in analyses]
     common = shared(attributes)
+    databases = {str(path) for spec in analyses for path in spec.databases.values()}
     room = _Room(
         motifs=Pictures(LOGO_BUDGET),
         doubtful=Pictures(DOUBTFUL_BUDGET),
         flagged=max(3, min(FLAGGED_SHOWN, FLAGGED_IN_ALL // len(analyses))),
         pairs=min(CHARTS_SHOWN, PAIRS_DRAWN // len(analyses)),
-        widths={
-            path: match_widths(path) for path in {str(d) for s in analyses for d in s.databases.values()}
-        },
+        widths={path: match_widths(path) for path in databases},
+        small={path: database_smallness(path) for path in databases},
     )
     views = [
         _describe(spec, given, common, room, top=top, window=window)
@@ -323,7 +326,10 @@ def _describe(
         else f"{_capital(count(best.total, 'region'))} attributed, without motif discovery.",
         settings=facts(spec.settings),
         recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
-        notes=[*notes, *few_known_motifs({name: len(known) for name, known in widths.items()})],
+        notes=[
+            *notes,
+            *few_known_motifs({name: room.small[str(path)] for name, path in spec.databases.items()}),
+        ],
         folds=describe_folds(spec, attributes),
         agreement=describe_agreement(spec),
         quality=describe_quality(spec),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cislex.motifs.files import FEW_MOTIFS, read_meme
+from cislex.motifs.files import read_meme, smallness
 from cislex.report.facts import count
 from cislex.report.sections.motifs import WEAK_Q, Match, MotifView, database_label
 
@@ -67,14 +67,18 @@ def match_width(match: Match, widths: Mapping[str, Mapping[str, int]]) -> int | 
     return next((of[match.matrix] for of in known if match.matrix in of), None)
 
 
-def few_known_motifs(known: Mapping[str, int]) -> list[str]:
-    """A note for each database (number of its motifs by name) that is too small for TOMTOM's q-values."""
+def database_smallness(database: str | Path) -> str:
+    """Why the motifs of a MEME file are too few for TOMTOM's q-values; empty: they are not."""
+    return smallness([motif.ppm for motif in read_meme(database)])
+
+
+def few_known_motifs(small: Mapping[str, str]) -> list[str]:
+    """A note for each database (:func:`database_smallness` by its name) that is too small for TOMTOM."""
     return [
-        f"{'the database' if len(known) == 1 else database_label(name)} holds {count(size, 'known motif')}, "
-        f"fewer than {FEW_MOTIFS}: q-values come from patterns with shuffled columns, and a larger database "
-        "may hold better matches"
-        for name, size in known.items()
-        if size < FEW_MOTIFS
+        f"{'the database' if len(small) == 1 else database_label(name)} holds {why}: q-values come from "
+        "patterns with shuffled columns, and a larger database may hold better matches"
+        for name, why in small.items()
+        if why
     ]
 
 

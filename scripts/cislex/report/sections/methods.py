@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cislex.motifs.files import FEW_MOTIFS
 from cislex.report.facts import count, in_words, recorded
 from cislex.report.sections.labels import observed_words
-from cislex.report.sections.lexicon import WIDER_BP, match_widths
+from cislex.report.sections.lexicon import WIDER_BP, database_smallness, match_widths
 from cislex.report.sections.methods_sentences import (
     STOPPED,
     attribution_words,
@@ -227,11 +226,11 @@ def _annotation(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> list
 
 def _null(databases: Sequence[tuple[str, str]]) -> str:
     """Where q-values come from, if not from TOMTOM's p-values."""
-    few = [database_label(name) for name, path in databases if len(match_widths(path)) < FEW_MOTIFS]
+    few = {database_label(name): why for name, path in databases if (why := database_smallness(path))}
     if not few:
         return ""
-    of = f" of {some(few)}" if len(databases) > 1 else ""
-    return f" (q-values{of} from shuffled columns of the patterns: fewer than {FEW_MOTIFS} known motifs)"
+    of = f" of {some([*few])}" if len(databases) > 1 else ""
+    return f" (q-values{of} from shuffled columns of the patterns: {some([*dict.fromkeys(few.values())])})"
 
 
 def _database(name: str, path: str, cited: Bibliography) -> str:
