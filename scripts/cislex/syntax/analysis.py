@@ -118,7 +118,15 @@ def analyse_syntax(
     column = column or word_column(hits)
     vocabulary = read_vocabulary(lexicon) if lexicon is not None and column == WORD else Vocabulary()
     left_out = {*left_out, *vocabulary.composites}
-    placed = place_hits(hits, regions, left_out=left_out, column=column, rows=block_rows)
+    placed = place_hits(
+        hits,
+        regions,
+        apart=True,
+        searched=settings.searched,
+        left_out=left_out,
+        column=column,
+        rows=block_rows,
+    )
     walk = PairWalk(placed, settings, block_pairs=block_pairs)
     note = _why_empty(placed, walk, settings)
     syntax, periods = _analyse_pairs(walk)
@@ -231,7 +239,9 @@ def _log(hits: PlacedHits, result: Syntax) -> None:
     logger.log(
         level,
         "%d hits of %d words in %d regions (%d gave way to an overlapping hit, %d lie in no region); "
+        "not counted: %d repeated windows, %d regions that overlap one that counts, %d hits there; "
         "q < 0.05: %s%s",
-        *(len(hits), len(hits.words), len(hits.regions), hits.overlapped, hits.outside, text),
+        *(len(hits), len(hits.words), hits.counted, hits.overlapped, hits.outside),
+        *(hits.repeated, hits.overlapping, hits.set_aside, text),
         f"; {result.note}" if result.note else "",
     )
