@@ -23,7 +23,7 @@ from cislex.files.tables import has_coordinates, open_hdf5, read_regions, requir
 from cislex.files.text_tables import read_text
 from cislex.logs import get_logger
 from cislex.motifs.files import Motif, TrimSettings, read_motifs
-from cislex.motifs.finemo_runs import HitSettings, blocks_of, find_hits
+from cislex.motifs.finemo_runs import HitSettings, blocks_of, core_margins, find_hits
 from cislex.motifs.scanning import SCAN_COLUMNS, ScannedMotif, ScanSettings, read_scanned, scan_sites
 from cislex.regions.extraction import bed_names
 
@@ -134,6 +134,14 @@ def _find(
 
 def _unflagged(path: str | Path, trimming: TrimSettings | None) -> list[Motif]:
     return [motif for motif in read_motifs(path, trimming) if not motif.flagged]
+
+
+def read_margins(modisco: str | Path, trimming: TrimSettings | None = None) -> dict[str, tuple[int, int]]:
+    """Columns around the core of each word that :func:`call_hits` with Fi-NeMo wants in the searched window.
+
+    Arguments are those of :func:`call_hits`; see :func:`cislex.motifs.finemo_runs.core_margins`.
+    """
+    return core_margins(_unflagged(modisco, trimming))
 
 
 def _describe(motifs: Sequence[Motif] | Sequence[ScannedMotif], path: str | Path | None) -> pd.DataFrame:

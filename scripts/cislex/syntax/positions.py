@@ -71,7 +71,7 @@ def _word_table(
     # A region and a hit have a strand each, and with each two the hit has its own possible places.
     is_minus = (hits.regions["strand"] == "-").to_numpy()[region]
     kind = 2 * is_minus + (strand < 0)
-    places = [_possible(hits, own, margin, settings, kind=number) for number in range(4)]
+    places = [possible_offsets(hits, own, margin, settings, kind=number) for number in range(4)]
     fits = np.zeros(len(offset), dtype=bool)
     for number, possible in enumerate(places):
         if len(possible):
@@ -114,7 +114,9 @@ def _parts(searched: int, settings: SyntaxSettings) -> tuple[Ints, Ints]:
     return np.append(-2 * settings.centre, low), np.append(2 * settings.centre + 1, high)
 
 
-def _possible(hits: PlacedHits, own: slice, margin: Margins, settings: SyntaxSettings, *, kind: int) -> Ints:
+def possible_offsets(
+    hits: PlacedHits, own: slice, margin: Margins, settings: SyntaxSettings, *, kind: int
+) -> Ints:
     """Offsets (twice the bp) of a word's hits that fit into the searched part of a region.
 
     ``kind``: 2 for a region on the minus strand, and 1 for a hit on the region's other strand.
