@@ -140,7 +140,8 @@ def run_syntax(folder: Path, assays: list[str], files: LexiconFiles) -> list[dic
         own = folder / assay
         hits, attributions = own / "hits.bed.gz", own / "attributions.h5"
         call_hits(attributions, files.modisco, hits, HitSettings(), analysis=assay, names=files.table)
-        analyse_syntax(hits, attributions, own, attributions=attributions, lexicon=files.table)
+        words = {"lexicon": files.table, "motifs": files.modisco}
+        analyse_syntax(hits, attributions, own, attributions=attributions, **words)
         planted = (folder / "grammar.tsv", folder / "truth.tsv")
         tables.append(compare_grammar(*planted, hits, attributions, own, own / "grammar.tsv"))
     return list(json.loads(pd.concat(tables).to_json(orient="records")))

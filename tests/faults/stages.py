@@ -210,8 +210,9 @@ def call_hits(work: Path, out: Path) -> None:
 
 def analyse_syntax(work: Path, out: Path) -> None:
     settings = {"min_hits": 2, "min_regions": 2, "permutations": 99}
+    words = {"motifs": work / "modisco.h5"}
     script("analyse_syntax")(
-        work / "hits.bed.gz", work / "attributions.h5", out, lexicon=None, settings=settings
+        work / "hits.bed.gz", work / "attributions.h5", out, settings=settings, words=words, trimming={}
     )
 
 

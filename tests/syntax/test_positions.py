@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
+from cislex.errors import InputError
+from cislex.motifs.hits import HitSettings, call_hits, read_margins
+from cislex.syntax.analysis import analyse_syntax
 from cislex.syntax.placed_hits import PlacedHits, place_hits
-from cislex.syntax.positions import find_positions
+from cislex.syntax.positions import find_positions, possible_offsets
 from cislex.syntax.settings import SyntaxSettings
+from motif_fixtures import write_attributions
 from syntax_fixtures import LENGTH, WIDTH, PlantedHits
 
 
@@ -68,3 +74,60 @@ def test_only_the_searched_part_is_expected(tmp_path: Path) -> None:
     assert wide["p"] < 1e-6
     assert narrow["expected"] == pytest.approx(40)
     assert narrow["p"] == 1
+
+
+@pytest.fixture(scope="module")
+def everywhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Fi-NeMo's hits of a core that is everywhere: columns 5 to 12 of 30, beside a pattern of 40."""
+    folder, random = tmp_path_factory.mktemp("everywhere"), np.random.default_rng(1)
+    core, length, width = np.array([2, 0, 3, 3, 0, 2, 0, 2]), 100, 8  # GATTAGAG
+    start, turned, minus = (part.ravel() for part in np.meshgrid(np.arange(93), [False, True], [False, True]))
+    bases = random.integers(0, 4, (len(start), length))
+    scores = random.normal(0, 0.02, (len(start), 4, length))
+    for row, (first, is_turned) in enumerate(zip(start, turned, strict=True)):
+        site = (3 - core)[::-1] if is_turned else core
+        bases[row, first : first + width] = site
+        scores[row, site, first + np.arange(width)] = 1
+    regions = pd.DataFrame({"chrom": "chr1", "start": 500 * np.arange(len(start)), "name": "r"})
+    regions = regions.assign(end=regions["start"] + length, strand=np.where(minus, "-", "+"))
+    files = {"attributions": folder / "a.h5", "motifs": folder / "m.h5", "hits": folder / "hits.bed.gz"}
+    write_attributions(files["attributions"], np.eye(4)[bases].transpose(0, 2, 1), scores, regions)
+    with h5py.File(files["motifs"], "w") as handle:
+        for number, (size, place) in enumerate(((30, 5), (40, 20))):
+            group = handle.create_group(f"pos_patterns/pattern_{number}")
+            letters = np.eye(4)[core if number == 0 else [2, 2, 1, 2, 1, 1, 2, 2]]
+            group["sequence"], group["contrib_scores"] = np.full((size, 4), 0.25), np.zeros((size, 4))
+            for name in ("sequence", "contrib_scores"):
+                group[name][place : place + width] = letters
+            group["hypothetical_contribs"] = group["contrib_scores"][()]
+            group.create_group("seqlets")["n_seqlets"] = np.array([100])
+    call_hits(*(files[name] for name in ("attributions", "motifs", "hits")), HitSettings(), analysis="a")
+    return files
+
+
+def test_what_fi_nemo_can_find_is_what_is_expected(everywhere: dict[str, Path]) -> None:
+    hits = place_hits(everywhere["hits"], everywhere["attributions"], apart=True)
+    own = hits.slices()[hits.words.index("pos_0")]
+    margins = read_margins(everywhere["motifs"])
+    assert margins == {"pos_0": (5, 27), "pos_1": (20, 12)}
+    is_minus = (hits.regions["strand"] == "-").to_numpy()[hits.region[own]]
+    for kind in range(4):
+        chosen = (2 * is_minus + (hits.strand[own] < 0)) == kind
+        found = np.unique(hits.offset[own][chosen])
+        possible = possible_offsets(hits, own, margins["pos_0"], SyntaxSettings(), kind=kind)
+        assert found.tolist() == possible.tolist()
+
+
+def test_hits_of_fi_nemo_anywhere_are_not_central(everywhere: dict[str, Path], tmp_path: Path) -> None:
+    settings = SyntaxSettings(centre=20, permutations=99)
+    files = (everywhere["hits"], everywhere["attributions"], tmp_path)
+    table = analyse_syntax(*files, settings=settings, motifs=everywhere["motifs"]).positions
+    own = table[table["word"] == "pos_0"]
+    assert own["observed"].iloc[0] == pytest.approx(own["expected"].iloc[0], rel=0.02)
+    assert own["q"].min() > 0.5
+    unaware = analyse_syntax(*files, settings=settings).positions
+    assert unaware["q"].iloc[0] < 1e-6
+    with h5py.File(tmp_path / "other.h5", "w"):
+        pass
+    with pytest.raises(InputError, match=r"other.h5 has no unflagged motif for pos_0"):
+        analyse_syntax(*files, settings=settings, motifs=tmp_path / "other.h5")

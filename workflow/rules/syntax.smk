@@ -1,18 +1,15 @@
 """Syntax: where words stand in the regions, how far apart and in which orientation.
 
 Purpose: one job per target of an analysis with syntax.
-Inputs: {analysis}/{target}/hits.bed.gz, attributions.h5, and lexicon/lexicon.tsv where there is one.
+Inputs: {analysis}/{target}/hits.bed.gz, attributions.h5, and the words: lexicon/lexicon.tsv where there is one, and
+what Fi-NeMo called the hits with (lexicon/lexicon.h5 or the target's own modisco.h5).
 Outputs: {analysis}/{target}/positions.tsv, syntax.tsv, periodicity.tsv.
 """
 
 
 rule analyse_syntax:
     input:
-        unpack(
-            lambda wildcards: (
-                {"lexicon": f"{RESULTS}/lexicon/lexicon.tsv"} if has_lexicon() else {}
-            )
-        ),
+        unpack(words_of_hits),
         hits=f"{RESULTS}/{{analysis}}/{{target}}/hits.bed.gz",
         attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
     output:
@@ -34,6 +31,7 @@ rule analyse_syntax:
     params:
         code=code("analyse_syntax"),
         settings=syntax_settings,
+        trimming=searched_trimming,
     message:
         "Syntax: {wildcards.analysis} / {wildcards.target}"
     script:

@@ -64,6 +64,16 @@ def blocks_of(count: int, length: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + step, count)
 
 
+def core_margins(motifs: Sequence[Motif]) -> dict[str, tuple[int, int]]:
+    """Columns before and after each motif's core that must lie in what is searched, by its name.
+
+    Fi-NeMo places all matrices whole and with the width of the widest, though only cores count: a core of
+    columns 21 to 28 of 50 begins at base 21 of what is searched, or later.
+    """
+    width = max((motif.cwm.shape[1] for motif in motifs), default=0)
+    return {motif.name: (motif.start, width - motif.end) for motif in motifs}
+
+
 def find_hits(
     handle: h5py.File, motifs: Sequence[Motif], place: slice, settings: HitSettings, *, threads: int
 ) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from cislex.files.tables import has_coordinates, open_hdf5, read_regions, requir
 from cislex.files.text_tables import read_text
 from cislex.logs import get_logger
 from cislex.motifs.files import Motif, TrimSettings, read_motifs
-from cislex.motifs.finemo_runs import HitSettings, blocks_of, find_hits
+from cislex.motifs.finemo_runs import HitSettings, blocks_of, core_margins, find_hits
 from cislex.motifs.palindromes import merge_strands, own_shift
 from cislex.motifs.scanning import SCAN_COLUMNS, ScannedMotif, ScanSettings, read_scanned, scan_sites
 from cislex.regions.extraction import bed_names
@@ -146,6 +146,14 @@ def _core(motif: Motif | ScannedMotif) -> NDArray[np.float64]:
     """What a hit is as wide as: contributions, or frequencies less those of a base at random."""
     matrix = motif.core_cwm if isinstance(motif, Motif) else motif.ppm - 0.25
     return np.asarray(matrix, dtype=np.float64)
+
+
+def read_margins(modisco: str | Path, trimming: TrimSettings | None = None) -> dict[str, tuple[int, int]]:
+    """Columns around the core of each word that :func:`call_hits` with Fi-NeMo wants in the searched window.
+
+    Arguments are those of :func:`call_hits`; see :func:`cislex.motifs.finemo_runs.core_margins`.
+    """
+    return core_margins(_unflagged(modisco, trimming))
 
 
 def _describe(motifs: Sequence[Motif] | Sequence[ScannedMotif], path: str | Path | None) -> pd.DataFrame:

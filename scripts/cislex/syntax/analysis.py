@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cislex.errors import InputError, offenders
 from cislex.files.tables import write_table
 from cislex.logs import get_logger
+from cislex.motifs.files import TrimSettings
+from cislex.motifs.hits import read_margins
 from cislex.multiple_testing import adjust_p_values
 from cislex.syntax.contribution_profiles import mean_profiles
 from cislex.syntax.pairs import (
@@ -25,7 +28,7 @@ from cislex.syntax.pairs import (
 )
 from cislex.syntax.periodicity import BLOCK, find_period
 from cislex.syntax.placed_hits import BLOCK_ROWS, PlacedHits, place_hits
-from cislex.syntax.positions import find_positions
+from cislex.syntax.positions import Margins, find_positions
 from cislex.syntax.settings import SyntaxSettings
 from cislex.syntax.vocabulary import WORD, Vocabulary, read_vocabulary, word_column
 
@@ -61,6 +64,8 @@ def analyse_syntax(
     settings: SyntaxSettings | None = None,
     attributions: str | Path | None = None,
     lexicon: str | Path | None = None,
+    motifs: str | Path | None = None,
+    trimming: TrimSettings | None = None,
     left_out: Collection[str] = (),
     column: str | None = None,
     block_rows: int = BLOCK_ROWS,
@@ -96,6 +101,10 @@ def analyse_syntax(
         ``attributions.h5`` of the target; without it contributions around hits are not analysed.
     lexicon
         ``lexicon.tsv``, for hits with its words: their display names, and composites, which do not count.
+    motifs, trimming
+        What Fi-NeMo called the hits with, as given to ``call_hits``: near the ends of what is searched it
+        finds no word whose untrimmed pattern does not fit, and ``positions.tsv`` expects none there. None:
+        hits of a scan, or of other origin, that are found wherever the word itself fits.
     left_out
         Further words that do not count.
     column
@@ -118,7 +127,16 @@ def analyse_syntax(
     column = column or word_column(hits)
     vocabulary = read_vocabulary(lexicon) if lexicon is not None and column == WORD else Vocabulary()
     left_out = {*left_out, *vocabulary.composites}
-    placed = place_hits(hits, regions, left_out=left_out, column=column, rows=block_rows)
+    placed = place_hits(
+        hits,
+        regions,
+        apart=True,
+        searched=settings.searched,
+        left_out=left_out,
+        column=column,
+        rows=block_rows,
+    )
+    margins = None if motifs is None else _margins_of(placed, motifs, trimming, hits)
     walk = PairWalk(placed, settings, block_pairs=block_pairs)
     note = _why_empty(placed, walk, settings)
     syntax, periods = _analyse_pairs(walk)
@@ -126,7 +144,7 @@ def analyse_syntax(
         periods += _contribution_rows(attributions, walk)
     result = Syntax(
         syntax=vocabulary.name(syntax),
-        positions=vocabulary.name(find_positions(placed, settings)),
+        positions=vocabulary.name(find_positions(placed, settings, margins=margins)),
         periodicity=vocabulary.name(_periodicity_table(periods)),
         note=note,
     )
@@ -134,6 +152,19 @@ def analyse_syntax(
         write_table(getattr(result, name), Path(out) / f"{name}.tsv")
     _log(placed, result)
     return result
+
+
+def _margins_of(
+    placed: PlacedHits, motifs: str | Path, trimming: TrimSettings | None, hits: str | Path
+) -> dict[str, Margins]:
+    margins = read_margins(motifs, trimming)
+    unknown = [word for word in placed.words if word not in margins]
+    if unknown:
+        raise InputError(
+            f"{motifs} has no unflagged motif for {offenders(unknown)} of {hits}; give the motifs and the "
+            "trimming that the hits were called with"
+        )
+    return margins
 
 
 def _why_empty(hits: PlacedHits, walk: PairWalk, settings: SyntaxSettings) -> str:
@@ -231,7 +262,9 @@ def _log(hits: PlacedHits, result: Syntax) -> None:
     logger.log(
         level,
         "%d hits of %d words in %d regions (%d gave way to an overlapping hit, %d lie in no region); "
+        "not counted: %d repeated windows, %d regions that overlap one that counts, %d hits there; "
         "q < 0.05: %s%s",
-        *(len(hits), len(hits.words), len(hits.regions), hits.overlapped, hits.outside, text),
+        *(len(hits), len(hits.words), hits.counted, hits.overlapped, hits.outside),
+        *(hits.repeated, hits.overlapping, hits.set_aside, text),
         f"; {result.note}" if result.note else "",
     )

@@ -298,7 +298,7 @@ def co_occurrence(walk: PairWalk, both: dict[tuple[int, int], int]) -> pd.DataFr
         Regions that each pair shares; of a word with itself, regions with at least two hits: see
         :func:`_several`.
     """
-    n = len(walk.hits.regions)
+    n = walk.hits.counted
     a, b = (np.array([pair[side] for pair in both], dtype=np.int64) for side in range(2))
     shared = np.array(list(both.values()), dtype=np.int64)
     regions = np.zeros(len(walk.hits.words), np.int64)

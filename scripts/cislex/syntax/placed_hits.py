@@ -2,8 +2,9 @@
 
 Three rules decide what counts:
 
-- **One region.** Where regions overlap, a hit belongs to the one whose middle is nearest (of equals the first
-  by start, strand and name), so that no hit counts twice.
+- **One region.** For statistics, regions count whose searched parts do not overlap
+  (:mod:`cislex.syntax.counted_regions`), and a hit belongs to the part it lies in. Otherwise a hit belongs to
+  the region whose middle is nearest (of equals the first by start, strand and name). No hit counts twice.
 - **Overlaps.** Of two hits in a region that share more than half of the narrower one, the one with the larger
   |contribution| counts, greatest first; so also for a palindrome hit on both strands, and for words that
   resemble each other. Of equals the first by position and name counts.
@@ -14,6 +15,7 @@ Three rules decide what counts:
 from __future__ import annotations
 
 import csv
+import dataclasses
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from numpy.typing import NDArray
 from cislex.errors import InputError, offenders
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions, require_file
 from cislex.regions.extraction import bed_names, read_regions_bed
+from cislex.syntax.counted_regions import CountedRegions, count_regions, searched_starts
 from cislex.syntax.vocabulary import word_column
 
 Ints = NDArray[np.int64]
@@ -61,6 +64,10 @@ class PlacedHits:
         Length of every region, bp.
     outside, overlapped
         Hits in no region; hits that gave way to one they overlap.
+    repeated, overlapping
+        Regions that do not count: see :class:`cislex.syntax.counted_regions.CountedRegions`.
+    set_aside
+        Hits in regions, but not in the searched part of one that counts.
     """
 
     words: tuple[str, ...]
@@ -74,6 +81,14 @@ class PlacedHits:
     length: int
     outside: int
     overlapped: int
+    repeated: int = 0
+    overlapping: int = 0
+    set_aside: int = 0
+
+    @property
+    def counted(self) -> int:
+        """Regions that count."""
+        return len(self.regions) - self.repeated - self.overlapping
 
     def __len__(self) -> int:
         return len(self.word)
@@ -88,6 +103,8 @@ def place_hits(
     hits: str | Path,
     regions: str | Path,
     *,
+    apart: bool = False,
+    searched: int | None = None,
     left_out: Collection[str] = (),
     column: str | None = None,
     rows: int = BLOCK_ROWS,
@@ -101,6 +118,10 @@ def place_hits(
     regions
         ``regions.bed`` of the same analysis, or ``attributions.h5`` of the target, which lacks the regions
         that the quality gate dropped. All regions have one length.
+    apart
+        Whether regions count only where their searched parts do not overlap, as statistics need it.
+    searched
+        Length of the central part of each region in which hits were called, bp; None: the whole region.
     left_out
         Words that do not count, such as composites.
     column
@@ -117,15 +138,21 @@ def place_hits(
     column = column or word_column(hits)
     table = _read_regions(regions)
     length = _common_length(table, regions)
-    finder = _Finder(table)
+    counts = CountedRegions(np.arange(len(table)), 0, 0)
+    finder = anywhere = _Finder(table, counts.rows, table["start"].to_numpy(), length)
+    if apart:
+        counts = count_regions(table, length, searched)
+        finder = _Finder(table, counts.rows, *searched_starts(table, length, searched))
     codes: dict[str, int] = {}
-    blocks, outside, total = [], 0, 0
+    blocks, outside, set_aside, total = [], 0, 0, 0
     for block in _read_blocks(hits, column, rows):
         block = block[~block[column].isin(list(left_out))]
         total += len(block)
         row = finder(block)
         inside = row >= 0
-        outside += int((~inside).sum())
+        lost = int((anywhere(block[~inside]) < 0).sum())
+        outside += lost
+        set_aside += int((~inside).sum()) - lost
         blocks.append(_relative(block[inside], row[inside], table, length, codes, column))
     if total and outside == total:
         raise InputError(
@@ -133,7 +160,12 @@ def place_hits(
             "hits were called"
         )
     columns = np.concatenate(blocks, axis=1) if blocks else np.zeros((6, 0))
-    return _ordered(columns, codes, table, length, outside)
+    return dataclasses.replace(
+        _ordered(columns, codes, table, length, outside),
+        repeated=counts.repeated,
+        overlapping=counts.overlapping,
+        set_aside=set_aside,
+    )
 
 
 def _read_regions(path: str | Path) -> pd.DataFrame:
@@ -190,41 +222,39 @@ def _checked(block: pd.DataFrame, path: str | Path) -> pd.DataFrame:
 
 
 class _Finder:
-    """Row of the region of each hit of a block; -1 where it lies in none."""
+    """Row of the region in whose searched part each hit of a block lies; -1 where it lies in none."""
 
-    def __init__(self, table: pd.DataFrame) -> None:
+    def __init__(self, table: pd.DataFrame, rows: Ints, starts: Ints, width: int) -> None:
+        self.starts, self.width = starts, width
         self.direct = None if has_coordinates(table) or not len(table) else pd.Index(bed_names(table))
-        ordered = table.assign(row=np.arange(len(table))).sort_values(["chrom", "start", "strand", "name"])
-        ordered = ordered.drop_duplicates(["chrom", "start"])  # of equal windows the first
+        ordered = table.iloc[rows].assign(row=rows, first=starts[rows])
+        ordered = ordered.sort_values(["chrom", "first", "strand", "name"])
+        ordered = ordered.drop_duplicates(["chrom", "first"])  # of equal windows the first
         self.chromosomes = {
-            str(name): (part["start"].to_numpy(), part["end"].to_numpy(), part["row"].to_numpy())
+            str(name): (part["first"].to_numpy(), part["row"].to_numpy())
             for name, part in ordered.groupby("chrom", sort=False)
         }
-        self.table = table
 
     def __call__(self, block: pd.DataFrame) -> Ints:
         starts, ends = block["start"].to_numpy(), block["end"].to_numpy()
         found = np.full(len(block), -1)
         if self.direct is not None:
             found = np.asarray(self.direct.get_indexer(block["#chrom"]))
-            inside = (starts >= 0) & (ends <= self.table["end"].to_numpy()[found])
-            return np.where(inside, found, -1)
+            first = self.starts[found]
+            return np.where((starts >= first) & (ends <= first + self.width), found, -1)
         codes, names = pd.factorize(block["#chrom"])
         for code, name in enumerate(names):
             if name not in self.chromosomes:
                 continue
             own = np.flatnonzero(codes == code)
-            low, high, rows = self.chromosomes[name]
+            low, rows = self.chromosomes[name]
             # Windows have one length, so that the one with the nearest middle contains a hit if any does.
-            right = np.searchsorted(low + high, starts[own] + ends[own]).clip(0, len(low) - 1)
+            twice, middle = 2 * low + self.width, starts[own] + ends[own]
+            right = np.searchsorted(twice, middle).clip(0, len(low) - 1)
             left = (right - 1).clip(0)
-            middle = starts[own] + ends[own]
-            nearest = np.where(
-                np.abs(middle - low[left] - high[left]) <= np.abs(middle - low[right] - high[right]),
-                left,
-                right,
-            )
-            inside = (low[nearest] <= starts[own]) & (ends[own] <= high[nearest])
+            is_left = np.abs(middle - twice[left]) <= np.abs(middle - twice[right])
+            nearest = np.where(is_left, left, right)
+            inside = (low[nearest] <= starts[own]) & (ends[own] <= low[nearest] + self.width)
             found[own] = np.where(inside, rows[nearest], -1)
         return found
 

@@ -18,3 +18,11 @@ def syntax_settings(wildcards):
         ],
         "searched": searched_window(analysis),
     }
+
+
+def words_of_hits(wildcards):
+    """The lexicon's table, where there is a lexicon, and the motifs of hits that Fi-NeMo called."""
+    words = {"lexicon": f"{RESULTS}/lexicon/lexicon.tsv"} if has_lexicon() else {}
+    if analysis_of(wildcards)["hits"]["method"] == "scan":
+        return words
+    return words | {"motifs": searched_motifs(wildcards)["motifs"]}
