@@ -2,7 +2,8 @@
 
 The output of an assay is the sum of its words' sites, on both strands: a site counts by how far its log-odds
 score exceeds half of that of a typical site, and a word that lowers the signal counts negatively. Of two
-words with counts a and b, ``logic`` makes min(a, b) (``and``), min(1, a + b) (``or``) or a·b (``context``).
+words with counts a and b, ``logic`` makes 1 + min(a, b) (``and``), 1 + min(1, a + b) (``or``) or
+1 + a·b (``context``): without the 1, rounding would be all that a region without words has.
 Nothing is trained, so what follows (attributions, motifs, lexicon, hits, syntax) is tested without a model's
 errors.
 """
@@ -50,7 +51,7 @@ class PlantedModel(nn.Module):
         counts = torch.relu(self.scan(sequences)).sum(-1)
         a, b = self.first(counts), self.second(counts)
         both, either, context = self.gates.unbind(0)
-        signals: torch.Tensor = self.effects(counts) + both * (a - torch.relu(a - b))
+        signals: torch.Tensor = self.gates.sum(0) + self.effects(counts) + both * (a - torch.relu(a - b))
         return signals + either * (1 - torch.relu(1 - a - b)) + context * (a * b)
 
 
