@@ -39,12 +39,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> ComparisonTables:
     compare_methods(
         analyses, ComparisonFiles(regions=folder / "r.tsv.gz", **files), top=(3,), yardstick="ism", logos=1
     )
-    return ComparisonTables(
-        name="all",
-        yardstick="ism",
-        files=(folder / "r.tsv.gz",),
-        **{k: files[k] for k in files if k != "curves"},
-    )
+    return ComparisonTables(name="all", yardstick="ism", files=(folder / "r.tsv.gz",), **files)
 
 
 def test_agreement_methods_and_logos_are_shown(spec: ComparisonTables) -> None:
@@ -75,13 +70,19 @@ def test_words_and_areas_are_shown_where_they_were_measured(spec: ComparisonTabl
     methods = pd.read_csv(spec.methods, sep="\t").assign(deletion=0.8, insertion=0.4)
     methods = methods.assign(deletion_random=0.5, insertion_random=0.5, planted_share=0.1)
     write_table(methods, tmp_path / "methods.tsv")
-    own = {"words": tmp_path / "words.tsv", "methods": tmp_path / "methods.tsv"}
+    rows = [("t", "ism", k, o, 9, s, 1, s) for k in ("deletion", "insertion") for o in ("scores", "random")
+            for s in (0, 0.1, 1)]  # fmt: skip
+    columns = ["target", "analysis", "curve", "order", "bases", "share", "prediction", "normalised"]
+    write_table(pd.DataFrame(rows, columns=columns), tmp_path / "curves.tsv")
+    own = {name: tmp_path / f"{name}.tsv" for name in ("words", "methods", "curves")}
     given = {"comparison": spec.comparison, "logos": spec.logos, "name": "all"}
     [view] = describe_comparisons([ComparisonTables(**given, **own)])
     [target] = view.targets
     assert target.words == [("A and B", "ism", *["0.500"] * 4, "7")]
     assert target.note == "Bases in random order: deletion 0.50, insertion 0.50, AUPRC 0.10."
     assert target.areas is not None
+    assert target.curves is not None
+    assert target.curves.count("<polyline") == 4
 
 
 def test_the_page_has_the_section_and_escapes_names(spec: ComparisonTables, tmp_path: Path) -> None:
@@ -95,8 +96,7 @@ def test_the_page_has_the_section_and_escapes_names(spec: ComparisonTables, tmp_
 
 
 def test_a_missing_table_is_named(spec: ComparisonTables, tmp_path: Path) -> None:
-    gone = ComparisonTables(
-        name="all", comparison=tmp_path / "gone.tsv", methods=spec.methods, words=spec.words, logos=spec.logos
-    )
+    own = {"methods": spec.methods, "curves": spec.curves, "words": spec.words, "logos": spec.logos}
+    gone = ComparisonTables(name="all", comparison=tmp_path / "gone.tsv", **own)
     with pytest.raises(InputError, match=r"comparison all.*gone\.tsv"):
         gone.check()

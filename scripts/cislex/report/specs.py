@@ -149,8 +149,8 @@ class ComparisonTables:
     ----------
     name, yardstick
         Name in the config, and that of the analysis that the others are compared with, or none.
-    comparison, methods, words, logos
-        ``comparison.tsv``, ``methods.tsv``, ``words.tsv`` and ``logos.tsv``.
+    comparison, methods, curves, words, logos
+        ``comparison.tsv``, ``methods.tsv``, ``curves.tsv``, ``words.tsv`` and ``logos.tsv``.
     files
         Further files to link.
     """
@@ -158,6 +158,7 @@ class ComparisonTables:
     name: str
     comparison: str | Path
     methods: str | Path
+    curves: str | Path
     words: str | Path
     logos: str | Path
     yardstick: str | None = None
@@ -166,7 +167,8 @@ class ComparisonTables:
     @property
     def links(self) -> list[Path]:
         """Every file of the comparison that the page links to."""
-        return [Path(path) for path in (self.comparison, self.methods, self.words, self.logos, *self.files)]
+        tables = (self.comparison, self.methods, self.curves, self.words, self.logos)
+        return [Path(path) for path in (*tables, *self.files)]
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""

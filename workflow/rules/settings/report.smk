@@ -185,13 +185,13 @@ def report_comparisons():
     found = []
     for name, settings in config["comparisons"].items():
         folder = f"{RESULTS}/comparisons/{name}"
-        tables = ("comparison", "methods", "words", "logos")
+        tables = ("comparison", "methods", "curves", "words", "logos")
         found.append(
             {
                 "name": name,
                 "yardstick": settings["yardstick"],
                 **{table: f"{folder}/{table}.tsv" for table in tables},
-                "files": [f"{folder}/regions.tsv.gz", f"{folder}/curves.tsv"],
+                "files": [f"{folder}/regions.tsv.gz"],
             }
         )
     return found
@@ -260,7 +260,9 @@ def report_files():
     for entry in report_insertions():
         found += [entry["insertions"], entry["contexts"], *entry["files"]]
     for entry in report_comparisons():
-        found += [entry[key] for key in ("comparison", "methods", "words", "logos")]
+        found += [
+            entry[key] for key in entry if key not in ("name", "yardstick", "files")
+        ]
         found += entry["files"]
     for entry in report_variants():
         found += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -12,10 +12,12 @@ from cislex.report.facts import shortened
 from cislex.report.figures.heat_map import LENGTH, LETTER, ROW
 from cislex.report.figures.logos import LEFT, RIGHT, logo_parts
 from cislex.report.figures.logos import WIDTH as LOGO_WIDTH
-from cislex.report.figures.svg import ALARM, GRID, INK, MAIN, SOFT, Scale, figure, rectangle, text
+from cislex.report.figures.svg import ALARM, GRID, INK, MAIN, SOFT, Scale, figure, line, rectangle, text
 
-#: Width of a cell, of a column of a heat map, and height of a logo with its name.
-STEP, LOGO, GAP = 46.0, 56.0, 18.0
+#: Width of a cell and of a panel of curves, height of a logo and of its name.
+STEP, PANEL, LOGO, GAP = 46.0, 420.0, 56.0, 18.0
+
+Floats = NDArray[np.float64]
 
 
 def agreement_map(
@@ -56,6 +58,48 @@ def agreement_map(
     width, height = left + STEP * len(names) + 0.6 * wide, top + ROW * len(names) + 6
     css = "chart" if width <= 560 else "region"
     return figure(parts, width=round(width), height=round(height), label=label, css=css)
+
+
+def curve_panels(
+    panels: Mapping[str, Mapping[str, tuple[Floats, Floats]]], *, chance: str, label: str
+) -> Markup:
+    """Draw curves in panels side by side, against the share of bases on a log scale.
+
+    Parameters
+    ----------
+    panels
+        By what the panel shows, the share of bases (K,) and the share of the way (K,) of each analysis.
+    chance
+        The name of bases in random order, which is dashed.
+    label
+        What the figure shows.
+    """
+    parts = []
+    values = [curve for panel in panels.values() for curve in panel.values()]
+    least = min((float(share[share > 0].min()) for share, _ in values), default=0.01)
+    ends = [float(end) for _, way in values for end in (way.min(), way.max())]
+    for number, (kind, panel) in enumerate(panels.items()):
+        x = Scale(np.log10(least), 0, 56 + PANEL * number, PANEL * (number + 1))
+        y = Scale(min(0.0, *ends), max(1.0, *ends), 240, 24)
+        parts.append(text(x.start, 14, kind, fill=INK, size=12))
+        for tick in (0, 0.5, 1):
+            parts.append(line(x.start, y(tick), x.stop, y(tick), stroke=GRID))
+            parts.append(text(x.start - 6, y(tick) + 4, f"{tick:g}", anchor="end", fill=SOFT, size=11))
+        for percent in (p for p in (0.1, 1, 10, 100) if p >= 100 * least):
+            at = x(np.log10(percent / 100))
+            parts.append(text(at, 256, f"{percent:g} %", anchor="middle", fill=SOFT, size=11))
+        parts.append(text((x.start + x.stop) / 2, 272, "bases", anchor="middle"))
+        for name, (share, way) in panel.items():
+            known = (share > 0) & np.isfinite(way)
+            pairs = zip(np.log10(share[known]), way[known], strict=True)
+            points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in pairs)
+            how = ' stroke-dasharray="5 3"' if name == chance else ' stroke-opacity="0.6"'
+            colour = SOFT if name == chance else MAIN
+            parts.append(
+                f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.6"{how}>'
+                f"<title>{escape(name)}</title></polyline>"
+            )
+    return figure(parts, width=PANEL * len(panels) + 8, height=280, label=label, css="region")
 
 
 def stacked_logos(

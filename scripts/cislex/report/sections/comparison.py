@@ -8,15 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from cislex.report.facts import count, number
-from cislex.report.figures.comparison import agreement_map, stacked_logos
+from cislex.report.figures.comparison import agreement_map, curve_panels, stacked_logos
 from cislex.report.figures.insertions import Dot, effect_plot
 from cislex.report.specs import ComparisonTables
 from cislex.report.tables import numbers, read_table
 
 #: Targets of a comparison that the page shows.
 TARGETS_SHOWN = 4
+#: How the curve of random orders is called.
+CHANCE = "bases in random order"
 #: Columns of ``methods.tsv`` that the page shows where any analysis has them, with their headings.
 HEADINGS = {
     "yardstick.contributions": "Contributions like the yardstick's",
@@ -44,6 +47,7 @@ class ComparedTarget:
     rows: list[tuple[str, ...]]
     note: str
     areas: Markup | None
+    curves: Markup | None
     words: list[tuple[str, ...]]
     logos: list[tuple[str, Markup]]
 
@@ -76,13 +80,16 @@ def _describe(spec: ComparisonTables) -> ComparisonView:
     logos = read_table(
         spec.logos, what="logos", columns=["target", "analysis", "row", "name", "base", "contribution"]
     )
+    points = ("share", "normalised")
+    curves = read_table(spec.curves, what="curves", columns=["target", "analysis", "curve", "order", *points])
+    curves = curves.assign(**{name: numbers(curves, name) for name in points})
     targets = list(dict.fromkeys(methods["target"]))
     undefined = int(pairs["contributions.undefined"].max())
     text = f"{count(methods['analysis'].nunique(), 'analysis', 'analyses')} of the same "
     text += f"{count(int(pairs['regions'].max()), 'region')}."
     if undefined:
         text += f" In up to {count(undefined, 'region')} of a pair all scores are the same: not counted."
-    hidden, tables = len(targets) - TARGETS_SHOWN, (pairs, methods, words, logos)
+    hidden, tables = len(targets) - TARGETS_SHOWN, (pairs, methods, curves, words, logos)
     return ComparisonView(
         spec,
         text,
@@ -95,7 +102,12 @@ def _describe(spec: ComparisonTables) -> ComparisonView:
 
 
 def _of_target(
-    target: str, pairs: pd.DataFrame, methods: pd.DataFrame, words: pd.DataFrame, logos: pd.DataFrame
+    target: str,
+    pairs: pd.DataFrame,
+    methods: pd.DataFrame,
+    curves: pd.DataFrame,
+    words: pd.DataFrame,
+    logos: pd.DataFrame,
 ) -> ComparedTarget:
     names = list(methods["analysis"])
     shown = [name for name in HEADINGS if methods[name].notna().any()]
@@ -114,6 +126,7 @@ def _of_target(
         rows,
         _by_chance(methods),
         _areas(methods),
+        _curves(curves),
         [
             (
                 f"{row['name_a']} and {row['name_b']}",
@@ -175,6 +188,16 @@ def _areas(methods: pd.DataFrame) -> Markup | None:
         ]
         rows.append((row["analysis"], dots))
     return effect_plot(rows, label="area under the curve")
+
+
+def _curves(table: pd.DataFrame) -> Markup | None:
+    """Both curves of every analysis, and of random orders, which all analyses share."""
+    panels: dict[str, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
+    for (kind, order, name), own in table.groupby(["curve", "order", "analysis"], sort=False):
+        shown = str(name) if order == "scores" else CHANCE
+        points = (own["share"].to_numpy(np.float64), own["normalised"].to_numpy(np.float64))
+        panels.setdefault(str(kind), {})[shown] = points
+    return curve_panels(panels, chance=CHANCE, label="Deletion and insertion curves") if panels else None
 
 
 def _logos(table: pd.DataFrame) -> list[tuple[str, Markup]]:
