@@ -10,12 +10,13 @@ PROFILE ?= profiles/slurm
 export CONFIG PROFILE GPU
 RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
-.PHONY: help environment bedtools demo yeast grammar test unit lint integration clean
+.PHONY: help environment bedtools demo yeast grammar benchmark test unit lint integration clean
 
 help:
 	@echo "make demo    install everything and run the demo (synthetic genome): results/demo/report.html"
 	@echo "make yeast   real yeast genome and ChIP-exo peaks (downloads, or CISLEX_MIRROR=<folder>)"
 	@echo "make grammar planted arrangements of words, and which are recovered: results/grammar/report.html"
+	@echo "make benchmark  methods and references compared on the demo and on pairs of words: results/benchmark/comparisons"
 	@echo "make run CONFIG=my.yaml    your own config"
 	@echo "make inspect CONFIG=my.yaml  before the run: check the models and whether they can be attributed"
 	@echo "make estimate CONFIG=my.yaml   before the run: hours, memory, disk and a suggested number of chunks"
@@ -61,6 +62,12 @@ yeast: environment
 grammar: environment
 	$(RUN) --configfile config/grammar.yaml
 	@echo "open results/grammar/report.html"
+
+# Without predictions and tracks of 27 analyses; `make run CONFIG=config/benchmark.yaml` makes these and the report.
+benchmark: environment
+	$(RUN) --configfile config/benchmark.yaml -- \
+	  $(foreach name,methods both either scaled,results/benchmark/comparisons/$(name)/comparison.tsv)
+	$(BIN)/python benchmarks/methods.py
 
 .PHONY: run cluster inspect estimate resources
 # Snakemake silently ignores a profile that does not exist.

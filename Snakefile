@@ -42,6 +42,8 @@ include: "workflow/rules/truth.smk"
 # Variants and in-silico experiments
 include: "workflow/rules/variants.smk"
 include: "workflow/rules/insertions.smk"
+# Methods compared
+include: "workflow/rules/comparison.smk"
 # Report
 include: "workflow/rules/report.smk"
 include: "workflow/rules/snapshot.smk"
@@ -80,6 +82,10 @@ rule all:
         insertions=expand(
             f"{RESULTS}/insertions/{{insertion}}/insertions.tsv",
             insertion=config["insertions"],
+        ),
+        comparisons=expand(
+            f"{RESULTS}/comparisons/{{comparison}}/comparison.tsv",
+            comparison=config["comparisons"],
         ),
         tracks=all_targets(
             "{analysis}/{target}/contributions.bw", coordinates_only=True

@@ -11,21 +11,22 @@ if "snakemake" in globals():
 from cislex.report import render_report, specs
 
 
-def main(
-    out: str, analyses: list, regions: list, models: list, lexicon=None, insertions=(), variants=(), **options
-) -> None:
+def main(out: str, analyses: list, regions: list, models: list, lexicon=None, **options) -> None:
     """Run the stage with plain arguments."""
     render_report(
         out,
-        analyses=[specs.AnalysisTarget(**{**entry, "files": tuple(entry["files"])}) for entry in analyses],
-        regions=[specs.RegionSet(**entry) for entry in regions],
-        models=[specs.TrainedModel(**entry) for entry in models],
-        lexicon=specs.LexiconTables(**{**lexicon, "files": tuple(lexicon["files"])}) if lexicon else None,
-        insertions=[specs.InsertionTables(**{**e, "files": tuple(e["files"])}) for e in insertions],
-        variants=[specs.VariantTables(**entry) for entry in variants],
+        analyses=_made(specs.AnalysisTarget, analyses),
+        regions=_made(specs.RegionSet, regions),
+        models=_made(specs.TrainedModel, models),
+        lexicon=_made(specs.LexiconTables, [lexicon])[0] if lexicon else None,
+        **{name: _made(kind, options.pop(name, ())) for name, kind in specs.EXPERIMENTS.items()},
         date=date.today().isoformat(),
         **options,
     )
+
+
+def _made(kind, entries) -> list:
+    return [kind(**{**e, "files": tuple(e["files"])} if "files" in e else e) for e in entries]
 
 
 if "snakemake" in globals():

@@ -86,6 +86,8 @@ def all_wildcards(workflow: Any, config: dict[str, Any]) -> dict[str, list[Wildc
         "chunk": ["0"],
         "variants": list(config["variants"]),
         "insertion": list(config["insertions"]),
+        "comparison": list(config["comparisons"]),
+        "source": [name for one in config["comparisons"].values() for name in one["analyses"]],
         "file": ["file"],
     }
     analyses = [

@@ -51,6 +51,8 @@ NEEDS = {
     "prepare_insertions": ("encode_sequences",),
     "insert_chunk": ("prepare_insertions",),
     "insert_motifs": ("insert_chunk",),
+    "measure_faithfulness": ("aggregate_chunks",),
+    "compare_methods": ("measure_faithfulness",),
     "make_chunk": ("encode_sequences",),
 }
 
@@ -348,6 +350,24 @@ def insert_motifs(work: Path, out: Path) -> None:
     insert_motifs(work / "plan.h5", {"a": [work / "inserted.h5"]}, *made, wanted=TARGETS)
 
 
+def measure_faithfulness(work: Path, out: Path) -> None:
+    target = {"first": TARGETS["first"]}
+    script("measure_faithfulness")(
+        work / "sequences.h5", {"first": work / "attributions.h5"}, {"a": work / "weights.pt"},
+        {name: out / f"{name}.tsv" for name in ("faithfulness", "curves", "words")},
+        job={"chunks": 1, "targets": target, "method": METHOD}, settings={"n": 10, "steps": 40, "draws": 1},
+        model={"loader": "trained"}, device="cpu",
+    )  # fmt: skip
+
+
+def compare_methods(work: Path, out: Path) -> None:
+    names = {"comparison": "pairs.tsv", "regions": "compared.tsv.gz", "methods": "methods.tsv"}
+    names |= {"curves": "all_curves.tsv", "words": "all_words.tsv", "logos": "logos.tsv"}
+    paths = {"first": work / "attributions.h5"}
+    analyses = [(str(raw), paths, raw, {"method": "x"}, work, None) for raw in (False, True)]
+    script("compare_methods")(analyses, {key: out / name for key, name in names.items()})
+
+
 #: Each stage by name.
 STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
@@ -357,6 +377,7 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
         combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar,
         prepare_variants, score_variants, combine_variants, attribute_variants, evaluate_variants,
         prepare_insertions, insert_chunk, insert_motifs,
+        measure_faithfulness, compare_methods,
         *TABLE_STAGES,
     )
 }  # fmt: skip

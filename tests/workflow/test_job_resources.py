@@ -69,12 +69,21 @@ def config(folder: Path, *, chunks: int = 4, **regions: Any) -> dict[str, Any]:
                 "chunks": chunks,
             }
         },
+        "comparisons": {
+            "all": {
+                "analyses": ["first"],
+                "uncorrected": ["first"],
+                "top": [10],
+                "faithfulness": {"n": 9, "steps": 5, "draws": 2, "stability": True, "randomised": True},
+            }
+        },
     }
 
 
 NAMES = {
     "regions": "set", "model": "net", "fold": "f0", "analysis": "first", "target": "t", "chunk": "0",
-    "file": "x", "database": "d", "variants": "calls", "insertion": "pairs",
+    "file": "x", "database": "d", "variants": "calls", "insertion": "pairs", "comparison": "all",
+    "source": "first.uncorrected",
 }  # fmt: skip
 
 

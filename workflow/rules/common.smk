@@ -105,6 +105,8 @@ wildcard_constraints:
     database="[A-Za-z0-9][A-Za-z0-9_.-]*",
     variants="[A-Za-z0-9][A-Za-z0-9_.-]*",
     insertion="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    comparison="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    source="[A-Za-z0-9][A-Za-z0-9_.-]*",
     chunk="[0-9]+",
 
 
@@ -260,6 +262,7 @@ include: "settings/motifs.smk"
 include: "settings/lexicon.smk"
 include: "settings/variants.smk"
 include: "settings/insertions.smk"
+include: "settings/comparison.smk"
 include: "settings/syntax.smk"
 include: "settings/cost.smk"
 include: "settings/report.smk"

@@ -160,7 +160,7 @@ def attribute_chunk(
             if kept:
                 logger.info("resuming: %d regions are already done", kept)
             began = time.monotonic()
-            work = _results(loaded, store, job, rows[kept:], batch_size=batch_size, device=where)
+            work = attribute_rows(loaded, store, job, rows[kept:], batch_size=batch_size, device=where)
             gated = _gated(work, store, rows[kept:], list(job.targets), gate)
             fill_checkpoint(log, _batches(gated, kept), len(rows), label="attribute", deadline=deadline)
 
@@ -218,7 +218,7 @@ def _stage_digests(stage: Mapping[str, Any]) -> dict[str, Any]:
     return {"stage_digest": provenance.digest_json(whole), "stage_digests": by_target}
 
 
-def _results(
+def attribute_rows(
     loaded: LoadedModel,
     store: SequenceStore,
     job: ChunkJob,
@@ -227,7 +227,7 @@ def _results(
     batch_size: int | None,
     device: str,
 ) -> Iterator[list[Attribution]]:
-    """Attributions of each target, batch by batch."""
+    """Attributions of each target for rows of a store (ascending), batch by batch."""
     method = methods_from_config.method_from_settings(job.method)
     wanted = list(targets.all_from_config(job.targets).values())
     for place in range(0, len(rows), BLOCK):
@@ -235,7 +235,7 @@ def _results(
         low, high = int(block[0]), int(block[-1]) + 1
         batches = attribute_batches(
             loaded.model,
-            torch.from_numpy(store.read(low, high)[block - low]),
+            torch.from_numpy(store.read_rows(block)),
             method,
             targets=wanted,
             seeds=region_seeds(store, job, low, high)[block - low],

@@ -25,6 +25,8 @@ import pandas as pd
 from cislex.demo.planted_motifs import DECOY, MOTIFS, Motif
 from cislex.errors import ConfigError
 
+#: How the planted model puts two words together: sum; both are needed; one is enough; one scales the other.
+LOGICS = ("sum", "and", "or", "context")
 ORIENTATIONS = ("++", "+-", "-+", "any")
 GRAMMAR_COLUMNS = [
     *("assay", "kind", "motif_a", "name_a", "motif_b", "name_b", "orientation", "least", "most", "period"),
@@ -58,6 +60,8 @@ class Assay:
         The words lie anywhere in the peak, independently of each other.
     lowered_by
         A word that lowers the signal, anywhere in the peak.
+    logic
+        What the planted model makes of both words (LOGICS).
     """
 
     words: tuple[str, ...]
@@ -67,6 +71,7 @@ class Assay:
     copies: tuple[int, int] = (1, 1)
     independent: bool = False
     lowered_by: str | None = None
+    logic: str = "sum"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", tuple(self.words))
@@ -102,6 +107,8 @@ class Assay:
             found.append(f"orientation {self.orientation!r}; expected {', '.join(ORIENTATIONS)}")
         if not 1 <= self.copies[0] <= self.copies[1] or (len(self.words) > 1 and self.copies != (1, 1)):
             found.append(f"copies {list(self.copies)}: expected ascending numbers from 1, of one word")
+        if self.logic not in LOGICS or (self.logic != "sum" and len(self.words) < 2):
+            found.append(f"logic {self.logic!r}: expected {', '.join(LOGICS)}; all but sum need two words")
         if self.independent and (len(self.words) < 2 or self.period is not None):
             found.append("independent needs two words and no period")
         if self.period is not None and not 2 <= self.period <= high - low + 1:

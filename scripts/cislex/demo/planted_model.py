@@ -1,8 +1,11 @@
 """A model whose truth is known: it scans for the planted motifs, and adds what each word does to an assay.
 
 The output of an assay is the sum of its words' sites, on both strands: a site counts by how far its log-odds
-score exceeds half of that of a typical site, and a word that lowers the signal counts negatively. Nothing is
-trained, so what follows (attributions, motifs, lexicon, hits, syntax) is tested without a model's errors.
+score exceeds half of that of a typical site, and a word that lowers the signal counts negatively. Of two
+words with counts a and b, ``logic`` makes 1 + min(a, b) (``and``), 1 + min(1, a + b) (``or``) or
+1 + a·b (``context``): without the 1, rounding would be all that a region without words has.
+Nothing is trained, so what follows (attributions, motifs, lexicon, hits, syntax) is tested without a model's
+errors.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from cislex.demo.grammar import assays_from
+from cislex.demo.grammar import LOGICS, assays_from
 from cislex.demo.planted_motifs import MOTIFS
 from cislex.errors import ConfigError
 from cislex.files.tables import atomic_path
@@ -32,15 +35,24 @@ PSEUDO = 0.01
 class PlantedModel(nn.Module):
     """Scan, threshold, sum: one-hot (N, 4, L) to signals (N, OUTPUTS)."""
 
+    gates: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.scan = nn.Conv1d(4, 2 * len(MOTIFS), WIDTH, padding=WIDTH // 2)
         self.effects = nn.Linear(2 * len(MOTIFS), OUTPUTS, bias=False)
+        # The counts of both words of outputs with another logic than a sum, of which `gates` says which.
+        self.first = nn.Linear(2 * len(MOTIFS), OUTPUTS, bias=False)
+        self.second = nn.Linear(2 * len(MOTIFS), OUTPUTS, bias=False)
+        self.register_buffer("gates", torch.zeros(3, OUTPUTS))
 
     def forward(self, sequences: torch.Tensor) -> torch.Tensor:
         """Signal of each assay, in the order of the config."""
-        signals: torch.Tensor = self.effects(torch.relu(self.scan(sequences)).sum(-1))
-        return signals
+        counts = torch.relu(self.scan(sequences)).sum(-1)
+        a, b = self.first(counts), self.second(counts)
+        both, either, context = self.gates.unbind(0)
+        signals: torch.Tensor = self.gates.sum(0) + self.effects(counts) + both * (a - torch.relu(a - b))
+        return signals + either * (1 - torch.relu(1 - a - b)) + context * (a * b)
 
 
 def build_model() -> PlantedModel:
@@ -66,7 +78,8 @@ def plant_model(planted: str | Path, out: str | Path, *, assays: Mapping[str, An
     matrices = {motif.identifier.split(".")[0]: motif.ppm for motif in read_meme(planted)}
     model = PlantedModel()
     filters, biases = np.zeros((2 * len(MOTIFS), 4, WIDTH)), np.full(2 * len(MOTIFS), -1.0)
-    effects = np.zeros((OUTPUTS, 2 * len(MOTIFS)))
+    effects, first, second = np.zeros((3, OUTPUTS, 2 * len(MOTIFS)))
+    gates = np.array([[a.logic == logic for a in grammars.values()] for logic in LOGICS[1:]], dtype=float)
     for place, (part, base_id) in enumerate(MOTIFS.items()):
         if base_id not in matrices:
             continue
@@ -79,8 +92,12 @@ def plant_model(planted: str | Path, out: str | Path, *, assays: Mapping[str, An
         filters[2 * place + 1, :, begin : begin + odds.shape[1]] = scaled[::-1, ::-1]
         for output, grammar in enumerate(grammars.values()):
             sign = -1.0 if part == grammar.lowered_by else 1.0
-            effects[output, 2 * place : 2 * place + 2] = sign * (part in grammar.parts)
+            plain = grammar.logic == "sum" or part == grammar.lowered_by
+            own = effects if plain else first if part == grammar.words[0] else second
+            own[output, 2 * place : 2 * place + 2] = sign * (part in grammar.parts)
     weights = {"scan.weight": filters, "scan.bias": biases, "effects.weight": effects}
+    weights |= {"first.weight": first, "second.weight": second}
+    weights["gates"] = np.pad(gates, ((0, 0), (0, OUTPUTS - len(grammars))))
     model.load_state_dict(
         {name: torch.tensor(values, dtype=torch.float32) for name, values in weights.items()}
     )
@@ -116,7 +133,7 @@ def counted_sites(
     tables = [pd.DataFrame(columns=["row", "start", "end", "name", "count"])]
     with torch.no_grad():
         scores = torch.relu(model.scan(sequences))
-        effects = model.effects.weight[output]
+        effects = model.effects.weight[output] + model.first.weight[output] + model.second.weight[output]
         for place, base_id in enumerate(MOTIFS.values()):
             if base_id not in known or not effects[2 * place]:
                 continue

@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
 import pandas as pd
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from cislex.errors import InputError, StorageError
 from cislex.files.hdf5_sources import require_data
@@ -189,6 +189,16 @@ def read_regions(group: h5py.Group, start: int = 0, stop: int | None = None) -> 
         dataset = subgroup[column]
         columns[column] = dataset.asstr()[start:stop] if kind == "str" else dataset[start:stop]
     return pd.DataFrame(columns)
+
+
+def read_scattered(dataset: h5py.Dataset, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Some rows of a dataset, ascending: in one piece where they are close together, else one by one."""
+    if not len(rows):
+        return np.empty((0, *dataset.shape[1:]), dataset.dtype)
+    low, high = int(rows[0]), int(rows[-1]) + 1
+    if high - low <= 4 * len(rows):
+        return np.asarray(dataset[low:high][rows - low])
+    return np.concatenate([dataset[int(row) : int(row) + 1] for row in rows])
 
 
 def digest_regions(regions: pd.DataFrame) -> str:

@@ -14,6 +14,7 @@ from cislex.files.tables import write_text
 from cislex.logs import get_logger
 from cislex.report.facts import Fact, count, facts, recorded, shared
 from cislex.report.figures.logos import glyph_definitions
+from cislex.report.sections.comparison import describe_comparisons
 from cislex.report.sections.completeness import QualityView, describe_quality
 from cislex.report.sections.concerns import (
     Concern,
@@ -51,6 +52,7 @@ from cislex.report.sections.variants import describe_variants
 from cislex.report.sections.vocabulary import describe_vocabulary
 from cislex.report.specs import (
     AnalysisTarget,
+    ComparisonTables,
     InsertionTables,
     LexiconTables,
     RegionSet,
@@ -148,6 +150,7 @@ def render_report(
     models: Sequence[TrainedModel] = (),
     lexicon: LexiconTables | None = None,
     insertions: Sequence[InsertionTables] = (),
+    comparisons: Sequence[ComparisonTables] = (),
     variants: Sequence[VariantTables] = (),
     settings: Mapping[str, Any] | None = None,
     template: str | Path = TEMPLATE,
@@ -178,6 +181,8 @@ def render_report(
         The lexicon of all targets, where one was made.
     insertions
         One entry an in-silico experiment.
+    comparisons
+        One entry a comparison of methods.
     variants
         Scores of each set of variants.
     settings
@@ -207,6 +212,7 @@ def render_report(
     if not analyses:
         raise InputError("report: no analysis was given; name at least one in the config")
     check_all(analyses, regions, models, [] if lexicon is None else [lexicon], insertions, variants)
+    check_all(comparisons)
     drawn = min(top, REGIONS_DRAWN // len(analyses))
     sets = [describe_regions(spec) for spec in regions]
     methods = describe_methods(
@@ -230,6 +236,7 @@ def render_report(
         models=describe_models(analyses, models),
         vocabulary=describe_vocabulary(lexicon),
         insertions=describe_insertions(insertions),
+        comparisons=describe_comparisons(comparisons),
         variants=describe_variants(variants),
         glyphs=glyph_definitions(),
         fewer=drawn < top,

@@ -144,6 +144,40 @@ class InsertionTables:
         _require(f"insertions {self.name}", *self.links)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ComparisonTables:
+    """One comparison of methods.
+
+    Parameters
+    ----------
+    name, yardstick
+        Name in the config, and that of the analysis that the others are compared with, or none.
+    comparison, methods, curves, words, logos
+        ``comparison.tsv``, ``methods.tsv``, ``curves.tsv``, ``words.tsv`` and ``logos.tsv``.
+    files
+        Further files to link.
+    """
+
+    name: str
+    comparison: str | Path
+    methods: str | Path
+    curves: str | Path
+    words: str | Path
+    logos: str | Path
+    yardstick: str | None = None
+    files: tuple[str | Path, ...] = ()
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the comparison that the page links to."""
+        tables = (self.comparison, self.methods, self.curves, self.words, self.logos)
+        return [Path(path) for path in (*tables, *self.files)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"comparison {self.name}", *self.links)
+
+
 @dataclass(frozen=True)
 class VariantTables:
     """The scores of a set of variants.
@@ -280,9 +314,19 @@ class AnalysisTarget:
         _require(f"analysis {self.analysis}, target {self.target}", *self.links)
 
 
+#: What each argument of ``render_report`` for a stage after motifs holds.
+EXPERIMENTS = {"insertions": InsertionTables, "variants": VariantTables, "comparisons": ComparisonTables}
+
+
 def check_all(
     *groups: Sequence[
-        AnalysisTarget | RegionSet | TrainedModel | LexiconTables | InsertionTables | VariantTables
+        AnalysisTarget
+        | RegionSet
+        | TrainedModel
+        | LexiconTables
+        | InsertionTables
+        | ComparisonTables
+        | VariantTables
     ],
 ) -> None:
     """Raise ``InputError`` where anything that was named is missing, before anything is read."""

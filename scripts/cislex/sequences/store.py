@@ -23,7 +23,14 @@ from cislex.errors import InputError, offenders
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import RowWriter, pack
 from cislex.files.scratch import full_disk_named
-from cislex.files.tables import FORMAT_VERSION, atomic_path, open_hdf5, read_regions, write_regions
+from cislex.files.tables import (
+    FORMAT_VERSION,
+    atomic_path,
+    open_hdf5,
+    read_regions,
+    read_scattered,
+    write_regions,
+)
 from cislex.logs import get_logger, progress
 from cislex.provenance import to_attributes
 from cislex.regions.chromosome_table import read_chromosomes
@@ -311,6 +318,10 @@ class SequenceStore:
         """Sequences ``start:stop``: uint8 (n, 4, L)."""
         result: NDArray[np.uint8] = self._handle["sequences"][start:stop]
         return result
+
+    def read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Sequences of some rows (ascending): uint8 (k, 4, L)."""
+        return read_scattered(self._handle["sequences"], rows)
 
     def copy_into(self, group: h5py.Group, name: str) -> None:
         """Copy ``sequences`` or ``regions`` as they are, without unpacking them."""

@@ -84,6 +84,8 @@ def config() -> dict[str, Any]:
                                "backgrounds": {"kind": "fasta", "fasta": "b.fa", "n": None}},
                        "windows": {"analysis": "zoo", "motifs": {"x": "TGACTCA"},
                                    "backgrounds": {"kind": "genomic"}}},
+        "comparisons": {"folds": {"analyses": ["factory"], "uncorrected": ["factory"],
+                                  "yardstick": "factory"}},
         "models": {name: {"input_length": 100, **model} for name, model in MODELS.items()},
         "analyses": {
             **analyses, "labelled": labelled, "held_out": held_out, "direct": direct, "letters": letters

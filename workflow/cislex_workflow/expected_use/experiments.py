@@ -1,4 +1,4 @@
-"""Expected use of the jobs of variants and in-silico experiments."""
+"""Expected use of the jobs of variants, in-silico experiments and comparisons of methods."""
 
 from __future__ import annotations
 
@@ -106,3 +106,28 @@ def insert_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
     folds = work.folds(analysis)
     # Predictions of all folds of one target, and a few copies of them.
     return Use(500 + (folds + 8) * sequences * 8e-6, 30 + len(analysis["targets"]) * folds * sequences / 1e6)
+
+
+def measure_faithfulness(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings = work.config["comparisons"][wildcards["comparison"]]
+    given, name = settings["faithfulness"], wildcards["source"]
+    name = name if name in settings["analyses"] else name.removesuffix(".uncorrected")
+    analysis, model, measured = attribution(work, name)
+    n = min(given["n"], work.regions(analysis["regions"]))
+    folds = len(work.config["models"][analysis["model"]]["folds"])
+    # Both curves of each target and of random orders; and the analysis once or twice more.
+    sequences = 2 * given["steps"] * given["draws"] * (1 + len(analysis["targets"]))
+    again = given["stability"] + given["randomised"]
+    region = sequences * forward_seconds(analysis, model) + again * model.seconds_per_region
+    seconds = 10 + JOB_SECONDS + folds * (model.startup_seconds + n * region)
+    return Use(model.host_mb + 300 + 1e-4 * n * work.length(analysis["regions"]), seconds, measured)
+
+
+def compare_methods(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings = work.config["comparisons"][wildcards["comparison"]]
+    first = work.config["analyses"][settings["analyses"][0]]
+    rows, length = work.regions(first["regions"]), work.length(first["regions"])
+    sources, targets = len(settings["analyses"]) + len(settings["uncorrected"]), len(first["targets"])
+    pairs, measures = sources * (sources - 1) // 2, 2 * (3 + len(settings["top"]))
+    memory = 700 + 8e-6 * rows * measures * pairs
+    return Use(memory, 20 + targets * rows * (sources * length * 2e-6 + pairs * (4e-5 + length * 1e-7)))

@@ -196,6 +196,23 @@ def report_insertions():
     return found
 
 
+def report_comparisons():
+    """Tables of each comparison of methods."""
+    found = []
+    for name, settings in config["comparisons"].items():
+        folder = f"{RESULTS}/comparisons/{name}"
+        tables = ("comparison", "methods", "curves", "words", "logos")
+        found.append(
+            {
+                "name": name,
+                "yardstick": settings["yardstick"],
+                **{table: f"{folder}/{table}.tsv" for table in tables},
+                "files": [f"{folder}/regions.tsv.gz"],
+            }
+        )
+    return found
+
+
 def report_variants():
     """Tables of each set of variants."""
     return [
@@ -258,6 +275,11 @@ def report_files():
         found += [*entry.get("databases", {}).values(), *entry.get("files", [])]
     for entry in report_insertions():
         found += [entry["insertions"], entry["contexts"], *entry["files"]]
+    for entry in report_comparisons():
+        found += [
+            entry[key] for key in entry if key not in ("name", "yardstick", "files")
+        ]
+        found += entry["files"]
     for entry in report_variants():
         found += [
             entry[key] for key in entry if key not in ("name", "analysis", "targets")

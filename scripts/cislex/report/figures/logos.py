@@ -127,12 +127,44 @@ def region_figure(
     logo_bottom = logo_top + LOGO
     parts = _strip(contributions, start, end)
     parts += _marks(inside, x, logo_top - 6)
-    parts += _logo(contributions[start:end], onehot[:, start:end], x, logo_top, logo_bottom)
+    parts += logo_parts(contributions[start:end], onehot[:, start:end], x, logo_top, logo_bottom)
     parts += _heat(hypothetical[:, start:end], onehot[:, start:end], x, logo_bottom + 8)
     bottom = logo_bottom + 8 + 4 * CELL
     for tick in nice_ticks(start, end - 1, count=10):
         parts.append(text(x(tick + 0.5), bottom + 14, short(tick), anchor="middle", fill=SOFT, size=10))
     return figure(parts, width=WIDTH, height=bottom + 20, label=label, css="region")
+
+
+def logo_parts(
+    contributions: NDArray[np.float32],
+    onehot: NDArray[np.uint8],
+    x: Scale,
+    top: float,
+    bottom: float,
+    *,
+    limits: tuple[float, float] | None = None,
+) -> list[str]:
+    """Draw observed bases scaled by their contribution; negative ones hang upside down below the axis."""
+    low, high = limits or (min(float(contributions.min()), 0.0), max(float(contributions.max()), 0.0))
+    if high == low:
+        high = 1.0
+    y = Scale(low, high, bottom, top)
+    parts = []
+    for tick in nice_ticks(low, high, count=5):
+        parts.append(line(x.start, y(tick), x.stop, y(tick), stroke=GRID if tick else "#999"))
+        parts.append(text(x.start - 8, y(tick) + 4, short(tick), anchor="end", fill=SOFT, size=10))
+    step = x(x.low + 1) - x(x.low)
+    for i, value in enumerate(contributions):
+        height = y(0) - y(float(value))
+        if onehot[:, i].any() and abs(height) >= 0.2:
+            base = BASES[int(onehot[:, i].argmax())]
+            left = x(x.low + i) + step * 0.03
+            # A negative height turns the letter upside down below the axis, as in motif logos.
+            parts.append(
+                f'<use href="#base-{base}" transform="translate({left:.1f} {y(float(value)):.1f})'
+                f' scale({step * 0.0094:.4f} {height / 100:.4f})"/>'
+            )
+    return parts
 
 
 def allele_figure(
@@ -163,7 +195,7 @@ def allele_figure(
         bottom = logo_top + LOGO / 1.5
         parts.append(rectangle(x(place), logo_top, x(1) - x(0), bottom - logo_top, fill="#fff0c2"))
         parts += _marks(inside, x, logo_top - 6)
-        parts += _logo(contributions, onehot, x, logo_top, bottom, limits=limits)
+        parts += logo_parts(contributions, onehot, x, logo_top, bottom, limits=limits)
         parts.append(text(4, logo_top + 12, name, fill=INK, size=12))
         top = bottom + 4
     return figure(parts, width=WIDTH, height=top + 4, label=label, css="region")
@@ -209,38 +241,6 @@ def _marks(marks: Sequence[tuple[int, int, str]], x: Scale, y: float) -> list[st
         if middle - half > last:
             parts.append(text(middle, y - 9, name, anchor="middle", size=11))
             last = middle + half
-    return parts
-
-
-def _logo(
-    contributions: NDArray[np.float32],
-    onehot: NDArray[np.uint8],
-    x: Scale,
-    top: float,
-    bottom: float,
-    *,
-    limits: tuple[float, float] | None = None,
-) -> list[str]:
-    """Draw observed bases scaled by their contribution; negative ones hang upside down below the axis."""
-    low, high = limits or (min(float(contributions.min()), 0.0), max(float(contributions.max()), 0.0))
-    if high == low:
-        high = 1.0
-    y = Scale(low, high, bottom, top)
-    parts = []
-    for tick in nice_ticks(low, high, count=5):
-        parts.append(line(x.start, y(tick), x.stop, y(tick), stroke=GRID if tick else "#999"))
-        parts.append(text(x.start - 8, y(tick) + 4, short(tick), anchor="end", fill=SOFT, size=10))
-    step = x(x.low + 1) - x(x.low)
-    for i, value in enumerate(contributions):
-        height = y(0) - y(float(value))
-        if onehot[:, i].any() and abs(height) >= 0.2:
-            base = BASES[int(onehot[:, i].argmax())]
-            left = x(x.low + i) + step * 0.03
-            # A negative height turns the letter upside down below the axis, as in motif logos.
-            parts.append(
-                f'<use href="#base-{base}" transform="translate({left:.1f} {y(float(value)):.1f})'
-                f' scale({step * 0.0094:.4f} {height / 100:.4f})"/>'
-            )
     return parts
 
 

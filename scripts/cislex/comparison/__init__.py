@@ -1,0 +1,1 @@
+"""Comparison of attribution methods on the same regions: agreement, faithfulness, localisation."""
