@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cislex.comparison import faithfulness, words
+from cislex.comparison import columns
 from cislex.comparison.agreement import Standardised, agreement, measures, quartiles, standardise
 from cislex.comparison.planted import planted_auprc, read_planted
 from cislex.comparison.scores import Floats, Rows, Scores, Source, blocks, contributions, open_scores
@@ -135,9 +135,9 @@ def compare_methods(
     write_table(pairs, files.comparison)
     write_table(_methods(analyses, collected, pairs, yardstick), files.methods)
     write_table(pd.concat(kept, ignore_index=True), files.logos)
-    curves = ["target", "analysis", *faithfulness.CURVE_COLUMNS[1:]]
+    curves = ["target", "analysis", *columns.CURVES[1:]]
     write_table(_measured(analyses, "curves", curves), files.curves)
-    write_table(_measured(analyses, "words", words.COLUMNS), files.words)
+    write_table(_measured(analyses, "words", columns.WORDS), files.words)
     logger.info("%d analyses, %d targets, %d pairs", len(analyses), len(names), len(pairs))
 
 
@@ -209,7 +209,7 @@ def _methods(
     yardstick: str | None,
 ) -> pd.DataFrame:
     """Rows of ``methods.tsv``: each analysis by itself, for each target."""
-    measured = _measured(analyses, "faithfulness", ["target", "analysis", *faithfulness.COLUMNS[1:]])
+    measured = _measured(analyses, "faithfulness", ["target", "analysis", *columns.FAITHFULNESS[1:]])
     measured = measured.rename(columns={"regions": "faithfulness_regions"})
     rows = []
     for found in collected:

@@ -24,6 +24,7 @@ from cislex.attribution.references import make_references
 from cislex.chunks.attribute import ChunkJob, attribute_rows
 from cislex.comparison import words
 from cislex.comparison.agreement import pearson, quartiles
+from cislex.comparison.columns import CURVES, FAITHFULNESS
 from cislex.comparison.curves import KINDS, area, base_counts, curve_sequences, normalised, ranking
 from cislex.comparison.planted import Planted, read_planted
 from cislex.comparison.scores import Source, blocks, contributions, open_scores
@@ -37,11 +38,6 @@ from cislex.sequences.store import SequenceStore, rows_of_fold
 from cislex.targets import targets
 
 ORDERS = ("scores", "random")
-COLUMNS = [
-    *("target", "regions", "deletion", "deletion_random", "insertion", "insertion_random"),
-    *(f"{what}{end}" for what in ("stability", "randomised") for end in ("", "_q1", "_q3", "_undefined")),
-]
-CURVE_COLUMNS = ["target", "curve", "order", "bases", "share", "prediction", "normalised"]
 #: Sequences that are predicted at once, about.
 BLOCK = 4096
 #: Methods whose numbers depend on drawn references, and kinds of references that are drawn.
@@ -351,8 +347,8 @@ def _of_target(regions: _Regions, sums: _Sums, t: int, target: str) -> tuple[pd.
         row |= {name: middle, f"{name}_q1": low, f"{name}_q3": high}
         row[f"{name}_undefined"] = int(np.isnan(found).sum())
     return (
-        pd.DataFrame([row], columns=COLUMNS),
-        pd.DataFrame(table, columns=CURVE_COLUMNS),
+        pd.DataFrame([row], columns=FAITHFULNESS),
+        pd.DataFrame(table, columns=CURVES),
         _words_of(regions, sums.words[t] / sums.count[:, None], target),
     )
 

@@ -13,12 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cislex.comparison.columns import WORDS
 from cislex.comparison.planted import Planted
 
-COLUMNS = [
-    *("target", "analysis", "name_a", "name_b", "regions", "interaction", "effect_a", "effect_b"),
-    *("attributed_a", "attributed_b", "effect_balance", "attributed_balance", "error"),
-]
 Codes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -55,7 +52,7 @@ def word_table(
     names: Mapping[int, tuple[str, str]], found: Mapping[int, tuple[float, float, float]],
     attributed: Mapping[int, tuple[float, float]],
 ) -> pd.DataFrame:  # fmt: skip
-    """One row per pair of words: COLUMNS without target and analysis.
+    """One row per pair of words: ``WORDS`` without target and analysis.
 
     ``error`` is the mean absolute difference of attributed and effect, relative to the mean absolute effect.
     """
@@ -78,4 +75,4 @@ def word_table(
                 "error": np.abs(given - model[:, :2]).mean() / size if size > 0 else np.nan,
             }
         )
-    return pd.DataFrame(rows, columns=COLUMNS[2:])
+    return pd.DataFrame(rows, columns=WORDS[2:])
