@@ -218,10 +218,33 @@ def test_no_variant_left_is_an_error_that_counts_the_reasons(folder: Path) -> No
     (folder / "scores.tsv").unlink(missing_ok=True)
     with pytest.raises(
         InputError, match=r"2 alleles read, 0 kept \(1 unknown_chromosome, 1 spanning_deletion\)"
-    ):
+    ) as caught:
         score(folder, path)
+    said = str(caught.value)
+    assert "no variant is left: line 3: chrU:5 A>C, unknown_chromosome (" in said, (
+        "Snakemake deletes the table"
+    )
+    assert "The file has chrU; the genome has chr1, chr2, chrR" in said
+    assert "genome: {aliases: file.tsv}" in said
     assert not (folder / "scores.tsv").exists()
     assert len(pd.read_csv(folder / "dropped.tsv", sep="\t")) == 2
+
+
+def test_many_variants_on_unknown_chromosomes_are_a_warning(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from cislex.variants.checked import prepare_variants
+
+    base = sequences()["chr1"]
+    rows = [("chr1", at + 1, base[at], "ACGT".replace(base[at], "")[0]) for at in range(100, 110)]
+    star = [("chr1", 100, base[99], "*")] * 5
+    out = (folder / "genome.fa", folder / "a.tsv", folder / "d.tsv")
+    for more, level in (([], "INFO"), (star, "INFO"), ([("1", 101, "A", "C")] * 2, "WARNING")):
+        caplog.clear()
+        prepare_variants(write_vcf(folder / "m.vcf", rows + more), *out, windows=WindowOptions(length=LENGTH))
+        (record,) = [r for r in caplog.records if "alleles read" in r.message]
+        assert record.levelname == level
+        assert ("genome: {aliases: file.tsv}" in record.message) == (level == "WARNING")
 
 
 def test_null_of_negative_size_is_refused() -> None:

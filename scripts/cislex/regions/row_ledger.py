@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from cislex.errors import offenders
 
 #: Reasons of which the settings name the rows or their number: to drop for one of them is no surprise.
 ASKED_FOR = frozenset({"below_top", "not_sampled", "excluded_chromosome", "not_named", "not_selected"})
@@ -65,6 +68,17 @@ class RowLedger:
         """How many rows were dropped for which reason, as a sentence part."""
         found = pd.Series(self.reason[~self.alive]).value_counts()
         return ", ".join(f"{count} {reason}" for reason, count in found.items())
+
+    def unknown_chromosomes(self, known: Iterable[str]) -> str:
+        """What to do about chromosomes that the genome lacks, as the end of a message; empty: none."""
+        unknown = self.reason == "unknown_chromosome"
+        if not unknown.any():
+            return ""
+        return (
+            f". The file has {offenders(self.peaks['chrom'][unknown].unique())}; the genome has "
+            f"{offenders(known)}. If these are other names of the same chromosomes, map them in a table (two "
+            "columns: alias, name) and set genome: {aliases: file.tsv}"
+        )
 
 
 def best_first(rows: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -335,15 +335,9 @@ def _overlap_keepers(chroms: NDArray[np.int64], starts: NDArray[np.int64], lengt
 def _require_regions(ledger: RowLedger, genome: Genome, source: str | Path) -> None:
     if ledger.alive.any():
         return
-    hint = ""
-    if (ledger.reason == "unknown_chromosome").any():
-        hint = (
-            f". The file has {offenders(ledger.peaks['chrom'].unique())}; the genome has "
-            f"{offenders(genome.lengths)}. If these are other names of the same chromosomes, map them "
-            "in a table (two columns: alias, name) and set genome: {aliases: file.tsv}"
-        )
     raise InputError(
-        f"{source}: none of {len(ledger.peaks)} rows gives a usable region; dropped: {ledger.counts()}{hint}"
+        f"{source}: none of {len(ledger.peaks)} rows gives a usable region; dropped: {ledger.counts()}"
+        f"{ledger.unknown_chromosomes(genome.lengths)}"
     )
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cislex.errors import InputError
+from cislex.errors import InputError, offenders
 from cislex.files.tables import require_file, write_table
 from cislex.files.text_tables import read_text
-from cislex.logs import get_logger
+from cislex.logs import announce, get_logger
 from cislex.provenance import digest_strings
 from cislex.regions.genome import Genome, read_aliases
-from cislex.regions.row_ledger import RowLedger
+from cislex.regions.row_ledger import MANY_DROPPED, RowLedger
 from cislex.variants.alleles import check_variants, dropped_table
 from cislex.variants.context import Context
 from cislex.variants.vcf import NORMALISED, VARIANT_COLUMNS, read_variants
@@ -22,6 +23,8 @@ from cislex.variants.windows import WindowOptions, drop_unfit
 
 logger = get_logger(__name__)
 
+#: Reasons that files of variants have by nature: to drop for one of them is no surprise.
+EXPECTED = ("no_alternative", "spanning_deletion", "not_held_out")
 #: Whole numbers among the columns of ``alleles.tsv``.
 _NUMBERS = ("source_line", "start", "at")
 
@@ -74,6 +77,7 @@ def prepare_variants(
             read, Context(genome), aliases=read_aliases(aliases), on_mismatch=on_mismatch, source=variants
         )
         drop_unfit(ledger, genome.lengths, windows)
+        hint = ledger.unknown_chromosomes(genome.lengths)
     if held_out is not None:
         _drop_unowned(ledger, held_out)
     write_table(dropped_table(ledger), dropped)
@@ -81,10 +85,24 @@ def prepare_variants(
     counts = f" ({ledger.counts()})" if not ledger.alive.all() else ""
     text = f"{variants}: {len(ledger.peaks)} alleles read, {len(kept)} kept{counts}"
     if not len(kept):
-        raise InputError(f"{text}; no variant is left; each is in {dropped} with its reason")
-    logger.info(text)
+        raise InputError(f"{text}; no variant is left: {_first(ledger)}{hint}")
+    lost = ~ledger.alive & ~np.isin(ledger.reason, EXPECTED)
+    many = int(lost.sum()) > MANY_DROPPED * len(ledger.peaks)
+    announce(logger, logging.WARNING if many else logging.INFO, text + (hint if many else ""))
     first = [*VARIANT_COLUMNS, *NORMALISED]
     write_table(kept[[*first, *(name for name in kept if name not in first)]], alleles)
+
+
+def _first(ledger: RowLedger) -> str:
+    """The first dropped alleles with their reasons."""
+    table = ledger.peaks
+    columns = (table[name] for name in ("source_line", "chrom", "start", "ref", "alt"))
+    return offenders(
+        f"line {line}: {chrom}:{start + 1} {ref}>{alt}, {reason} ({detail})"
+        for line, chrom, start, ref, alt, reason, detail in zip(
+            *columns, ledger.reason, ledger.detail, strict=True
+        )
+    )
 
 
 def _drop_unowned(ledger: RowLedger, held_out: Mapping[str, Sequence[str]]) -> None:
