@@ -75,8 +75,8 @@ def test_patterns_that_share_a_match_are_one_motif() -> None:
     assert [motif.name for motif in lexicon.unknown] == ["pos_3", "pos_4"]
     assert known_motifs(lexicon) == "2 distinct known motifs"
     assert composition(lexicon) == (
-        "Of 6 patterns, 3 match a known motif (q ≤ 0.05), 1 is a composite (a known motif plus something "
-        "else) and 2 resemble no known motif."
+        "Of 6 patterns, 3 match a known motif (q ≤ 0.05), 1 is a composite (a motif plus something else) "
+        "and 2 resemble no known motif."
     )
 
 
@@ -99,7 +99,7 @@ def test_one_pattern_is_told_without_numbers() -> None:
     assert composition(read_lexicon([pattern("a", 1)])) == "The one pattern resembles no known motif."
     two = [pattern("a", 1, "M1", composite=True), pattern("b", 1)]
     assert composition(read_lexicon(two)) == (
-        "Of 2 patterns, none match a known motif (q ≤ 0.05), 1 is a composite (a known motif plus "
+        "Of 2 patterns, none match a known motif (q ≤ 0.05), 1 is a composite (a motif plus "
         "something else) and 1 resembles no known motif."
     )
 

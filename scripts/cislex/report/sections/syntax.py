@@ -94,7 +94,7 @@ def describe_syntax(
     spec
         The target; ``None`` is returned where its syntax was not analysed.
     motifs
-        Its motifs: the names of words that have none of their own.
+        Its motifs, for the names of hits of these.
     charts
         Pairs whose distances are drawn, at most.
     """
@@ -107,7 +107,9 @@ def describe_syntax(
         least = settings.get("min_hits")
         need = f" ({least} are needed)" if least else ""
         return SyntaxView(f"Syntax was not analysed: no word has enough hits{need}.")
-    names = _names((positions, pairs), {motif.name: motif.short for motif in motifs})
+    # A word without a name of its own is not the pattern of the same number.
+    own = {} if spec.usage is not None else {motif.name: motif.short for motif in motifs}
+    names = _names((positions, pairs), own)
     found = _significant_pairs(pairs)
     with_distance = [pair for pair in found if pair.arrangement is not None]
     good = periods[periods["q"] < MAX_Q].sort_values(["q", "power"], ascending=[True, False], kind="stable")
