@@ -14,7 +14,7 @@ from markupsafe import Markup
 from cislex.errors import StorageError
 from cislex.files.tables import require_file
 from cislex.files.text_tables import read_numbers
-from cislex.report.facts import at_most, count, number, percent, probability
+from cislex.report.facts import count, equation, number, percent, probability
 from cislex.report.figures.syntax import ARROWS, position_map, spacing_chart
 from cislex.report.sections.motifs import MotifView
 from cislex.report.specs import AnalysisTarget
@@ -226,7 +226,7 @@ def _remark(row: pd.Series) -> str:
     """How many times as often as expected a word is central, where that is significant."""
     if not row["q"] < MAX_Q or not row["expected"] > 0:
         return "–"
-    return f"{number(row['observed'] / row['expected'], 2)}× (q {at_most(row['q'], '= ')})"
+    return f"{number(row['observed'] / row['expected'], 2)}× ({equation(probability(row['q']), 'q')})"
 
 
 def _pair_name(words: tuple[str, str], names: Mapping[str, str]) -> str:
@@ -249,9 +249,9 @@ def _pair_row(pair: _Pair, names: Mapping[str, str]) -> PairRow:
         pair=_pair_name(pair.words, names),
         arrangement="" if apart is None else _arrangement(apart),
         regions=_against(apart),
-        arrangement_q="" if apart is None else at_most(float(apart["q"])),
+        arrangement_q="" if apart is None else probability(float(apart["q"])),
         together=_against(together),
-        together_q="" if together is None else at_most(float(together["q"])),
+        together_q="" if together is None else probability(float(together["q"])),
     )
 
 

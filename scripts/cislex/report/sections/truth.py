@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cislex.report.facts import at_most, cell, decimals, label, probability
+from cislex.report.facts import cell, decimals, equation, label, probability
 from cislex.report.sections.motifs import MotifView
 from cislex.report.sections.summary import some
 from cislex.report.specs import AnalysisTarget
@@ -92,7 +92,7 @@ def _describe_grammar(spec: AnalysisTarget) -> list[Grammar]:
 
 def _grammar(row: pd.Series) -> Grammar:
     pair = f"{row['name_a']} and {row['name_b']}" if row["name_b"] != row["name_a"] else row["name_a"]
-    found = f"q {at_most(float(row['q']), '= ')}" if row["q"] else "not tested"
+    found = equation(probability(float(row["q"])), "q") if row["q"] else "not tested"
     if row["kind"] in ("pair", "helical"):
         planted = _distances(row["orientation"], row["least"], row["most"], row["period"])
         if row["found_orientation"]:
