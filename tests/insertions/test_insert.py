@@ -12,7 +12,6 @@ from cislex.errors import ModelError
 from cislex.insertions.backgrounds import BackgroundSettings
 from cislex.insertions.chunk import InsertionJob, insert_chunk, make_predictor, predict_constructs
 from cislex.insertions.constructs import GridSettings
-from cislex.insertions.effects import estimate
 from cislex.insertions.insert import effect_table
 from cislex.insertions.inserts import from_string
 from cislex.insertions.plan_files import Plan, no_sites, read_plan
@@ -153,15 +152,6 @@ def test_sites_drawn_from_degenerate_letters_are_the_same_alone_and_in_pairs() -
 def test_a_log_target_has_a_multiplicative_expectation(tables: dict[str, pd.DataFrame]) -> None:
     table = tables["insertions"]
     assert table.groupby("target")["scale"].agg(set).to_dict() == {"a": {"linear"}, "b": {"log"}}
-
-
-def test_estimates_are_those_of_scipy_and_one_background_has_none() -> None:
-    values = np.random.default_rng(0).normal(0.3, 1, (25, 4))
-    found, expected = estimate(values), stats.ttest_1samp(values, 0)
-    assert found.p == pytest.approx(expected.pvalue)
-    assert found.low == pytest.approx(expected.confidence_interval().low)
-    assert np.isnan(estimate(values[:1]).p).all()
-    assert estimate(np.full((5, 1), 2.0)).p == 0
 
 
 def test_a_stopped_chunk_resumes_with_the_same_numbers(

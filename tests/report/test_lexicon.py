@@ -9,7 +9,17 @@ import pytest
 import report_fixture as fixture
 from cislex.motifs.files import MemeMotif, write_meme
 from cislex.report import AnalysisTarget
-from cislex.report.facts import cell, decimals, interval, label, number, power_of_ten, probability
+from cislex.report.facts import (
+    cell,
+    decimals,
+    equation,
+    interval,
+    label,
+    number,
+    power_of_ten,
+    probability,
+    small,
+)
 from cislex.report.sections.lexicon import (
     composition,
     few_known_motifs,
@@ -41,10 +51,18 @@ def test_a_number_has_three_digits(value: float, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(0.02, "0.020"), (0.001, "0.0010"), (3.34e-12, "3.3×10⁻¹²"), (1e-4, "10⁻⁴"), (0.89, "0.89"), (0.0, "0")],
+    [(0.02, "0.020"), (0.001, "0.0010"), (3.34e-12, "3.3×10⁻¹²"), (1e-4, "10⁻⁴"), (0.89, "0.89")],
 )
 def test_a_probability_has_two_digits(value: float, said: str) -> None:
-    assert probability(value) == said
+    assert small(value) == probability(value) == said
+    assert equation(said, "q") == f"q = {said}"
+
+
+@pytest.mark.parametrize("value", [0.0, 8.3e-316, 9e-301])
+def test_a_probability_that_floats_cannot_tell_from_zero_is_a_bound(value: float) -> None:
+    assert probability(value) == "< 10⁻³⁰⁰"
+    assert equation(probability(value), "q") == "q < 10⁻³⁰⁰"
+    assert small(0.0) == "0"
 
 
 def test_cells_are_counts_numbers_or_text() -> None:
@@ -75,8 +93,8 @@ def test_patterns_that_share_a_match_are_one_motif() -> None:
     assert [motif.name for motif in lexicon.unknown] == ["pos_3", "pos_4"]
     assert known_motifs(lexicon) == "2 distinct known motifs"
     assert composition(lexicon) == (
-        "Of 6 patterns, 3 match a known motif (q ≤ 0.05), 1 is a composite (a known motif plus something "
-        "else) and 2 resemble no known motif."
+        "Of 6 patterns, 3 match a known motif (q ≤ 0.05), 1 is a composite (a motif plus something else) "
+        "and 2 resemble no known motif."
     )
 
 
@@ -99,7 +117,7 @@ def test_one_pattern_is_told_without_numbers() -> None:
     assert composition(read_lexicon([pattern("a", 1)])) == "The one pattern resembles no known motif."
     two = [pattern("a", 1, "M1", composite=True), pattern("b", 1)]
     assert composition(read_lexicon(two)) == (
-        "Of 2 patterns, none match a known motif (q ≤ 0.05), 1 is a composite (a known motif plus "
+        "Of 2 patterns, none match a known motif (q ≤ 0.05), 1 is a composite (a motif plus "
         "something else) and 1 resembles no known motif."
     )
 

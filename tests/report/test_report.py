@@ -148,7 +148,7 @@ def test_summary_names_the_best_match_and_the_empty_target(page: Path) -> None:
     assert "1 distinct known motif in 3 targets over 330 regions: REB1 (MA0363.3)." in text
     assert "Of 3 patterns, 1 matches a known motif (q ≤ 0.05) and 2 resemble no known motif." in text
     assert "Of 2 patterns, 1 matches a known motif (q ≤ 0.05) and 1 resembles no known motif." in text
-    assert "pos_0, with 1,034 seqlets, resembles REB1 (MA0363.3), p = 2.1×10⁻¹⁵, q = 4.0×10⁻¹³." in text
+    assert "frequent, pattern pos_0, with 1,034 seqlets, resembles REB1 (MA0363.3), p = 2.1×10⁻¹⁵, q" in text
     assert "1 raises and 1 lowers the prediction. 21 further patterns flagged as doubtful." in text
     assert "No known motif over 30 regions. The one pattern, pos_0, with 88 seqlets, resembles" in text
     assert "Best match of the most frequent pattern: REB1 (MA0363.3) in peaks_yeast / reb1" in text
@@ -259,7 +259,7 @@ def test_hits_are_counted_by_motif_and_strand(page: Path) -> None:
 def test_truth_tells_driving_motifs_from_decoys(page: Path) -> None:
     text = plain(page)
     assert "1 of 1 planted motif recovered; 0 of 1 decoy found" in text
-    assert "REB1 MA0363.3 drives these regions ✓ recovered as pos_0 (variants pos_1)" in text
+    assert "REB1 MA0363.3 drives these regions ✓ recovered as pattern pos_0; variant pattern pos_1" in text
     assert "ABF1 MA0265.3 drives abf1, not these regions not found" in text
     assert "DECOY1 MA9999.1 decoy ✓ not found, as it should be" in text
 

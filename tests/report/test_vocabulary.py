@@ -22,7 +22,9 @@ def tables(folder: Path, targets: dict[str, Any]) -> LexiconTables:
     database = write_database(folder / "known.meme")
     files = combine(folder, targets, databases={"known": database})
     usage = summarise(files, [UsageSource("analysis", target) for target in targets])
-    return LexiconTables(words=files.table, usage=usage, matrices=files.modisco, files=(files.members,))
+    return LexiconTables(
+        words=files.table, usage=usage, matrices=files.modisco, members=files.members, files=(files.meme,)
+    )
 
 
 def targets() -> dict[str, Any]:
@@ -91,9 +93,9 @@ def test_the_page_has_the_section_and_links_its_files(tmp_path: Path) -> None:
     lexicon = tables(tmp_path / "made", targets())
     render_report(tmp_path / "r.html", title="T", **arguments, lexicon=lexicon)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert page.count('id="vocabulary"') == page.count('href="#vocabulary"') == 1
+    assert page.count('id="vocabulary"') == page.count('href="#vocabulary">Vocab') == 1
     assert 'href="made/out/lexicon_members.tsv"' in page
     assert "b<i>" not in page
-    Path(lexicon.files[0]).unlink()
+    Path(str(lexicon.members)).unlink()
     with pytest.raises(InputError, match="lexicon_members"):
         render_report(tmp_path / "r.html", title="T", **arguments, lexicon=lexicon)

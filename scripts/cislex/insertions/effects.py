@@ -3,7 +3,8 @@
 The effect of a construct in a background is f(construct) − f(background). A pair is expected to do what its
 motifs do alone at the same places: its co-operativity is f(AB) − f(A) − f(B) + f(background), on the scale of
 the target. For a target in logarithms (``log_counts``, ``log``) the expectation is thus multiplicative for
-what is counted. Intervals and p-values are Student's t over the backgrounds.
+what is counted. Intervals and p-values are Student's t over the backgrounds. Where all n backgrounds
+differ alike there is no spread for a t-test: p is that of the exact sign-flip test, 2 / 2ⁿ.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def estimate(differences: Values, tolerance: Values | float = 0.0) -> Estimate:
         Paired differences.
     tolerance
         Of the shape of ``differences``, (n, 1) or one number: differences up to it are rounding, and zero for
-        the p-value. Without any beyond, p is 1.
+        the p-value. Without any beyond, p is 1. Differences that vary by no more than that are alike: of
+        their 2ⁿ choices of signs only two have so large a mean, so that p is 2 / 2ⁿ.
     """
     values = differences.reshape(len(differences), -1)
     n = len(values)
@@ -56,8 +58,10 @@ def estimate(differences: Values, tolerance: Values | float = 0.0) -> Estimate:
     half = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
     tested = np.where(np.abs(values) <= tolerance, 0.0, values)
     centre, error = tested.mean(axis=0), tested.std(axis=0, ddof=1) / np.sqrt(n)
-    t = np.divide(np.abs(centre), error, out=np.where(centre == 0, 0.0, np.inf), where=error > 0)
-    return Estimate(mean, mean - half, mean + half, 2 * stats.t.sf(t, n - 1))
+    is_alike = np.ptp(tested, axis=0) <= np.broadcast_to(tolerance, tested.shape).max(axis=0)
+    t = np.divide(np.abs(centre), error, out=np.zeros_like(centre), where=~is_alike)
+    flipped = np.where(centre == 0, 1.0, 2.0 ** (1 - n))
+    return Estimate(mean, mean - half, mean + half, np.where(is_alike, flipped, 2 * stats.t.sf(t, n - 1)))
 
 
 def rounding(precision: str, *values: Values) -> Values:

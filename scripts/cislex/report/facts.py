@@ -22,6 +22,9 @@ LABELS = {
     "hits_precision": "hit precision", "hits_recall": "hit recall", "hits_on_decoys": "decoy sites hit",
 }  # fmt: skip
 
+#: Smaller p- and q-values are not told apart: floats end there.
+LEAST = 1e-300
+
 #: Letters of an allele that are shown.
 ALLELE_SHOWN = 12
 
@@ -61,16 +64,21 @@ def power_of_ten(value: float, digits: int = 2) -> str:
     return power if value == float(f"1e{exponent}") else f"{factor}×{power}".replace("-", "−")
 
 
-def probability(value: float) -> str:
-    """Write a p- or q-value (or any small error) with two digits, below 0.001 as a power of ten."""
+def small(value: float) -> str:
+    """Write a small error with two digits, below 0.001 as a power of ten."""
     if not math.isfinite(value):
         return "–"
     return number(value, 2) if value >= 1e-3 or value == 0 else power_of_ten(value)
 
 
-def at_most(value: float, equals: str = "") -> str:
-    """Write a p- or q-value; one too small for a number is said to be so. ``equals`` stands before others."""
-    return f"{equals}{probability(value)}" if value != 0 else "< 10⁻³⁰⁰"
+def probability(value: float) -> str:
+    """Write a p- or q-value with two digits; one that is hardly above zero, or rounded to it, as a bound."""
+    return f"< {power_of_ten(LEAST)}" if 0 <= value < LEAST else small(value)
+
+
+def equation(written: str, name: str) -> str:
+    """``q = 0.02``, ``q < 10⁻³⁰⁰``: a written p- or q-value with its name."""
+    return f"{name} {written}" if written.startswith("<") else f"{name} = {written}"
 
 
 def setting(value: float) -> str:

@@ -40,6 +40,7 @@ from cislex.report.sections.lexicon import (
 from cislex.report.sections.methods import describe_methods
 from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
+from cislex.report.sections.pattern_words import PatternWords, read_pattern_words, words_of
 from cislex.report.sections.predictions import AgreementView, describe_agreement
 from cislex.report.sections.regions import describe_regions
 from cislex.report.sections.seqlets import SeqletsView, describe_seqlets
@@ -129,7 +130,7 @@ class _Room:
     """How much a page holds: logos of motifs, of flagged motifs, how many of these a target shows, and pairs.
 
     ``widths`` are those of the known motifs, by database file and identifier; ``small`` says why they are
-    too few.
+    too few; ``words`` are of the patterns.
     """
 
     motifs: Pictures
@@ -138,6 +139,7 @@ class _Room:
     pairs: int
     widths: Mapping[str, Mapping[str, int]]
     small: Mapping[str, str]
+    words: PatternWords
 
 
 def render_report(
@@ -241,7 +243,7 @@ def render_report(
         glyphs=glyph_definitions(),
         fewer=drawn < top,
         window=window,
-        **(described := _describe_all(analyses, top=drawn, window=window)),
+        **(described := _describe_all(analyses, lexicon, top=drawn, window=window)),
         concerns=in_order(
             [
                 *model_concerns(folds),
@@ -254,7 +256,9 @@ def render_report(
     get_logger(__name__).info("%s: %d targets, %.1f MB", out, len(analyses), len(html.encode()) / 1e6)
 
 
-def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) -> dict[str, Any]:
+def _describe_all(
+    analyses: Sequence[AnalysisTarget], lexicon: LexiconTables | None, *, top: int, window: int
+) -> dict[str, Any]:
     """Describe every target; provenance that all share is shown once."""
     attributes = [recorded(spec.attributions) for spec in analyses]
     common = shared(attributes)
@@ -266,6 +270,7 @@ def _describe_all(analyses: Sequence[AnalysisTarget], *, top: int, window: int) 
         pairs=min(CHARTS_SHOWN, PAIRS_DRAWN // len(analyses)),
         widths={path: match_widths(path) for path in databases},
         small={path: database_smallness(path) for path in databases},
+        words=read_pattern_words(lexicon),
     )
     views = [
         _describe(spec, given, common, room, top=top, window=window)
@@ -318,6 +323,7 @@ def _describe(
         room.doubtful,
         flagged=room.flagged,
         composite=lambda width, match: is_composite(width, match_width(match, widths)),
+        words=words_of(spec, room.words),
     )
     motifs = [motif for motif in every if not motif.flagged]
     flagged = [motif for motif in every if motif.flagged]
@@ -349,7 +355,7 @@ def _describe(
         seqlets=describe_seqlets(spec),
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
-        truth=describe_truth(spec),
+        truth=describe_truth(spec, every),
         method=method_line(attributes),
     )
 

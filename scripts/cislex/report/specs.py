@@ -86,6 +86,8 @@ class LexiconTables:
     ----------
     words, usage
         ``lexicon.tsv`` and ``usage.tsv``.
+    members
+        ``lexicon_members.tsv``, which tells the word of each pattern; None: patterns go by their own names.
     matrices
         ``lexicon.h5``, from which logos are drawn; None: no logos.
     files
@@ -96,6 +98,7 @@ class LexiconTables:
 
     words: str | Path
     usage: str | Path
+    members: str | Path | None = None
     matrices: str | Path | None = None
     files: tuple[str | Path, ...] = ()
     folds: tuple[Sequence[str], ...] = ()
@@ -103,8 +106,8 @@ class LexiconTables:
     @property
     def links(self) -> list[Path]:
         """Every file of the lexicon that the page links to."""
-        matrices = () if self.matrices is None else (self.matrices,)
-        return [Path(path) for path in (self.words, self.usage, *matrices, *self.files)]
+        given = (self.words, self.members, self.usage, self.matrices, *self.files)
+        return [Path(path) for path in given if path is not None]
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from cislex.files.tables import require_file
-from cislex.report.facts import count, setting
+from cislex.report.facts import count, equation, setting
 
 
 def capital(sentence: str) -> str:
@@ -40,6 +40,7 @@ def load_template(path: str | Path, folder: Path) -> jinja2.Template:
     environment.filters["link"] = link
     environment.filters["breakable"] = breakable
     environment.filters["count"] = count
+    environment.filters["equation"] = equation
     environment.filters["capital"] = capital
     environment.filters["setting"] = setting
     return environment.get_template(Path(path).name)

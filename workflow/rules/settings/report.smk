@@ -158,9 +158,10 @@ def report_lexicon():
     """Tables of the lexicon and its further files; None where there is none."""
     if not has_lexicon():
         return None
-    names = ("lexicon_members.tsv", "lexicon.meme", "usage.h5ad")
+    names = ("lexicon.meme", "usage.h5ad")
     return {
         "words": f"{RESULTS}/lexicon/lexicon.tsv",
+        "members": f"{RESULTS}/lexicon/lexicon_members.tsv",
         "usage": f"{RESULTS}/lexicon/usage.tsv",
         "matrices": f"{RESULTS}/lexicon/lexicon.h5",
         "files": [f"{RESULTS}/lexicon/{name}" for name in names],
@@ -287,7 +288,11 @@ def report_files():
     lexicon = report_lexicon() or {"files": []}
     return [
         *found,
-        *(lexicon[key] for key in ("words", "usage", "matrices") if key in lexicon),
+        *(
+            lexicon[key]
+            for key in ("words", "members", "usage", "matrices")
+            if key in lexicon
+        ),
         *lexicon["files"],
     ]
 

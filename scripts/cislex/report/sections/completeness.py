@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from cislex.files.tables import open_hdf5, read_regions
-from cislex.report.facts import probability
+from cislex.report.facts import small
 from cislex.report.figures.svg import delta_histogram
 from cislex.report.specs import AnalysisTarget
 from cislex.report.tables import numbers, read_table
@@ -57,12 +57,12 @@ def describe_quality(spec: AnalysisTarget, *, first: int = 5) -> QualityView:
         table[bad].assign(delta=deltas[bad]).sort_values("delta", ascending=False, kind="stable").head(first)
     )
     offenders = [
-        Offender(drawn_locus(row), probability(row["delta"]), row["status"]) for _, row in worst.iterrows()
+        Offender(drawn_locus(row), small(row["delta"]), row["status"]) for _, row in worst.iterrows()
     ]
     return QualityView(
         regions=len(table),
-        median=probability(float(np.median(known))) if len(known) else "–",
-        largest=probability(float(known.max())) if len(known) else "–",
+        median=small(float(np.median(known))) if len(known) else "–",
+        largest=small(float(known.max())) if len(known) else "–",
         histogram=delta_histogram(known, limit=spec.limit) if len(known) else None,
         over=int(bad.sum()),
         dropped=int((table["status"] == "dropped").sum()),

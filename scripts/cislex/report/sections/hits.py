@@ -65,7 +65,7 @@ def describe_hits(
     known = {motif.name: motif for motif in motifs}
     inside: dict[int, list[tuple[int, int, str]]] = {}
     sums: list[pd.DataFrame] = []
-    of_words = False
+    of_words = spec.usage is not None  # a word without a known motif has its number for a name, too
     for block in read_hits(spec.hits):
         block = block if "word" in block.columns else block.assign(word=block["name"])
         of_words = of_words or bool((block["word"] != block["name"]).any())

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from cislex.report.facts import count, number, probability
+from cislex.report.facts import count, equation, number, probability
 from cislex.report.figures.insertions import Distances, Dot, distance_chart, effect_plot
 from cislex.report.specs import InsertionTables
 from cislex.report.tables import numbers, read_table
@@ -156,7 +156,7 @@ def _effects(single: pd.DataFrame, target: str) -> Markup:
                 row["high"],
                 row["q"] <= MAX_Q,
                 f"{row['name_a']} ({row['orientation']}): {number(row['effect'])} "
-                f"({number(row['low'])} to {number(row['high'])}), q = {probability(row['q'])}",
+                f"({number(row['low'])} to {number(row['high'])}), " + equation(probability(row["q"]), "q"),
             )
             for row in records
         ]
@@ -186,7 +186,7 @@ def _pair_chart(row: Mapping[Hashable, Any], own: pd.DataFrame, *, where: str) -
     said = (
         f"Largest difference from the expectation: {number(row['cooperativity'])} "
         f"({number(row['cooperativity_low'])} to {number(row['cooperativity_high'])}) at "
-        f"{row['distance']:g} bp, {row['orientation']}, q = {probability(row['cooperativity_q'])}."
+        f"{row['distance']:g} bp, {row['orientation']}, {equation(probability(row['cooperativity_q']), 'q')}."
     )
     is_called = row["cooperativity_q"] <= MAX_Q
     return PairChart(

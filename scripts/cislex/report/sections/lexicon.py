@@ -28,9 +28,10 @@ class Lexicon:
         Patterns that match a known motif by themselves. Those that share one of their best matches are
         one distinct motif; the family, and the pattern in it, with most seqlets comes first.
     composites
-        Patterns much wider than the known motif that they match: they hold that and something else.
+        Patterns that the lexicon names as composites of words; of those that it does not name, the ones much
+        wider than the known motif that they match. They hold a motif and something else.
     unknown
-        Patterns without a significant match.
+        Other patterns without a significant match.
     """
 
     families: list[list[MotifView]]
@@ -93,8 +94,8 @@ def read_lexicon(motifs: Iterable[MotifView]) -> Lexicon:
     alone = [motif for motif in ordered if motif.best and not motif.composite]
     return Lexicon(
         families=_families(alone),
-        composites=[motif for motif in ordered if motif.best and motif.composite],
-        unknown=[motif for motif in ordered if not motif.best],
+        composites=[motif for motif in ordered if motif.composite],
+        unknown=[motif for motif in ordered if not motif.best and not motif.composite],
     )
 
 
@@ -121,7 +122,7 @@ def composition(lexicon: Lexicon) -> str:
         (lexicon.matched, "matches", "match", f"a known motif (q ≤ {WEAK_Q:g})"),
         (
             len(lexicon.composites), "is a composite", "are composites",
-            "(a known motif plus something else)",
+            "(a motif plus something else)",
         ),
         (len(lexicon.unknown), "resembles", "resemble", "no known motif"),
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cislex.report.facts import count, interval, number, probability
+from cislex.report.facts import count, equation, interval, number, probability
 from cislex.report.specs import VariantTables
 from cislex.report.tables import read_table
 
@@ -58,7 +58,8 @@ def _describe(scores: pd.DataFrame, odds: pd.DataFrame) -> MeasuredView:
                 cells.append("–")
                 continue
             found = own.loc[selection]
-            cells.append(f"{number(_number(found['odds_ratio']), 2)} (p {probability(_number(found['p']))})")
+            p = equation(probability(_number(found["p"])), "p")
+            cells.append(f"{number(_number(found['odds_ratio']), 2)} ({p})")
         rows.append((RANKED_BY.get(by, by), *cells))
     positives = _number(scores["positives"].iloc[0])
     said = f"{count(int(_number(scores['n'].iloc[0])), 'measured allele')}"

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from cislex.report.facts import cell, count, decimals, probability, recorded
+from cislex.report.sections.pattern_words import PatternWord
 from cislex.report.specs import AnalysisTarget
 from cislex.report.tables import numbers, read_table
 
@@ -77,7 +78,10 @@ class Match:
 
 @dataclass(frozen=True)
 class MotifView:
-    """One row of the motif table."""
+    """One row of the motif table.
+
+    ``word`` and ``identifier`` are name and number of the pattern's word in the lexicon; empty: it has none.
+    """
 
     name: str
     sign: str
@@ -91,6 +95,18 @@ class MotifView:
     reverse: str | None
     match_logo: str | None
     composite: bool = False
+    word: str = ""
+    identifier: str = ""
+
+    @property
+    def pattern(self) -> str:
+        """What the page calls the pattern where its own number is meant: words are numbered, too."""
+        return f"pattern {self.name}"
+
+    @property
+    def said(self) -> str:
+        """The word's name with the pattern's own; without a word the latter."""
+        return f"{self.word} ({self.pattern})" if self.word else self.pattern
 
     @property
     def best(self) -> Match | None:
@@ -99,14 +115,18 @@ class MotifView:
 
     @property
     def short(self) -> str:
-        """The match's name, else the motif's own: for labels in figures."""
+        """The word's name, else the match's, else the motif's own: for labels in figures."""
+        if self.word:
+            return self.word
         if not self.best:
             return self.name
         return (self.best.name or self.best.matrix) + (" composite" if self.composite else "")
 
     @property
     def known(self) -> str:
-        """The best match, or that the pattern is a composite with it, or a dash."""
+        """The best match, or of what the pattern is a composite, or a dash."""
+        if self.composite and self.word:
+            return f"composite {self.word}"
         if not self.best:
             return "–"
         return f"composite with {self.best}" if self.composite else str(self.best)
@@ -119,6 +139,7 @@ def describe_motifs(
     *,
     flagged: int = 15,
     composite: Callable[[int, Match], bool] = lambda width, match: False,
+    words: Mapping[str, PatternWord] | None = None,
 ) -> list[MotifView]:
     """Read ``motifs.tsv`` and the logos it names; the most frequent motif first, flagged ones last.
 
@@ -131,7 +152,10 @@ def describe_motifs(
     flagged
         How many of the flagged motifs get a logo: noise gives many wide ones, which make a page heavy.
     composite
-        Says of a pattern's width (bp) and its best match whether it holds more than that.
+        Says of a pattern's width (bp) and its best match whether it holds more than that; asked where the
+        lexicon does not tell.
+    words
+        Words of the lexicon by the patterns' names.
     """
     if spec.motifs is None:
         return []
@@ -150,6 +174,7 @@ def describe_motifs(
             folder if draw else None,
             doubtful if row["flagged"] else pictures,
             composite,
+            (words or {}).get(row["motif"]),
             several=len(spec.databases) > 1,
         )
         for (_, row), draw in zip(table.iterrows(), drawn, strict=True)
@@ -161,6 +186,7 @@ def _motif(
     folder: Path | None,
     pictures: Pictures,
     composite: Callable[[int, Match], bool],
+    word: PatternWord | None,
     *,
     several: bool,
 ) -> MotifView:
@@ -169,6 +195,7 @@ def _motif(
         return pictures.embed(folder / Path(name).name) if folder is not None and Path(name).name else None
 
     whole, matches = not row["flagged"], _matches(row, several=several)
+    is_wide = bool(matches) and composite(int(row["width"] or 0), matches[0])
     return MotifView(
         name=row["motif"],
         sign=row["sign"],
@@ -181,7 +208,9 @@ def _motif(
         logo=picture(row["logo"]),
         reverse=picture(f"{row['motif']}.rc.svg") if whole else None,
         match_logo=picture(row.get("match_logo") or f"{row['motif']}.match.svg") if whole else None,
-        composite=bool(matches) and composite(int(row["width"] or 0), matches[0]),
+        composite=is_wide if word is None else word.composite,
+        word="" if word is None else word.name,
+        identifier="" if word is None else word.word,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cislex.report.facts import count
+from cislex.report.facts import count, equation
 from cislex.report.sections.lexicon import Lexicon, composition, known_motifs, read_lexicon
 from cislex.report.sections.motifs import MotifView
 from cislex.report.template import capital
@@ -31,13 +31,17 @@ def summarise(motifs: Sequence[MotifView], flagged: Sequence[MotifView], total: 
         return f"{none} was found {over}.{rest}"
     lexicon, best = read_lexicon(motifs), motifs[0]
     match = "resembles no known motif"
-    if best.best:
+    if best.composite and best.word:
+        match = f"is the {best.known}"
+    elif best.best:
         match = f"is a {best.known}" if best.composite else f"resembles {best.best}"
-        match += f", p = {best.best.p}, q = {best.best.q}"
+        match += f", {equation(best.best.p, 'p')}, {equation(best.best.q, 'q')}"
     elif best.matches:
-        match += f" of the database (nearest: {best.matches[0]}, q = {best.matches[0].q})"
+        match += f" of the database (nearest: {best.matches[0]}, {equation(best.matches[0].q, 'q')})"
     first = f"{capital(known_motifs(lexicon))} {over}{named(lexicon)}."
-    pattern = f"{best.name}, with {count(best.seqlets, 'seqlet')}, {match}"
+    pattern = (
+        f"{best.name if len(motifs) == 1 else best.pattern}, with {count(best.seqlets, 'seqlet')}, {match}"
+    )
     if len(motifs) == 1:
         verb = "raises" if best.sign == "+" else "lowers"
         return f"{first} The one pattern, {pattern}; it {verb} the prediction.{rest}"

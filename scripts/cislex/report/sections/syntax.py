@@ -14,7 +14,7 @@ from markupsafe import Markup
 from cislex.errors import StorageError
 from cislex.files.tables import require_file
 from cislex.files.text_tables import read_numbers
-from cislex.report.facts import at_most, count, number, percent, probability
+from cislex.report.facts import count, equation, number, percent, probability
 from cislex.report.figures.syntax import ARROWS, position_map, spacing_chart
 from cislex.report.sections.motifs import MotifView
 from cislex.report.specs import AnalysisTarget
@@ -94,7 +94,7 @@ def describe_syntax(
     spec
         The target; ``None`` is returned where its syntax was not analysed.
     motifs
-        Its motifs: the names of words that have none of their own.
+        Its motifs, for the names of hits of these.
     charts
         Pairs whose distances are drawn, at most.
     """
@@ -107,7 +107,9 @@ def describe_syntax(
         least = settings.get("min_hits")
         need = f" ({least} are needed)" if least else ""
         return SyntaxView(f"Syntax was not analysed: no word has enough hits{need}.")
-    names = _names((positions, pairs), {motif.name: motif.short for motif in motifs})
+    # A word without a name of its own is not the pattern of the same number.
+    own = {} if spec.usage is not None else {motif.name: motif.short for motif in motifs}
+    names = _names((positions, pairs), own)
     found = _significant_pairs(pairs)
     with_distance = [pair for pair in found if pair.arrangement is not None]
     good = periods[periods["q"] < MAX_Q].sort_values(["q", "power"], ascending=[True, False], kind="stable")
@@ -224,7 +226,7 @@ def _remark(row: pd.Series) -> str:
     """How many times as often as expected a word is central, where that is significant."""
     if not row["q"] < MAX_Q or not row["expected"] > 0:
         return "–"
-    return f"{number(row['observed'] / row['expected'], 2)}× (q {at_most(row['q'], '= ')})"
+    return f"{number(row['observed'] / row['expected'], 2)}× ({equation(probability(row['q']), 'q')})"
 
 
 def _pair_name(words: tuple[str, str], names: Mapping[str, str]) -> str:
@@ -247,9 +249,9 @@ def _pair_row(pair: _Pair, names: Mapping[str, str]) -> PairRow:
         pair=_pair_name(pair.words, names),
         arrangement="" if apart is None else _arrangement(apart),
         regions=_against(apart),
-        arrangement_q="" if apart is None else at_most(float(apart["q"])),
+        arrangement_q="" if apart is None else probability(float(apart["q"])),
         together=_against(together),
-        together_q="" if together is None else at_most(float(together["q"])),
+        together_q="" if together is None else probability(float(together["q"])),
     )
 
 

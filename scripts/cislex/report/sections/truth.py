@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from cislex.report.facts import at_most, cell, decimals, label, probability
+from cislex.report.facts import cell, decimals, equation, label, probability
+from cislex.report.sections.motifs import MotifView
+from cislex.report.sections.summary import some
 from cislex.report.specs import AnalysisTarget
 from cislex.report.tables import read_table
 
@@ -55,15 +57,16 @@ class TruthView:
     grammar: Sequence[Grammar] = ()
 
 
-def describe_truth(spec: AnalysisTarget) -> TruthView | None:
-    """Read what was planted; ``None`` for real data."""
+def describe_truth(spec: AnalysisTarget, motifs: Sequence[MotifView] = ()) -> TruthView | None:
+    """Read what was planted; ``None`` for real data. ``motifs`` tell the words of the target's patterns."""
     if spec.truth is None:
         return None
     table = read_table(
         spec.truth, what=f"truth of {spec.label}", columns=["motif", "functional", "recovered_as"]
     )
     columns = [str(name) for name in table.columns if name not in TRUTH_IN_WORDS]
-    rows = [_planted(row, columns) for _, row in table.iterrows()]
+    known = {motif.name: motif for motif in motifs}
+    rows = [_planted(row, columns, known) for _, row in table.iterrows()]
     rows.sort(key=lambda row: ("driving", "elsewhere", "decoy").index(row.role))
     driving = [row for row in rows if row.role == "driving"]
     decoys = [row for row in rows if row.role == "decoy"]
@@ -89,7 +92,7 @@ def _describe_grammar(spec: AnalysisTarget) -> list[Grammar]:
 
 def _grammar(row: pd.Series) -> Grammar:
     pair = f"{row['name_a']} and {row['name_b']}" if row["name_b"] != row["name_a"] else row["name_a"]
-    found = f"q {at_most(float(row['q']), '= ')}" if row["q"] else "not tested"
+    found = equation(probability(float(row["q"])), "q") if row["q"] else "not tested"
     if row["kind"] in ("pair", "helical"):
         planted = _distances(row["orientation"], row["least"], row["most"], row["period"])
         if row["found_orientation"]:
@@ -118,12 +121,24 @@ def _distances(orientation: str, least: str, most: str, period: str) -> str:
     return where + (f", period {float(period):.3g} bp" if period else "")
 
 
-def _planted(row: pd.Series, columns: Sequence[str]) -> Planted:
+def _planted(row: pd.Series, columns: Sequence[str], known: Mapping[str, MotifView]) -> Planted:
     elsewhere = row.get("assay", "").strip(".")
     role = "elsewhere" if elsewhere else "decoy"
     if row["functional"].lower() in ("true", "1"):
         role = "driving"
-    variants = row.get("variants", "")
-    found = row["recovered_as"] + (f" (variants {variants.replace(',', ', ')})" if variants else "")
+    found = _found_as(row["recovered_as"], row.get("variants", ""), known) if row["recovered_as"] else ""
     cells = [cell(row[name], TRUTH_NUMBERS.get(name)) for name in columns]
     return Planted(row["motif"], row.get("name", ""), role, elsewhere, found, cells)
+
+
+def _found_as(first: str, others: str, known: Mapping[str, MotifView]) -> str:
+    """The pattern that was recovered, its variants, and composites that hold it, by their words' names."""
+    names = [name for name in others.split(",") if name]
+    apart = [name for name in names if name in known and known[name].composite]
+    variants = [name for name in names if name not in apart]
+    said = known[first].said if first in known else f"pattern {first}"
+    for head, found in (("variant", variants), ("in composite", apart)):
+        if found:
+            listed = (known[name].said if name in known else f"pattern {name}" for name in found)
+            said += f"; {head}{'s' if len(found) > 1 else ''} {some(list(listed), ', ', first=4)}"
+    return said

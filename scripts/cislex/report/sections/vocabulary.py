@@ -13,7 +13,7 @@ from markupsafe import Markup
 from cislex.errors import StorageError
 from cislex.files.tables import open_hdf5
 from cislex.motifs.logos import logo_svg
-from cislex.report.facts import cell, count, probability
+from cislex.report.facts import cell, count, equation, probability
 from cislex.report.figures.heat_map import share_map
 from cislex.report.sections.methods_sentences import some
 from cislex.report.sections.motifs import database_label
@@ -114,8 +114,8 @@ def _row(row: pd.Series, targets: int, logo: str, *, several: bool) -> WordRow:
     match = row.get("match", "")
     if match:
         source = f", {database_label(row['database'])}" if several else ""
-        q = cell(row.get("match_q", ""), probability)
-        match = f"{row.get('match_name') or match} ({match}{source}), q = {q}"
+        q = equation(cell(row.get("match_q", ""), probability), "q")
+        match = f"{row.get('match_name') or match} ({match}{source}), {q}"
     return WordRow(
         name=row["name"],
         word=row["word"],
