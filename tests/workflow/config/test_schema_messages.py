@@ -71,6 +71,7 @@ def test_every_key_says_in_words_what_it_expects() -> None:
                 else below(parts, part, SCHEMA)
             )
         takes = validator({**parts[0], "$defs": SCHEMA["$defs"]})
+        assert all(takes.is_valid(example) for example in parts[0].get("examples", ())), path
         for value in WRONG:
             lines = problems(path, value)
             assert not [line for line in lines if RAW.search(line)], lines
