@@ -38,6 +38,7 @@ KEYWORDS = {
     "required", "additionalProperties", "items", "oneOf", "anyOf", "allOf", "not", "if", "then", "else",
     "pattern", "propertyNames", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum",
     "exclusiveMinimum", "exclusiveMaximum", "minProperties", "uniqueItems", "const",
+    "examples",
 }  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def odd_words(schema: Any, *, names: bool = False) -> set[str]:
         return set()
     odd = set() if names else {key for key in schema if key not in KEYWORDS}
     for key, value in schema.items():
-        if names or key not in ("default", "enum", "const", "required"):
+        if names or key not in ("default", "enum", "const", "required", "examples"):
             odd |= odd_words(value, names=not names and key in ("properties", "$defs"))
     return odd
 

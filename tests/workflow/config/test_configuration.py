@@ -540,27 +540,27 @@ def test_every_target_can_be_configured(minimal: dict[str, Any], target: dict[st
     ("target", "message"),
     [
         ({"kind": "output", "idx": 1}, "unknown key 'idx'; did you mean 'index'?"),
-        ({"kind": "outputs"}, "'outputs' is not one of"),
-        ({"index": 0}, "'kind' is a required property"),
+        ({"kind": "outputs"}, "found 'outputs', expected output, slice,"),
+        ({"index": 0}, "the key 'kind' is missing. Which number is computed"),
         (
             {"kind": "output", "reduction": "sum"},
-            "'reduction' is not one of ['kind', 'pre_activation', 'index'",
+            "key 'reduction' is not valid with kind: output; valid keys: kind, pre_activation, index",
         ),
-        ({"kind": "output", "index": 0.5}, "0.5 is not of type"),
-        ({"kind": "log_counts", "index": [0, 1]}, "[0, 1] is not of type 'integer'"),
-        ({"kind": "profile", "weights": "flat"}, "'flat' is not one of ['midpoint', 'example', 'secant']"),
-        ({"kind": "difference", "a": {"kind": "output"}}, "'b' is a required property"),
+        ({"kind": "output", "index": 0.5}, "found 0.5, expected a whole number or a list of whole numbers"),
+        ({"kind": "log_counts", "index": [0, 1]}, "found [0, 1], expected a whole number"),
+        ({"kind": "profile", "weights": "flat"}, "found 'flat', expected midpoint, example or secant"),
+        ({"kind": "difference", "a": {"kind": "output"}}, "the key 'b' is missing. Target b in a − b"),
         (
             {"kind": "difference", "a": {"kind": "output", "indx": 1}, "b": {"kind": "output"}},
             "unknown key 'indx'",
         ),
-        ({"kind": "sum", "parts": []}, "should be non-empty"),
-        ({"kind": "sum", "parts": [{"kind": "no"}]}, "'no' is not one of"),
+        ({"kind": "sum", "parts": []}, "found [], expected a list of one or more mappings"),
+        ({"kind": "sum", "parts": [{"kind": "no"}]}, "parts.0.kind: found 'no', expected output"),
         (
             {"kind": "sum", "parts": [{"kind": "output"}], "pre_activation": True},
-            "'pre_activation' is not one of",
+            "key 'pre_activation' is not valid with kind: sum",
         ),
-        ({"kind": "slice", "reduction": "max"}, "'max' is not one of ['sum', 'mean']"),
+        ({"kind": "slice", "reduction": "max"}, "found 'max', expected sum or mean"),
     ],
 )
 def test_a_target_that_is_wrong_is_named_before_anything_runs(
@@ -593,7 +593,7 @@ def test_a_target_that_is_wrong_is_named_before_anything_runs(
             "dataset is only valid for sequences given directly, not for the peaks of mine",
         ),
         ({"t": {"colunm": "score"}}, "unknown key 'colunm'; did you mean 'column'?"),
-        ({"t": {"column": "score", "kind": "class"}}, "'class' is not one of"),
+        ({"t": {"column": "score", "kind": "class"}}, "found 'class', expected auto, classes or numbers"),
         ({}, "analyses.first.labels"),
     ],
 )

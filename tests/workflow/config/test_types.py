@@ -84,10 +84,10 @@ def test_a_value_of_the_command_line_has_its_type_inside_of_a_mapping(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seed: 1.5\n", "seed: 1.5 is not of type 'integer'"),
-        ("seed: 1e-3\n", "seed: '1e-3' is not of type 'integer'"),
-        ("seed: true\n", "seed: True is not of type 'integer'"),
-        ("title: 2024\n", "title: 2024 is not of type 'string'; write text in quotes"),
+        ("seed: 1.5\n", "seed: found 1.5, expected a whole number from 0"),
+        ("seed: 1e-3\n", "seed: found '1e-3', expected a whole number"),
+        ("seed: true\n", "seed: found true, expected a whole number"),
+        ("title: 2024\n", "title: found 2024, expected text; write text in quotes"),
         ("fetch: {no: {url: 'https://x'}}\n", "fetch: YAML does not read the key False as text"),
         ("budget: {gpu_hours: .nan}\n", "budget.gpu_hours: nan is not a number"),
     ],

@@ -26,7 +26,7 @@ from cislex_workflow.config.model_settings import (
 )
 from cislex_workflow.config.motif_settings import JASPAR
 from cislex_workflow.config.paths import expand, expand_all
-from cislex_workflow.config.schema import fill_defaults, problems
+from cislex_workflow.config.schema import fill_defaults, problems, without_nulls
 from cislex_workflow.config.sheets import read_sheet
 from cislex_workflow.config.types import typed, untyped
 from cislex_workflow.config.yaml_files import Loader
@@ -91,7 +91,7 @@ def resolve(
             # The project lies three folders above its schema.
             path = path.replace("{project}", str(schema_path.resolve().parents[2]))
             resolved[section] = read_sheet(Path(path), section)
-    resolved = typed(resolved, schema, schema)
+    resolved = without_nulls(typed(resolved, schema, schema), schema, schema)
     _refuse(problems(resolved, schema))
     for analysis in resolved["analyses"].values():
         hits = analysis.get("hits")

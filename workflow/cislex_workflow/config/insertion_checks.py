@@ -36,8 +36,6 @@ def _inserts(settings: dict[str, Any], has_lexicon: bool) -> Iterator[str]:
     words = settings["words"]
     if words is None and not settings["motifs"] and settings["meme"] is None:
         yield "words: nothing is inserted: set words: all, or give motifs or a MEME file"
-    if isinstance(words, str) and words != "all":
-        yield f"words: found '{words}'; expected all, or a list: [{words}]"
     if words is not None and not has_lexicon:
         yield "words: there is no lexicon (lexicon: null, or no analysis has motifs); give motifs or meme"
 
@@ -57,10 +55,7 @@ def _pairs(settings: dict[str, Any], length: int) -> Iterator[str]:
     pairs, spacings = settings["pairs"], settings["spacings"]
     if not pairs:
         return
-    if isinstance(pairs, str):
-        if pairs != "all":
-            yield f"pairs: found '{pairs}'; expected all, or a list of pairs of names"
-    elif settings["words"] is None and settings["meme"] is None:
+    if not isinstance(pairs, str) and settings["words"] is None and settings["meme"] is None:
         for name in sorted({name for pair in pairs for name in pair} - set(settings["motifs"])):
             known = ", ".join(settings["motifs"])
             yield f"pairs: no motif '{name}' in motifs: {known}{suggestion(name, settings['motifs'])}"

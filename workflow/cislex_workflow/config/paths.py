@@ -14,7 +14,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from cislex_workflow.config.types import below, options
+from cislex_workflow.config.schema_parts import below, options
 
 #: What a path may name in braces.
 PLACEHOLDERS = ("{results}", "{project}")

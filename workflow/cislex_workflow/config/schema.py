@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import math
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import jsonschema
 
-from cislex_workflow.config.errors import suggestion
+from cislex_workflow.config.schema_messages import describe
+from cislex_workflow.config.schema_parts import below, dereference, kinds, options
 
 
 def problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
@@ -21,47 +21,8 @@ def problems(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
         return
     yield from _not_numbers(config, "")
     validator = jsonschema.Draft202012Validator(schema)
-    for error in sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path]):
-        yield from _describe(error)
-
-
-def _describe(error: jsonschema.ValidationError) -> Iterator[str]:
-    schema, expected = cast("dict[str, Any]", error.schema), cast("Any", error.validator_value)
-    where = ".".join(str(part) for part in error.absolute_path) or "top level"
-    if "propertyNames" in error.absolute_schema_path and error.validator != "enum":
-        yield f"{where}: {_name_problem(error)}"
-    elif error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        valid = sorted(schema.get("properties", {}))
-        for key in sorted(set(map(str, error.instance)) - set(valid)):
-            hint = suggestion(key, valid) or f"; valid keys: {', '.join(valid)}"
-            yield f"{where}: unknown key '{key}'{hint}"
-    elif error.validator == "enum":
-        valid = [choice for choice in expected if isinstance(choice, str)]
-        yield f"{where}: {error.message}{suggestion(error.instance, valid)}"
-    elif error.validator == "oneOf" and error.context:
-        if "required" in {e.validator for e in error.context} and where.startswith("regions."):
-            yield f"{where}: give exactly one of peaks, fasta, hdf5"
-            return
-        inner = [e for e in error.context if e.validator != "type" or e.instance is not error.instance]
-        for nested in inner or [error]:
-            if nested is error:
-                yield f"{where}: {error.message}"
-            else:
-                yield from _describe(nested)
-    else:
-        quoted = error.validator == "type" and "string" in expected
-        plain = quoted and isinstance(error.instance, int | float | datetime.date)
-        yield f"{where}: {error.message}{'; write text in quotes' if plain else ''}"
-
-
-def _name_problem(error: jsonschema.ValidationError) -> str:
-    """Why a key that the user chose is not a name."""
-    name, expected = cast("Any", error.instance), error.validator_value
-    if error.validator == "maxLength":
-        return f"the name '{name[:20]}…' has {len(name)} characters; at most {expected}"
-    if error.validator == "pattern":
-        return f"the name '{name}' is not made of letters, digits, '_', '-' and '.', a letter or digit first"
-    return f"the name '{name}' is taken by a file or folder of the results: choose another"
+    errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
+    yield from dict.fromkeys(line for error in errors for line in describe(error, config, schema))
 
 
 def _strange_names(value: Any, where: str) -> Iterator[str]:
@@ -86,6 +47,32 @@ def _not_numbers(value: Any, where: str) -> Iterator[str]:
         yield f"{where}: nan is not a number"
 
 
+def without_nulls(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    """Leave out a null that stands for no entries: of a mapping of the user's names, or of a list.
+
+    ``insertions:`` with every line below it commented out is such a null. One of a section with keys of its
+    own (``qc: null``) stays, and is refused: it does not say whether it means the defaults or nothing.
+    """
+    return _without_nulls(value, list(options(schema, root)), root)
+
+
+def _without_nulls(value: Any, schemas: list[dict[str, Any]], root: dict[str, Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    for key, entry in value.items():
+        parts = below(schemas, key, root)
+        if entry is not None or not any(_empty_by_default(part) for part in parts):
+            found[key] = _without_nulls(entry, parts, root)
+    return found
+
+
+def _empty_by_default(schema: dict[str, Any]) -> bool:
+    return (kinds(schema) == ["array"] and schema.get("default") == []) or (
+        kinds(schema) == ["object"] and schema.get("default") == {} and "properties" not in schema
+    )
+
+
 def fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
     """Add the defaults of what is not given, in place, at every level."""
     schema = dereference(schema, root)
@@ -107,13 +94,3 @@ def fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> N
         for key, entry in value.items():
             if key not in known:
                 fill_defaults(entry, others, root)
-
-
-def dereference(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    """Put in place of ``$ref`` what it names; keys beside it go first."""
-    if "$ref" not in schema:
-        return schema
-    found: Any = root
-    for part in schema["$ref"].removeprefix("#/").split("/"):
-        found = found[part]
-    return {**found, **{key: entry for key, entry in schema.items() if key != "$ref"}}

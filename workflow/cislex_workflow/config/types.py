@@ -7,10 +7,9 @@ JSON schema but not to Python. Plain Python without the package.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from cislex_workflow.config.schema import dereference
+from cislex_workflow.config.schema_parts import below, options
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -81,25 +80,6 @@ def _whole(value: Any, schemas: list[dict[str, Any]]) -> Any:
     if isinstance(value, float) and value.is_integer() and not _fits(value, schemas):
         return int(value) if _fits(int(value), schemas) else value
     return value
-
-
-def options(schema: dict[str, Any], root: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A schema and the alternatives and parts in it, without references."""
-    schema = dereference(schema, root)
-    yield schema
-    for key in ("oneOf", "anyOf", "allOf"):
-        for option in schema.get(key, ()):
-            yield from options(option, root)
-
-
-def below(schemas: list[dict[str, Any]], key: Any, root: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the schemas say of an entry of a mapping."""
-    found: list[dict[str, Any]] = []
-    for schema in schemas:
-        entry = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
-        if isinstance(entry, dict):
-            found += options(entry, root)
-    return found
 
 
 def _fits(value: Any, schemas: list[dict[str, Any]]) -> bool:
