@@ -42,6 +42,7 @@ include: "workflow/rules/truth.smk"
 # Variants and in-silico experiments
 include: "workflow/rules/variants.smk"
 include: "workflow/rules/insertions.smk"
+include: "workflow/rules/evolution.smk"
 # Report
 include: "workflow/rules/report.smk"
 include: "workflow/rules/snapshot.smk"
@@ -80,6 +81,10 @@ rule all:
         insertions=expand(
             f"{RESULTS}/insertions/{{insertion}}/insertions.tsv",
             insertion=config["insertions"],
+        ),
+        evolution=expand(
+            f"{RESULTS}/evolution/{{evolution}}/trajectories.tsv",
+            evolution=config["evolution"],
         ),
         tracks=all_targets(
             "{analysis}/{target}/contributions.bw", coordinates_only=True

@@ -86,6 +86,7 @@ def all_wildcards(workflow: Any, config: dict[str, Any]) -> dict[str, list[Wildc
         "chunk": ["0"],
         "variants": list(config["variants"]),
         "insertion": list(config["insertions"]),
+        "evolution": list(config["evolution"]),
         "file": ["file"],
     }
     analyses = [

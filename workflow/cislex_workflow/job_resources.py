@@ -54,6 +54,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "prepare_insertions": (("insertion",), experiments.prepare_insertions),
     "insert_chunk": (("insertion", "fold", "chunk"), experiments.insert_chunk),
     "insert_motifs": (("insertion",), experiments.insert_motifs),
+    "evolve_sequences": (("evolution",), experiments.evolve_sequences),
     "extract_regions": (("regions",), attributions.extract_regions),
     "encode_sequences": (("regions",), attributions.encode_sequences),
     "import_sequences": (("regions",), attributions.import_sequences),

@@ -104,6 +104,7 @@ wildcard_constraints:
     database="[A-Za-z0-9][A-Za-z0-9_.-]*",
     variants="[A-Za-z0-9][A-Za-z0-9_.-]*",
     insertion="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    evolution="[A-Za-z0-9][A-Za-z0-9_.-]*",
     chunk="[0-9]+",
 
 
@@ -258,6 +259,7 @@ include: "settings/motifs.smk"
 include: "settings/lexicon.smk"
 include: "settings/variants.smk"
 include: "settings/insertions.smk"
+include: "settings/evolution.smk"
 include: "settings/syntax.smk"
 include: "settings/cost.smk"
 include: "settings/report.smk"

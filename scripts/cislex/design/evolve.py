@@ -178,8 +178,10 @@ def evolve_sequences(
             batch_size=batch_size,
             allow_incomplete=job.allow_incomplete,
         )
+        fields = dataclasses.asdict(job)
+        del fields["allow_incomplete"]  # changes no number
         identity = {
-            **dataclasses.asdict(job),
+            **fields,
             "models": {fold: one.digest for fold, one in loaded.items()},
             "starts": starts.digest(),
             "kept": [np.flatnonzero(one.kept).tolist() for one in limits],

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 SCRIPTS = ROOT / "scripts"
 #: Scripts that carry out the method of an analysis.
-WITH_METHOD = ("attribute_chunk", "attribute_variants", "inspect_model")
+WITH_METHOD = ("attribute_chunk", "attribute_variants", "evolve_sequences", "inspect_model")
 METHODS = sorted(source_digest.EXECUTORS)
 
 

@@ -1,4 +1,4 @@
-"""Expected use of the jobs of variants and in-silico experiments."""
+"""Expected use of the jobs of variants, in-silico experiments and designs."""
 
 from __future__ import annotations
 
@@ -106,3 +106,35 @@ def insert_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
     folds = len(work.config["models"][analysis["model"]]["folds"])
     # Predictions of all folds of one target, and a few copies of them.
     return Use(500 + (folds + 8) * sequences * 8e-6, 30 + len(analysis["targets"]) * folds * sequences / 1e6)
+
+
+def evolution_sequences(work: Work, name: str) -> int:
+    """Forward passes of each fold in a design, about; a pair of attribution counts as three."""
+    settings = work.config["evolution"][name]
+    start, guide = settings["start"], settings["guide"]
+    analysis = work.config["analyses"][settings["analysis"]]
+    if start["rows"] is not None:
+        n = len(start["rows"])
+    else:
+        known = work.regions(analysis["regions"]) if start["kind"] == "regions" else UNKNOWN_BACKGROUNDS
+        n = min(start["n"] or known, known if start["kind"] == "regions" else start["n"] or known)
+    references = guide["references"] or {"kind": "dinucleotide_shuffle", "n": 20}
+    pairs = {
+        "tism": 1,
+        "integrated_gradients": guide["steps"],
+        "deep_lift_shap": 1 + (references["n"] if "shuffle" in references["kind"] else 1),
+    }
+    length = work.config["models"][analysis["model"]]["input_length"]
+    # ISM recomputes only what a substitution reaches: a third of its predictions, about.
+    guided = 3 * pairs[guide["name"]] if guide["name"] in pairs else length
+    return int(n * (settings["rounds"] + 1) * settings["beam"] * (guided + settings["beam"]))
+
+
+def evolve_sequences(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings = work.config["evolution"][wildcards["evolution"]]
+    analysis, model, measured = attribution(work, settings["analysis"])
+    folds = len(work.config["models"][analysis["model"]]["folds"])
+    sequences = evolution_sequences(work, wildcards["evolution"])
+    seconds = folds * (model.startup_seconds + sequences * forward_seconds(analysis, model))
+    # All folds are in memory, and so are the scores of a block of sequences at every round.
+    return Use(folds * model.host_mb + 1200, 10 + JOB_SECONDS + seconds, measured)
