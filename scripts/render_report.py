@@ -12,9 +12,11 @@ from cislex.report import render_report, specs
 
 
 def main(
-    out: str, analyses: list, regions: list, models: list, lexicon=None, insertions=(), variants=(), **options
+    out: str, analyses: list, regions: list, models: list, lexicon=None, insertions=(), **options
 ) -> None:
     """Run the stage with plain arguments."""
+    for name, kind in (("variants", specs.VariantTables), ("evolution", specs.EvolutionTables)):
+        options[name] = [kind(**entry) for entry in options.get(name, ())]
     render_report(
         out,
         analyses=[specs.AnalysisTarget(**{**entry, "files": tuple(entry["files"])}) for entry in analyses],
@@ -22,7 +24,6 @@ def main(
         models=[specs.TrainedModel(**entry) for entry in models],
         lexicon=specs.LexiconTables(**{**lexicon, "files": tuple(lexicon["files"])}) if lexicon else None,
         insertions=[specs.InsertionTables(**{**e, "files": tuple(e["files"])}) for e in insertions],
-        variants=[specs.VariantTables(**entry) for entry in variants],
         date=date.today().isoformat(),
         **options,
     )

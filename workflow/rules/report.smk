@@ -30,6 +30,7 @@ rule render_report:
             "lexicon": report_lexicon(),
             "insertions": report_insertions(),
             "variants": report_variants(),
+            "evolution": report_evolution(),
             "results": config["results"],
             "settings": report_settings(),
             "model_settings": report_model_settings(),

@@ -182,6 +182,8 @@ def evolve_sequences(
         del fields["allow_incomplete"]  # changes no number
         identity = {
             **fields,
+            "target": list(job.targets)[job.objective.target],
+            "against": job.against or "",
             "models": {fold: one.digest for fold, one in loaded.items()},
             "starts": starts.digest(),
             "kept": [np.flatnonzero(one.kept).tolist() for one in limits],

@@ -1,10 +1,18 @@
 """The report page: tables → figures → one self-contained HTML file."""
 
 from cislex.report.page import render_report
-from cislex.report.specs import AnalysisTarget, InsertionTables, LexiconTables, RegionSet, TrainedModel
+from cislex.report.specs import (
+    AnalysisTarget,
+    EvolutionTables,
+    InsertionTables,
+    LexiconTables,
+    RegionSet,
+    TrainedModel,
+)
 
 __all__ = [
     "AnalysisTarget",
+    "EvolutionTables",
     "InsertionTables",
     "LexiconTables",
     "RegionSet",

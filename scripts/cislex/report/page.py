@@ -22,6 +22,7 @@ from cislex.report.sections.concerns import (
     region_concerns,
     target_concerns,
 )
+from cislex.report.sections.evolution import describe_evolution
 from cislex.report.sections.files import split_links
 from cislex.report.sections.folds import FoldsView, describe_folds
 from cislex.report.sections.hits import HitsView, describe_hits
@@ -50,6 +51,7 @@ from cislex.report.sections.variants import describe_variants
 from cislex.report.sections.vocabulary import describe_vocabulary
 from cislex.report.specs import (
     AnalysisTarget,
+    EvolutionTables,
     InsertionTables,
     LexiconTables,
     RegionSet,
@@ -146,6 +148,7 @@ def render_report(
     lexicon: LexiconTables | None = None,
     insertions: Sequence[InsertionTables] = (),
     variants: Sequence[VariantTables] = (),
+    evolution: Sequence[EvolutionTables] = (),
     settings: Mapping[str, Any] | None = None,
     template: str | Path = TEMPLATE,
     trusted: Sequence[str] = (),
@@ -177,6 +180,8 @@ def render_report(
         One entry an in-silico experiment.
     variants
         Scores of each set of variants.
+    evolution
+        One entry a design.
     settings
         Facts of the run, shown as they are; ``sources`` (where public files come from) in the methods.
     template
@@ -203,7 +208,9 @@ def render_report(
     """
     if not analyses:
         raise InputError("report: no analysis was given; name at least one in the config")
-    check_all(analyses, regions, models, [] if lexicon is None else [lexicon], insertions, variants)
+    check_all(
+        analyses, regions, models, [] if lexicon is None else [lexicon], insertions, variants, evolution
+    )
     drawn = min(top, REGIONS_DRAWN // len(analyses))
     sets = [describe_regions(spec) for spec in regions]
     methods = describe_methods(
@@ -212,6 +219,7 @@ def render_report(
         models=model_settings or {},
         settings=settings or {},
         engine=engine,
+        evolution=evolution,
     )
     page = load_template(template, Path(out).resolve().parent)
     html = page.render(
@@ -228,6 +236,7 @@ def render_report(
         vocabulary=describe_vocabulary(lexicon),
         insertions=describe_insertions(insertions),
         variants=describe_variants(variants),
+        evolution=describe_evolution(evolution),
         glyphs=glyph_definitions(),
         fewer=drawn < top,
         window=window,

@@ -141,6 +141,34 @@ class InsertionTables:
         _require(f"insertions {self.name}", *self.links)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvolutionTables:
+    """One design.
+
+    Parameters
+    ----------
+    name, analysis
+        Names in the config.
+    trajectories, fasta, arrays
+        ``trajectories.tsv``, ``evolved.fa`` and ``evolution.h5``.
+    """
+
+    name: str
+    analysis: str
+    trajectories: str | Path
+    fasta: str | Path
+    arrays: str | Path
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the design that the page links to."""
+        return [Path(path) for path in (self.trajectories, self.fasta, self.arrays)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"evolution {self.name}", *self.links)
+
+
 @dataclass(frozen=True)
 class VariantTables:
     """The scores of a set of variants.
@@ -279,7 +307,13 @@ class AnalysisTarget:
 
 def check_all(
     *groups: Sequence[
-        AnalysisTarget | RegionSet | TrainedModel | LexiconTables | InsertionTables | VariantTables
+        AnalysisTarget
+        | RegionSet
+        | TrainedModel
+        | LexiconTables
+        | InsertionTables
+        | EvolutionTables
+        | VariantTables
     ],
 ) -> None:
     """Raise ``InputError`` where anything that was named is missing, before anything is read."""
