@@ -44,6 +44,7 @@ include: "workflow/rules/variants.smk"
 include: "workflow/rules/insertions.smk"
 # Methods compared
 include: "workflow/rules/comparison.smk"
+include: "workflow/rules/evolution.smk"
 # Report
 include: "workflow/rules/report.smk"
 include: "workflow/rules/snapshot.smk"
@@ -86,6 +87,10 @@ rule all:
         comparisons=expand(
             f"{RESULTS}/comparisons/{{comparison}}/comparison.tsv",
             comparison=config["comparisons"],
+        ),
+        evolution=expand(
+            f"{RESULTS}/evolution/{{evolution}}/trajectories.tsv",
+            evolution=config["evolution"],
         ),
         tracks=all_targets(
             "{analysis}/{target}/contributions.bw", coordinates_only=True

@@ -88,6 +88,7 @@ def all_wildcards(workflow: Any, config: dict[str, Any]) -> dict[str, list[Wildc
         "insertion": list(config["insertions"]),
         "comparison": list(config["comparisons"]),
         "source": [name for one in config["comparisons"].values() for name in one["analyses"]],
+        "evolution": list(config["evolution"]),
         "file": ["file"],
     }
     analyses = [

@@ -53,6 +53,7 @@ NEEDS = {
     "insert_motifs": ("insert_chunk",),
     "measure_faithfulness": ("aggregate_chunks",),
     "compare_methods": ("measure_faithfulness",),
+    "evolve_sequences": ("make_tables",),
     "make_chunk": ("encode_sequences",),
 }
 
@@ -350,6 +351,18 @@ def insert_motifs(work: Path, out: Path) -> None:
     insert_motifs(work / "plan.h5", {"a": [work / "inserted.h5"]}, *made, wanted=TARGETS)
 
 
+def evolve_sequences(work: Path, out: Path) -> None:
+    job = {
+        "length": LENGTH, "targets": TARGETS, "guide": {"name": "tism"}, "rounds": 3,
+        "start": {"kind": "random", "n": 40},
+    }  # fmt: skip
+    script("evolve_sequences")(
+        {"a": work / "weights.pt"}, {},
+        {name: out / f"evolved_{name}" for name in ("table", "fasta", "arrays")}, job,
+        model={"loader": "trained"}, device="cpu",
+    )  # fmt: skip
+
+
 def measure_faithfulness(work: Path, out: Path) -> None:
     target = {"first": TARGETS["first"]}
     script("measure_faithfulness")(
@@ -376,7 +389,7 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
         aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
         combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar,
         prepare_variants, score_variants, combine_variants, attribute_variants, evaluate_variants,
-        prepare_insertions, insert_chunk, insert_motifs,
+        prepare_insertions, insert_chunk, insert_motifs, evolve_sequences,
         measure_faithfulness, compare_methods,
         *TABLE_STAGES,
     )

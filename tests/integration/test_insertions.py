@@ -1,4 +1,4 @@
-"""In-silico experiments in the workflow: the planted motif has an effect, reruns repeat what they must."""
+"""Experiments and designs in the workflow: the planted motif matters, reruns repeat what they must."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.workflow
 
 FOLDER = "results/insertions/own"
 TABLE = f"{FOLDER}/insertions.tsv"
+TRAJECTORIES = "results/evolution/rise/trajectories.tsv"
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,15 @@ def inserted(tmp_path_factory: pytest.TempPathFactory, snakemake: Run) -> Path:
             "spacings": {"from": 12, "to": 30, "step": 9}, "backgrounds": {"n": 20}, "chunks": 2,
         }
     }  # fmt: skip
+    config["evolution"] = {
+        "rise": {
+            "analysis": "shap", "target": "b", "guide": {"name": "greedy"}, "rounds": 8,
+            "start": {"n": 3, "shuffle": "shuffle"},
+            "constraints": {"keep": [[0, 10]], "forbidden": ["GACTTCAG"]},
+        }
+    }  # fmt: skip
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    snakemake("--configfile", "config.yaml", "--", TABLE, folder=folder)
+    snakemake("--configfile", "config.yaml", "--", TABLE, TRAJECTORIES, folder=folder)
     return folder
 
 
@@ -50,6 +58,17 @@ def test_the_planted_motif_has_an_effect_and_pairs_have_one_at_every_distance(in
     assert len(pd.read_csv(inserted / FOLDER / "sites.tsv", sep="\t")) == 0
 
 
+def test_sequences_evolve_within_their_constraints(inserted: Path) -> None:
+    table = pd.read_csv(inserted / TRAJECTORIES, sep="\t", keep_default_na=False)
+    assert table["sequence"].nunique() == 3
+    rises = table.astype({"objective": float}).groupby("sequence")["objective"]
+    assert (rises.diff().dropna() > 0).all()
+    edited = table.loc[table["round"] > 0, "position_0based"].astype(int)
+    assert edited.min() >= 10
+    letters = (inserted / TRAJECTORIES).with_name("evolved.fa").read_text().split("\n")[1::2]
+    assert not any("GACTTCAG" in one or "CTGAAGTC" in one for one in letters)
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -65,7 +84,9 @@ def test_a_changed_setting_repeats_what_depends_on_it(
     config["insertions"]["own"].update(change)
     (inserted / "changed.yaml").write_text(yaml.safe_dump(config))
     plan = planned(
-        snakemake("--configfile", "changed.yaml", "--dry-run", "--", TABLE, folder=inserted).stdout
+        snakemake(
+            "--configfile", "changed.yaml", "--dry-run", "--", TABLE, TRAJECTORIES, folder=inserted
+        ).stdout
     )
     plan.pop("total", None)
     assert dict(plan) == expected

@@ -77,13 +77,22 @@ def config(folder: Path, *, chunks: int = 4, **regions: Any) -> dict[str, Any]:
                 "faithfulness": {"n": 9, "steps": 5, "draws": 2, "stability": True, "randomised": True},
             }
         },
+        "evolution": {
+            "rise": {
+                "analysis": "first",
+                "guide": {"name": "integrated_gradients", "steps": 20, "references": None},
+                "start": {"kind": "regions", "n": 10, "rows": None},
+                "rounds": 20,
+                "beam": 2,
+            }
+        },
     }
 
 
 NAMES = {
     "regions": "set", "model": "net", "fold": "f0", "analysis": "first", "target": "t", "chunk": "0",
-    "file": "x", "database": "d", "variants": "calls", "insertion": "pairs", "comparison": "all",
-    "source": "first.uncorrected",
+    "file": "x", "database": "d", "variants": "calls", "insertion": "pairs", "evolution": "rise",
+    "comparison": "all", "source": "first.uncorrected",
 }  # fmt: skip
 
 

@@ -107,6 +107,7 @@ wildcard_constraints:
     insertion="[A-Za-z0-9][A-Za-z0-9_.-]*",
     comparison="[A-Za-z0-9][A-Za-z0-9_.-]*",
     source="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    evolution="[A-Za-z0-9][A-Za-z0-9_.-]*",
     chunk="[0-9]+",
 
 
@@ -263,6 +264,7 @@ include: "settings/lexicon.smk"
 include: "settings/variants.smk"
 include: "settings/insertions.smk"
 include: "settings/comparison.smk"
+include: "settings/evolution.smk"
 include: "settings/syntax.smk"
 include: "settings/cost.smk"
 include: "settings/report.smk"

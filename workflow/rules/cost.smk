@@ -30,7 +30,11 @@ rule estimate_cost:
         code=code("estimate_cost"),
         analyses=analysis_plans(),
         regions=region_sources(),
-        predicted={"insertions": insertion_plans(), "variants": variant_plans()},
+        predicted={
+            "insertions": insertion_plans(),
+            "variants": variant_plans(),
+            "evolution": evolution_plans(),
+        },
         options={
             **config["estimate"],
             "records": str(ROOT / "benchmarks" / "results"),

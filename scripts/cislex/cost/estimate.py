@@ -250,6 +250,7 @@ def estimate_cost(
     records: str | Path | None = None,
     insertions: Mapping[str, ForwardPlan] | None = None,
     variants: Mapping[str, ForwardPlan] | None = None,
+    evolution: Mapping[str, ForwardPlan] | None = None,
 ) -> None:
     """Write what every analysis costs, and the whole as text.
 
@@ -268,8 +269,8 @@ def estimate_cost(
         those of the device that was inspected.
     records
         Folder of measured records (``benchmarks/results``).
-    insertions, variants
-        In-silico experiments and sets of variants, which the text has.
+    insertions, variants, evolution
+        In-silico experiments, sets of variants and designs, which the text has.
 
     Raises
     ------
@@ -297,7 +298,8 @@ def estimate_cost(
         e.name: (e.rates, passes(analyses[e.name].method, regions[analyses[e.name].regions].length))
         for e in estimates
     }
-    for heading, plans in (("in-silico experiments", insertions), ("variants", variants)):
+    predicted = {"in-silico experiments": insertions, "variants": variants, "designs": evolution}
+    for heading, plans in predicted.items():
         lines = forward_lines(f"{heading}, about:", plans or {}, costs)
         page += "".join(f"{line}\n" for line in lines)
     write_text(page, text)

@@ -4,6 +4,7 @@ from cislex.report.page import render_report
 from cislex.report.specs import (
     AnalysisTarget,
     ComparisonTables,
+    EvolutionTables,
     InsertionTables,
     LexiconTables,
     RegionSet,
@@ -13,6 +14,7 @@ from cislex.report.specs import (
 __all__ = [
     "AnalysisTarget",
     "ComparisonTables",
+    "EvolutionTables",
     "InsertionTables",
     "LexiconTables",
     "RegionSet",

@@ -23,6 +23,7 @@ from cislex.report.sections.concerns import (
     region_concerns,
     target_concerns,
 )
+from cislex.report.sections.evolution import describe_evolution
 from cislex.report.sections.files import split_links
 from cislex.report.sections.folds import FoldsView, describe_folds
 from cislex.report.sections.hits import HitsView, describe_hits
@@ -54,6 +55,7 @@ from cislex.report.sections.vocabulary import describe_vocabulary
 from cislex.report.specs import (
     AnalysisTarget,
     ComparisonTables,
+    EvolutionTables,
     InsertionTables,
     LexiconTables,
     RegionSet,
@@ -154,6 +156,7 @@ def render_report(
     insertions: Sequence[InsertionTables] = (),
     comparisons: Sequence[ComparisonTables] = (),
     variants: Sequence[VariantTables] = (),
+    evolution: Sequence[EvolutionTables] = (),
     settings: Mapping[str, Any] | None = None,
     template: str | Path = TEMPLATE,
     trusted: Sequence[str] = (),
@@ -187,6 +190,8 @@ def render_report(
         One entry a comparison of methods.
     variants
         Scores of each set of variants.
+    evolution
+        One entry a design.
     settings
         Facts of the run, shown as they are; ``sources`` (where public files come from) in the methods.
     template
@@ -213,7 +218,9 @@ def render_report(
     """
     if not analyses:
         raise InputError("report: no analysis was given; name at least one in the config")
-    check_all(analyses, regions, models, [] if lexicon is None else [lexicon], insertions, variants)
+    check_all(
+        analyses, regions, models, [] if lexicon is None else [lexicon], insertions, variants, evolution
+    )
     check_all(comparisons)
     drawn = min(top, REGIONS_DRAWN // len(analyses))
     sets = [describe_regions(spec) for spec in regions]
@@ -223,6 +230,7 @@ def render_report(
         models=model_settings or {},
         settings=settings or {},
         engine=engine,
+        evolution=evolution,
     )
     page = load_template(template, Path(out).resolve().parent)
     html = page.render(
@@ -240,6 +248,7 @@ def render_report(
         insertions=describe_insertions(insertions),
         comparisons=describe_comparisons(comparisons),
         variants=describe_variants(variants),
+        evolution=describe_evolution(evolution),
         glyphs=glyph_definitions(),
         fewer=drawn < top,
         window=window,

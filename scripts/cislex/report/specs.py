@@ -182,6 +182,34 @@ class ComparisonTables:
 
 
 @dataclass(frozen=True)
+class EvolutionTables:
+    """One design.
+
+    Parameters
+    ----------
+    name, analysis
+        Names in the config.
+    trajectories, fasta, arrays
+        ``trajectories.tsv``, ``evolved.fa`` and ``evolution.h5``.
+    """
+
+    name: str
+    analysis: str
+    trajectories: str | Path
+    fasta: str | Path
+    arrays: str | Path
+
+    @property
+    def links(self) -> list[Path]:
+        """Every file of the design that the page links to."""
+        return [Path(path) for path in (self.trajectories, self.fasta, self.arrays)]
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"evolution {self.name}", *self.links)
+
+
+@dataclass(frozen=True)
 class VariantTables:
     """The scores of a set of variants.
 
@@ -318,7 +346,12 @@ class AnalysisTarget:
 
 
 #: What each argument of ``render_report`` for a stage after motifs holds.
-EXPERIMENTS = {"insertions": InsertionTables, "variants": VariantTables, "comparisons": ComparisonTables}
+EXPERIMENTS = {
+    "insertions": InsertionTables,
+    "variants": VariantTables,
+    "evolution": EvolutionTables,
+    "comparisons": ComparisonTables,
+}
 
 
 def check_all(
@@ -329,6 +362,7 @@ def check_all(
         | LexiconTables
         | InsertionTables
         | ComparisonTables
+        | EvolutionTables
         | VariantTables
     ],
 ) -> None:

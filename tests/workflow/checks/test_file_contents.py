@@ -75,6 +75,7 @@ def config(**label: Any) -> dict[str, Any]:
         "models": {"net": {"loader": "factory", "module": "m.py:bild"}},
         "regions": {"mine": {"peaks": "peaks.bed", "format": "auto"}},
         "insertions": {},
+        "evolution": {},
         "variants": {},
         "analyses": {
             "first": {
@@ -151,6 +152,7 @@ def test_sequences_that_cannot_be_backgrounds_are_named(tmp_path: Path, message:
     write(tmp_path, FASTAS[message], "own.fa")
     settings = {"backgrounds": {"fasta": "own.fa"}, "meme": None}
     found = list(file_contents._of_insertion("insertions.x", settings, 8, tmp_path))
+    assert found == list(file_contents._of_records("insertions.x.backgrounds.fasta", "own.fa", 8, tmp_path))
     assert len(found) == bool(message)
     if message:
         assert re.search(message, found[0])
@@ -186,7 +188,13 @@ def test_a_motif_database_that_is_no_meme_file_is_told(tmp_path: Path, data: byt
         "motifs": {"database": None, "databases": ["jaspar-plants", "gone.meme"]}, "hits": None,
     }  # fmt: skip
     model = {"loader": "trained", "module": None}
-    config = {"models": {"m": model}, "analyses": {"a": analysis}, "insertions": {}, "variants": {}}
+    config = {
+        "models": {"m": model},
+        "analyses": {"a": analysis},
+        "insertions": {},
+        "evolution": {},
+        "variants": {},
+    }
     found = file_contents.problems(config, tmp_path)
     line = "analyses.a.seqlets: known.txt is not a MEME file: it has no line 'MEME version …'"
     assert found == [line] * told

@@ -86,6 +86,11 @@ def config() -> dict[str, Any]:
                                    "backgrounds": {"kind": "genomic"}}},
         "comparisons": {"folds": {"analyses": ["factory"], "uncorrected": ["factory"],
                                   "yardstick": "factory"}},
+        "evolution": {"best": {"analysis": "zoo", "constraints": {"keep_bed": "k.bed", "forbidden": ["AR"]},
+                               "guide": {"references": {"kind": "shuffle", "n": 5}}},
+                      "own": {"analysis": "zoo", "start": {"kind": "fasta", "fasta": "b.fa"}},
+                      "drawn": {"analysis": "zoo", "guide": {"name": "greedy"}, "start":
+                                {"kind": "random", "composition": {"A": 20, "C": 30, "G": 30, "T": 20}}}},
         "models": {name: {"input_length": 100, **model} for name, model in MODELS.items()},
         "analyses": {
             **analyses, "labelled": labelled, "held_out": held_out, "direct": direct, "letters": letters

@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 SCRIPTS = ROOT / "scripts"
 #: Scripts that carry out the method of an analysis.
-WITH_METHOD = ("attribute_chunk", "attribute_variants", "inspect_model", "measure_faithfulness")
+WITH_METHOD = (
+    "attribute_chunk", "attribute_variants", "evolve_sequences", "inspect_model", "measure_faithfulness",
+)  # fmt: skip
 METHODS = sorted(source_digest.EXECUTORS)
 
 

@@ -58,6 +58,10 @@ def problems(config: dict[str, Any], folder: Path) -> list[str]:
         analysis = config["analyses"][settings["analysis"]]
         length = config["models"][analysis["model"]]["input_length"]
         found += _of_insertion(f"insertions.{name}", settings, length, folder)
+    for name, settings in config["evolution"].items():
+        model = config["models"][config["analyses"][settings["analysis"]]["model"]]
+        key, own = f"evolution.{name}.start.fasta", settings["start"]["fasta"]
+        found += _of_records(key, own, model["input_length"], folder)
     for name, settings in config["variants"].items():
         if settings["observed"] is not None and settings["table"] is not None:
             found += _of_variants(f"variants.{name}.observed", settings, folder)
@@ -76,21 +80,7 @@ def _of_variants(key: str, settings: dict[str, Any], folder: Path) -> Iterator[s
 
 def _of_insertion(key: str, settings: dict[str, Any], length: int, folder: Path) -> Iterator[str]:
     """Backgrounds of the right length without N, and motifs that fit into them, as far as is read."""
-    own = settings["backgrounds"]["fasta"]
-    if own is not None:
-        wrong, records = [], 0
-        for record, letters in _records(folder / own):
-            records += 1
-            if len(letters) != length:
-                wrong.append(f"{record} has {len(letters):,} bp")
-            elif unknown := sum(letter not in "ACGT" for letter in letters.upper()):
-                wrong.append(f"{record} has {unknown} bp that are not A, C, G or T")
-        if wrong:
-            more = f" ({len(wrong)} of the first {records} records)" if len(wrong) > 1 else ""
-            yield (
-                f"{key}.backgrounds.fasta: {own}: expected records of {length} bp, the model's input, "
-                f"without unknown bases, but {wrong[0]}{more}"
-            )
+    yield from _of_records(f"{key}.backgrounds.fasta", settings["backgrounds"]["fasta"], length, folder)
     if settings["meme"] is not None:
         wide = [
             f"{motif} ({width} bp)"
@@ -102,6 +92,25 @@ def _of_insertion(key: str, settings: dict[str, Any], length: int, folder: Path)
             yield (
                 f"{key}.meme: {settings['meme']}: {wide[0]} is longer than the sequences of {length} bp{more}"
             )
+
+
+def _of_records(key: str, own: str | None, length: int, folder: Path) -> Iterator[str]:
+    """Records of the model's input length without N, as far as is read."""
+    if own is None:
+        return
+    wrong, records = [], 0
+    for record, letters in _records(folder / own):
+        records += 1
+        if len(letters) != length:
+            wrong.append(f"{record} has {len(letters):,} bp")
+        elif unknown := sum(letter not in "ACGT" for letter in letters.upper()):
+            wrong.append(f"{record} has {unknown} bp that are not A, C, G or T")
+    if wrong:
+        more = f" ({len(wrong)} of the first {records} records)" if len(wrong) > 1 else ""
+        yield (
+            f"{key}: {own}: expected records of {length} bp, the model's input, "
+            f"without unknown bases, but {wrong[0]}{more}"
+        )
 
 
 def _records(path: Path) -> Iterator[tuple[str, str]]:

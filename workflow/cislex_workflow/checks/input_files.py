@@ -37,6 +37,9 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
     for name, settings in config["insertions"].items():
         yield f"insertions.{name}.meme", settings["meme"]
         yield f"insertions.{name}.backgrounds.fasta", settings["backgrounds"]["fasta"]
+    for name, settings in config["evolution"].items():
+        yield f"evolution.{name}.start.fasta", settings["start"]["fasta"]
+        yield f"evolution.{name}.constraints.keep_bed", settings["constraints"]["keep_bed"]
     for name, analysis in config["analyses"].items():
         yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
         for target, label in (analysis["labels"] or {}).items():

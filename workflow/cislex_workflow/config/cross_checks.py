@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cislex_workflow.config.comparison_checks import comparison_checks
+from cislex_workflow.config.evolution_checks import evolution_checks
 from cislex_workflow.config.insertion_checks import insertion_checks
 from cislex_workflow.config.model_settings import model_checks
 from cislex_workflow.config.motif_settings import motif_checks
@@ -50,6 +51,7 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from variant_checks(config)
     yield from insertion_checks(config)
     yield from comparison_checks(config)
+    yield from evolution_checks(config)
     for name, analysis in config["analyses"].items():
         yield from motif_checks(name, analysis, config)
         yield from _syntax_checks(name, analysis)

@@ -34,7 +34,7 @@ HEADINGS = {
     "analyses.<name>.method": "Method and references", "analyses.<name>.qc": "Quality gate",
     "analyses.<name>.motifs": "Motifs", "analyses.<name>.hits": "Hits",
     "analyses.<name>.syntax": "Syntax", "analyses.<name>.seqlets": "Seqlets", "lexicon": "Lexicon",
-    "variants": "Variants", "insertions": "Insertions",
+    "variants": "Variants", "insertions": "Insertions", "evolution": "Evolution",
     "comparisons": "Comparisons",
 }  # fmt: skip
 RUN = "The run"

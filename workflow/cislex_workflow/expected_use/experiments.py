@@ -1,4 +1,4 @@
-"""Expected use of the jobs of variants, in-silico experiments and comparisons of methods."""
+"""Expected use of the jobs of variants, in-silico experiments, designs and comparisons of methods."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def measure_faithfulness(work: Work, wildcards: Mapping[str, str]) -> Use:
     name = name if name in settings["analyses"] else name.removesuffix(".uncorrected")
     analysis, model, measured = attribution(work, name)
     n = min(given["n"], work.regions(analysis["regions"]))
-    folds = len(work.config["models"][analysis["model"]]["folds"])
+    folds = work.folds(analysis)
     # Both curves of each target and of random orders; and the analysis once or twice more.
     sequences = 2 * given["steps"] * given["draws"] * (1 + len(analysis["targets"]))
     again = given["stability"] + given["randomised"]
@@ -131,3 +131,35 @@ def compare_methods(work: Work, wildcards: Mapping[str, str]) -> Use:
     pairs, measures = sources * (sources - 1) // 2, 2 * (3 + len(settings["top"]))
     memory = 700 + 8e-6 * rows * measures * pairs
     return Use(memory, 20 + targets * rows * (sources * length * 2e-6 + pairs * (4e-5 + length * 1e-7)))
+
+
+def evolution_sequences(work: Work, name: str) -> int:
+    """Forward passes of each fold in a design, about; a pair of attribution counts as three."""
+    settings = work.config["evolution"][name]
+    start, guide = settings["start"], settings["guide"]
+    analysis = work.config["analyses"][settings["analysis"]]
+    if start["rows"] is not None:
+        n = len(start["rows"])
+    else:
+        known = work.regions(analysis["regions"]) if start["kind"] == "regions" else UNKNOWN_BACKGROUNDS
+        n = min(start["n"] or known, known if start["kind"] == "regions" else start["n"] or known)
+    references = guide["references"] or {"kind": "dinucleotide_shuffle", "n": 20}
+    pairs = {
+        "tism": 1,
+        "integrated_gradients": guide["steps"],
+        "deep_lift_shap": 1 + (references["n"] if "shuffle" in references["kind"] else 1),
+    }
+    length = work.config["models"][analysis["model"]]["input_length"]
+    # ISM recomputes only what a substitution reaches: a third of its predictions, about.
+    guided = 3 * pairs[guide["name"]] if guide["name"] in pairs else length
+    return int(n * (settings["rounds"] + 1) * settings["beam"] * (guided + settings["beam"]))
+
+
+def evolve_sequences(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings = work.config["evolution"][wildcards["evolution"]]
+    analysis, model, measured = attribution(work, settings["analysis"])
+    folds = work.folds(analysis)
+    sequences = evolution_sequences(work, wildcards["evolution"])
+    seconds = folds * (model.startup_seconds + sequences * forward_seconds(analysis, model))
+    # All folds are in memory, and so are the scores of a block of sequences at every round.
+    return Use(folds * model.host_mb + 1200, 10 + JOB_SECONDS + seconds, measured)

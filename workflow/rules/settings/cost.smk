@@ -63,6 +63,17 @@ def variant_plans():
     }
 
 
+def evolution_plans():
+    """The same of each design, whose attributions count as forward passes; one job has all folds."""
+    return {
+        name: _forward_plan(
+            {**settings, "chunks": 1},
+            _expected_experiments.evolution_sequences(_work, name),
+        )
+        for name, settings in config["evolution"].items()
+    }
+
+
 def _forward_plan(settings, sequences):
     return {
         "analysis": settings["analysis"],

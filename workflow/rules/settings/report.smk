@@ -214,6 +214,20 @@ def report_comparisons():
     return found
 
 
+def report_evolution():
+    """Files of each design."""
+    names = {
+        "trajectories": "trajectories.tsv",
+        "fasta": "evolved.fa",
+        "arrays": "evolution.h5",
+    }
+    return [
+        {"name": name, "analysis": settings["analysis"]}
+        | {key: f"{RESULTS}/evolution/{name}/{file}" for key, file in names.items()}
+        for name, settings in config["evolution"].items()
+    ]
+
+
 def report_variants():
     """Tables of each set of variants."""
     return [
@@ -281,7 +295,7 @@ def report_files():
             entry[key] for key in entry if key not in ("name", "yardstick", "files")
         ]
         found += entry["files"]
-    for entry in report_variants():
+    for entry in report_variants() + report_evolution():
         found += [
             entry[key] for key in entry if key not in ("name", "analysis", "targets")
         ]

@@ -185,18 +185,47 @@ def allele_figure(
     label
         What the figure shows, for screen readers.
     """
-    each = [(hypothetical * onehot).sum(axis=0) for hypothetical, onehot, _ in alleles]
-    width = len(each[0])
-    limits = min(0.0, *(float(one.min()) for one in each)), max(0.0, *(float(one.max()) for one in each))
+    shaded = np.arange(alleles[0][1].shape[1]) == place
+    rows = [
+        (name, (hypothetical * onehot).sum(axis=0), onehot, shaded)
+        for name, (hypothetical, onehot, _) in zip(("ref", "alt"), alleles, strict=True)
+    ]
+    return stacked_logos(rows, marks=[marks for *_, marks in alleles], label=label)
+
+
+def stacked_logos(
+    rows: Sequence[tuple[str, NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]],
+    *,
+    marks: Sequence[Sequence[tuple[int, int, str]]] = (),
+    label: str,
+) -> Markup:
+    """Draw logos of one stretch below each other, on the same scale.
+
+    Parameters
+    ----------
+    rows
+        Name, contributions (W,), one-hot bases (4, W) and the columns that are shaded (W,) of each.
+    marks
+        Start, end and name of the sites of each row; none for no row.
+    label
+        What the figure shows, for screen readers.
+    """
+    width = len(rows[0][1])
+    limits = (
+        min(0.0, *(float(row[1].min()) for row in rows)),
+        max(0.0, *(float(row[1].max()) for row in rows)),
+    )
     x, top, parts = Scale(0, width, LEFT, WIDTH - RIGHT), 0.0, []
-    for (_, onehot, marks), contributions, name in zip(alleles, each, ("ref", "alt"), strict=True):
-        inside = [(max(a, 0), min(b, width), mark) for a, b, mark in marks if a < width and b > 0]
+    for number, (name, contributions, onehot, shaded) in enumerate(rows):
+        own = marks[number] if marks else ()
+        inside = [(max(a, 0), min(b, width), mark) for a, b, mark in own if a < width and b > 0]
         logo_top = top + TRACK
         bottom = logo_top + LOGO / 1.5
-        parts.append(rectangle(x(place), logo_top, x(1) - x(0), bottom - logo_top, fill="#fff0c2"))
+        for place in np.flatnonzero(shaded).tolist():
+            parts.append(rectangle(x(place), logo_top, x(1) - x(0), bottom - logo_top, fill="#fff0c2"))
         parts += _marks(inside, x, logo_top - 6)
         parts += logo_parts(contributions, onehot, x, logo_top, bottom, limits=limits)
-        parts.append(text(4, logo_top + 12, name, fill=INK, size=12))
+        parts.append(text(4, logo_top - 6, name, fill=INK, size=12))
         top = bottom + 4
     return figure(parts, width=WIDTH, height=top + 4, label=label, css="region")
 

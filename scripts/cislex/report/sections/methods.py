@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cislex.report.facts import count, in_words, recorded
+from cislex.report.sections.evolution import evolution_words
 from cislex.report.sections.labels import observed_words
 from cislex.report.sections.lexicon import WIDER_BP, database_smallness, match_widths
 from cislex.report.sections.methods_sentences import (
@@ -19,7 +20,7 @@ from cislex.report.sections.methods_sentences import (
 )
 from cislex.report.sections.motifs import WEAK_Q, database_label
 from cislex.report.sections.references import Bibliography
-from cislex.report.specs import AnalysisTarget, RegionSet
+from cislex.report.specs import AnalysisTarget, EvolutionTables, RegionSet
 
 Settings = Mapping[str, Any]
 
@@ -40,6 +41,7 @@ def describe_methods(
     models: Mapping[str, Settings],
     settings: Settings,
     engine: str = "",
+    evolution: Sequence[EvolutionTables] = (),
 ) -> MethodsView:
     """Write the methods of a run.
 
@@ -56,6 +58,8 @@ def describe_methods(
         files) are told.
     engine
         ``snakemake`` where the run was one of the workflow.
+    evolution
+        The designs.
     """
     cited = Bibliography()
     attributes = [recorded(spec.attributions) for spec in analyses]
@@ -67,6 +71,7 @@ def describe_methods(
         ("Motifs", _motifs(analyses, cited)),
         ("Motif hits", _hits(analyses, cited)),
         ("Seqlets", _seqlets(analyses)),
+        ("Evolution", " ".join(evolution_words(spec, cited) for spec in evolution)),
         ("Software and reproducibility", _software(attributes, settings, engine, cited)),
         ("Public data", f"{'; '.join(settings['sources'])}." if settings.get("sources") else ""),
     ]
