@@ -12,7 +12,7 @@ import pytest
 import report_fixture
 from cislex.comparison.compare import Analysis, ComparisonFiles, compare_methods
 from cislex.comparison.scores import Source
-from cislex.comparison.words import COLUMNS
+from cislex.comparison.columns import WORDS
 from cislex.errors import InputError
 from cislex.files.tables import write_table
 from cislex.report import ComparisonTables, render_report
@@ -65,7 +65,7 @@ def test_agreement_methods_and_logos_are_shown(spec: ComparisonTables) -> None:
 
 
 def test_words_and_areas_are_shown_where_they_were_measured(spec: ComparisonTables, tmp_path: Path) -> None:
-    row = dict.fromkeys(COLUMNS, 0.5) | {"target": "t", "analysis": "ism", "name_a": "A", "name_b": "B"}
+    row = dict.fromkeys(WORDS, 0.5) | {"target": "t", "analysis": "ism", "name_a": "A", "name_b": "B"}
     write_table(pd.DataFrame([row | {"regions": 7}]), tmp_path / "words.tsv")
     methods = pd.read_csv(spec.methods, sep="\t").assign(deletion=0.8, insertion=0.4)
     methods = methods.assign(deletion_random=0.5, insertion_random=0.5, planted_share=0.1)
