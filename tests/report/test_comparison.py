@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import report_fixture
+from cislex.comparison.columns import WORDS
 from cislex.comparison.compare import Analysis, ComparisonFiles, compare_methods
 from cislex.comparison.scores import Source
-from cislex.comparison.columns import WORDS
 from cislex.errors import InputError
 from cislex.files.tables import write_table
 from cislex.report import ComparisonTables, render_report
