@@ -347,11 +347,11 @@ def test_folds_of_an_analysis_are_those_of_its_model_in_its_order(minimal: dict[
         ({"method": {"name": "ism", "end": 101}}, "first.method: start and end give [0, 101) of regions of"),
         (
             {"method": {"name": "ism", "start": 100}},
-            "[100, 100) of regions of 100 bp; expected 0 <= start < en",
+            "[100, 100) of regions of 100 bp; expected 0 <= start",
         ),
         (
             {"method": {"references": {"start": 90, "end": -20}}},
-            "first.method.references: start and end give",
+            "method.references: start and end give",
         ),
         ({"method": {"references": {"end": -102}}}, "[0, -1) of regions of 100 bp"),
         ({"method": {"references": {"kind": "saved"}}}, "references.path is required with kind: saved"),
