@@ -9,7 +9,7 @@ if "snakemake" in globals():
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
 from cislex.insertions.backgrounds import BackgroundSettings
 from cislex.insertions.constructs import GridSettings
-from cislex.insertions.prepare import prepare_insertions
+from cislex.insertions.prepare import prepare_insertions, under
 from cislex.insertions.sites import SiteSettings
 
 
@@ -18,17 +18,18 @@ def main(files: dict, out: str, table: str, settings: dict) -> None:
     files, settings = dict(files), dict(settings)
     words = [files.pop(name, None) for name in ("lexicon", "words")]
     backgrounds, sites = settings.pop("backgrounds"), settings.pop("sites")
-    prepare_insertions(
-        files.pop("sequences"),
-        out,
-        table,
-        lexicon=tuple(words) if all(words) else None,
-        grid=GridSettings(**settings.pop("grid")),
-        backgrounds=BackgroundSettings(**backgrounds, fasta=files.pop("backgrounds", None)),
-        sites=SiteSettings(**sites) if sites else None,
-        **files,
-        **settings,
-    )
+    with under(settings.pop("key", "")):
+        prepare_insertions(
+            files.pop("sequences"),
+            out,
+            table,
+            lexicon=tuple(words) if all(words) else None,
+            grid=GridSettings(**settings.pop("grid")),
+            backgrounds=BackgroundSettings(**backgrounds, fasta=files.pop("backgrounds", None)),
+            sites=SiteSettings(**sites) if sites else None,
+            **files,
+            **settings,
+        )
 
 
 if "snakemake" in globals():

@@ -116,8 +116,8 @@ def test_words_are_chosen_by_identifier_or_name_without_composites(tmp_path: Pat
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("FOS:JUN", r"no word 'FOS:JUN' in the lexicon; did you mean FOS::JUN"),
-        ("qqqqqqq", r"it has FOS::JUN, SPI1, pos_0, pos_1"),
+        ("FOS:JUN", r"no word 'FOS:JUN' in the lexicon; did you mean FOS::JUN \(pos_0\)\?"),
+        ("qqqqqqq", r"it has FOS::JUN \(pos_0\), SPI1 \(pos_1\)$"),
         ("pos_2", r"pos_2 is made of pos_0\+pos_1; name its parts"),
     ],
 )
@@ -127,9 +127,9 @@ def test_a_word_that_is_not_there_is_named_with_its_like(tmp_path: Path, word: s
 
 
 STRINGS = {
-    "x: found 'J' at 2, 'O' at 4": {"x": "AJAO"},
+    "motifs.x: found 'J' at 2, 'O' at 4": {"x": "AJAO"},
     "x: found 'NN'": {"x": "NN"},
-    "x .61 bp. are longer than the sequences, which have 60 bp": {"x": "A" * 61},
+    "motifs: x .61 bp. are longer than the sequences, which have 60 bp": {"x": "A" * 61},
 }
 
 
@@ -141,7 +141,7 @@ def test_a_string_that_cannot_be_inserted_is_named(message: str) -> None:
 
 def test_two_motifs_of_one_name_and_one_that_says_nothing_are_refused(tmp_path: Path) -> None:
     write_meme([MemeMotif("x", "x", PPM, 9)], tmp_path / "x.meme")
-    with pytest.raises(ConfigError, match=r"x is the name of two motifs \(meme AGNA, string AAA\)"):
+    with pytest.raises(ConfigError, match=r"^motifs: x is the name of two motifs \(meme AGNA, string AAA\)"):
         read_inserts(meme=tmp_path / "x.meme", strings={"x": "AAA"}, length=60)
     with pytest.raises(InputError, match="its consensus is empty"):
         from_frequencies("x", "x", "meme", np.full((4, 3), 0.25), form="consensus")

@@ -166,6 +166,16 @@ def test_sites_through_the_files_are_one_row_a_word_and_one_a_site(project: Path
         "sites": {"n": 10, "contexts": 3, "ablation": "background", "seed": 0},
     }
     files = {name: project / file for name, file in names.items()}
+    for wrong, message in (
+        (
+            {"words": ["NOSUCH"]},
+            r"words: no word 'NOSUCH' in the lexicon; it has AP1 \(pos_0\), ETS \(pos_1\)",
+        ),
+        ({"strings": {"pos_1": "ACG"}}, r"motifs: pos_1 is the name of two motifs"),
+    ):
+        named = {**settings, **wrong, "key": "insertions.mine"}
+        with pytest.raises(ConfigError, match=rf"^insertions\.mine\.{message}"):
+            script["main"](files, project / "plan.h5", project / "inserts.tsv", named)
     script["main"](files, project / "plan.h5", project / "inserts.tsv", settings)
     found = predict(project, save_folds(project, length=length), chunks=3)
     assert found["inserts"]["inserted"].tolist() == [A, B]

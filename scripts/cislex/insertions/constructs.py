@@ -146,7 +146,8 @@ def find_insert(inserts: Sequence[Insert], name: str) -> int:
         for number, insert in enumerate(inserts):
             if getattr(insert, key) == name:
                 return number
-    raise ConfigError(f"pairs: no motif {name!r} is inserted; {near(name, [one.name for one in inserts])}")
+    names = {one.identifier: one.name for one in inserts}
+    raise ConfigError(f"pairs: no motif {name!r} is inserted; {near(name, names)}")
 
 
 def _places(a: Insert, b: Insert, settings: GridSettings, length: int) -> list[tuple[float, int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def from_string(name: str, letters: str) -> Insert:
     if wrong or not letters.strip("N"):
         found = offenders(wrong) if wrong else repr(letters)
         raise ConfigError(
-            f"motifs, {name}: found {found}; expected letters of IUPAC ({''.join(LETTERS)}), not N alone"
+            f"motifs.{name}: found {found}; expected letters of IUPAC ({''.join(LETTERS)}), not N alone"
         )
     choices = np.array([[base in LETTERS[letter] for letter in letters] for base in BASES], np.float64)
     return Insert(name, name, "string", choices / np.maximum(1, choices.sum(axis=0)))
@@ -158,17 +158,26 @@ def _find(word: str, simple: pd.DataFrame, table: pd.DataFrame) -> int:
         raise ConfigError(
             f"words: {word} is made of {composite['composite_of'].iloc[0]}; name its parts, and set pairs"
         )
-    names = [*simple["name"], *simple["word"]]
-    raise ConfigError(f"words: no word {word!r} in the lexicon; {near(word, names)}")
+    both = dict(zip(simple["word"], simple["name"], strict=True))
+    raise ConfigError(f"words: no word {word!r} in the lexicon; {near(word, both)}")
 
 
-def near(word: str, names: Collection[str]) -> str:
-    """Names like a name that is not there, or the first ones."""
-    lower = {name.lower(): name for name in names}
-    close = [lower[key] for key in difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.5)]
+def near(word: str, names: Mapping[str, str]) -> str:
+    """What is like a name that is not there, or the first that are: ``SPI1 (pos_1)``.
+
+    Parameters
+    ----------
+    word
+        What was looked for.
+    names
+        The name of each identifier.
+    """
+    shown = {key: name if name == key else f"{name} ({key})" for key, name in names.items()}
+    lower = {text.lower(): key for key, name in names.items() for text in (key, name)}
+    close = [lower[text] for text in difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.5)]
     if close:
-        return f"did you mean {', '.join(close)}?"
-    return f"it has {offenders(names, first=8)}" if names else "it has none"
+        return f"did you mean {', '.join(shown[key] for key in dict.fromkeys(close))}?"
+    return f"it has {offenders(shown.values(), first=8)}" if names else "it has none"
 
 
 def read_inserts(
@@ -204,13 +213,13 @@ def read_inserts(
         found += [from_frequencies(m.identifier, m.name, "meme", m.ppm, form=form) for m in read_meme(meme)]
     found += [from_string(name, letters) for name, letters in (strings or {}).items()]
     if wide := [f"{insert.name} ({insert.width} bp)" for insert in found if insert.width > length]:
-        raise ConfigError(f"motifs {offenders(wide)} are longer than the sequences, which have {length} bp")
+        raise ConfigError(f"motifs: {offenders(wide)} are longer than the sequences, which have {length} bp")
     seen: dict[str, Insert] = {}
     for insert in found:
         if insert.identifier in seen:
             other = seen[insert.identifier]
             raise ConfigError(
-                f"{insert.identifier} is the name of two motifs ({other.source} {other.letters}, "
+                f"motifs: {insert.identifier} is the name of two motifs ({other.source} {other.letters}, "
                 f"{insert.source} {insert.letters}); rename one"
             )
         seen[insert.identifier] = insert

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,23 @@ from cislex.syntax.vocabulary import read_vocabulary
 
 INSERT_COLUMNS = ["word", "name", "source", "width", "inserted"]
 logger = get_logger("insertions")
+
+
+@contextmanager
+def under(key: str) -> Iterator[None]:
+    """Put the key of an experiment before the keys with which errors of its settings begin.
+
+    Parameters
+    ----------
+    key
+        ``insertions.mine``; empty: none.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if not key:
+            raise
+        raise ConfigError(f"{key}.{error}") from error
 
 
 def prepare_insertions(

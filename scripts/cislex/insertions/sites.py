@@ -53,7 +53,9 @@ class SiteSettings:
 
     def __post_init__(self) -> None:
         if self.ablation not in ABLATIONS:
-            raise ConfigError(f"ablation: found {self.ablation!r}, expected one of {', '.join(ABLATIONS)}")
+            raise ConfigError(
+                f"sites.ablation: found {self.ablation!r}, expected one of {', '.join(ABLATIONS)}"
+            )
         if min(self.n, self.contexts) < 1:
             raise ConfigError(f"sites: found n {self.n} and contexts {self.contexts}, expected 1 or more")
 

@@ -150,51 +150,12 @@ FASTAS = {
 @pytest.mark.parametrize("message", FASTAS)
 def test_sequences_that_cannot_be_backgrounds_are_named(tmp_path: Path, message: str) -> None:
     write(tmp_path, FASTAS[message], "own.fa")
-    settings = {"backgrounds": {"fasta": "own.fa"}, "meme": None}
-    found = list(file_contents._of_insertion("insertions.x", settings, 8, tmp_path))
-    assert found == list(file_contents._of_records("insertions.x.backgrounds.fasta", "own.fa", 8, tmp_path))
+    found = list(file_contents._of_records("insertions.x.backgrounds.fasta", "own.fa", 8, tmp_path))
     assert len(found) == bool(message)
     if message:
         assert re.search(message, found[0])
 
 
-def test_a_motif_longer_than_the_sequences_is_named_and_long_files_are_read_in_part(tmp_path: Path) -> None:
-    head = "MEME version 4\n\nMOTIF M1 x\nletter-probability matrix: alength= 4 w= {} nsites= 20 E= 0\n"
-    write(tmp_path, head.format(8) + head.format(9).replace("M1", "M2"), "own.meme")
-    settings = {"backgrounds": {"fasta": None}, "meme": "own.meme"}
-    [problem] = file_contents._of_insertion("insertions.x", settings, 8, tmp_path)
-    assert problem == "insertions.x.meme: own.meme: M2 (9 bp) is longer than the sequences of 8 bp"
+def test_long_files_of_sequences_are_read_in_part(tmp_path: Path) -> None:
     write(tmp_path, ">a\nACGTACGT\n" * 8000 + ">cut\nACG\n", "own.fa")
-    settings = {"backgrounds": {"fasta": "own.fa"}, "meme": None}
-    assert not list(file_contents._of_insertion("insertions.x", settings, 8, tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("data", "told"),
-    [
-        (b"MEME version 4\n", False),
-        (b"\xef\xbb\xbfmeme version 4\r\n", False),
-        (b"***\nMEME - Motif discovery tool\n***\nMEME version 5.5 (Release)\n", False),
-        (gzip.compress(b"\n MEME version 4\n# g\xe9ne\n"), False),
-        (b">M1 name\nA [1 0]\nC [0 1]\n", True),
-        (b"", True),
-        (gzip.compress(b"MEME version 4\n" * 90)[:40], False),
-    ],
-)
-def test_a_motif_database_that_is_no_meme_file_is_told(tmp_path: Path, data: bytes, told: bool) -> None:
-    (tmp_path / "known.txt").write_bytes(data)
-    analysis = {
-        "model": "m", "regions": "r", "labels": None, "seqlets": {"databases": ["known.txt", "jaspar-fungi"]},
-        "motifs": {"database": None, "databases": ["jaspar-plants", "gone.meme"]}, "hits": None,
-    }  # fmt: skip
-    model = {"loader": "trained", "module": None}
-    config = {
-        "models": {"m": model},
-        "analyses": {"a": analysis},
-        "insertions": {},
-        "evolution": {},
-        "variants": {},
-    }
-    found = file_contents.problems(config, tmp_path)
-    line = "analyses.a.seqlets: known.txt is not a MEME file: it has no line 'MEME version …'"
-    assert found == [line] * told
+    assert not list(file_contents._of_records("insertions.x.backgrounds.fasta", "own.fa", 8, tmp_path))

@@ -78,7 +78,7 @@ def test_a_config_without_analyses_is_not_filled_from_the_demo(tmp_path: Path) -
     command = [snakemake, "-s", str(ROOT / "Snakefile"), "--configfile", "my.yaml", "--dry-run", "--nocolor"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode
-    assert "the key 'analyses'" in done.stdout + done.stderr
+    assert "the key 'analyses' is missing" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("target", ["run", "inspect", "estimate", "resources", "cluster"])

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyjaspar
 import pytest
 import yaml
 from cislex.motifs import databases
@@ -343,6 +344,16 @@ def test_folds_of_an_analysis_are_those_of_its_model_in_its_order(minimal: dict[
     ("change", "message"),
     [
         ({"precision": "bfloat16"}, "bfloat16 rounds predictions to three digits"),
+        ({"method": {"name": "ism", "end": 101}}, "first.method: start and end give [0, 101) of regions of"),
+        (
+            {"method": {"name": "ism", "start": 100}},
+            "[100, 100) of regions of 100 bp; expected 0 <= start",
+        ),
+        (
+            {"method": {"references": {"start": 90, "end": -20}}},
+            "method.references: start and end give",
+        ),
+        ({"method": {"references": {"end": -102}}}, "[0, -1) of regions of 100 bp"),
         ({"method": {"references": {"kind": "saved"}}}, "references.path is required with kind: saved"),
         ({"method": {"references": {"path": "r.h5"}}}, "references.path is required with kind: saved"),
     ],
@@ -381,6 +392,13 @@ def test_motifs_are_left_out_with_null_and_the_genome_where_nothing_lies_on_it(
         ({"hits": {"database": "jaspar-fungi"}}, "first.hits: database goes with method: scan only"),
         ({"hits": {"method": "scan", "database": "jaspar-fungy"}}, "'jaspar-fungy' is not one of jaspar-v"),
         ({"motifs": {"window": 101}}, "analyses.first.motifs.window: 101 bp of regions of 100 bp"),
+        ({"hits": {"window": 101}}, "first.hits.window: 101 bp of regions of 100 bp; expected at most 100"),
+        (
+            {"motifs": None, "hits": {"method": "scan", "database": "a.meme", "window": 101}},
+            "analyses.first.hits.window: 101 bp",
+        ),
+        ({"motifs": {"release": "JASPAR2019"}}, "first.motifs.release: found 'JASPAR2019', expected JASPAR"),
+        ({"hits": {"release": "2024"}}, "first.hits.release: found '2024', expected JASPAR2026, JASPAR2024"),
     ],
 )
 def test_motifs_and_hits_must_fit(minimal: dict[str, Any], change: dict[str, Any], message: str) -> None:
@@ -666,6 +684,9 @@ def test_a_summary_follows_the_config_and_reaches_jobs_as_a_plain_dict(minimal: 
 
 def test_the_names_of_known_motifs_are_those_of_the_package() -> None:
     assert set(configuration.JASPAR) == set(databases.JASPAR_GROUPS)
+    releases = yaml.safe_load(SCHEMA.read_text())["$defs"]["jaspar_release"]
+    assert releases["enum"] == list(pyjaspar.jaspar_releases)
+    assert releases["default"] == databases.DEFAULT_RELEASE
 
 
 def test_the_schema_has_the_choices_of_labels() -> None:

@@ -7,15 +7,13 @@ that Snakemake parses the workflow without loading torch.
 from __future__ import annotations
 
 import csv
-import gzip
-import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cislex_workflow import model_sources
-from cislex_workflow.checks.input_files import meme_files
+from cislex_workflow.checks import meme_files, variant_files
+from cislex_workflow.checks.text_files import MOST_LINES, lines
 from cislex_workflow.config.configuration import suggestion
 
 #: Columns of peak files by position, as cislex.regions.peaks names them.
@@ -26,11 +24,6 @@ BED_COLUMNS = (
 NARROWPEAK_COLUMNS = (*BED_COLUMNS[:6], "signal_value", "p_value", "q_value", "summit_offset")
 #: First words of a header line that lacks its ``#``.
 _HEADERS = {"chrom", "chr", "chromosome", "seqname", "seqnames"}
-#: Bytes in which a MEME file must say that it is one.
-HEAD = 1 << 20
-_MEME = re.compile(rb"^(\xef\xbb\xbf)?\s*MEME version\b", re.IGNORECASE | re.MULTILINE)
-#: Lines that are looked at before a row must have come.
-MOST_LINES = 10_000
 
 
 def problems(config: dict[str, Any], folder: Path) -> list[str]:
@@ -49,49 +42,16 @@ def problems(config: dict[str, Any], folder: Path) -> list[str]:
         for target, label in (analysis["labels"] or {}).items():
             own = config["regions"][analysis["regions"]]
             found += _of_label(f"analyses.{name}.labels.{target}", label, own, folder)
-        found += [
-            f"analyses.{name}.{part}: {path} is not a MEME file: it has no line 'MEME version …'"
-            for part, path in meme_files(analysis)
-            if not _is_meme(folder / path)
-        ]
     for name, settings in config["insertions"].items():
         analysis = config["analyses"][settings["analysis"]]
         length = config["models"][analysis["model"]]["input_length"]
-        found += _of_insertion(f"insertions.{name}", settings, length, folder)
+        key, own = f"insertions.{name}.backgrounds.fasta", settings["backgrounds"]["fasta"]
+        found += _of_records(key, own, length, folder)
     for name, settings in config["evolution"].items():
         model = config["models"][config["analyses"][settings["analysis"]]["model"]]
         key, own = f"evolution.{name}.start.fasta", settings["start"]["fasta"]
         found += _of_records(key, own, model["input_length"], folder)
-    for name, settings in config["variants"].items():
-        if settings["observed"] is not None and settings["table"] is not None:
-            found += _of_variants(f"variants.{name}.observed", settings, folder)
-    return found
-
-
-def _of_variants(key: str, settings: dict[str, Any], folder: Path) -> Iterator[str]:
-    """The column of measurements, before every variant is scored."""
-    lines = (line for line in _lines(folder / settings["table"]) if not line.startswith("##"))
-    columns = [cell.strip() for cell in next(lines, "").split("\t")]
-    column = settings["observed"]
-    if columns != [""] and column not in columns:
-        hint = suggestion(column, columns)
-        yield f"{key}: {settings['table']} has no column {column!r}; it has {', '.join(columns)}{hint}"
-
-
-def _of_insertion(key: str, settings: dict[str, Any], length: int, folder: Path) -> Iterator[str]:
-    """Backgrounds of the right length without N, and motifs that fit into them, as far as is read."""
-    yield from _of_records(f"{key}.backgrounds.fasta", settings["backgrounds"]["fasta"], length, folder)
-    if settings["meme"] is not None:
-        wide = [
-            f"{motif} ({width} bp)"
-            for motif, width in _meme_widths(folder / settings["meme"])
-            if width > length
-        ]
-        if wide:
-            more = f" ({len(wide)} motifs are)" if len(wide) > 1 else ""
-            yield (
-                f"{key}.meme: {settings['meme']}: {wide[0]} is longer than the sequences of {length} bp{more}"
-            )
+    return [*found, *meme_files.problems(config, folder), *variant_files.problems(config, folder)]
 
 
 def _of_records(key: str, own: str | None, length: int, folder: Path) -> Iterator[str]:
@@ -116,7 +76,7 @@ def _of_records(key: str, own: str | None, length: int, folder: Path) -> Iterato
 def _records(path: Path) -> Iterator[tuple[str, str]]:
     """Records of a FASTA file that end within the first lines."""
     name, parts, read = "", [""], 0
-    for line in _lines(path):
+    for line in lines(path):
         read += 1
         if line.startswith(">"):
             if name:
@@ -126,17 +86,6 @@ def _records(path: Path) -> Iterator[tuple[str, str]]:
             parts.append(line.strip())
     if name and read < MOST_LINES // 2:  # else the last record may go on
         yield name, "".join(parts)
-
-
-def _meme_widths(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and width of the motifs of a MEME file, where the header of a matrix tells it."""
-    name = ""
-    for line in _lines(path):
-        words = line.split()
-        if words[0] == "MOTIF":
-            name = " ".join(words[1:2])
-        elif found := re.search(r"letter-probability matrix:.*\bw=\s*(\d+)", line):
-            yield name, int(found[1])
 
 
 def _of_model(name: str, model: dict[str, Any], folder: Path) -> Iterator[str]:
@@ -151,17 +100,6 @@ def _of_model(name: str, model: dict[str, Any], folder: Path) -> Iterator[str]:
             f"models.{name}.module: {path} has no function '{function}'; it has "
             f"{', '.join(there) or 'none'}{suggestion(function, there)}"
         )
-
-
-def _is_meme(path: Path) -> bool:
-    """Whether a file begins as MEME files do; one that cannot be read does: the job says what is wrong."""
-    try:
-        with path.open("rb") as handle:
-            compressed = handle.read(2) == b"\x1f\x8b"
-        with (gzip.open if compressed else open)(path, "rb") as data:
-            return _MEME.search(data.read(HEAD)) is not None
-    except (OSError, EOFError, zlib.error):
-        return True
 
 
 def _of_label(key: str, label: dict[str, Any], regions: dict[str, Any], folder: Path) -> Iterator[str]:
@@ -193,7 +131,7 @@ def columns_of(path: Path, *, table: bool = False, file_format: str = "auto") ->
     file_format
         Of a peak file: ``auto``, ``bed``, ``narrowPeak`` or ``summits``.
     """
-    for line in _lines(path):
+    for line in lines(path):
         if table:
             header = _header(line.lstrip("#"))
             if "name" in header or {"chrom", "start", "end"} <= set(header):
@@ -223,16 +161,3 @@ def _header(line: str) -> list[str]:
     """Cells of a header line as cislex.prediction.labels names them."""
     cells = line.split("\t") if "\t" in line else next(csv.reader([line]), [])
     return [cell.strip() or f"column {i}" for i, cell in enumerate(cells, 1)]
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """First lines of a text file that are not empty; nothing where it cannot be read."""
-    try:
-        with path.open("rb") as handle:
-            compressed = handle.read(2) == b"\x1f\x8b"
-        with (gzip.open if compressed else open)(path, "rt", encoding="utf-8-sig") as text:
-            for _, line in zip(range(MOST_LINES), text, strict=False):
-                if line.strip():
-                    yield line.rstrip("\r\n")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
-        return  # the job that reads it says what is wrong

@@ -126,6 +126,7 @@ def _method_checks(config: dict[str, Any]) -> Iterator[str]:
         references, gate = analysis["method"]["references"], analysis["qc"]
         if (references["kind"] == "saved") != (references["path"] is not None):
             yield f"analyses.{name}: references.path is required with kind: saved and only valid there"
+        yield from _window_checks(name, analysis, config)
         direct = config["regions"].get(analysis["regions"], {}).get("peaks") is None
         if references["kind"] == "genomic" and direct:
             yield (
@@ -139,6 +140,27 @@ def _method_checks(config: dict[str, Any]) -> Iterator[str]:
                 f"analyses.{name}: bfloat16 rounds predictions to three digits, so nearly every region fails "
                 f"a qc.max_relative_delta of {gate['max_relative_delta']:g}; set on_fail: keep, a limit of "
                 f"{LEAST_BFLOAT16_DELTA:g} or more, or another precision"
+            )
+
+
+def _window_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
+    """Parts of the regions that ISM mutates and that references shuffle: they lie in the regions."""
+    regions, model = config["regions"].get(analysis["regions"]), config["models"].get(analysis["model"])
+    if regions is None or model is None:
+        return
+    length = regions["length"] or model["input_length"]
+    method, references = analysis["method"], analysis["method"]["references"]
+    windows = []
+    if method["name"] == "ism":
+        windows.append(("method", method["start"], method["end"] or length))
+    if references["kind"] == "dinucleotide_shuffle":
+        end = references["end"]
+        windows.append(("method.references", references["start"], end if end >= 0 else length + 1 + end))
+    for key, start, end in windows:
+        if not 0 <= start < end <= length:
+            yield (
+                f"analyses.{name}.{key}: start and end give [{start}, {end}) of regions of {length} bp; "
+                f"expected 0 <= start < end <= {length}"
             )
 
 

@@ -81,19 +81,22 @@ def _seqlet_checks(key: str, seqlets: dict[str, Any], length: int | None) -> Ite
         yield f"{key}: min_length is {seqlets['min_length']}, more than max_length ({seqlets['max_length']})"
     if length is None:
         return
-    window = seqlets["window"] or length
-    if window > length:
-        yield f"{key}.window: {window} bp of regions of {length} bp; expected less"
-    elif seqlets["min_length"] > window:
+    window = min(seqlets["window"] or length, length)
+    if seqlets["min_length"] > window:
         yield f"{key}.min_length: {seqlets['min_length']} bp, but {window} bp of each region are searched"
 
 
 def motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
     """Motifs and seqlets that are short enough for their regions, and hits that have motifs."""
     motifs = analysis["motifs"]
-    yield from _hit_checks(f"analyses.{name}.hits", analysis, config)
     regions, model = config["regions"].get(analysis["regions"]), config["models"].get(analysis["model"])
     length = None if regions is None or model is None else regions["length"] or model["input_length"]
+    yield from _hit_checks(f"analyses.{name}.hits", analysis, config)
+    for part in ("motifs", "seqlets", "hits"):
+        window = (analysis[part] or {"window": None})["window"]
+        if length is not None and window is not None and window > length:
+            key = f"analyses.{name}.{part}.window"
+            yield f"{key}: {window} bp of regions of {length} bp; expected at most {length}, or null"
     if analysis["seqlets"] is not None:
         yield from _seqlet_checks(f"analyses.{name}.seqlets", analysis["seqlets"], length)
     if motifs is None:
@@ -101,8 +104,6 @@ def motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) ->
     yield from _database_checks(f"analyses.{name}.motifs", motifs)
     if length is None:
         return
-    if (motifs["window"] or 0) > length:
-        yield f"analyses.{name}.motifs.window: {motifs['window']} bp of regions of {length} bp; expected less"
     if length <= PATTERN_WIDTH:
         yield (
             f"analyses.{name}: regions of {length} bp are too short for motifs: TF-MoDISco needs more than "

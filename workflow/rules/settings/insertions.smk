@@ -63,6 +63,7 @@ def insertion_settings(wildcards):
     spacings, seed = settings["spacings"], config["seed"] + settings["seed"]
     sites = settings["sites"]
     return {
+        "key": f"insertions.{wildcards.insertion}",
         "words": settings["words"],
         "strings": settings["motifs"],
         "form": settings["form"],
