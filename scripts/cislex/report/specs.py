@@ -122,8 +122,8 @@ class InsertionTables:
     ----------
     name, analysis
         Names in the config.
-    insertions, contexts
-        ``insertions.tsv`` and ``contexts.tsv``.
+    insertions, contexts, sites
+        ``insertions.tsv``, ``contexts.tsv`` and ``sites.tsv``.
     backgrounds
         Kind of the backgrounds, as in the config.
     files
@@ -134,13 +134,15 @@ class InsertionTables:
     analysis: str
     insertions: str | Path
     contexts: str | Path
+    sites: str | Path | None = None
     backgrounds: str = ""
     files: tuple[str | Path, ...] = ()
 
     @property
     def links(self) -> list[Path]:
         """Every file of the experiment that the page links to."""
-        return [Path(path) for path in (self.insertions, self.contexts, *self.files)]
+        given = (self.insertions, self.contexts, self.sites, *self.files)
+        return [Path(path) for path in given if path is not None]
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""

@@ -190,8 +190,9 @@ def report_insertions():
                 "analysis": settings["analysis"],
                 "insertions": f"{folder}/insertions.tsv",
                 "contexts": f"{folder}/contexts.tsv",
+                "sites": f"{folder}/sites.tsv",
                 "backgrounds": settings["backgrounds"]["kind"],
-                "files": [f"{folder}/inserts.tsv", f"{folder}/sites.tsv"],
+                "files": [f"{folder}/inserts.tsv"],
             }
         )
     return found
@@ -258,7 +259,8 @@ def report_files():
         found += [entry[key] for key in shared + own if entry.get(key)]
         found += [*entry.get("databases", {}).values(), *entry.get("files", [])]
     for entry in report_insertions():
-        found += [entry["insertions"], entry["contexts"], *entry["files"]]
+        tables = (entry[key] for key in ("insertions", "contexts", "sites"))
+        found += [*tables, *entry["files"]]
     for entry in report_variants():
         found += [
             entry[key] for key in entry if key not in ("name", "analysis", "targets")
