@@ -51,6 +51,9 @@ def test_words_composites_and_shares_of_targets_are_shown(tmp_path: Path) -> Non
     # 150, 200 and 50 of 400 seqlets; 150 and 50 of 200.
     assert re.findall(r'size="11">(\d+)</text>', str(view.heat_map)) == ["38", "75", "50", "25", "12"]
     assert "FACTOR5, b&lt;i&gt;: 50 seqlets" in str(view.heat_map)
+    widths = re.search(r'style="--width:(\d+)px" viewBox="0 0 (\d+) ', str(view.heat_map))
+    assert widths is not None
+    assert widths[1] == widths[2], "a small figure is not scaled up"
 
 
 def test_with_several_databases_a_match_says_its_own(tmp_path: Path) -> None:
