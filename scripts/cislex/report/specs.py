@@ -126,6 +126,8 @@ class InsertionTables:
         ``insertions.tsv``, ``contexts.tsv`` and ``sites.tsv``.
     backgrounds
         Kind of the backgrounds, as in the config.
+    settings
+        The experiment's entry in the config, for the section on methods.
     files
         Further files to link.
     """
@@ -136,6 +138,7 @@ class InsertionTables:
     contexts: str | Path
     sites: str | Path | None = None
     backgrounds: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str | Path, ...] = ()
 
     @property
@@ -165,6 +168,8 @@ class VariantTables:
         Of the strongest variants ``top_variants.tsv`` and ``top_variants.h5``.
     evaluation, enrichment, observed
         Of measured variants ``evaluation.tsv``, ``enrichment.tsv`` and ``observed.tsv``.
+    settings
+        The set's entry in the config, for the section on methods.
     """
 
     name: str
@@ -178,6 +183,7 @@ class VariantTables:
     evaluation: str | Path | None = None
     enrichment: str | Path | None = None
     observed: str | Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def links(self) -> list[Path]:

@@ -192,6 +192,7 @@ def report_insertions():
                 "contexts": f"{folder}/contexts.tsv",
                 "sites": f"{folder}/sites.tsv",
                 "backgrounds": settings["backgrounds"]["kind"],
+                "settings": PORTABLE_CONFIG["insertions"][name],
                 "files": [f"{folder}/inserts.tsv"],
             }
         )
@@ -208,6 +209,7 @@ def report_variants():
             "scores": f"{RESULTS}/variants/{name}/variants.tsv",
             "dropped": f"{RESULTS}/variants/{name}/dropped_variants.tsv",
             "vcf": f"{RESULTS}/variants/{name}/variants.vcf.gz",
+            "settings": PORTABLE_CONFIG["variants"][name],
             **(
                 {
                     "top": f"{RESULTS}/variants/{name}/top_variants.tsv",
@@ -263,7 +265,9 @@ def report_files():
         found += [*tables, *entry["files"]]
     for entry in report_variants():
         found += [
-            entry[key] for key in entry if key not in ("name", "analysis", "targets")
+            entry[key]
+            for key in entry
+            if key not in ("name", "analysis", "targets", "settings")
         ]
     lexicon = report_lexicon() or {"files": []}
     return [
