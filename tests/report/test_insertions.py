@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,32 @@ def test_the_co_operative_pair_is_first_and_marked_where_it_differs(spec: Insert
     assert "higher in 1 and lower in 0" in view.pair_text
     first = view.pairs[0]
     assert first.title == "AP1 and ETS on together"
-    assert re.search(r"difference from the expectation: 2\S* .* at 20.5 bp, \+\+", first.text)
+    assert re.search(r"difference from the expectation: 2\S* .* at 20.5 bp, → →", first.text)
     assert str(first.figure).count("<circle") == 1
     assert str(first.figure).count("<polygon") == 4
-    assert not re.search("<circle", str(view.pairs[1].figure))
+    assert ">effect on together</text>" in str(first.figure)
+    assert len(view.pairs) == 1, "flat pairs take no room"
+    assert view.pairs_left == (
+        "Not drawn, because no arrangement differs from the expectation (q > 0.05): AP1 and ETS on apart; "
+        "AP1 and AP1 on apart; AP1 and AP1 on together."
+    )
     assert view.contexts == [("AP1 on apart", "30", *["0.500 (0.500 to 0.500)"] * 3, "0.50")]
+
+
+def test_pairs_beyond_those_drawn_are_counted_and_untested_ones_are_not_flat(
+    tmp_path: Path, spec: InsertionTables
+) -> None:
+    table = pd.read_csv(spec.insertions, sep="\t", keep_default_na=False)
+    several = pd.concat([table.assign(target=f"{name}{n}") for n in range(3) for name in ("a", "b")])
+    for q, drawn, said in (
+        (0.01, 4, "Drawn are the 4 pairs that differ most clearly, of 12."),
+        ("", 4, "Drawn are the 4"),
+        (0.5, 0, "Not drawn"),
+    ):
+        several.assign(cooperativity_q=q).to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+        [view] = describe_insertions([replace(spec, insertions=tmp_path / "t.tsv")])
+        assert len(view.pairs) == drawn
+        assert view.pairs_left.startswith(said)
 
 
 def test_dots_are_filled_where_an_effect_is_there_on_either_strand(spec: InsertionTables) -> None:
@@ -81,7 +103,7 @@ def test_the_page_has_the_section_and_links_its_files(tmp_path: Path, spec: Inse
     page = (tmp_path / "r.html").read_text()
     assert '<section id="insertions">' in page
     assert 'href="#insertions"' in page
-    assert "insertions.tsv" in page
+    assert page.count('insertions.tsv">') == page.count('contexts.tsv">') == 2, "in the section and the list"
     assert HOSTILE not in page
     render_report(tmp_path / "r.html", title="T", **arguments)
     assert "In-silico" not in (tmp_path / "r.html").read_text()

@@ -13,11 +13,12 @@ import pytest
 import report_fixture as fixture
 from cislex.motifs.files import MemeMotif, write_meme
 from cislex.provenance import to_attributes
-from cislex.report import AnalysisTarget, RegionSet, render_report
+from cislex.report import AnalysisTarget, InsertionTables, RegionSet, render_report
 from cislex.report.sections.methods import MethodsView, describe_methods
 from cislex.report.sections.methods_sentences import attribution_words, model_words, region_words
 from cislex.report.sections.motifs import Pictures, describe_motifs
 from cislex.report.sections.references import LIBRARY, Bibliography
+from cislex.report.specs import VariantTables
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "scripts" / "cislex" / "report" / "report.html.j2"
 MODISCO = {
@@ -107,6 +108,53 @@ def test_negatives_for_training_alone_and_the_kept_epoch_are_told() -> None:
     assert "The epoch with the highest mean AUPRC on the validation windows was kept." in text
     same = model_words("yeast", MODEL, Bibliography())
     assert "2 GC-matched negatives per positive. Validation" in same
+
+
+def test_experiments_and_variants_are_told_with_their_settings(target: AnalysisTarget) -> None:
+    given = {
+        "backgrounds": {"kind": "shuffled", "n": 30}, "form": "consensus", "seed": 4, "pairs": "all",
+        "spacings": {"from": 14, "to": 50, "step": 4}, "orientations": ["++", "+-"],
+        "sites": {"n": 50, "contexts": 5, "ablation": "shuffle"},
+    }  # fmt: skip
+    scored = {"anchor": "both", "shifts": [-4, 0, 4], "null": 10000, "top": {"n": 20}, "observed": "lfc"}
+    experiment = InsertionTables(name="i", analysis="a", insertions="i.tsv", contexts="c.tsv", settings=given)
+    tables = VariantTables("v", "a", ["t"], "s.tsv", "d.tsv", "v.vcf.gz", settings=scored)
+    view = describe_methods(
+        [target], regions=[], models={}, settings={}, insertions=[experiment], variants=[tables]
+    )
+    told = dict(view.paragraphs)
+    for said in (
+        "analysis a: 30 dinucleotide shuffles of the regions, seed 4; motifs were inserted as consensus",
+        "14 to 50 bp apart (centre to centre) in steps of 4 bp, in the orientations ++ and +-,",
+        "Up to 50 sites of each word were replaced in their own sequences by a shuffle of its own bases",
+        "put into 5 backgrounds each", "sign-flip tests", "Benjamini and Hochberg",
+    ):  # fmt: skip
+        assert said in told["In-silico experiments"]
+    for said in (
+        "averages of keeping their left and their right side in place",
+        "averaged over windows moved by -4, 0 and 4 bp", "10,000 dinucleotide-shuffled contexts",
+        "The 20 strongest", "measurements in the column lfc",
+    ):  # fmt: skip
+        assert said in told["Variants"]
+    plain = dataclasses.replace(tables, settings={"anchor": "left", "shifts": [0], "null": 0})
+    [(_, text)] = [
+        part
+        for part in describe_methods(
+            [target], regions=[], models={}, settings={}, variants=[plain]
+        ).paragraphs
+        if part[0] == "Variants"
+    ]
+    assert text.endswith("The model of analysis a: indels with their left side kept in place.")
+
+
+@pytest.mark.parametrize("has_lexicon", [True, False])
+def test_composites_are_those_that_the_page_calls_so(target: AnalysisTarget, has_lexicon: bool) -> None:
+    view = describe_methods([target], regions=[], models={}, settings={}, has_lexicon=has_lexicon)
+    text = dict(view.paragraphs)["Motifs"]
+    assert ("merged into one lexicon of words" in text, "bp and by half" in text) == (
+        has_lexicon,
+        not has_lexicon,
+    )
 
 
 def test_evaluation_is_told_where_there_is_one(target: AnalysisTarget) -> None:

@@ -454,12 +454,14 @@ def test_browser_shows_every_picture_and_logs_no_error(page: Path, tmp_path: Pat
     probe = """<script>addEventListener('load', () => {
       document.querySelectorAll('details').forEach(one => { one.open = true; });
       const images = [...document.images].map(i => i.naturalWidth * i.getBoundingClientRect().width);
-      const figures = [...document.querySelectorAll('svg.region, svg.chart')];
+      const figures = [...document.querySelectorAll('svg.region, svg.chart, svg.map')];
+      const grown = figures.filter(s => s.getBoundingClientRect().width > s.viewBox.baseVal.width + 1);
       const drawn = figures.map(s => s.getBoundingClientRect().height);
       const wide = document.documentElement.scrollWidth - innerWidth;
       document.body.dataset.probe = JSON.stringify({
         images: images.length, empty: images.filter(x => !x).length,
-        drawn: drawn.length, flat: drawn.filter(x => x < 50).length, wide});
+        drawn: drawn.length, flat: drawn.filter(x => x < 50).length, wide,
+        grown: grown.length});
     });</script></body>"""
     copy = tmp_path / "probe.html"
     copy.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
@@ -474,4 +476,5 @@ def test_browser_shows_every_picture_and_logs_no_error(page: Path, tmp_path: Pat
     assert seen["empty"] == 0
     assert seen["drawn"] == 35
     assert seen["flat"] == 0
+    assert seen["grown"] == 0
     assert seen["wide"] <= 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import report_fixture
 from cislex.errors import StorageError
@@ -79,6 +80,18 @@ def test_a_helical_preference_is_a_row_with_its_period(view: SyntaxView) -> None
     ]
     assert 10.0 <= float(best[3].removesuffix(" bp")) <= 11.0
     assert all("delta and epsilon" in row[0] for row in view.periods)
+
+
+def test_a_period_at_the_edge_of_the_range_is_told_as_such(tables: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(tables / "periodicity.tsv", sep="\t", keep_default_na=False)
+    best = table[table["q"].astype(float) < 0.05].head(2).assign(period=[13.0, 12.9])
+    best.to_csv(tmp_path / "periodicity.tsv", sep="\t", index=False)
+    found = describe_syntax(replace(spec(tables), periodicity=tmp_path / "periodicity.tsv"), [])
+    assert found is not None
+    assert [row[3] for row in sorted(found.periods, key=lambda row: row[3])] == [
+        "12.9 bp", "13.0 bp (edge of the range)",
+    ]  # fmt: skip
+    assert found.text.endswith("At the very edge of this range, beyond which the true period may lie: 1.")
 
 
 def test_central_words_say_how_often_they_are_central(view: SyntaxView) -> None:

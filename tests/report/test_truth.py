@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -38,3 +39,5 @@ def test_planted_grammars_are_told_with_what_was_found(tmp_path: Path) -> None:
         Grammar(names, "independent of each other", "smallest of all distances: q = 0.70", True),
         Grammar("REST", "lowers the signal", "mean contribution −0.250", True),
     ]
+    assert view.has_unknown_strand, "the page explains the question mark"
+    assert not replace(view, grammar=view.grammar[1:]).has_unknown_strand

@@ -46,7 +46,10 @@ def test_the_strongest_come_first_with_the_columns_that_hold_values(tmp_path: Pa
     [view] = describe_variants([tables(tmp_path)])
     assert view.text == "20 alleles scored, 3 left out (2 not bases, 1 symbolic allele)."
     [target] = view.targets
-    assert target.text == "10 of 20 alleles with q < 0.05: 5 raise the prediction, 5 lower it."
+    assert (
+        target.text
+        == "10 of 20 alleles with q < 0.05: 5 raise the prediction, 5 lower it. 5 alleles change nothing."
+    )
     assert target.headings == ("Spread over folds", "p", "q"), "no fold change, quantile or distance here"
     assert [row.effect for row in target.rows] == ["−2.00"] * 5 + ["1.50"] * 5
     assert target.rows[0].variant == "chr1:1,002 A>b"
@@ -55,7 +58,7 @@ def test_the_strongest_come_first_with_the_columns_that_hold_values(tmp_path: Pa
 
 def test_without_p_values_effects_are_ranked_and_this_is_said(tmp_path: Path) -> None:
     [view] = describe_variants([tables(tmp_path, tested=False)])
-    assert view.targets[0].text == "Not tested (null: 0); by size of the effect."
+    assert view.targets[0].text == ("Not tested (null: 0); by size of the effect. 5 alleles change nothing.")
     assert view.targets[0].headings == ("Spread over folds",)
     assert view.targets[0].rows[0].effect == "−2.00"
 
@@ -111,3 +114,18 @@ def test_both_alleles_of_the_strongest_are_drawn_with_the_words_that_they_have(t
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count("on both alleles") == 3
     assert "&lt;AP1&gt; lost" in page
+
+
+def test_alleles_without_effect_are_neither_listed_nor_drawn(tmp_path: Path) -> None:
+    spec = with_top(tmp_path)
+    scores = pd.read_csv(spec.scores, sep="\t", keep_default_na=False)
+    top = pd.read_csv(str(spec.top), sep="\t", keep_default_na=False)
+    for some, said, listed, drawn in (([0], "No allele changes the prediction.", 0, 0), ([0, 2], "", 10, 2)):
+        scores.assign(**{"a.effect": [*some] * (20 // len(some))}).to_csv(spec.scores, sep="\t", index=False)
+        top.assign(effect=(some * 5)[1:5]).to_csv(str(spec.top), sep="\t", index=False)
+        [view] = describe_variants([spec])
+        [target] = view.targets
+        assert target.text.startswith(said)
+        assert (len(target.rows), len(target.drawn)) == (listed, drawn)
+    scores.assign(**{"a.effect": 0, "a.jsd": 0.1}).to_csv(spec.scores, sep="\t", index=False)
+    assert len(describe_variants([spec])[0].targets[0].rows) == 10, "the shape of a profile changes alone"

@@ -39,7 +39,7 @@ def test_words_composites_and_shares_of_targets_are_shown(tmp_path: Path) -> Non
     view = describe_vocabulary(tables(tmp_path, targets()))
     assert view is not None
     assert view.text == (
-        "5 patterns of 2 targets: 3 words and 1 composite of these. 1 word is used by more than one target."
+        "5 patterns of 2 targets: 3 words and 1 composite. 1 word is used by more than one target."
     )
     assert [row.name for row in view.words] == ["FACTOR1", "FACTOR0", "FACTOR5"]
     assert view.words[0].targets == "2 of 2"
@@ -51,6 +51,9 @@ def test_words_composites_and_shares_of_targets_are_shown(tmp_path: Path) -> Non
     # 150, 200 and 50 of 400 seqlets; 150 and 50 of 200.
     assert re.findall(r'size="11">(\d+)</text>', str(view.heat_map)) == ["38", "75", "50", "25", "12"]
     assert "FACTOR5, b&lt;i&gt;: 50 seqlets" in str(view.heat_map)
+    widths = re.search(r'style="--width:(\d+)px" viewBox="0 0 (\d+) ', str(view.heat_map))
+    assert widths is not None
+    assert widths[1] == widths[2], "a small figure is not scaled up"
 
 
 def test_with_several_databases_a_match_says_its_own(tmp_path: Path) -> None:
@@ -76,6 +79,12 @@ def test_words_of_one_fold_alone_are_named(tmp_path: Path) -> None:
     )
 
 
+def test_without_shared_words_the_sentence_begins_with_a_capital(tmp_path: Path) -> None:
+    view = describe_vocabulary(tables(tmp_path, {"a": [pattern(WORDS[0])], "b": [pattern(WORDS[1])]}))
+    assert view is not None
+    assert view.text == "2 patterns of 2 targets: 2 words. No words are used by more than one target."
+
+
 def test_one_target_has_no_heat_map_and_an_empty_lexicon_no_section(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "none").mkdir()
@@ -96,6 +105,8 @@ def test_the_page_has_the_section_and_links_its_files(tmp_path: Path) -> None:
     assert page.count('id="vocabulary"') == page.count('href="#vocabulary">Vocab') == 1
     assert 'href="made/out/lexicon_members.tsv"' in page
     assert "b<i>" not in page
+    vocabulary = page[page.index('<section id="vocabulary">') :]
+    assert (vocabulary.count("▲ raises"), vocabulary.count("▼ lowers")) == (3, 1), "as in the table of motifs"
     Path(str(lexicon.members)).unlink()
     with pytest.raises(InputError, match="lexicon_members"):
         render_report(tmp_path / "r.html", title="T", **arguments, lexicon=lexicon)

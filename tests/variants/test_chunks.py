@@ -171,13 +171,13 @@ def test_the_vcf_is_sorted_indexed_and_has_the_scores(folder: Path, whole: pd.Da
     out, index = folder / "variants.vcf.gz", folder / "variants.vcf.gz.tbi"
     write_scores(folder / "scores.tsv", out, targets=["b", "a"], lengths=LENGTHS)
     with pysam.VariantFile(str(out)) as handle:
-        records = list(handle.fetch("chr2", 0, 200))
+        records, fields = list(handle.fetch("chr2", 0, 200)), set(handle.header.info)
     expected = whole[(whole["chrom"] == "chr2") & (whole["pos"] <= 200)].sort_values("pos")
     assert [record.pos for record in records] == expected["pos"].tolist()
     assert [record.id for record in records] == expected["id"].tolist()
     found = [record.info["a_effect"] for record in records]
     np.testing.assert_allclose(found, expected["a.effect"], rtol=1e-4)
-    assert "a_logfc" not in records[0].info, "a target that is no count has no fold change"
+    assert "a_logfc" not in fields, "a target that is no count has no fold change"
     assert index.stat().st_mtime_ns >= out.stat().st_mtime_ns
 
 

@@ -229,6 +229,9 @@ def render_report(
         regions=[(view.spec, view.read, view.kept) for view in sets],
         models=model_settings or {},
         settings=settings or {},
+        insertions=insertions,
+        variants=variants,
+        has_lexicon=lexicon is not None,
         engine=engine,
         evolution=evolution,
     )

@@ -122,10 +122,12 @@ class InsertionTables:
     ----------
     name, analysis
         Names in the config.
-    insertions, contexts
-        ``insertions.tsv`` and ``contexts.tsv``.
+    insertions, contexts, sites
+        ``insertions.tsv``, ``contexts.tsv`` and ``sites.tsv``.
     backgrounds
         Kind of the backgrounds, as in the config.
+    settings
+        The experiment's entry in the config, for the section on methods.
     files
         Further files to link.
     """
@@ -134,13 +136,16 @@ class InsertionTables:
     analysis: str
     insertions: str | Path
     contexts: str | Path
+    sites: str | Path | None = None
     backgrounds: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str | Path, ...] = ()
 
     @property
     def links(self) -> list[Path]:
         """Every file of the experiment that the page links to."""
-        return [Path(path) for path in (self.insertions, self.contexts, *self.files)]
+        given = (self.insertions, self.contexts, self.sites, *self.files)
+        return [Path(path) for path in given if path is not None]
 
     def check(self) -> None:
         """Raise ``InputError`` where a file that was named is missing."""
@@ -225,6 +230,8 @@ class VariantTables:
         Of the strongest variants ``top_variants.tsv`` and ``top_variants.h5``.
     evaluation, enrichment, observed
         Of measured variants ``evaluation.tsv``, ``enrichment.tsv`` and ``observed.tsv``.
+    settings
+        The set's entry in the config, for the section on methods.
     """
 
     name: str
@@ -238,6 +245,7 @@ class VariantTables:
     evaluation: str | Path | None = None
     enrichment: str | Path | None = None
     observed: str | Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def links(self) -> list[Path]:

@@ -53,10 +53,11 @@ def score_variants(
         Weights file of each fold.
     scores
         Written: ``chrom pos ref alt id`` (``pos`` 1-based, as in a VCF), and for each target
-        ``{target}.effect`` (mean over the folds), ``.logfc``, ``.p``, ``.q``, ``.spread`` (standard deviation
-        over the folds), ``.jsd``, ``.quantile`` (of the more active allele in the background), ``.reference``
-        and ``.alternative``; with several folds ``{target}.{fold}.effect``. Then the further columns of the
-        input. Rows are in the order of the input. Cells of what does not apply are empty.
+        ``{target}.effect`` (mean over the folds), ``.logfc`` (of counts), ``.p``, ``.q``, ``.spread``
+        (standard deviation over the folds), ``.jsd``, ``.quantile`` (of the more active allele in the
+        background), ``.reference`` and ``.alternative``; with several folds ``{target}.{fold}.effect``. Then
+        the further columns of the input. Rows are in the order of the input. Cells of
+        what does not apply are empty.
     dropped
         Written: the alleles that are not scored, with the reasons. Both tables together have every allele.
     wanted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -205,23 +205,27 @@ class _Summary:
         """The table, some rows at a time."""
         first = np.stack([np.isnan(values[:, 0, EFFECT]) for values in self.folds.values()])
         shared = bool(((~first).sum(axis=0) > 1).any())
+        counted = {
+            name
+            for number, name in enumerate(self.targets)
+            if any(not np.isnan(values[:, number, LOGFC]).all() for values in self.folds.values())
+        }
         for start in range(0, len(self.table), PART):
-            yield self._part(slice(start, min(start + PART, len(self.table))), shared=shared)
+            rows = slice(start, min(start + PART, len(self.table)))
+            yield self._part(rows, shared=shared, counted=counted)
 
-    def _part(self, rows: slice, *, shared: bool) -> pd.DataFrame:
-        """``shared``: alleles are scored by several folds."""
+    def _part(self, rows: slice, *, shared: bool, counted: Collection[str]) -> pd.DataFrame:
+        """``shared``: alleles are scored by several folds; ``counted``: targets that have fold changes."""
         table = self.table.iloc[rows]
         every = [np.asarray(values[rows]) for values in self.folds.values()]
         means = _mean(every)
         columns: dict[str, Values] = {}
         for number, (name, target) in enumerate(self.targets.items()):
             mean = means[:, number].T
-            columns |= {
-                f"{name}.effect": mean[EFFECT],
-                f"{name}.logfc": mean[LOGFC],
-                f"{name}.p": self.p[number, rows],
-                f"{name}.q": self.q[number, rows],
-            }
+            columns[f"{name}.effect"] = mean[EFFECT]
+            if name in counted:
+                columns[f"{name}.logfc"] = mean[LOGFC]
+            columns |= {f"{name}.p": self.p[number, rows], f"{name}.q": self.q[number, rows]}
             effects = [values[:, number, EFFECT] for values in every]
             if shared:
                 columns[f"{name}.spread"] = np.sqrt(_mean([(one - mean[EFFECT]) ** 2 for one in effects]))

@@ -190,8 +190,10 @@ def report_insertions():
                 "analysis": settings["analysis"],
                 "insertions": f"{folder}/insertions.tsv",
                 "contexts": f"{folder}/contexts.tsv",
+                "sites": f"{folder}/sites.tsv",
                 "backgrounds": settings["backgrounds"]["kind"],
-                "files": [f"{folder}/inserts.tsv", f"{folder}/sites.tsv"],
+                "settings": PORTABLE_CONFIG["insertions"][name],
+                "files": [f"{folder}/inserts.tsv"],
             }
         )
     return found
@@ -238,6 +240,7 @@ def report_variants():
             "scores": f"{RESULTS}/variants/{name}/variants.tsv",
             "dropped": f"{RESULTS}/variants/{name}/dropped_variants.tsv",
             "vcf": f"{RESULTS}/variants/{name}/variants.vcf.gz",
+            "settings": PORTABLE_CONFIG["variants"][name],
             **(
                 {
                     "top": f"{RESULTS}/variants/{name}/top_variants.tsv",
@@ -289,7 +292,8 @@ def report_files():
         found += [entry[key] for key in shared + own if entry.get(key)]
         found += [*entry.get("databases", {}).values(), *entry.get("files", [])]
     for entry in report_insertions():
-        found += [entry["insertions"], entry["contexts"], *entry["files"]]
+        tables = (entry[key] for key in ("insertions", "contexts", "sites"))
+        found += [*tables, *entry["files"]]
     for entry in report_comparisons():
         found += [
             entry[key] for key in entry if key not in ("name", "yardstick", "files")
@@ -297,7 +301,9 @@ def report_files():
         found += entry["files"]
     for entry in report_variants() + report_evolution():
         found += [
-            entry[key] for key in entry if key not in ("name", "analysis", "targets")
+            entry[key]
+            for key in entry
+            if key not in ("name", "analysis", "targets", "settings")
         ]
     lexicon = report_lexicon() or {"files": []}
     return [

@@ -28,7 +28,7 @@ from cislex.report.figures.syntax import ARROWS, LENGTH
 
 Floats = NDArray[np.float64]
 
-WIDTH, LEFT, PANEL, GAP = 560, 96, 62, 14
+WIDTH, LEFT, PANEL, GAP = 560, 112, 62, 14
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def distance_chart(series: Mapping[str, Distances], *, first: str, second: str, 
         for tick in _two_ticks(y):
             parts.append(line(x.start, y(tick), x.stop, y(tick), stroke=SOFT if tick == 0 else GRID))
             parts.append(text(x.start - 6, y(tick) + 4, _signed(tick), anchor="end", fill=SOFT, size=11))
-        parts.append(text(28, top + PANEL / 2 + 5, ARROWS[orientation], anchor="middle", size=14))
+        parts.append(text(44, top + PANEL / 2 + 5, ARROWS[orientation], anchor="middle", size=14))
         parts += _series(one, x, y)
         top += PANEL + GAP
     bottom = top - GAP + 2
@@ -122,7 +122,10 @@ def distance_chart(series: Mapping[str, Distances], *, first: str, second: str, 
         parts.append(line(x(tick), bottom, x(tick), bottom + 4))
         parts.append(text(x(tick), bottom + 16, f"{tick:g}", anchor="middle", fill=SOFT, size=11))
     parts.append(text((x.start + x.stop) / 2, bottom + 34, "distance between centres (bp)", anchor="middle"))
-    named = f"{label} of {first} and {second} at each distance"
+    middle = (8 + top - GAP) / 2
+    said = shortened(label, max(12, int((top - GAP) / LETTER)))
+    parts.append(text(14, middle, said, anchor="middle", extra=f' transform="rotate(-90 14 {middle:.1f})"'))
+    named = f"{label.capitalize()} of {first} and {second} at each distance"
     return figure(parts, width=WIDTH, height=bottom + 42, label=named)
 
 

@@ -63,10 +63,13 @@ def rectangle(x: float, y: float, width: float, height: float, *, fill: str, ext
 
 
 def figure(parts: Sequence[str], *, width: float, height: float, label: str, css: str = "chart") -> Markup:
-    """Wrap the parts in an ``svg`` element that scales with the page and names itself to screen readers."""
+    """Wrap the parts in an ``svg`` element that names itself to screen readers.
+
+    It shrinks with the page, down to the least width of its class, but never grows beyond its own.
+    """
     return Markup(
-        f'<svg class="{css}" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}"'
-        f' xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
+        f'<svg class="{css}" style="--width:{width:g}px" viewBox="0 0 {width:g} {height:g}" role="img"'
+        f' aria-label="{escape(label)}" xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
     )
 
 

@@ -12,6 +12,8 @@ from markupsafe import Markup
 
 from cislex.report.facts import count, equation, number, probability
 from cislex.report.figures.insertions import Distances, Dot, distance_chart, effect_plot
+from cislex.report.figures.syntax import ARROWS
+from cislex.report.sections.summary import some
 from cislex.report.specs import InsertionTables
 from cislex.report.tables import numbers, read_table
 
@@ -25,6 +27,8 @@ BACKGROUNDS = {
     "genomic": "windows of the genome",
     "fasta": "sequences of a file",
 }
+#: What tells a pair of a target.
+KEYS = ["target", "word_a", "word_b"]
 _NUMBERS = (
     *("distance", "n", "effect", "low", "high", "q", "expected"),
     *("cooperativity", "cooperativity_low", "cooperativity_high", "cooperativity_q"),
@@ -42,7 +46,7 @@ class TargetEffects:
 
 @dataclass(frozen=True)
 class PairChart:
-    """A pair whose effect differs most from that of its motifs alone."""
+    """A pair whose effect differs from that of its motifs alone."""
 
     title: str
     text: str
@@ -55,8 +59,8 @@ class InsertionView:
 
     Parameters
     ----------
-    text, pair_text, left_out
-        Ready to print; empty: nothing to say.
+    text, pair_text, pairs_left, left_out
+        Ready to print; empty: nothing to say. ``pairs_left`` says which pairs are not drawn.
     effects, pairs
         Figures.
     contexts
@@ -66,6 +70,7 @@ class InsertionView:
     spec: InsertionTables
     text: str
     pair_text: str
+    pairs_left: str
     left_out: str
     effects: list[TargetEffects]
     pairs: list[PairChart]
@@ -82,18 +87,22 @@ def _describe(spec: InsertionTables) -> InsertionView:
     table = table.assign(**{name: numbers(table, name) for name in _NUMBERS})
     targets = list(dict.fromkeys(table["target"]))
     single, pairs = table[table["kind"] == "single"], table[table["kind"] == "pair"]
+    best = _best_arrangements(pairs)
+    flat = best["cooperativity_q"] > MAX_Q  # a pair without a test is not flat
+    several = len(targets) > 1
     return InsertionView(
         spec=spec,
         text=_sentence(spec, single, targets),
         pair_text=_pair_sentence(pairs),
+        pairs_left=_pairs_left(best[~flat], best[flat], several=several),
         left_out=_left_out(len(targets), single["word_a"].nunique()),
         effects=[
             TargetEffects(target, _effects(single[single["target"] == target], target))
             for target in targets[:TARGETS_SHOWN]
             if len(single)
         ],
-        pairs=_pair_charts(pairs, several=len(targets) > 1),
-        contexts=_contexts(spec, several=len(targets) > 1),
+        pairs=_pair_charts(best[~flat], pairs, several=several),
+        contexts=_contexts(spec, several=several),
     )
 
 
@@ -164,39 +173,55 @@ def _effects(single: pd.DataFrame, target: str) -> Markup:
     return effect_plot(rows, label=f"effect on {target}")
 
 
-def _pair_charts(pairs: pd.DataFrame, *, several: bool) -> list[PairChart]:
-    """The pairs with the strongest evidence of co-operativity; without any, those with the largest effect."""
-    if pairs.empty:
-        return []
-    keys = ["target", "word_a", "word_b"]
+def _best_arrangements(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Where each pair differs most from the expectation for each target, the strongest evidence first."""
     score = pairs.assign(
-        q=pairs["cooperativity_q"].fillna(1.0),
+        rank=pairs["cooperativity_q"].fillna(1.0),
         size=-(pairs["cooperativity"].abs() / (pairs["cooperativity_high"] - pairs["cooperativity_low"])),
     )
-    best = score.sort_values(["q", "size"], kind="stable").drop_duplicates(keys)
+    return score.sort_values(["rank", "size"], kind="stable").drop_duplicates(KEYS)
+
+
+def _pairs_left(drawn: pd.DataFrame, flat: pd.DataFrame, *, several: bool) -> str:
+    """Which pairs have no figure, and why."""
+    said = []
+    if len(drawn) > PAIRS_SHOWN:
+        said.append(f"Drawn are the {PAIRS_SHOWN} pairs that differ most clearly, of {len(drawn):,}.")
+    if len(flat):
+        names = [_pair_name(row, several=several) for row in flat.to_dict("records")]
+        head = "Not drawn, because no arrangement differs from the expectation"
+        said.append(f"{head} (q > {MAX_Q:g}): {some(names, '; ')}.")
+    return " ".join(said)
+
+
+def _pair_name(row: Mapping[Hashable, Any], *, several: bool) -> str:
+    return f"{row['name_a']} and {row['name_b']}{' on ' + row['target'] if several else ''}"
+
+
+def _pair_charts(best: pd.DataFrame, pairs: pd.DataFrame, *, several: bool) -> list[PairChart]:
+    """Charts of the first pairs; ``best`` has where each differs most."""
     charts = []
     for row in best.iloc[:PAIRS_SHOWN].to_dict("records"):
-        own = pairs[(pairs[keys] == [row[key] for key in keys]).all(axis=1)]
-        charts.append(_pair_chart(row, own, where=f" on {row['target']}" if several else ""))
+        own = pairs[(pairs[KEYS] == [row[key] for key in KEYS]).all(axis=1)]
+        charts.append(_pair_chart(row, own, several=several))
     return charts
 
 
-def _pair_chart(row: Mapping[Hashable, Any], own: pd.DataFrame, *, where: str) -> PairChart:
+def _pair_chart(row: Mapping[Hashable, Any], own: pd.DataFrame, *, several: bool) -> PairChart:
     """A pair's chart; ``row`` is where it differs most."""
-    said = (
-        f"Largest difference from the expectation: {number(row['cooperativity'])} "
-        f"({number(row['cooperativity_low'])} to {number(row['cooperativity_high'])}) at "
-        f"{row['distance']:g} bp, {row['orientation']}, {equation(probability(row['cooperativity_q']), 'q')}."
-    )
-    is_called = row["cooperativity_q"] <= MAX_Q
+    q = row["cooperativity_q"]
+    tested = "not tested" if pd.isna(q) else equation(probability(q), "q")
     return PairChart(
-        title=f"{row['name_a']} and {row['name_b']}{where}",
-        text=said if is_called else f"No arrangement differs from the expectation (q > {MAX_Q:g}).",
+        title=_pair_name(row, several=several),
+        text=(
+            f"Largest difference from the expectation: {_with_interval(row, 'cooperativity')} at "
+            f"{row['distance']:g} bp, {ARROWS[row['orientation']]}, {tested}."
+        ),
         figure=distance_chart(
             {str(name): _distances(part) for name, part in own.groupby("orientation", sort=True)},
             first=row["name_a"],
             second=row["name_b"],
-            label=f"Effect on {row['target']}",
+            label=f"effect on {row['target']}",
         ),
     )
 
@@ -223,7 +248,7 @@ def _contexts(spec: InsertionTables, *, several: bool) -> list[tuple[str, ...]]:
 
 
 def _with_interval(row: Mapping[Hashable, Any], what: str) -> str:
-    middle, low, high = (row.get(f"{what}{end}", "") for end in ("", "_low", "_high"))
-    if not low or not high:
-        return number(float(middle))
-    return f"{number(float(middle))} ({number(float(low))} to {number(float(high))})"
+    middle, low, high = (float(row.get(f"{what}{end}") or "nan") for end in ("", "_low", "_high"))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return number(middle)
+    return f"{number(middle)} ({number(low)} to {number(high)})"

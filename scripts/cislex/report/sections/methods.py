@@ -11,6 +11,7 @@ from cislex.report.facts import count, in_words, recorded
 from cislex.report.sections.evolution import evolution_words
 from cislex.report.sections.labels import observed_words
 from cislex.report.sections.lexicon import WIDER_BP, database_smallness, match_widths
+from cislex.report.sections.methods_experiments import insertion_words, variant_words
 from cislex.report.sections.methods_sentences import (
     STOPPED,
     attribution_words,
@@ -20,7 +21,7 @@ from cislex.report.sections.methods_sentences import (
 )
 from cislex.report.sections.motifs import WEAK_Q, database_label
 from cislex.report.sections.references import Bibliography
-from cislex.report.specs import AnalysisTarget, EvolutionTables, RegionSet
+from cislex.report.specs import AnalysisTarget, EvolutionTables, InsertionTables, RegionSet, VariantTables
 
 Settings = Mapping[str, Any]
 
@@ -40,6 +41,9 @@ def describe_methods(
     regions: Sequence[tuple[RegionSet, int, int]],
     models: Mapping[str, Settings],
     settings: Settings,
+    insertions: Sequence[InsertionTables] = (),
+    variants: Sequence[VariantTables] = (),
+    has_lexicon: bool = False,
     engine: str = "",
     evolution: Sequence[EvolutionTables] = (),
 ) -> MethodsView:
@@ -56,6 +60,10 @@ def describe_methods(
     settings
         Facts of the run: ``genome``, ``simulated data``, ``blacklist``, ``seed`` and ``sources`` (of public
         files) are told.
+    insertions, variants
+        In-silico experiments and sets of variants, with their settings.
+    has_lexicon
+        Whether the patterns of all targets were merged into words.
     engine
         ``snakemake`` where the run was one of the workflow.
     evolution
@@ -68,9 +76,11 @@ def describe_methods(
         ("Models", _models(analyses, attributes, models, cited)),
         ("Evaluation", _evaluation(analyses, models)),
         ("Attributions", _attributions(analyses, attributes, cited)),
-        ("Motifs", _motifs(analyses, cited)),
+        ("Motifs", _motifs(analyses, cited, has_lexicon=has_lexicon)),
         ("Motif hits", _hits(analyses, cited)),
         ("Seqlets", _seqlets(analyses)),
+        ("In-silico experiments", insertion_words(insertions)),
+        ("Variants", variant_words(variants)),
         ("Evolution", " ".join(evolution_words(spec, cited) for spec in evolution)),
         ("Software and reproducibility", _software(attributes, settings, engine, cited)),
         ("Public data", f"{'; '.join(settings['sources'])}." if settings.get("sources") else ""),
@@ -171,12 +181,26 @@ def _scalar(attributes: Settings) -> str:
     return f"{kind}: {in_words(given)}"
 
 
-def _motifs(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> str:
+def _motifs(analyses: Sequence[AnalysisTarget], cited: Bibliography, *, has_lexicon: bool) -> str:
     grouped = _group((_modisco(spec, cited), spec) for spec in analyses if spec.modisco is not None)
     texts = [text for text, _ in grouped]
     if len(texts) > 1:
         texts = [f"{some([spec.label for spec in members])}: {text}" for text, members in grouped]
-    return " ".join([*texts, *_annotation(analyses, cited)])
+    texts += [*_annotation(analyses, cited), _composites(analyses, has_lexicon=has_lexicon)]
+    return " ".join(text for text in texts if text)
+
+
+def _composites(analyses: Sequence[AnalysisTarget], *, has_lexicon: bool) -> str:
+    """What is called a composite; empty where nothing can be."""
+    if has_lexicon:
+        return (
+            "Patterns of all targets that are not flagged were merged into one lexicon of words; patterns "
+            "that hold words at a fixed distance are its composites."
+        )
+    if not any(spec.databases for spec in analyses if spec.settings.get("motifs")):
+        return ""
+    wider = f"wider than its best match by at least {WIDER_BP} bp and by half"
+    return f"A pattern that is {wider} is called a composite."
 
 
 def _modisco(spec: AnalysisTarget, cited: Bibliography) -> str:
@@ -223,8 +247,7 @@ def _annotation(analyses: Sequence[AnalysisTarget], cited: Bibliography) -> list
             sentences.append(
                 f"They were compared with {named} with TOMTOM ({cited.cite('gupta2007tomtom')}) as "
                 f"implemented in memelite{ranked}{_null(databases)}; matches with q ≤ {WEAK_Q:g} count as "
-                f"significant. A pattern that is wider than its best match by at least {WIDER_BP} bp and by "
-                "half is called a composite."
+                "significant."
             )
     return list(dict.fromkeys(sentences))
 

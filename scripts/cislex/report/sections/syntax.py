@@ -22,6 +22,8 @@ from cislex.report.specs import AnalysisTarget
 #: What is called significant, and how much of it the page shows.
 MAX_Q = 0.05
 WORDS_SHOWN, PAIRS_SHOWN, CHARTS_SHOWN, PERIODS_SHOWN = 25, 10, 4, 6
+#: Periods this close (bp) to the end of the range that was searched are at its edge.
+EDGE = 0.01
 TEXTS = frozenset(
     ["word", "word_a", "word_b", "name", "name_a", "name_b", "orientation", "test", "part", "series"]
 )
@@ -119,7 +121,7 @@ def describe_syntax(
         pairs=[_pair_row(pair, names) for pair in found[:PAIRS_SHOWN]],
         hidden=max(len(found) - PAIRS_SHOWN, 0),
         charts=[_chart(pair, pairs, names, settings) for pair in with_distance[:charts]],
-        periods=[_period_row(row, names) for _, row in good.head(PERIODS_SHOWN).iterrows()],
+        periods=[_period_row(row, names, settings) for _, row in good.head(PERIODS_SHOWN).iterrows()],
     )
 
 
@@ -199,8 +201,10 @@ def _sentences(
         need = f" ({least})" if least else ""
         said.append(f"Distances were not tested: no pair shares enough regions{need}.")
     said.append(f"Regions shared more often than by chance: {more or 'none'}; less often: {less or 'none'}.")
-    low, high = settings.get("shortest_period", 8), settings.get("longest_period", 13)
+    low, high = _searched(settings)
     said.append(f"Series with a period between {low:g} and {high:g} bp: {len(periods) or 'none'}.")
+    if edge := sum(_is_edge(period, settings) for period in periods["period"]):
+        said.append(f"At the very edge of this range, beyond which the true period may lie: {edge}.")
     return " ".join(said)
 
 
@@ -274,11 +278,22 @@ def _chart(
     return caption, spacing_chart(series, reach=reach, first=names[one], second=names[two])
 
 
-def _period_row(row: pd.Series, names: Mapping[str, str]) -> list[str]:
+def _searched(settings: Mapping[str, Any]) -> tuple[float, float]:
+    """Shortest and longest period that are looked for, bp."""
+    return float(settings.get("shortest_period", 8)), float(settings.get("longest_period", 13))
+
+
+def _is_edge(period: float, settings: Mapping[str, Any]) -> bool:
+    """Whether a period is the first or the last that was looked for: the strongest may lie beyond."""
+    return any(abs(period - end) < EDGE for end in _searched(settings))
+
+
+def _period_row(row: pd.Series, names: Mapping[str, str], settings: Mapping[str, Any]) -> list[str]:
     of = "contributions" if row["series"] == "contributions" else "distances"
     pair = (
         names[row["word_a"]] if of == "contributions" else _pair_name((row["word_a"], row["word_b"]), names)
     )
     where = ARROWS.get(row["orientation"], "any" if of == "distances" else "–")
-    period, share = f"{row['period']:.1f} bp", percent(float(row["power"]))
+    edge = " (edge of the range)" if _is_edge(row["period"], settings) else ""
+    period, share = f"{row['period']:.1f} bp{edge}", percent(float(row["power"]))
     return [pair, of, where, period, share, probability(float(row["p"])), probability(float(row["q"]))]

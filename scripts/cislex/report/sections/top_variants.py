@@ -53,6 +53,8 @@ def _of_target(handle: h5py.File, target: str, table: pd.DataFrame) -> list[Alle
     for row in range(count):
         own = table[table["rank"] == str(row + 1)]
         first, words = own.iloc[0], own[own["change"] != ""]
+        if float(first["effect"]) == 0:
+            continue  # of alleles without effect there is nothing to see
         variant = variant_name(first["chrom"], int(first["pos"]), first["ref"], first["alt"])
         drawn = [
             (hypothetical[row], sequences[row], _marks(words, when))

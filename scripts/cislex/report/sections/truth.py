@@ -56,6 +56,11 @@ class TruthView:
     decoys_found: int
     grammar: Sequence[Grammar] = ()
 
+    @property
+    def has_unknown_strand(self) -> bool:
+        """Whether the strand of some word found is not known."""
+        return any("?" in row.found for row in self.grammar)
+
 
 def describe_truth(spec: AnalysisTarget, motifs: Sequence[MotifView] = ()) -> TruthView | None:
     """Read what was planted; ``None`` for real data. ``motifs`` tell the words of the target's patterns."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cislex.errors import StorageError
 from cislex.files.tables import require_file
@@ -117,8 +118,9 @@ def _target(
 ) -> VariantTargetView:
     effects = scores[f"{target}.effect"].to_numpy(np.float64)
     q = scores[f"{target}.q"].to_numpy(np.float64)
-    tested = bool(np.isfinite(q).any())
-    order = strongest(scores, target, VARIANTS_SHOWN)
+    moved = (effects != 0) | (_values(scores, f"{target}.jsd") != 0)  # a shape may change alone
+    order = strongest(scores, target, len(scores))
+    order = order[moved[order]][:VARIANTS_SHOWN]
     shown = [name for name in COLUMNS if _has_values(scores, f"{target}.{name}")]
     rows = []
     for row in scores.iloc[order].to_dict("records"):
@@ -131,15 +133,36 @@ def _target(
                 cells=tuple(cells),
             )
         )
-    significant = int((q < MAX_Q).sum())
-    text = (
-        f"{significant:,} of {count(len(scores), 'allele')} with q < {MAX_Q:g}: "
-        f"{int(((q < MAX_Q) & (effects > 0)).sum()):,} raise the prediction, "
-        f"{int(((q < MAX_Q) & (effects < 0)).sum()):,} lower it."
-        if tested
-        else "Not tested (null: 0); by size of the effect."
-    )
+    text = "No allele changes the prediction."
+    if moved.any():
+        text = (
+            _significance(q, effects)
+            if np.isfinite(q).any()
+            else "Not tested (null: 0); by size of the effect."
+        )
+        still = int((~moved).sum())
+        text += (
+            f" {count(still, 'allele').capitalize()} change{'s' if still == 1 else ''} nothing."
+            if still
+            else ""
+        )
     return VariantTargetView(target, text, tuple(COLUMNS[name] for name in shown), rows, measured, drawn)
+
+
+def _significance(q: NDArray[np.float64], effects: NDArray[np.float64]) -> str:
+    called = q < MAX_Q
+    return (
+        f"{int(called.sum()):,} of {count(len(q), 'allele')} with q < {MAX_Q:g}: "
+        f"{int((called & (effects > 0)).sum()):,} raise the prediction, "
+        f"{int((called & (effects < 0)).sum()):,} lower it."
+    )
+
+
+def _values(scores: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """A column of numbers; zeros where the table has none of them."""
+    if not _has_values(scores, column):
+        return np.zeros(len(scores))
+    return np.nan_to_num(scores[column].to_numpy(np.float64))
 
 
 def _has_values(scores: pd.DataFrame, column: str) -> bool:

@@ -19,6 +19,7 @@ from cislex.report.sections.methods_sentences import some
 from cislex.report.sections.motifs import database_label
 from cislex.report.specs import LexiconTables
 from cislex.report.tables import numbers, read_table
+from cislex.report.template import capital
 
 #: Words and targets that the figure and the table hold.
 WORDS_SHOWN, TARGETS_SHOWN = 40, 60
@@ -134,9 +135,9 @@ def _sentence(words: pd.DataFrame, is_composite: pd.Series, targets: int) -> str
     patterns = int(numbers(words, "n_patterns").sum())
     said = f"{count(patterns, 'pattern')} of {count(targets, 'target')}: {count(len(simple), 'word')}"
     composites = int(is_composite.sum())
-    said += f" and {count(composites, 'composite')} of these" if composites else ""
-    more = f" {count(shared, 'word')} {'is' if shared == 1 else 'are'} used by more than one target."
-    return f"{said}.{more if targets > 1 else ''}"
+    said += f" and {count(composites, 'composite')}" if composites else ""
+    more = f"{count(shared, 'word')} {'is' if shared == 1 else 'are'} used by more than one target."
+    return f"{said}. {capital(more)}" if targets > 1 else f"{said}."
 
 
 def _of_single_folds(words: pd.DataFrame, usage: pd.DataFrame, groups: Sequence[Sequence[str]]) -> str:
