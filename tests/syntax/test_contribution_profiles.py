@@ -102,8 +102,8 @@ def test_the_script_takes_the_regions_that_passed_the_quality_gate(tmp_path: Pat
     script = runpy.run_path(str(Path(__file__).resolve().parents[2] / "scripts" / "analyse_syntax.py"))
     (tmp_path / "out").mkdir()
     settings = {"min_hits": 5, "permutations": 99, "windows": [20, 50]}
-    given = {"settings": settings, "words": {}, "trimming": {}}
-    script["main"](str(path), str(attributions), str(tmp_path / "out"), **given)
+    files = (str(path), str(attributions), str(tmp_path / "out"))
+    script["main"](*files, settings=settings, words={"lexicon": None, "motifs": None}, trimming={})
     found = pd.read_csv(tmp_path / "out" / "syntax.tsv", sep="\t")
     several = found[found["test"] == "regions"].iloc[0]
     assert several["observed"] <= 30

@@ -110,7 +110,9 @@ def test_free_positions_less_the_close_pairs_have_the_observed_positions() -> No
 def test_expected_regions_count_a_region_once() -> None:
     zeros = np.zeros((4, 3), np.int64)
     sizes = np.array([[1, 3], [10, 20]])
-    spacing = Spacing(30, sizes, zeros, zeros, zeros, np.zeros((4, 3)))
+    together, exponents = np.array([[1], [1], [30]]), np.ones((5, 1, 1))
+    share = np.zeros((4, 3))
+    spacing = Spacing(30, sizes, zeros, zeros, zeros, share, together, exponents, share)
     assert spacing.expected_regions(np.array([0.5])) == pytest.approx([10 * 0.5 + 20 * (1 - 0.5**3)])
     assert spacing.expected_regions(np.array([0.0, 1.0])) == pytest.approx([0, 30])
 

@@ -5,7 +5,8 @@ positions and strands, weighted by the pairs that each hit is in, but the two no
 Its expectation is computed, not sampled: the cross-correlation of the two words' distributions over positions
 and strands, without the distances at which hits would overlap too much. A region counts once for a distance
 and orientation, however many of its pairs have it; the expected regions follow from each region's number of
-pairs, drawn independently. The binomial tail is then exact or errs on the safe side.
+pairs, drawn independently for a distance, which is rare, and for a window as hits that exclude each other
+(:mod:`cislex.syntax.crowding`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import fft, special, stats
 
 from cislex.multiple_testing import adjust_p_values
+from cislex.syntax.crowding import alone_positions, close_exponents
 from cislex.syntax.placed_hits import Ints, PlacedHits
 from cislex.syntax.settings import SyntaxSettings
 from cislex.syntax.statistics import Floats, at_least, odds_of, two_sided
@@ -56,6 +58,13 @@ class Spacing:
         Regions by twice their smallest distance, shape (5, D): each orientation, any.
     share
         Share of all pairs that the null expects, shape (4, D); zero where hits would overlap too much.
+    together
+        Numbers of hits of both words that a region can have, and how many regions have them, shape (3, C).
+    exponents
+        As how many independent pairs these count for each window: see
+        :func:`cislex.syntax.crowding.close_exponents`.
+    alone
+        As ``share``, of two hits that are alone in their region.
     """
 
     regions: int
@@ -64,6 +73,14 @@ class Spacing:
     once: Ints
     nearest: Ints
     share: Floats
+    together: Ints
+    exponents: Floats
+    alone: Floats
+
+    def expected_in_windows(self, widths: Ints) -> Floats:
+        """Expected regions with at least one pair within each window (bp), shape (5, W)."""
+        none = np.log1p(-np.minimum(within_windows(self.alone, widths), 1 - 1e-12))
+        return np.asarray(-np.expm1(self.exponents * none[..., None]) @ self.together[2])
 
     def expected_regions(self, share: Floats) -> Floats:
         """Expected regions with at least one pair in a cell that has this share of the null's pairs."""
@@ -130,9 +147,15 @@ class PairWalk:
         if a == b:
             places[0] += places[1]
             places[1] = places[0]
-        share = self._share(places, a, b)
+        share = self._share(free_positions(places, self.least_distance(a, b)), a, b)
         sizes = np.stack(np.unique(numbers, return_counts=True))
-        return Spacing(len(count_a), sizes, pairs, once, nearest, share)
+        both, regions = np.unique(np.stack([count_a, count_b]), axis=1, return_counts=True)
+        leasts = self.least_distance(a, a), self.least_distance(a, b), self.least_distance(b, b)
+        alone = alone_positions(places, both, regions, leasts, same=a == b)
+        exponents = close_exponents(alone, both, leasts, self.settings.windows, same=a == b)
+        together = np.vstack([both, regions])
+        alone_share = self._share(alone, a, b)
+        return Spacing(len(count_a), sizes, pairs, once, nearest, share, together, exponents, alone_share)
 
     def _count(
         self, row: Ints, one: Ints, two: Ints, same: bool, into: tuple[Ints, Ints, Ints, Ints]
@@ -160,12 +183,12 @@ class PairWalk:
             first = np.diff(key // reach, prepend=-1) > 0
             nearest[place] += np.bincount(key[first] % reach, minlength=reach)
 
-    def _share(self, places: Ints, a: int, b: int) -> Floats:
+    def _share(self, free: Floats, a: int, b: int) -> Floats:
         """Shares of the pairs that the null expects at each orientation and distance."""
         reach = 2 * self.settings.max_distance + 1
-        span, least = places.shape[2], self.least_distance(a, b)
+        span, least = free.shape[2], self.least_distance(a, b)
         size = fft.next_fast_len(2 * span, real=True)
-        spectra = fft.rfft(free_positions(places, least), size, axis=2)
+        spectra = fft.rfft(free, size, axis=2)
         counts = np.zeros((4, span))
         for u in range(2):
             for v in range(2):
@@ -250,30 +273,35 @@ def orientations(strand_a: Ints, strand_b: Ints, distance: Ints, same: bool) -> 
     return np.where(found == 3, 0, found) if same else found
 
 
+def within_windows(share: Floats, widths: Ints) -> Floats:
+    """Shares of pairs within windows (bp), in each orientation and in any: shape (5, W)."""
+    return np.asarray(np.cumsum(np.vstack([share, share.sum(axis=0)]), axis=1)[:, 2 * widths])
+
+
 def spacing_rows(spacing: Spacing, settings: SyntaxSettings) -> tuple[pd.DataFrame, dict[str, int]]:
     """Cells and windows of a pair that any region has, tested; and how many there were to test."""
     orientation, double = np.nonzero((spacing.once > 0) & (spacing.share > 0))
     cells = _tested(
         spacing,
         spacing.once[orientation, double],
-        spacing.share[orientation, double],
+        spacing.expected_regions(spacing.share[orientation, double]),
         np.array(ORIENTATIONS)[orientation],
         double / 2,
     )
     widths = np.array(settings.windows, dtype=np.int64)
-    within = np.cumsum(np.vstack([spacing.share, spacing.share.sum(axis=0)]), axis=1)[:, 2 * widths]
+    within = within_windows(spacing.share, widths)
     have = np.cumsum(spacing.nearest, axis=1)[:, 2 * widths]
     kind, window = np.nonzero((have > 0) & (within > 0))
     names = np.array([*ORIENTATIONS, "any"])[kind]
-    windows = _tested(spacing, have[kind, window], within[kind, window], names, widths[window].astype(float))
+    expected = spacing.expected_in_windows(widths)[kind, window]
+    windows = _tested(spacing, have[kind, window], expected, names, widths[window].astype(float))
     rows = pd.concat([cells.assign(test="spacing"), windows.assign(test="window")], ignore_index=True)
     return rows, {"spacing": int((spacing.share > 0).sum()), "window": int((within > 0).sum())}
 
 
 def _tested(
-    spacing: Spacing, observed: Ints, share: Floats, orientation: NDArray[np.str_], distance: Floats
+    spacing: Spacing, observed: Ints, expected: Floats, orientation: NDArray[np.str_], distance: Floats
 ) -> pd.DataFrame:
-    expected = spacing.expected_regions(share)
     trials = spacing.regions
     return pd.DataFrame(
         {
