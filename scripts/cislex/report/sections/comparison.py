@@ -149,6 +149,8 @@ def _cell(value: float, small: bool = False) -> str:
 def _method(row: Mapping[Hashable, str]) -> str:
     references = row["references"].replace("_", " ")
     single = references in ("zeros", "uniform")
+    if references == "none":
+        references, single = "no", True
     against = f"{references} reference" if single else f"{row['n_references']} × {references}"
     return ", ".join(part.replace("_", " ") for part in (row["method"], row["rule"], against) if part)
 
