@@ -54,10 +54,7 @@ def test_agreement_methods_and_logos_are_shown(spec: ComparisonTables) -> None:
         ("turned", "deep lift shap, rescale, 20 × dinucleotide shuffle", "−1.00"),
     ]
     # Nothing of the model was measured, and no method promises completeness.
-    assert target.headings == [
-        "Contributions like the yardstick's",
-        "Hypothetical scores like the yardstick's",
-    ]
+    assert [heading.split()[0] for heading in target.headings] == ["Yardstick:", "Yardstick:"]
     assert target.areas is None
     [(name, figure)] = target.logos
     assert re.fullmatch(r"r\d", name)
@@ -78,7 +75,7 @@ def test_words_and_areas_are_shown_where_they_were_measured(spec: ComparisonTabl
     given = {"comparison": spec.comparison, "logos": spec.logos, "name": "all"}
     [view] = describe_comparisons([ComparisonTables(**given, **own)])
     [target] = view.targets
-    assert target.words == [("A and B", "ism", *["0.500"] * 4, "7")]
+    assert target.words == [("A and B", "ism", *["0.50"] * 4, "7")]
     assert target.note == "Bases in random order: deletion 0.50, insertion 0.50, AUPRC 0.10."
     assert target.areas is not None
     assert target.curves is not None

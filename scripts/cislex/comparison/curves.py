@@ -3,7 +3,7 @@
 The deletion curve begins with the sequence and replaces its bases by those of a reference draw (a
 dinucleotide shuffle of it), the highest contributions first; the insertion curve begins with the draw and
 puts the sequence's own bases in. Both are means over draws. An area of 1 reaches the far end with the first
-base; bases in random order give about ½.
+base; more, where bases that lower the prediction are left to the end.
 """
 
 from __future__ import annotations

@@ -74,13 +74,16 @@ def comparison_sources(wildcards):
         drawn = method["name"] not in ("saliency", "tism", "ism")
         references = method["references"]
         single = not drawn or references["kind"] in ("zeros", "uniform")
+        uncorrected = is_uncorrected(wildcards.comparison, source)
+        # A gradient has references only through its correction.
+        own = "none" if uncorrected else "uniform"
         found[source] = {
-            "uncorrected": is_uncorrected(wildcards.comparison, source),
+            "uncorrected": uncorrected,
             "described": {
                 "model": analysis["model"],
                 "method": method["name"],
                 "rule": method["rule"] if method["name"] == "deep_lift_shap" else "",
-                "references": references["kind"] if drawn else "uniform",
+                "references": references["kind"] if drawn else own,
                 "n_references": "1" if single else str(references["n"]),
             },
         }

@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from cislex.report.facts import count, number
+from cislex.report.facts import count, decimals, number
 from cislex.report.figures.comparison import agreement_map, curve_panels, stacked_logos
 from cislex.report.figures.insertions import Dot, effect_plot
 from cislex.report.specs import ComparisonTables
@@ -22,13 +22,13 @@ TARGETS_SHOWN = 4
 CHANCE = "bases in random order"
 #: Columns of ``methods.tsv`` that the page shows where any analysis has them, with their headings.
 HEADINGS = {
-    "yardstick.contributions": "Contributions like the yardstick's",
-    "yardstick.hypothetical": "Hypothetical scores like the yardstick's",
+    "yardstick.contributions": "Yardstick: contributions",
+    "yardstick.hypothetical": "Yardstick: hypothetical",
     "planted_auprc": "Planted bases: AUPRC",
     "deletion": "Deletion: area",
     "insertion": "Insertion: area",
-    "stability": "Other references: correlation",
-    "randomised": "Random parameters: correlation",
+    "stability": "Other references",
+    "randomised": "Random parameters",
     "seconds_per_region": "Seconds per region",
     "max_delta": "Largest delta",
 }
@@ -115,7 +115,7 @@ def _of_target(
         (
             row["analysis"],
             _method(row),
-            *(number(row[name]) if row[name] == row[name] else "–" for name in shown),
+            *(_cell(row[name], name in ("seconds_per_region", "max_delta")) for name in shown),
         )
         for row in methods.to_dict("records")
     ]
@@ -140,13 +140,17 @@ def _of_target(
     )
 
 
-def _cell(value: float) -> str:
-    return "–" if np.isnan(value) else number(value)
+def _cell(value: float, small: bool = False) -> str:
+    if np.isnan(value):
+        return "–"
+    return number(value) if small else decimals(value, 2)
 
 
 def _method(row: Mapping[Hashable, str]) -> str:
     references = row["references"].replace("_", " ")
     single = references in ("zeros", "uniform")
+    if references == "none":
+        references, single = "no", True
     against = f"{references} reference" if single else f"{row['n_references']} × {references}"
     return ", ".join(part.replace("_", " ") for part in (row["method"], row["rule"], against) if part)
 
