@@ -48,6 +48,13 @@ def test_the_words_of_the_demo_raise_the_enhancer_where_they_are_inserted(demo: 
     assert (contexts["own_q"] < 1e-3).sum() >= 2, contexts.to_string()
 
 
+def test_shuffled_regions_of_the_demo_become_enhancers_edit_by_edit(demo: Path) -> None:
+    table = pd.read_csv(demo / "evolution" / "enhancer" / "trajectories.tsv", sep="\t")
+    walks = table.pivot(index="sequence", columns="round", values="objective").ffill(axis=1)
+    assert (walks.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None), walks.to_string()
+    assert (walks[20] > walks[0] + 5).all(), walks.to_string()
+
+
 def test_the_demo_model_is_good_on_held_out_chromosomes(demo: Path) -> None:
     for path in demo.glob("models/*/*.evaluation.tsv"):
         table = pd.read_csv(path, sep="\t")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ from cislex.errors import ConfigError
 from cislex.files.checkpoint import Checkpoint, partial_path
 from cislex.logs import get_logger
 from cislex.models.loading import check_model, load_model
-from cislex.provenance import code_digest, versions
+from cislex.provenance import code_digest, digest_strings, versions
 from cislex.runtime.devices import claim
 from cislex.targets import targets
 
-#: Values of scores that the states of a block keep, at most: bounds memory, not results.
-BLOCK_VALUES = 1 << 26
+#: Sequences of a block, after which the checkpoint is written, and values that their states keep, at most:
+#: they bound memory and what a stopped job loses, not results.
+BLOCK, BLOCK_VALUES = 256, 1 << 26
 logger = get_logger("design")
 
 
@@ -178,25 +179,32 @@ def evolve_sequences(
             batch_size=batch_size,
             allow_incomplete=job.allow_incomplete,
         )
-        fields = dataclasses.asdict(job)
-        del fields["allow_incomplete"]  # changes no number
-        identity = {
-            **fields,
-            "target": list(job.targets)[job.objective.target],
-            "against": job.against or "",
-            "models": {fold: one.digest for fold, one in loaded.items()},
-            "starts": starts.digest(),
-            "kept": [np.flatnonzero(one.kept).tolist() for one in limits],
-        }
-        whole = {**identity, "code": code_digest(), "versions": versions()}
+        identity = _identity(job, starts, limits, {fold: one.digest for fold, one in loaded.items()})
+        kept = digest_strings(str(np.flatnonzero(one.kept).tolist()) for one in limits)
+        whole = {**identity, "kept": kept, "code": code_digest(), "versions": versions()}
         with Checkpoint(partial_path(files.arrays), whole) as log:
             if log.rows:
                 logger.info("resuming: %d of %d sequences are already done", log.rows, len(starts.codes))
             work = _blocks(starts, limits, ensemble, job, log.rows)
             fill_checkpoint(log, work, len(starts.codes), label="evolve", unit="sequences", deadline=deadline)
-            del identity["kept"]
             write_results(log, starts, list(job.targets), job.objective, files, identity)
             log.remove()
+
+
+def _identity(
+    job: EvolutionJob, starts: Starts, limits: Sequence[Constraints], models: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the results depend on, as attributes."""
+    fields = dataclasses.asdict(job)
+    del fields["allow_incomplete"]  # changes no number
+    return {
+        **fields,
+        "target": list(job.targets)[job.objective.target],
+        "against": job.against or "",
+        "models": dict(models),
+        "starts": starts.digest(),
+        "kept_positions": int(sum(one.kept.sum() for one in limits)),
+    }
 
 
 def _tell_forbidden(starts: Starts, limits: list[Constraints]) -> None:
@@ -214,7 +222,7 @@ def _blocks(
     starts: Starts, limits: list[Constraints], ensemble: Ensemble, job: EvolutionJob, kept: int
 ) -> Iterator[Batch]:
     """Walks of the sequences after the first ``kept``, as many at once as memory takes."""
-    step = max(1, BLOCK_VALUES // (job.length * job.beam * (job.rounds + 5)))
+    step = max(1, min(BLOCK, BLOCK_VALUES // (job.length * job.beam * (job.rounds + 5))))
     seeds = starts.seeds(job.seed)
     for first in range(kept, len(starts.codes), step):
         rows = slice(first, first + step)

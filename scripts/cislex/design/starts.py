@@ -17,6 +17,7 @@ from cislex.errors import ConfigError, InputError, offenders
 from cislex.files.tables import digest_regions, require_file
 from cislex.files.text_tables import read_numbers
 from cislex.insertions.backgrounds import seed_of
+from cislex.logs import get_logger
 from cislex.provenance import digest_strings
 from cislex.regions.genome import UNKNOWN
 from cislex.regions.peaks import read_peaks
@@ -24,6 +25,7 @@ from cislex.sequences.direct_sources import FastaRecords
 from cislex.sequences.shuffles import fill_shuffles
 from cislex.sequences.store import SequenceStore
 
+logger = get_logger("design")
 KINDS, SHUFFLES = ("regions", "fasta", "random"), ("none", "shuffle", "dinucleotide_shuffle")
 
 
@@ -199,6 +201,8 @@ def _regions(
             raise InputError(
                 f"start.rows: regions {offenders(unknown)} have unknown bases (N); choose others"
             )
+        if unknown and rows:
+            logger.warning("regions with unknown bases (N) are passed over: %s", offenders(unknown))
         if unknown and not rows:
             raise InputError(f"{sequences}: all {store.n} regions have unknown bases (N); none can be edited")
         regions = store.regions(0, store.n).iloc[rows].reset_index(drop=True)
@@ -216,6 +220,8 @@ def _ranked(path: str | Path, n: int, targets: Sequence[str], objective: Objecti
 def _records(path: str | Path, length: int, n: int | None) -> tuple[Codes, pd.DataFrame]:
     records = FastaRecords(path, length)
     records.require_one_length()
+    if n is not None and n < len(records.names):
+        logger.info("%s: the first %d of %d records are edited (start.n)", path, n, len(records.names))
     codes = np.concatenate([block for block, _ in records.blocks(strict=True)])[:n]
     unknown = (codes == UNKNOWN).sum(axis=1)
     if unknown.any():

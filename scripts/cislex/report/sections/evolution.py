@@ -152,7 +152,7 @@ def evolution_words(spec: EvolutionTables, cited: Bibliography) -> str:
             f"one with the {ends[1]} hypothetical contribution at its position"
         )
     kept = {
-        "positions kept": limits.get("keep"),
+        "positions kept": made["kept_positions"],
         f"GC content {limits.get('gc')}": list(limits.get("gc") or [0, 1]) != [0, 1],
         f"no {', '.join(limits.get('forbidden') or [])}": limits.get("forbidden"),
         f"at most {limits.get('max_edits')} edited positions": limits.get("max_edits"),
