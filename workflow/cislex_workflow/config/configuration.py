@@ -29,6 +29,7 @@ from cislex_workflow.config.paths import expand, expand_all
 from cislex_workflow.config.schema import fill_defaults, problems, without_nulls
 from cislex_workflow.config.sheets import read_sheet
 from cislex_workflow.config.types import typed, untyped
+from cislex_workflow.config.unused_keys import unused_keys
 from cislex_workflow.config.yaml_files import Loader
 
 __all__ = [
@@ -108,7 +109,7 @@ def resolve(
         if regions["max_unknown"] is None:
             regions["max_unknown"] = 1.0 if direct else 0.1
     resolved = replace(resolved, "{results}", resolved["results"])
-    _refuse(cross_checks(resolved))
+    _refuse([*cross_checks(resolved), *unused_keys(resolved, schema)])
     return resolved
 
 
