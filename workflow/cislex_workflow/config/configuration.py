@@ -97,7 +97,9 @@ def resolve(
     for analysis in resolved["analyses"].values():
         hits = analysis.get("hits")
         if hits is None or hits.get("database") is not None:
-            analysis.setdefault("syntax", None)  # on by default, where there are hits of words
+            analysis.setdefault(
+                "syntax", None
+            )  # on by default for hits of words; collections of known motifs have too many pairs
     fill_defaults(resolved, schema, schema)
     wrong: list[str] = []
     resolved = expand_all(resolved, schema, wrong)
