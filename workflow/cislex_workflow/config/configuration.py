@@ -97,9 +97,8 @@ def resolve(
     for analysis in resolved["analyses"].values():
         hits = analysis.get("hits")
         if hits is None or hits.get("database") is not None:
-            analysis.setdefault(
-                "syntax", None
-            )  # on by default for hits of words; collections of known motifs have too many pairs
+            # On by default for hits of words; collections of known motifs have too many pairs.
+            analysis.setdefault("syntax", None)
     fill_defaults(resolved, schema, schema)
     wrong: list[str] = []
     resolved = expand_all(resolved, schema, wrong)
