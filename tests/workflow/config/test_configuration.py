@@ -417,6 +417,8 @@ def test_regions_can_be_scanned_without_motifs_of_their_own(minimal: dict[str, A
     }
     resolved = resolve(minimal)
     assert resolved["analyses"]["first"]["syntax"] is None
+    minimal["analyses"]["first"]["syntax"] = {}
+    assert resolve(minimal)["analyses"]["first"]["syntax"]["max_distance"] == 150, "where it is asked for"
     assert ("analyses.first.hits, database", "a.meme") in list(input_files.named_files(resolved))
 
 

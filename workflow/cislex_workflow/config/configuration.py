@@ -29,6 +29,7 @@ from cislex_workflow.config.paths import expand, expand_all
 from cislex_workflow.config.schema import fill_defaults, problems, without_nulls
 from cislex_workflow.config.sheets import read_sheet
 from cislex_workflow.config.types import typed, untyped
+from cislex_workflow.config.unused_keys import unused_keys
 from cislex_workflow.config.yaml_files import Loader
 
 __all__ = [
@@ -96,7 +97,8 @@ def resolve(
     for analysis in resolved["analyses"].values():
         hits = analysis.get("hits")
         if hits is None or hits.get("database") is not None:
-            analysis.setdefault("syntax", None)  # on by default, where there are hits of words
+            # On by default for hits of words; collections of known motifs have too many pairs.
+            analysis.setdefault("syntax", None)
     fill_defaults(resolved, schema, schema)
     wrong: list[str] = []
     resolved = expand_all(resolved, schema, wrong)
@@ -108,7 +110,7 @@ def resolve(
         if regions["max_unknown"] is None:
             regions["max_unknown"] = 1.0 if direct else 0.1
     resolved = replace(resolved, "{results}", resolved["results"])
-    _refuse(cross_checks(resolved))
+    _refuse([*cross_checks(resolved), *unused_keys(resolved, schema)])
     return resolved
 
 

@@ -161,6 +161,12 @@ def _training_checks(training: dict[str, Any]) -> Iterator[str]:
             )
     if not genomic and training["validation_fraction"] + training["test_fraction"] >= 1:
         yield "validation_fraction and test_fraction leave nothing to train on: they must sum to less than 1"
+    least = training["positive_distance"] + training["jitter"]
+    if genomic and training["min_negative_distance"] <= least:
+        yield (
+            f"min_negative_distance: {training['min_negative_distance']} bp; expected more than "
+            f"positive_distance + jitter ({least} bp), or a shifted negative becomes positive"
+        )
     negatives = training["negatives"]
     if (negatives["kind"] == "bed") != (negatives["path"] is not None):
         yield (
