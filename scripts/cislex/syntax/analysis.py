@@ -28,6 +28,7 @@ from cislex.syntax.placed_hits import BLOCK_ROWS, PlacedHits, place_hits
 from cislex.syntax.positions import find_positions
 from cislex.syntax.settings import SyntaxSettings
 from cislex.syntax.vocabulary import WORD, Vocabulary, read_vocabulary, word_column
+from cislex.wording import counted
 
 PERIODICITY_COLUMNS = [
     *("word_a", "word_b", "orientation", "series", "n", "period", "power", "autocorrelation", "p", "q"),
@@ -230,8 +231,8 @@ def _log(hits: PlacedHits, result: Syntax) -> None:
     text = ", ".join(f"{number} {kind}" for kind, number in sorted(called.items())) or "none"
     logger.log(
         level,
-        "%d hits of %d words in %d regions (%d gave way to an overlapping hit, %d lie in no region); "
-        "q < 0.05: %s%s",
-        *(len(hits), len(hits.words), len(hits.regions), hits.overlapped, hits.outside, text),
+        "%s of %s in %s (%d gave way to an overlapping hit, %d outside of regions); q < 0.05: %s%s",
+        *(counted(n, one) for n, one in ((len(hits), "hit"), (len(hits.words), "word"))),
+        *(counted(len(hits.regions), "region"), hits.overlapped, hits.outside, text),
         f"; {result.note}" if result.note else "",
     )
