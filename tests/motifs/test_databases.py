@@ -223,4 +223,4 @@ def test_counts_lower_case_and_other_orders_of_bases(
 def test_a_repeated_motif_is_read_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "x.meme").write_text(MINIMAL + MINIMAL)
     assert [m.identifier for m in read_meme(tmp_path / "x.meme")] == ["MA0004.1", "MA0006.1"]
-    assert "2 motifs are repeated" in caplog.text
+    assert "2 motifs repeated" in caplog.text

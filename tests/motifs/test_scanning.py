@@ -91,7 +91,7 @@ def test_only_the_window_is_scanned_and_a_wide_motif_alone_is_told(
     where = read_hits(out).merge(motif_fixtures.make_regions(10), left_on="region", right_on="name")
     assert (where["start_x"] >= where["start_y"] + 70).all()
     assert (where["end_x"] <= where["end_y"] - 70).all()
-    assert "1 motifs are wider than 60 bp" in caplog.text
+    assert "1 motif wider than 60 bp" in caplog.text
     write_meme(MOTIFS[1:], tmp_path / "wide.meme")
     assert call_hits(made[0], tmp_path / "wide.meme", out, ScanSettings(), analysis="demo") == 0
     assert "no hits were called" in caplog.text

@@ -17,6 +17,7 @@ from cislex.logs import get_logger
 from cislex.regions.genome import UNKNOWN
 from cislex.sequences.direct_sources import FastaRecords
 from cislex.sequences.store import SequenceStore
+from cislex.wording import counted
 
 KINDS = ("shuffled", "genomic", "fasta")
 #: Fewest backgrounds for an interval.
@@ -134,7 +135,8 @@ def _regions(store: SequenceStore, n: int, seed: int) -> tuple[Codes, list[str]]
             "{kind: fasta} with sequences of your own"
         )
     if len(rows) < n:
-        logger.warning("%d regions lack unknown bases: each gives several of %d backgrounds", len(rows), n)
+        whole = counted(len(rows), "region")
+        logger.warning("%s without unknown bases: each gives several of %d backgrounds", whole, n)
     regions = store.regions(0, store.n)
     chosen = [number % len(rows) for number in range(n)]
     names = [str(regions["name"].iloc[rows[number]]) for number in chosen]

@@ -20,6 +20,7 @@ from cislex.insertions.sites import site_effects
 from cislex.logs import get_logger
 from cislex.multiple_testing import adjust_p_values
 from cislex.targets import targets
+from cislex.wording import counted
 
 Values = NDArray[np.float64]
 
@@ -205,8 +206,9 @@ def _log(plan: Plan, tables: Sequence[pd.DataFrame]) -> None:
     both = int((table["cooperativity_q"] < 0.05).sum())
     pairs = int((table["kind"] == "pair").sum())
     logger.info(
-        "%d motifs in %d backgrounds: %d of %d single and %d of %d pair effects at q < 0.05; %d pairs differ "
-        "from what their motifs do alone",
-        len(plan.inserts), len(plan.backgrounds), called.get("single", 0), len(table) - pairs,
-        called.get("pair", 0), pairs, both,
+        "%s in %s, %s together: %d of %s and %d of %s at q < 0.05; %s from what the motifs do alone",
+        counted(len(plan.inserts), "motif"), counted(len(plan.backgrounds), "background"),
+        counted(len(tables), "target"), called.get("single", 0), counted(len(table) - pairs, "single effect"),
+        called.get("pair", 0), counted(pairs, "arrangement of pairs", "arrangements of pairs"),
+        counted(both, "arrangement differs", "arrangements differ"),
     )  # fmt: skip

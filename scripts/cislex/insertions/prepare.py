@@ -19,6 +19,7 @@ from cislex.insertions.sites import SiteSettings, choose_sites
 from cislex.logs import get_logger
 from cislex.sequences.store import SequenceStore
 from cislex.syntax.vocabulary import read_vocabulary
+from cislex.wording import counted
 
 INSERT_COLUMNS = ["word", "name", "source", "width", "inserted"]
 logger = get_logger("insertions")
@@ -108,11 +109,13 @@ def prepare_insertions(
     write_table(pd.DataFrame(rows, columns=INSERT_COLUMNS), table)
     per_site = 0 if sites is None else 1 + 3 * sites.contexts
     if laid_out.misfits:
-        logger.info("%d distances of pairs are left out, at which they would overlap", laid_out.misfits)
+        misfits = counted(laid_out.misfits, "distance")
+        logger.info("%s of pairs left out, at which they would overlap", misfits)
     if laid_out.without:
         logger.warning("pairs that fit at no distance: %s", offenders(laid_out.without))
     logger.info(
-        "%d motifs, %d constructs in %d backgrounds and %d sites: %d sequences for each fold",
-        len(inserts), len(constructs) - 1, len(codes), len(real),
-        len(constructs) * len(codes) + per_site * len(real),
+        "%s, %s in %s and %s: %s for each fold",
+        counted(len(inserts), "motif"), counted(len(constructs) - 1, "construct"),
+        counted(len(codes), "background"), counted(len(real), "site"),
+        counted(len(constructs) * len(codes) + per_site * len(real), "sequence"),
     )  # fmt: skip

@@ -19,6 +19,7 @@ from cislex.lexicon.words import Part, Word, numbered
 from cislex.logs import get_logger
 from cislex.motifs.files import TrimSettings
 from cislex.motifs.matching import read_databases
+from cislex.wording import counted
 
 #: The only flag with which a pattern may still be a composite.
 WIDE = "wide"
@@ -113,8 +114,10 @@ def combine_lexicon(
     write_lexicon(files, words, names, tables, sources=ordered, attributes=asked)
     composites = sum(bool(word.parts) for word in words)
     logger.info(
-        "%d patterns of %d targets: %d words, %d composites, %d patterns left out as doubtful",
-        len(patterns), len(ordered), len(words) - composites, composites, len(left_out),
+        "%s of %s: %s, %s, %s left out as doubtful",
+        counted(len(patterns), "pattern"), counted(len(ordered), "target"),
+        counted(len(words) - composites, "word"), counted(composites, "composite"),
+        counted(len(left_out), "pattern"),
     )  # fmt: skip
     if not words:
         logger.warning("no target has a pattern that is not flagged: the lexicon is empty")

@@ -21,6 +21,7 @@ from cislex.lexicon.patterns import PLACES
 from cislex.lexicon.recall import Seqlets, seqlet_recall
 from cislex.logs import get_logger
 from cislex.motifs.hits import read_hits
+from cislex.wording import counted
 
 COLUMNS = [
     *("word", "name", "analysis", "target", "n_seqlets", "n_hits", "n_regions", "mean_contribution", "sign"),
@@ -127,7 +128,8 @@ def summarise_usage(
     frame = frame.sort_values("word", key=lambda column: column.map(places), kind="stable", ignore_index=True)
     write_table(frame, table)
     _write_matrix(frame, words, ordered, matrix)
-    logger.info("%d words and composites in %d targets", len(words), len(ordered))
+    number = counted(len(words), "word or composite", "words and composites")
+    logger.info("%s in %s", number, counted(len(ordered), "target"))
     return frame
 
 

@@ -13,6 +13,7 @@ from cislex.logs import get_logger
 from cislex.motifs.files import MemeMotif, Motif, TrimSettings, read_motifs, reverse_complement, write_meme
 from cislex.motifs.logos import information_heights, write_logo
 from cislex.motifs.matching import Match, match_motifs, read_databases
+from cislex.wording import counted
 
 #: Known motifs that are named for each motif.
 MATCHES = 3
@@ -77,7 +78,7 @@ def annotate_motifs(
     )
     write_table(frame, table)
     flagged, total = sum(bool(motif.flagged) for motif in motifs), sum(map(len, known.values()))
-    logger.info("%d motifs, %d of them flagged, compared with %d known", len(motifs), flagged, total)
+    logger.info("%s, %d flagged, compared with %d known", counted(len(motifs), "motif"), flagged, total)
     return frame
 
 

@@ -11,6 +11,7 @@ from cislex.alphabet import BASES
 from cislex.errors import ConfigError, InputError
 from cislex.logs import get_logger
 from cislex.motifs.files import MemeMotif, read_meme, write_meme
+from cislex.wording import counted
 
 #: Names of the JASPAR CORE collections and the taxonomic groups that they stand for.
 JASPAR_GROUPS = {
@@ -58,7 +59,7 @@ def fetch_motif_database(database: str, out: str | Path, *, release: str = DEFAU
     if not motifs:
         raise InputError(f"motif database {database}: it contains no motifs")
     write_meme(sorted(motifs, key=lambda motif: motif.identifier), out, comment=comment)
-    logger.info("%d motifs from %s (%s)", len(motifs), database, comment)
+    logger.info("%s from %s (%s)", counted(len(motifs), "motif"), database, comment)
     return len(motifs)
 
 

@@ -24,6 +24,7 @@ from cislex.files.tables import FORMAT_VERSION, has_coordinates, open_hdf5, read
 from cislex.logs import get_logger, progress
 from cislex.motifs.files import write_modisco
 from cislex.motifs.modisco_repairs import no_seqlet_is_no_pattern
+from cislex.wording import counted
 
 #: The version whose results, file layout and traps this module was measured with.
 MODISCO_VERSION = "3.0.0"
@@ -179,7 +180,7 @@ def find_motifs(attributions: str | Path, out: str | Path, settings: ModiscoSett
         attributes=_attributes(scores, counts, settings),
     )
     found = sum(len(group or ()) for group in patterns.values())
-    logger.info("%d patterns written to %s", found, out)
+    logger.info("%s written to %s", counted(found, "pattern"), out)
     return found
 
 
@@ -214,7 +215,10 @@ def _check_version() -> None:
 
 def _report(counts: SeqletCounts, regions: int, settings: ModiscoSettings) -> None:
     logger.info(
-        "%d positive and %d negative seqlets in %d regions", counts.positive, counts.negative, regions
+        "%d positive and %d negative seqlets in %s",
+        counts.positive,
+        counts.negative,
+        counted(regions, "region"),
     )
     if counts.cap_reached:
         logger.warning(

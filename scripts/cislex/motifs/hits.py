@@ -27,6 +27,7 @@ from cislex.motifs.finemo_runs import HitSettings, blocks_of, core_margins, find
 from cislex.motifs.palindromes import merge_strands, own_shift
 from cislex.motifs.scanning import SCAN_COLUMNS, ScannedMotif, ScanSettings, read_scanned, scan_sites
 from cislex.regions.extraction import bed_names
+from cislex.wording import counted
 
 COLUMNS = [
     *("#chrom", "start", "end", "motif", "score", "strand", "word", "pattern"),
@@ -111,7 +112,8 @@ def call_hits(
             hits = _place_hits(local, handle, regions, place, shifts).assign(analysis=analysis)
             hits = hits.join(described, on="word").reindex(columns=columns)
     write_indexed_bed(hits, out)
-    logger.info("%d hits of %d motifs in %d regions", len(hits), len(motifs), len(regions))
+    counts = (len(hits), "hit"), (len(motifs), "motif"), (len(regions), "region")
+    logger.info("%s of %s in %s", *(counted(number, one) for number, one in counts))
     return len(hits)
 
 

@@ -15,6 +15,7 @@ from cislex.errors import InputError, offenders
 from cislex.files.tables import require_file
 from cislex.logs import get_logger
 from cislex.regions.genome import is_gzip
+from cislex.wording import counted
 
 #: Sites of a motif whose file does not tell their number, as in MEME's own programs.
 DEFAULT_SITES = 20
@@ -97,7 +98,7 @@ def _without_copies(motifs: list[Parsed], path: str | Path) -> list[Parsed]:
         )
     if copies:
         logger.warning(
-            "%s: %d motifs are repeated with the same identifier and matrix; read once", path, copies
+            "%s: %s repeated with the same identifier and matrix; read once", path, counted(copies, "motif")
         )
     return list(first.values())
 

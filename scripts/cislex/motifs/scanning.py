@@ -15,6 +15,7 @@ import pandas as pd
 from cislex.files.tables import require_file
 from cislex.logs import get_logger, progress
 from cislex.motifs.files import Matrix, Motif, TrimSettings, read_meme, read_motifs
+from cislex.wording import counted
 
 #: Bases that are scanned at once.
 SCAN_BASES = 1 << 24
@@ -109,7 +110,8 @@ def scan_sites(
     count, width = handle["sequences"].shape[0], place.stop - place.start
     fitting = {motif.identifier: _on_grid(motif) for motif in motifs if motif.ppm.shape[1] <= width}
     if len(fitting) < len(motifs):
-        logger.warning("%d motifs are wider than %d bp: not scanned", len(motifs) - len(fitting), width)
+        wide = counted(len(motifs) - len(fitting), "motif")
+        logger.warning("%s wider than %d bp: not scanned", wide, width)
     step = max(1, SCAN_BASES // width)
     parts = []
     with _compiled(threads) as fimo:

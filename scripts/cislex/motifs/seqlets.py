@@ -28,6 +28,7 @@ from cislex.motifs.discovery import check_block
 from cislex.motifs.matching import read_databases
 from cislex.motifs.seqlet_names import NAME_COLUMNS, name_seqlets
 from cislex.regions.extraction import bed_names
+from cislex.wording import counted
 
 COLUMNS = [
     *("chrom", "start", "end", "name", "strand", "sign", "p", "q", "contribution", "sequence"),
@@ -125,8 +126,9 @@ def call_seqlets(
     table = _placed(pd.concat([found, named], axis=1), regions)
     write_table(table, out)
     logger.info(
-        "%d seqlets in %d of %d regions, %d of a word of the lexicon",
-        len(table), found["row"].nunique(), len(regions), (table["word"] != "").sum(),
+        "%s in %d of %s, %d of a word of the lexicon",
+        counted(len(table), "seqlet"), found["row"].nunique(), counted(len(regions), "region"),
+        (table["word"] != "").sum(),
     )  # fmt: skip
     return table
 

@@ -24,6 +24,7 @@ from cislex.regions.genome import Genome, read_aliases
 from cislex.regions.peaks import read_peak_file, read_peaks
 from cislex.regions.row_ledger import ASKED_FOR, MANY_DROPPED
 from cislex.regions.selection import REGION_COLUMNS, RegionOptions, select_regions
+from cislex.wording import counted
 
 __all__ = [
     "REGION_COLUMNS",
@@ -102,7 +103,8 @@ def extract_regions(
     announce(
         logger,
         logging.WARNING if many or len(found.dropped) or len(found.adjusted) else logging.INFO,
-        f"{peaks} ({found.rows.attrs['format']}): {len(found)} rows read, {len(kept)} regions kept, "
+        f"{peaks} ({found.rows.attrs['format']}): {counted(len(found), 'row')} read, "
+        f"{counted(len(kept), 'region')} kept, "
         f"{len(lost)} dropped{f' ({reasons})' if reasons else ''}{advice}",
     )
     return kept

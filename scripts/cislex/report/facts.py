@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cislex.files.tables import open_hdf5
+from cislex.wording import counted
 
 #: What the page calls a setting or attribute; others keep their name, with spaces.
 LABELS = {
@@ -37,7 +38,7 @@ def count(number: int, one: str, many: str | None = None) -> str:
     """``1 motif``, ``1,078 regions``, ``no motifs``."""
     if number == 0:
         return f"no {many or one + 's'}"
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return counted(number, one, many)
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -65,6 +65,7 @@ from cislex.report.specs import (
 )
 from cislex.report.template import capital as _capital
 from cislex.report.template import load_template
+from cislex.wording import counted
 
 #: The page's template, which is installed with the package.
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -265,7 +266,8 @@ def render_report(
         ),
     )
     write_text(html, out)
-    get_logger(__name__).info("%s: %d targets, %.1f MB", out, len(analyses), len(html.encode()) / 1e6)
+    number, size = counted(len(analyses), "target"), len(html.encode()) / 1e6
+    get_logger(__name__).info("%s: %s, %.1f MB", out, number, size)
 
 
 def _describe_all(

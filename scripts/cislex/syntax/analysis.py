@@ -31,6 +31,7 @@ from cislex.syntax.placed_hits import BLOCK_ROWS, PlacedHits, place_hits
 from cislex.syntax.positions import Margins, find_positions
 from cislex.syntax.settings import SyntaxSettings
 from cislex.syntax.vocabulary import WORD, Vocabulary, read_vocabulary, word_column
+from cislex.wording import counted
 
 PERIODICITY_COLUMNS = [
     *("word_a", "word_b", "orientation", "series", "n", "period", "power", "autocorrelation", "p", "q"),
@@ -261,10 +262,11 @@ def _log(hits: PlacedHits, result: Syntax) -> None:
     text = ", ".join(f"{number} {kind}" for kind, number in sorted(called.items())) or "none"
     logger.log(
         level,
-        "%d hits of %d words in %d regions (%d gave way to an overlapping hit, %d lie in no region); "
-        "not counted: %d repeated windows, %d regions that overlap one that counts, %d hits there; "
-        "q < 0.05: %s%s",
-        *(len(hits), len(hits.words), hits.counted, hits.overlapped, hits.outside),
-        *(hits.repeated, hits.overlapping, hits.set_aside, text),
+        "%s of %s in %s (%d gave way to an overlapping hit, %d lie in no region); not counted: %s, %s that "
+        "overlap one that counts, %s there; q < 0.05: %s%s",
+        *(counted(n, one) for n, one in ((len(hits), "hit"), (len(hits.words), "word"))),
+        *(counted(hits.counted, "region"), hits.overlapped, hits.outside),
+        *(counted(hits.repeated, "repeated window"), counted(hits.overlapping, "region")),
+        *(counted(hits.set_aside, "hit"), text),
         f"; {result.note}" if result.note else "",
     )

@@ -37,6 +37,7 @@ from cislex.variants.context import Context
 from cislex.variants.ranking import strongest
 from cislex.variants.windows import WindowOptions, cut_windows, extents, read_stretches
 from cislex.variants.word_changes import Allele, Site, word_changes
+from cislex.wording import counted
 
 logger = get_logger(__name__)
 
@@ -198,7 +199,8 @@ def attribute_variants(
         "versions": provenance.versions(),
     }
     _write(files.arrays, chosen, windows, sums, job.flank, identity)
-    logger.info("%d targets, %d variants each, %d folds", len(chosen), min(job.n, len(rows)), len(weights))
+    counts = (len(chosen), "target"), (min(job.n, len(rows)), "variant"), (len(weights), "fold")
+    logger.info("%s, %s each, %s", *(counted(number, one) for number, one in counts))
 
 
 def _cut(table: pd.DataFrame, context: Context, job: TopJob, folds: Sequence[str]) -> _Windows:

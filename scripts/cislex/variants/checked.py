@@ -20,6 +20,7 @@ from cislex.variants.alleles import check_variants, dropped_table
 from cislex.variants.context import Context
 from cislex.variants.vcf import NORMALISED, VARIANT_COLUMNS, read_variants
 from cislex.variants.windows import WindowOptions, drop_unfit
+from cislex.wording import counted
 
 logger = get_logger(__name__)
 
@@ -83,7 +84,7 @@ def prepare_variants(
     write_table(dropped_table(ledger), dropped)
     kept = ledger.peaks[ledger.alive].reset_index(drop=True)
     counts = f" ({ledger.counts()})" if not ledger.alive.all() else ""
-    text = f"{variants}: {len(ledger.peaks)} alleles read, {len(kept)} kept{counts}"
+    text = f"{variants}: {counted(len(ledger.peaks), 'allele')} read, {len(kept)} kept{counts}"
     if not len(kept):
         raise InputError(f"{text}; no variant is left: {_first(ledger)}{hint}")
     lost = ~ledger.alive & ~np.isin(ledger.reason, EXPECTED)

@@ -34,6 +34,7 @@ from cislex.variants.context import Context
 from cislex.variants.effects import EFFECT, JSD, genome_order, prepare_comparison, sign_of, variant_effects
 from cislex.variants.significance import Draws, draw_contexts, shuffled
 from cislex.variants.windows import WindowOptions
+from cislex.wording import counted
 
 logger = get_logger(__name__)
 
@@ -215,7 +216,8 @@ def score_chunk(
     }
     arrays = {"rows": rows, "draws": drawn, "measures": values.T, "null": null.T}
     _write(out, arrays, identity)
-    logger.info("%s: %d alleles and %d contexts of the null", job.fold, len(rows), len(drawn))
+    counts = counted(len(rows), "allele"), counted(len(drawn), "context")
+    logger.info("%s: %s and %s of the null", job.fold, *counts)
 
 
 def _write(out: str | Path, arrays: Mapping[str, NDArray[Any]], identity: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from cislex.variants.attributed import attribution_around
 from cislex.variants.checked import read_alleles, require_same_alleles
 from cislex.variants.context import Context
 from cislex.variants.sites import largest_changes
+from cislex.wording import counted
 
 logger = get_logger(__name__)
 
@@ -123,7 +124,7 @@ def evaluate_variants(
     values = observed_numbers(rows, column, alleles)
     known = ~np.isnan(values)
     if lost := int((~known).sum()):
-        logger.info("%d of %d alleles have no measurement and are left out", lost, len(known))
+        logger.info("%d of %s left out: no measurement", lost, counted(len(known), "allele"))
     table, rows = table[known].reset_index(drop=True), rows[known].reset_index(drop=True)
     truth = _observations(values[known], threshold, f"{alleles}: {column}")
     with Genome(fasta, fai=fai, gzi=gzi) as genome:
@@ -148,7 +149,8 @@ def evaluate_variants(
                 covered = ~np.isnan(guess)
                 judged, guess = truth.unsigned(covered), guess[covered]
                 if judged.positive is None or judged.positive.all() or not judged.positive.any():
-                    logger.info("%s: nothing to compare attributions with: %d alleles", target, len(guess))
+                    number = counted(len(guess), "allele")
+                    logger.info("%s: nothing to compare attributions with: %s", target, number)
                     continue
             evaluation.append({**keys, **score(judged, guess, seed=seed, n_bootstrap=n_bootstrap)})
             if judged.positive is not None:

@@ -27,6 +27,7 @@ from cislex.variants.effects import ALTERNATIVE, EFFECT, JSD, LOGFC, MEASURES, R
 from cislex.variants.significance import is_indel, quantiles, significance
 from cislex.variants.vcf import NORMALISED, VARIANT_COLUMNS
 from cislex.variants.vcf_output import write_vcf
+from cislex.wording import counted
 
 logger = get_logger(__name__)
 
@@ -90,7 +91,7 @@ def combine_chunks(
         tested = _tested(table, folds, drawn, draws)
         summary = _Summary(table, scalars, sources, folds, *tested, others)
         write_table_parts(summary.parts(), scores)
-    logger.info("%d alleles scored by %d folds, %s", len(table), len(folds), scores)
+    logger.info("%s scored by %s, %s", counted(len(table), "allele"), counted(len(folds), "fold"), scores)
 
 
 @dataclass(frozen=True)
