@@ -64,7 +64,10 @@ def test_pairs_count_as_arrangements_drawn_at_random_say(same: bool) -> None:
         turn = x[:, one] > x[:, two]  # read so that the first comes first
         first, second = plus[:, one] ^ turn, plus[:, two] ^ turn
         if same:
-            left, right = np.where(turn, plus[:, two], plus[:, one]), np.where(turn, plus[:, one], plus[:, two])
+            left, right = (
+                np.where(turn, plus[:, two], plus[:, one]),
+                np.where(turn, plus[:, one], plus[:, two]),
+            )
             kinds = [np.full(turn.shape, True), left == right, left & ~right]
         else:
             kinds = [np.full(turn.shape, True), first & second, first & ~second]
