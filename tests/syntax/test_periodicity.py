@@ -27,14 +27,25 @@ def test_a_pure_wave_explains_all_of_the_variance() -> None:
     assert found.power > 0.9
 
 
-def test_p_values_of_noise_are_uniform_or_larger() -> None:
+FLANKS = np.concatenate([np.arange(-150, -9), np.arange(10, 151)])
+
+
+@pytest.mark.parametrize("positions", [POSITIONS, FLANKS], ids=["distances", "flanks"])
+@pytest.mark.parametrize("smooth", [1, 4, 6])
+def test_noise_has_no_period_also_where_it_is_smooth_along_the_dna(
+    positions: np.ndarray, smooth: int
+) -> None:
     random = np.random.default_rng(1)
-    found = [find_period(random.normal(size=141), POSITIONS, FEW, key=str(number)) for number in range(300)]
-    p = np.array([period.p for period in found if period is not None])
-    assert len(p) == 300
-    for level in (0.02, 0.05, 0.1, 0.3):
-        assert (p <= level).mean() <= level + 3 * np.sqrt(level * (1 - level) / 300)
-    assert (p <= 0.3).mean() > 0.15
+    few = SyntaxSettings(permutations=39)
+    p = []
+    for number in range(70):
+        noise = random.normal(size=len(positions) + smooth - 1)
+        values = np.convolve(noise, np.ones(smooth) / smooth, "valid")
+        found = find_period(values, positions, few, key=str(number))
+        assert found is not None
+        p.append(found.p)
+    assert np.mean(np.array(p) <= 0.05) <= 0.1
+    assert np.mean(np.array(p) <= 0.5) > 0.1
 
 
 @pytest.mark.parametrize("shape", ["spike", "step", "slope", "decay"])

@@ -26,7 +26,7 @@ from cislex.syntax.pairs import (
     co_occurrence,
     spacing_rows,
 )
-from cislex.syntax.periodicity import BLOCK, find_period
+from cislex.syntax.periodicity import TURN, find_period
 from cislex.syntax.placed_hits import BLOCK_ROWS, PlacedHits, place_hits
 from cislex.syntax.positions import Margins, find_positions
 from cislex.syntax.settings import SyntaxSettings
@@ -95,7 +95,7 @@ def analyse_syntax(
             q-values are adjusted for, separately for each kind of test.
         ``periodicity.tsv``
             The strongest period of the distances of each pair (``series`` is ``spacing``), and of the
-            contributions around each word's hits (``contributions``), with its permutation p-value.
+            contributions around each word's hits (``contributions``), with its p-value.
     settings
         Distances, least numbers of hits, periods, permutations, seed.
     attributions
@@ -235,7 +235,7 @@ def _contribution_rows(attributions: str | Path, walk: PairWalk) -> list[dict[st
     for word, profile in zip(walk.words, profiles, strict=True):
         own = slices[word]
         # The motif itself has no say: its bases, and half a turn on either side.
-        core = int(walk.hits.width[own].max()) // 2 + BLOCK // 2
+        core = int(walk.hits.width[own].max()) // 2 + TURN // 2
         positions = np.arange(-reach, reach + 1)
         outside = np.abs(positions) > core
         name = walk.hits.words[word]

@@ -28,6 +28,8 @@ MANY = 1e9
 #: Steps of the fit of positions, and the least share of one word's positions that the other is left.
 FITS = 12
 LEAST_LEFT = 1e-3
+#: The fit ends once its last step moves less than this share of the positions.
+FITTED = 1e-4
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def alone_positions(
     target = places / np.maximum(places.sum(axis=(1, 2), keepdims=True), 1)
     alone = target.copy()
     for _ in range(FITS):
+        before = alone.copy()
         for one, other in ((0, 1), (1, 0)):
             left = _left(alone[one], leasts[2 * one]) ** (mean[one] - 1)
             if not same:
@@ -111,6 +114,8 @@ def alone_positions(
             # The mean of two steps does not swing.
             alone[one] = np.sqrt(alone[one] * target[one] / left)
             alone[one] /= max(alone[one].sum(), np.finfo(float).tiny)
+        if np.abs(alone - before).sum() < FITTED:
+            break
     return np.asarray(alone)
 
 

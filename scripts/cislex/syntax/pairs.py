@@ -147,14 +147,16 @@ class PairWalk:
         if a == b:
             places[0] += places[1]
             places[1] = places[0]
-        share = self._share(free_positions(places, self.least_distance(a, b)), a, b)
+        free = free_positions(places, self.least_distance(a, b))
+        share = alone_share = self._share(free, a, b)
         sizes = np.stack(np.unique(numbers, return_counts=True))
         both, regions = np.unique(np.stack([count_a, count_b]), axis=1, return_counts=True)
         leasts = self.least_distance(a, a), self.least_distance(a, b), self.least_distance(b, b)
-        alone = alone_positions(places, both, regions, leasts, same=a == b)
-        exponents = close_exponents(alone, both, leasts, self.settings.windows, same=a == b)
+        if (numbers > 1).any():
+            free = alone_positions(places, both, regions, leasts, same=a == b)
+            alone_share = self._share(free, a, b)
+        exponents = close_exponents(free, both, leasts, self.settings.windows, same=a == b)
         together = np.vstack([both, regions])
-        alone_share = self._share(alone, a, b)
         return Spacing(len(count_a), sizes, pairs, once, nearest, share, together, exponents, alone_share)
 
     def _count(

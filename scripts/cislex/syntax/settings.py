@@ -32,9 +32,9 @@ class SyntaxSettings:
     shortest_period, longest_period
         The periods that are searched, bp.
     permutations
-        Permutations behind a p-value of a period, at most.
+        Series that are drawn for a p-value of a period, at most.
     seed
-        Seed of the permutations.
+        Seed of what is drawn.
     """
 
     max_distance: int = 150
