@@ -39,6 +39,7 @@ from cislex.report.sections.methods import describe_methods
 from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
 from cislex.report.sections.predictions import AgreementView, describe_agreement
+from cislex.report.sections.reference_choice import reference_words
 from cislex.report.sections.regions import describe_regions
 from cislex.report.sections.seqlets import SeqletsView, describe_seqlets
 from cislex.report.sections.summary import method_line, named, some, summarise
@@ -337,7 +338,7 @@ def _describe(
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
         truth=describe_truth(spec),
-        method=method_line(attributes),
+        method=". ".join(filter(None, [method_line(attributes), reference_words(spec).rstrip(".")])),
     )
 
 
