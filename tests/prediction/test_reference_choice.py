@@ -88,6 +88,10 @@ def test_an_inspection_chooses_tells_and_attribution_takes_it(regions: Path, tmp
     given = ChunkJob(
         **{**job.__dict__, "method": {**METHOD, "references": {**METHOD["references"], "n": number}}}
     )
+    with pytest.raises(ConfigError, match=r"references\.n is 'auto'"):
+        attribute_chunk(
+            regions, tmp_path / "fold_0.pt", tmp_path / "c.h5", automatic, model=model, device="cpu"
+        )
     for out, asked, chosen in (("a.h5", automatic, tmp_path / "references.json"), ("b.h5", given, None)):
         attribute_chunk(
             regions,

@@ -71,6 +71,8 @@ def references_from_settings(settings: Mapping[str, Any]) -> References:
     kind = settings["kind"]
     if kind not in _REFERENCES:
         raise ConfigError(f"references.kind is {kind!r}; expected one of {', '.join(_REFERENCES)}")
+    if settings.get("n") == "auto":
+        raise ConfigError("references.n is 'auto'; expected the number that the inspection chose")
     made, names = _REFERENCES[kind]
     references: References = made(**_chosen(settings, names))
     return references

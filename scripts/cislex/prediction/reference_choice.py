@@ -147,7 +147,7 @@ class Chosen:
         found = f"{self.agreement:.3f} at the worst ({', '.join(self.worst)})"
         asked = f"a correlation of {self.sufficiency:g} with infinitely many references"
         if self.reached:
-            saved = f"about {1 - self.share:.0%} less to compute than with {self.most}"
+            saved = f"about {100 * (1 - self.share):.0f} % less to compute than with {self.most}"
             return f"the fewest with {asked} for every fold and target: {found}; {saved}"
         if self.agreement != self.agreement:
             return f"the most allowed: no target has contributions, so {asked} cannot be measured"

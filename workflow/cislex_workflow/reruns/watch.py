@@ -245,8 +245,6 @@ class Watch:
         if record is None or job not in self.stale:
             return False
         now = self._now(job)
-        if now.params.get("automatic"):  # the number of references may differ now, for every target
-            return False
         return not differences(with_inspected_targets(record, now), now, names=self.names)
 
     def _renew(self, dag: Any, judged_by_date: set[str]) -> None:
