@@ -29,6 +29,7 @@ if "snakemake" in globals():
         job={**smk.params.job, **own, "allow_incomplete": gate["allow_incomplete"]},
         model=smk.params.model,
         inspected=smk.input.inspected,
+        references=smk.input.number or None,
         threads=smk.threads,
         batch_size=smk.params.batch_size,
         device=smk.params.device,

@@ -31,6 +31,7 @@ if "snakemake" in globals():
         {**smk.params.job, "allow_incomplete": incomplete},
         model=smk.params.model,
         words=smk.input.words or None,
+        references=smk.input.number or None,
         fai=smk.input.fai,
         gzi=smk.input.gzi,
         batch_size=smk.params.batch_size,

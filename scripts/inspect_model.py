@@ -25,8 +25,10 @@ if "snakemake" in globals():
         text=smk.output.text,
         passed=smk.output.passed,
         analysis=smk.wildcards.analysis,
+        references=smk.output.references,
         threads=smk.threads,
         started=started_at(),
         gate=smk.config["analyses"][smk.wildcards.analysis]["qc"],
+        automatic=smk.params.automatic and {**smk.params.automatic, "sequences": smk.input.sequences},
         **smk.params.options,
     )

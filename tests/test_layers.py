@@ -16,9 +16,9 @@ PACKAGE = ROOT / "scripts" / "cislex"
 
 #: In the order in which data flow: a folder (or module) imports from itself and from those before it.
 ORDER = """
-alphabet errors logs wording provenance metrics multiple_testing files runtime regions downloads targets
-models sequences training attribution chunks motifs lexicon syntax prediction variants insertions design
-comparison exports demo cost report
+alphabet errors logs wording provenance metrics multiple_testing uncertainty files runtime regions downloads
+targets models sequences training attribution chunks motifs lexicon syntax prediction variants insertions
+design comparison exports demo cost report
 """.split()  # noqa: SIM905
 #: The same inside of ``attribution``; ``__init__`` and the public paths re-export.
 WITHIN = """

@@ -183,6 +183,22 @@ def test_the_whole_estimate(tmp_path: Path) -> None:
     assert "regions.set.chunks: 12   (now 100)" in text
 
 
+def test_an_automatic_number_of_references_is_the_chosen_one(tmp_path: Path) -> None:
+    (tmp_path / "p.bed").write_text("chr1\t1\t2\n" * 10)
+    path = write_inspection(tmp_path / "i.tsv", 1)
+    arguments: Any = (
+        {"a": AnalysisPlan("set", {**METHOD, "references": {"n": "auto"}}, 1, 1)},
+        {"set": source(tmp_path, "peaks", "p.bed")}, {"a": path}, tmp_path / "c.tsv", tmp_path / "c.txt",
+    )  # fmt: skip
+    with pytest.raises(StorageError, match=r"i\.tsv: says of no number of references"):
+        estimate_cost(*arguments, job_minutes=30)
+    with path.open("a") as handle:
+        handle.write("f0\treferences\tnumber\t7\tthe fewest\n")
+    estimate_cost(*arguments, job_minutes=30)
+    table = pd.read_csv(tmp_path / "c.tsv", sep="\t").iloc[0]
+    assert (table["references"], table["pairs"]) == (7, 70)
+
+
 def test_jobs_that_are_too_short_are_told(tmp_path: Path) -> None:
     _, text = run(tmp_path, job_minutes=1)
     assert "set budget" not in text

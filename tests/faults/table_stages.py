@@ -104,6 +104,7 @@ def inspect_model(work: Path, out: Path) -> None:
     script("inspect_model")(
         {"a": work / "weights.pt"}, out / "inspection.tsv", out / "inspection.txt", out / "passed",
         length=256, wanted=TARGETS, method=METHOD, model={"loader": "trained"}, device="cpu", batch_size=8,
+        references=out / "references.json",
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -274,10 +275,16 @@ def test_the_other_entrance_is_a_module_of_another_workflow(finished: Path, tmp_
     assert planned(done.stdout + done.stderr)["cislex_attribute_chunk"] == 16
 
 
-def test_a_killed_run_resumes_with_the_same_result(finished: Path, tmp_path: Path, snakemake: Run) -> None:
+def test_a_killed_run_with_as_many_references_as_it_chooses_resumes_with_the_same_result(
+    finished: Path, tmp_path: Path, snakemake: Run
+) -> None:
     for path in finished.iterdir():
         if path.is_file():
             shutil.copy(path, tmp_path)
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    # Out of reach, so that it is as many as the finished run has.
+    config["analyses"]["shap"]["method"]["references"] = {"n": "auto", "sufficiency": 0.9999, "most": 4}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     goals = ["results/shap/a/attributions.h5", "--configfile", "config.yaml"]
     process = subprocess.Popen(
         command(*goals, folder=tmp_path, cores=1), cwd=tmp_path, start_new_session=True,
@@ -296,6 +303,14 @@ def test_a_killed_run_resumes_with_the_same_result(finished: Path, tmp_path: Pat
     snakemake(*goals, folder=tmp_path)
     for name, values in arrays(finished).items():
         np.testing.assert_allclose(arrays(tmp_path)[name], values, rtol=0, atol=1e-6)
+    assert json.loads((tmp_path / "results/shap/references.json").read_text()) == {"n": 4}
+    with h5py.File(tmp_path / "results/shap/a/attributions.h5") as handle:
+        assert json.loads(handle.attrs["method"])["references"]["n"] == 4
+    config["analyses"]["shap"]["method"]["references"]["sufficiency"] = 0.99999
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    snakemake("results/shap/references.json", "--configfile", "config.yaml", folder=tmp_path)
+    plan = snakemake(*goals, "--dry-run", folder=tmp_path).stdout
+    assert "Nothing to be done" in plan, "the number is the same, and its inspection is made"
 
 
 @pytest.mark.parametrize(

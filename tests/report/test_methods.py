@@ -54,6 +54,19 @@ def target(tmp_path: Path) -> AnalysisTarget:
     )  # fmt: skip
 
 
+def test_a_chosen_number_of_references_is_told_with_its_reason(
+    target: AnalysisTarget, tmp_path: Path
+) -> None:
+    (tmp_path / "i.tsv").write_text(
+        "fold\tsection\tname\tvalue\tdetail\nf\treferences\tnumber\t7\tthe fewest of all\n"
+    )
+    said = "Number of references: 7, the fewest of all."
+    for n in (20, "auto"):
+        settings = {**target.settings, "method": {"references": {"n": n}}}
+        told = dataclasses.replace(target, inspection=tmp_path / "i.tsv", settings=settings)
+        assert described(told)[1].count(said) == (n == "auto")
+
+
 def described(*targets: AnalysisTarget) -> tuple[MethodsView, str]:
     """Return the section of these targets, and its text."""
     regions = [(RegionSet(name="peaks", settings={"center": "summit", "deduplicate": "exact"}), 1040, 1030)]

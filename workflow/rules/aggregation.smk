@@ -19,6 +19,7 @@ rule aggregate_chunks:
         # that attributions depend on is named here once more, as inputs and as parameters.
         made_from=attribution_files,
         inspected=f"{RESULTS}/{{analysis}}/inspected.json",
+        number=reference_number,
     output:
         complete=f"{RESULTS}/{{analysis}}/{{target}}/attributions.all.h5",
     log:

@@ -14,6 +14,7 @@ rule attribute_chunk:
         # The model passed its inspection. This file holds no timings, which must never make a job run again.
         # (`ancient` would hide changes: Snakemake skips what lies behind a job that reruns.)
         inspected=f"{RESULTS}/{{analysis}}/inspected.json",
+        number=reference_number,
     output:
         chunk=chunk_output(f"{RESULTS}/{{analysis}}/chunks/{{fold}}/{{chunk}}.h5"),
     log:

@@ -125,12 +125,16 @@ def code_with_method(script, analysis=None):
 
     ``analysis`` gives that analysis's settings, from wildcards; by default it is the job's own.
     """
-    return lambda wildcards: _code(
-        script,
-        _source_digest.executors(
-            (analysis or analysis_of)(wildcards)["method"]["name"], script
-        ),
-    )
+
+    def found(wildcards):
+        method = (analysis or analysis_of)(wildcards)["method"]
+        automatic = method["references"]["n"] == "auto"
+        return _code(
+            script,
+            _source_digest.executors(method["name"], script, automatic=automatic),
+        )
+
+    return found
 
 
 @_functools.cache

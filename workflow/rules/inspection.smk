@@ -1,7 +1,8 @@
 """Inspection: the model's structure and operations, and whether it can be attributed exactly.
 
 Purpose: a misread output or an unknown operation stops the run here, not after a night of computing.
-Inputs: the weights of every fold. Outputs: {analysis}/inspection.tsv, inspection.txt, inspected.json.
+Inputs: the weights of every fold; to choose the number of references, sequences.h5.
+Outputs: {analysis}/inspection.tsv, inspection.txt, inspected.json, references.json.
 """
 
 
@@ -12,10 +13,17 @@ rule inspect_model:
         ],
         module=lambda wildcards: model_code(model_of(wildcards)),
         references=lambda wildcards: list(reference_files(wildcards).values()),
+        sequences=lambda wildcards: (
+            f"{RESULTS}/regions/{regions_of(wildcards)}/sequences.h5"
+            if reference_choice(wildcards)
+            else []
+        ),
     output:
         table=f"{RESULTS}/{{analysis}}/inspection.tsv",
         text=f"{RESULTS}/{{analysis}}/inspection.txt",
         passed=f"{RESULTS}/{{analysis}}/inspected.json",
+        # Not in inspected.json: another number attributes everything again, a new inspection does not.
+        references=f"{RESULTS}/{{analysis}}/references.json",
     log:
         f"{RESULTS}/logs/inspect_model/{{analysis}}.log",
     benchmark:
@@ -41,6 +49,7 @@ rule inspect_model:
             "batch_size": analysis_of(wildcards)["batch_size"],
             "device": analysis_of(wildcards)["device"],
         },
+        automatic=reference_choice,
     message:
         "Inspect model: {wildcards.analysis}"
     script:

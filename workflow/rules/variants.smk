@@ -118,6 +118,7 @@ rule attribute_variants:
         ],
         module=lambda wildcards: model_code(variants_model(wildcards)),
         references=lambda wildcards: variant_references(wildcards)[1],
+        number=lambda wildcards: reference_number(_variants_as_analysis(wildcards)),
         words=f"{RESULTS}/lexicon/lexicon.meme" if has_lexicon() else [],
     output:
         arrays=f"{RESULTS}/variants/{{variants}}/top_variants.h5",

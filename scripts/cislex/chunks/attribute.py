@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from cislex import provenance
 from cislex.attribution import Attribution, attribute_batches
 from cislex.chunks import methods_from_config
-from cislex.chunks.files import require_inspected
+from cislex.chunks.files import read_reference_number, require_inspected
 from cislex.chunks.filling import Batch, fill_checkpoint
 from cislex.chunks.slices import slice_of
 from cislex.chunks.writing import write_chunk
@@ -102,6 +102,7 @@ def attribute_chunk(
     *,
     model: Mapping[str, Any],
     inspected: str | Path | None = None,
+    references: str | Path | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     threads: int = 1,
@@ -125,6 +126,8 @@ def attribute_chunk(
         What to attribute.
     inspected
         ``inspected.json`` of the analysis: a model that is another one by now is refused.
+    references
+        ``references.json``, whose number of references replaces that of the method.
     batch_size
         Example-reference pairs at once; chosen from free memory when not given.
     device
@@ -143,6 +146,9 @@ def attribute_chunk(
         Before anything is computed where possible; nothing is left under ``out``.
     """
     torch.set_num_threads(threads)
+    if references is not None:
+        method = methods_from_config.with_references(job.method, read_reference_number(references))
+        job = dataclasses.replace(job, method=method)
     loaded = load_model(weights=weights, **model)
     if inspected is not None:
         require_inspected(inspected, job.fold, loaded.digest, weights)

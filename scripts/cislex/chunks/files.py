@@ -258,6 +258,14 @@ def read_inspected(path: str | Path) -> dict[str, str]:
         raise StorageError(f"{path}: cannot be read: {error}; delete it and run again") from error
 
 
+def read_reference_number(path: str | Path) -> int:
+    """Number of references that the inspection chose, from ``references.json``."""
+    try:
+        return int(json.loads(Path(path).read_text(encoding="utf-8"))["n"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StorageError(f"{path}: cannot be read: {error!r}; delete it and run again") from error
+
+
 def require_inspected(path: str | Path, fold: str, digest: str, weights: str | Path) -> None:
     """Raise ModelError unless the model of a fold is the one that was inspected."""
     expected = read_inspected(path).get(fold)

@@ -48,6 +48,11 @@ def _chosen(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
     return {argument: settings[key] for argument, key in names.items() if key in settings}
 
 
+def with_references(settings: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """Settings of a method with this number of references, in place of ``auto``."""
+    return {**settings, "references": {**settings["references"], "n": n}}
+
+
 def references_from_settings(settings: Mapping[str, Any]) -> References:
     """Build the references named by ``kind`` from the given settings.
 
@@ -66,6 +71,8 @@ def references_from_settings(settings: Mapping[str, Any]) -> References:
     kind = settings["kind"]
     if kind not in _REFERENCES:
         raise ConfigError(f"references.kind is {kind!r}; expected one of {', '.join(_REFERENCES)}")
+    if settings.get("n") == "auto":
+        raise ConfigError("references.n is 'auto'; expected the number that the inspection chose")
     made, names = _REFERENCES[kind]
     references: References = made(**_chosen(settings, names))
     return references

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from cislex.cost.forwards import ForwardPlan, forward_lines
-from cislex.cost.rates import WITH_REFERENCES, Rate, passes, scale_rate
+from cislex.cost.rates import WITH_REFERENCES, Rate, passes, scale_rate, with_number
 from cislex.cost.wording import cells_of, duration, in_bytes
 from cislex.errors import StorageError
 from cislex.files.tables import require_file, write_table, write_text
@@ -277,6 +277,10 @@ def estimate_cost(
     ConfigError
         When no record has the named GPU.
     """
+    analyses = {
+        name: replace(plan, method=with_number(plan.method, inspections[name]))
+        for name, plan in analyses.items()
+    }
     counts = {name: count_regions(source) for name, source in regions.items()}
     estimates = []
     for name, plan in analyses.items():

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cislex.errors import ConfigError
+from cislex.errors import ConfigError, StorageError
+from cislex.files.text_tables import read_text
 
 #: Floating-point operations of one forward pass of the models that benchmarks/attribution.py measures, as
 #: ``cislex.runtime.measurement.count_flops`` counts them.
@@ -53,6 +54,20 @@ def passes(method: Mapping[str, Any], length: int) -> float:
         end = length if method.get("end") is None else int(method["end"])
         return end - int(method.get("start", 0))  # three mutants a position
     return 1
+
+
+def with_number(method: Mapping[str, Any], inspection: str | Path) -> Mapping[str, Any]:
+    """Settings of a method, with the number of references that the inspection chose in place of ``auto``."""
+    if method["name"] not in WITH_REFERENCES or method["references"]["n"] != "auto":
+        return method
+    rows = read_text(inspection)
+    chosen = rows.loc[(rows["section"] == "references") & (rows["name"] == "number"), "value"]
+    if chosen.empty:
+        raise StorageError(
+            f"{inspection}: says of no number of references, expected the one that n: auto gave; delete the "
+            "file to recreate it"
+        )
+    return {**method, "references": {**method["references"], "n": int(chosen.iloc[0])}}
 
 
 def read_measurements(folder: str | Path) -> list[Measurement]:

@@ -12,7 +12,6 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,7 @@ from cislex.files.tables import write_table, write_text
 from cislex.logs import get_logger
 from cislex.models.full_precision import own_dtype
 from cislex.models.loading import check_model, load_model, name_outputs
+from cislex.prediction.inspection_rows import Row, as_text
 from cislex.runtime.devices import claim
 from cislex.runtime.measurement import count_flops, peak_memory_mb
 from cislex.targets import Target, targets
@@ -43,29 +43,12 @@ if TYPE_CHECKING:
 
 #: Random sequences that are tried, the same for every model of a length.
 SEQUENCES = 10
-#: Widest column of the text, in characters.
-WIDEST = 72
 #: A delta above the limit divided by this is near it.
 NEAR = 10.0
 #: Least standard deviation of the logarithm (base 10) of deltas: ten sequences may happen to be alike.
 LEAST_SPREAD = 0.1
 #: What is said of a target without any attribution.
 SILENT = "no attribution: every contribution is zero, so the output does not depend on the sequence"
-RED, PLAIN = "\033[31m", "\033[0m"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of an inspection."""
-
-    section: str
-    name: str
-    value: str
-    detail: str = ""
-    #: Whether attribution cannot go on because of it.
-    bad: bool = False
-    #: Whether it is near to that.
-    doubtful: bool = False
 
 
 def random_sequences(length: int, n: int = SEQUENCES) -> Tensor:
@@ -92,6 +75,8 @@ def inspect_model(
     threads: int = 1,
     started: float | None = None,
     analysis: str | None = None,
+    automatic: Mapping[str, Any] | None = None,
+    references: str | Path | None = None,
 ) -> None:
     """Inspect every fold of a model and write what was found.
 
@@ -119,6 +104,11 @@ def inspect_model(
         is counted from it.
     analysis
         Name of the analysis, by which messages call its targets as the config does.
+    automatic
+        Fields of :class:`cislex.prediction.reference_choice.ReferenceChoice` where the number of references
+        is ``auto``.
+    references
+        Output: this number, which like ``passed`` is the same after the same inspection.
 
     Raises
     ------
@@ -127,7 +117,13 @@ def inspect_model(
     """
     torch.set_num_threads(threads)
     imports = 0.0 if started is None else time.time() - started
-    chosen = _of_any_sequence(methods_from_config.method_from_settings(method))
+    choice: Any = None
+    if automatic is not None:  # by name: what is not asked for reruns nothing when it is edited
+        choices = importlib.import_module("cislex.prediction.reference_choice")
+        choice = choices.ReferenceChoice(**automatic)
+        method = methods_from_config.with_references(method, choice.most)
+    measured = []
+    used = _of_any_sequence(methods_from_config.method_from_settings(method))
     keys = "" if analysis is None else f"analyses.{analysis}.targets."
     named = {name: targets.from_config(dict(entry), name=keys + name) for name, entry in wanted.items()}
     rows: list[tuple[str, Row]] = []
@@ -145,8 +141,10 @@ def inspect_model(
             startup = imports + time.perf_counter() - began
             digests[fold] = loaded.digest
             found = _describe(loaded.model, check_model(loaded, length), length)
-            found += _examine(loaded.model, named, chosen, length, way, gate, startup)
+            found += _examine(loaded.model, named, used, length, way, gate, startup)
             rows += [(fold, row) for row in found]
+            if choice is not None and not any(row.bad for row in found):
+                measured.append(choice.measure(loaded, named, used, method, fold=fold, **way))
     page = as_text(rows)
     bad = dict.fromkeys(f"{row.name} ({row.value})" for _, row in rows if row.bad)
     if bad:
@@ -155,6 +153,11 @@ def inspect_model(
             f"the model cannot be attributed exactly: {offenders(bad)}; what to do: see the lines marked !! "
             "above; rewrite the operation, give a rule, or set method.unknown_ops: integrate"
         )
+    number = None
+    if choice is not None:
+        best = choices.choose_references(pd.concat(measured), choice.sufficiency, choice.most)
+        number, rows = best.n, choices.with_choice(rows, best)
+        page = as_text(rows)
     get_logger(__name__).info("inspected\n%s", page)
     for fold, row in rows:
         if row.doubtful:
@@ -168,6 +171,8 @@ def inspect_model(
     write_table(frame, table)
     write_text(page, text)
     write_text(json.dumps(digests, indent=1) + "\n", passed)
+    if references is not None:
+        write_text(json.dumps({"n": number}) + "\n", references)
 
 
 def _of_any_sequence(method: Method) -> Method:
@@ -365,21 +370,3 @@ def _cost(
         Row("cost", "flops_per_sequence", f"{flops:.4g}", "convolutions and matrix products of one forward"),
         Row("cost", "batch_size", str(pairs), "example-reference pairs at once, to start with"),
     ]
-
-
-def as_text(rows: Sequence[tuple[str, Row]], *, colour: bool = False) -> str:
-    """Format rows as aligned text; what stops attribution is marked ``!!``, in red where ``colour``."""
-    lines, last = [], ""
-    for fold, row in rows:
-        if fold != last:
-            lines.append(f"{fold}")
-            last = fold
-        cells = [_cut(row.name, 28), _cut(row.value, WIDEST)]
-        mark = "!!" if row.bad else "! " if row.doubtful else "  "
-        line = f"{mark} {row.section:10s} {cells[0]:28s} {cells[1]:40s} {row.detail}".rstrip()
-        lines.append(f"{RED}{line}{PLAIN}" if colour and row.bad else line)
-    return "\n".join(lines) + "\n"
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

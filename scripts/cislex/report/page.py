@@ -43,6 +43,7 @@ from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
 from cislex.report.sections.pattern_words import PatternWords, read_pattern_words, words_of
 from cislex.report.sections.predictions import AgreementView, describe_agreement
+from cislex.report.sections.reference_choice import reference_words
 from cislex.report.sections.regions import describe_regions
 from cislex.report.sections.seqlets import SeqletsView, describe_seqlets
 from cislex.report.sections.summary import method_line, named, some, summarise
@@ -370,7 +371,7 @@ def _describe(
         regions=draw_regions(best, hits.inside if hits else {}, window=window),
         total=best.total,
         truth=describe_truth(spec, every),
-        method=method_line(attributes),
+        method=". ".join(filter(None, [method_line(attributes), reference_words(spec).rstrip(".")])),
     )
 
 

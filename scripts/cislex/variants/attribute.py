@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from cislex import provenance
 from cislex.attribution import Attribution, attribute_batches
 from cislex.attribution.references import FixedReferences, Uniform, Zeros, make_references
-from cislex.chunks.methods_from_config import method_from_settings
+from cislex.chunks.files import read_reference_number
+from cislex.chunks.methods_from_config import method_from_settings, with_references
 from cislex.errors import ConfigError
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.tables import FORMAT_VERSION, atomic_path, create_array, require_file, write_table
@@ -133,6 +134,7 @@ def attribute_variants(
     *,
     model: Mapping[str, Any],
     words: str | Path | None = None,
+    references: str | Path | None = None,
     fai: str | Path | None = None,
     gzi: str | Path | None = None,
     batch_size: int | None = None,
@@ -156,6 +158,8 @@ def attribute_variants(
         What to attribute.
     words
         ``lexicon.meme``.
+    references
+        ``references.json``, whose number of references replaces that of the method.
     batch_size, device, threads
         See :func:`cislex.chunks.attribute.attribute_chunk`.
 
@@ -165,6 +169,9 @@ def attribute_variants(
         Nothing is left under the names of the files.
     """
     torch.set_num_threads(threads)
+    if references is not None:
+        method = with_references(job.method, read_reference_number(references))
+        job = dataclasses.replace(job, method=method)
     texts = ("chrom", "ref", "alt", "id")
     table = read_numbers(require_file(scores, what="scores of variants"), texts=texts)
     rows = read_alleles(alleles)

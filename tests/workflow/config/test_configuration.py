@@ -103,6 +103,28 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
         (["models", "net", "loader"], "factry", "did you mean 'factory'?"),
         (["analyses", "first", "targets", "t", "kind"], "outptu", "did you mean 'output'?"),
         (["analyses", "first", "method"], {"name": "deeplift"}, "did you mean 'deep_lift_shap'?"),
+        (["analyses", "first", "method"], {"references": {"n": "many"}}, "first.method.references.n"),
+        (
+            ["analyses", "first", "method"],
+            {"references": {"n": 5, "most": 9}},
+            "most need n: auto, but n is 5",
+        ),
+        (
+            ["analyses", "first", "method"],
+            {"references": {"sufficiency": 0.9}},
+            "sufficiency need n: auto, but n is 20",
+        ),
+        (["analyses", "first", "method"], {"references": {"n": "auto", "sufficiency": 1}}, "sufficiency"),
+        (
+            ["analyses", "first", "method"],
+            {"references": {"n": "auto", "kind": "zeros"}},
+            "of kind zeros are",
+        ),
+        (
+            ["analyses", "first", "method"],
+            {"name": "tism", "references": {"n": "auto"}},
+            "tism has no references to count",
+        ),
         (["analyses", "first", "motifs"], {"database": "jaspar-fungus"}, "did you mean 'jaspar-fungi'?"),
         (["analyses", "first", "motifs"], {"database": "jaspar-x"}, "'jaspar-x' is not one of jaspar-vert"),
         (

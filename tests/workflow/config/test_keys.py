@@ -56,6 +56,8 @@ def config() -> dict[str, Any]:
     }
     for name, chosen in references.items():
         analyses[name] = {**analyses["factory"], "method": {"references": chosen}, "hits": {}, "seqlets": {}}
+    automatic = {"n": "auto", "sufficiency": 0.9, "most": 10}
+    analyses["automatic"] = {**analyses["factory"], "method": {"references": automatic}}
     labelled = {**analyses["factory"], "targets": dict.fromkeys(LABELS, target), "labels": LABELS}
     analyses["scanned"] = {
         **analyses["factory"],

@@ -239,6 +239,8 @@ def test_an_inspection_is_compared_but_for_its_targets() -> None:
     old, new = record({"a": TARGETS["a"]}, "options"), record(TARGETS, "options")
     assert with_inspected_targets(old, new) == new
     assert with_inspected_targets(record(TARGETS, "options", length=9), new) != new
+    old.params["automatic"] = new.params["automatic"] = {"most": 20}
+    assert with_inspected_targets(old, new) != new, "the number of references may be another one"
 
 
 def test_a_kept_chunk_is_compared_where_it_is_asked_for_by_name(tmp_path: Path) -> None:

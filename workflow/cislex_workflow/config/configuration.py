@@ -26,6 +26,7 @@ from cislex_workflow.config.model_settings import (
 )
 from cislex_workflow.config.motif_settings import JASPAR
 from cislex_workflow.config.paths import expand, expand_all
+from cislex_workflow.config.reference_settings import fill_reference_defaults
 from cislex_workflow.config.schema import fill_defaults, problems, without_nulls
 from cislex_workflow.config.sheets import read_sheet
 from cislex_workflow.config.types import typed, untyped
@@ -109,6 +110,8 @@ def resolve(
             regions["deduplicate"] = "none" if direct else "exact"
         if regions["max_unknown"] is None:
             regions["max_unknown"] = 1.0 if direct else 0.1
+    for analysis in resolved["analyses"].values():
+        fill_reference_defaults(analysis["method"]["references"])
     resolved = replace(resolved, "{results}", resolved["results"])
     _refuse([*cross_checks(resolved), *unused_keys(resolved, schema)])
     return resolved

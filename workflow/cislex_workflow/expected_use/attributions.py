@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -61,7 +62,12 @@ def inspect_model(work: Work, wildcards: Mapping[str, str]) -> Use:
     length = work.length(analysis["regions"])
     found = work.measured(wildcards["analysis"])
     memory = model_mb(analysis, weights, length) if found is None else found.host_mb
-    return Use(memory, 60 + work.folds(analysis) * (60 + 2 * weights + length / 50))
+    seconds = 60 + 2 * weights + length / 50
+    if analysis["method"]["references"]["n"] == "auto":
+        # 32 regions against each reference alone, which costs twice as much as against all at once.
+        _, model, _ = attribution(work, wildcards["analysis"])
+        seconds += 64 * len(analysis["targets"]) * model.seconds_per_region
+    return Use(memory, 60 + work.folds(analysis) * seconds)
 
 
 def model_mb(analysis: Mapping[str, Any], weights_mb: float, length: int) -> float:
@@ -72,7 +78,7 @@ def model_mb(analysis: Mapping[str, Any], weights_mb: float, length: int) -> flo
 
 def attribution(work: Work, name: str) -> tuple[Mapping[str, Any], Measured, bool]:
     """An analysis, and what is measured of its model, or guessed."""
-    analysis = work.config["analyses"][name]
+    analysis = with_number(work, name)
     found = work.measured(name)
     if found is not None:
         return analysis, found, True
@@ -81,6 +87,20 @@ def attribution(work: Work, name: str) -> tuple[Mapping[str, Any], Measured, boo
     weights = max(size(path) for path in folds.values()) / MB
     seconds = (analysis["method"]["references"]["n"] + 1) * length * 4e-6
     return analysis, Measured(seconds, STARTUP_SECONDS, model_mb(analysis, weights, length)), False
+
+
+def with_number(work: Work, name: str) -> dict[str, Any]:
+    """An analysis, its number of references as chosen, or the largest that may be."""
+    analysis: dict[str, Any] = work.config["analyses"][name]
+    method, references = analysis["method"], analysis["method"]["references"]
+    if references["n"] != "auto":
+        return analysis
+    try:
+        n = json.loads((work.results / name / "references.json").read_text(encoding="utf-8"))["n"]
+    except (OSError, ValueError, KeyError):
+        n = None
+    number = references["most"] if n is None else int(n)
+    return {**analysis, "method": {**method, "references": {**references, "n": number}}}
 
 
 def forward_seconds(analysis: Mapping[str, Any], model: Measured) -> float:

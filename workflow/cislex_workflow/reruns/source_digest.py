@@ -30,6 +30,8 @@ EXECUTORS = {
 }
 #: The same for the inspection, besides those.
 INSPECTORS = {"deep_lift_shap": ("deeplift.survey", "deeplift.residuals")}
+#: What chooses the number of references.
+CHOOSER = "cislex.prediction.reference_choice"
 #: Calls that import a module by a name that is computed.
 _IMPORTERS = {"import_module", "__import__"}
 #: Names at the top of a module that no result depends on.
@@ -101,10 +103,15 @@ def _files_beside(module: Path) -> dict[str, str]:
     return {path.name: hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in others}
 
 
-def executors(method: str, script: str) -> tuple[str, ...]:
-    """Dotted names of the modules with which a script carries out a method of the config."""
-    more = INSPECTORS.get(method, ()) if script == "inspect_model" else ()
-    return tuple(f"cislex.attribution.{name}" for name in (*EXECUTORS[method], *more))
+def executors(method: str, script: str, *, automatic: bool = False) -> tuple[str, ...]:
+    """Dotted names of the modules with which a script carries out a method of the config.
+
+    ``automatic``: the inspection chooses the number of references.
+    """
+    inspects = script == "inspect_model"
+    more = INSPECTORS.get(method, ()) if inspects else ()
+    names = [f"cislex.attribution.{name}" for name in (*EXECUTORS[method], *more)]
+    return (*names, CHOOSER) if inspects and automatic else tuple(names)
 
 
 @functools.cache

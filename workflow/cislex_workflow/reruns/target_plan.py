@@ -216,6 +216,11 @@ def with_targets(record: Record, now: Record) -> Record:
 
 
 def with_inspected_targets(record: Record, now: Record) -> Record:
-    """The record of an inspection, as if it had been of the targets of now."""
+    """The record of an inspection, as if it had been of the targets of now.
+
+    As it is where the inspection chooses the number of references: that depends on every target.
+    """
+    if now.params.get("automatic"):
+        return record
     options = {**record.params.get("options", {}), "wanted": now.params["options"]["wanted"]}
     return replace(record, params={**record.params, "options": options})

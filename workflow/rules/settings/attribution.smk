@@ -8,8 +8,37 @@ Inputs: the config. Outputs: the functions below; no rule.
 def method_of(wildcards):
     """Settings of the method; references from the genome come from outside of the analysis's regions."""
     method = analysis_of(wildcards)["method"]
-    files = dict(reference_files(wildcards))
-    return {**method, "references": {**method["references"], **files}}
+    # How the number is chosen is no setting of what is computed with it.
+    references = {
+        key: value
+        for key, value in method["references"].items()
+        if key not in ("sufficiency", "most")
+    }
+    return {**method, "references": {**references, **reference_files(wildcards)}}
+
+
+def reference_choice(wildcards):
+    """Fields of cislex.prediction.reference_choice.ReferenceChoice but for the file; None for a given number."""
+    analysis = analysis_of(wildcards)
+    references = analysis["method"]["references"]
+    if references["n"] != "auto":
+        return None
+    return {
+        "sufficiency": references["sufficiency"],
+        "most": references["most"],
+        "seed": config["seed"],
+        "same_references": analysis["same_references"],
+        **held_out_of(wildcards),
+    }
+
+
+def reference_number(wildcards):
+    """The file with the number of references, where it is chosen by the inspection."""
+    return (
+        f"{RESULTS}/{wildcards.analysis}/references.json"
+        if reference_choice(wildcards)
+        else []
+    )
 
 
 def reference_files(wildcards):

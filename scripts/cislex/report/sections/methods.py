@@ -20,6 +20,7 @@ from cislex.report.sections.methods_sentences import (
     some,
 )
 from cislex.report.sections.motifs import WEAK_Q, database_label
+from cislex.report.sections.reference_choice import reference_words
 from cislex.report.sections.references import Bibliography
 from cislex.report.specs import AnalysisTarget, EvolutionTables, InsertionTables, RegionSet, VariantTables
 
@@ -166,6 +167,7 @@ def _attributions(
             total = sum(int(given.get("n_regions", 0)) for _, given in members)
             none = words.endswith(STOPPED) and not over
             sentences[-1] += " (none did)." if none else f" ({over:,} of {total:,})."
+        sentences += filter(None, dict.fromkeys(reference_words(spec) for spec, _ in members))
     return " ".join(sentences)
 
 
