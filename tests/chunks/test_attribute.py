@@ -180,8 +180,10 @@ EFFECTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"references": {"kind": "uniform", "frequencies": [0.3, 0.2, 0.2, 0.3]}},
     ),
 }
-#: Keys whose effect is tested beside what they are for: errors, files, genomes.
-ELSEWHERE = {"unknown_ops", "references.path", "references.gc_tolerance"}
+#: Keys whose effect is tested beside what they are for: errors, files, genomes, the choice of a number.
+ELSEWHERE = {
+    "unknown_ops", "references.path", "references.gc_tolerance", "references.sufficiency", "references.most",
+}  # fmt: skip
 
 
 def test_every_key_of_a_method_has_a_case() -> None:
