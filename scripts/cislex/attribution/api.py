@@ -20,7 +20,7 @@ from cislex.attribution.execution.model_context import (
 )
 from cislex.attribution.execution.pre_activation import expose_pre_activation
 from cislex.attribution.execution.transfers import DeviceTransfer
-from cislex.attribution.methods import DeepLiftShap, Method
+from cislex.attribution.methods import DeepLiftShap, ExpectedGradients, IntegratedGradients, Method
 from cislex.attribution.mutagenesis.independence import check_independence
 from cislex.attribution.mutagenesis.neighbours import made_by, make_trial
 from cislex.attribution.options import RunOptions
@@ -48,6 +48,7 @@ def attribute(
     precision: str | None = None,
     reverse_complement: bool = False,
     keep_global: bool = True,
+    keep_spread: bool = False,
     allow_incomplete: bool = False,
     progress: bool = False,
 ) -> Attribution:
@@ -81,6 +82,9 @@ def attribute(
         axis is L are turned along all but the first axis. Takes twice as long.
     keep_global
         Keep what ``Attribution.global_`` needs, another (N, 4, L).
+    keep_spread
+        Keep ``reference_spread``, another (N, L): how far contributions with single references differ, of
+        DeepLIFT and integrated or expected gradients with at least two references, on one strand.
     allow_incomplete
         Accept DeepLIFT attributions that do not sum to f(x) − f(r): where the first region has a relative
         delta above 1e-2 that no known operation explains, or an operation ran out of sight (TorchScript
@@ -112,6 +116,7 @@ def attribute(
         precision=precision,
         reverse_complement=reverse_complement,
         keep_global=keep_global,
+        keep_spread=keep_spread,
         allow_incomplete=allow_incomplete,
         progress=progress,
     )[0]
@@ -124,6 +129,7 @@ def attribute_targets(
     targets: Sequence[Target | int | Callable[[Any], Tensor]],
     *,
     keep_global: bool = True,
+    keep_spread: bool = False,
     progress: bool = False,
     **options: Unpack[RunOptions],
 ) -> list[Attribution]:
@@ -146,6 +152,7 @@ def attribute_targets(
         method,
         targets,
         keep_global=keep_global,
+        keep_spread=keep_spread,
         progress=progress,
         **options,
     )
@@ -162,6 +169,7 @@ def attribute_batches(
     targets: Sequence[Target | int | Callable[[Any], Tensor]],
     *,
     keep_global: bool = False,
+    keep_spread: bool = False,
     progress: bool = False,
     **options: Unpack[RunOptions],
 ) -> Iterator[tuple[slice, list[Attribution]]]:
@@ -180,6 +188,7 @@ def attribute_batches(
         method,
         targets,
         keep_global=keep_global,
+        keep_spread=keep_spread,
         **options,
     )
     return _batches(run, inputs, progress)
@@ -213,6 +222,7 @@ def _start(
     precision: str | None = None,
     reverse_complement: bool = False,
     keep_global: bool = False,
+    keep_spread: bool = False,
     allow_incomplete: bool = False,
 ) -> tuple[Run, Inputs]:
     """Check what the user gave and borrow the model."""
@@ -221,6 +231,8 @@ def _start(
     wanted = [as_target(target) for target in targets]
     inputs = Inputs(x, check_seeds(seeds, len(x)), check_extra(extra_inputs, len(x)))
     _check_references(method.references, x, inputs.seeds)
+    if keep_spread:
+        _check_spread(method, x, reverse_complement)
     plain = unwrap(model)
     if isinstance(method, DeepLiftShap) and (scripted := has_script(plain)):
         raise UnsupportedOperationError(
@@ -237,6 +249,7 @@ def _start(
         BatchSize(prepared.device, batch_size),
         DeviceTransfer(prepared.device),
         repeat=has_fixed_batch(plain),
+        spread=keep_spread,
         allow_incomplete=allow_incomplete,
     )
     return run, inputs
@@ -255,6 +268,16 @@ def _check_options(method: Method, targets: Sequence[Any], batch_size: int | Non
         raise ConfigError(f"batch_size: found {batch_size!r}, expected a whole number of pairs")
     if batch_size < 1:
         raise ConfigError(f"batch_size: found {batch_size}, expected at least 1 pair")
+
+
+def _check_spread(method: Method, x: Tensor, both_strands: bool) -> None:
+    """Whether contributions have a spread over references."""
+    if not isinstance(method, DeepLiftShap | IntegratedGradients | ExpectedGradients):
+        raise ConfigError(f"keep_spread: {method.name} has no references, over which contributions differ")
+    if both_strands:
+        raise ConfigError("keep_spread: not with reverse_complement, which averages over both strands first")
+    if len(x) and (number := number_of(method.references, x)) < 2:
+        raise ConfigError(f"keep_spread: found {number} reference, expected at least two")
 
 
 def _check_references(references: Any, x: Tensor, seeds: NDArray[np.int64] | None) -> None:

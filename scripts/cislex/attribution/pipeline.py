@@ -96,6 +96,8 @@ class Run:
     #: Whether examples are repeated for each reference (models that mix rows with other axes).
     repeat: bool = False
     checked: bool = False
+    #: Whether the spread of contributions over references is asked for.
+    spread: bool = False
     #: Whether attributions that do not sum up are accepted.
     allow_incomplete: bool = False
     #: Called with the references (R, 4, L) of the first example once its batch is there, to see that values
@@ -180,6 +182,7 @@ class Run:
                     "reference_prediction": (result.reference_prediction, out),
                     "delta": (result.delta, torch.float64),
                     "products": (result.products if self.keep_global else None, out),
+                    "reference_spread": (result.reference_spread, out),
                 }
             )
         return pending, {**self.notes(), **result.notes, **self.size.notes}
@@ -221,18 +224,19 @@ class Run:
 
     def _strand(self, x: Tensor, refs: Tensor, method: Method, extra: list[Tensor], rows: int) -> BatchResult:
         arguments = (self.prepared.model, x, refs, self.targets, method, extra)
+        spread = {"spread": True} if self.spread else {}
         if not isinstance(method, DeepLiftShap):
-            return executor(method)(*arguments, rows=rows)
+            return executor(method)(*arguments, rows=rows, **spread)
         if self.checked:
-            return executor(method)(*arguments, rows=rows, repeat=self.repeat)
+            return executor(method)(*arguments, rows=rows, repeat=self.repeat, **spread)
         scrutiny = Scrutiny(self.allow_incomplete)
-        result = executor(method)(*arguments, rows=rows, repeat=self.repeat, scrutiny=scrutiny)
+        result = executor(method)(*arguments, rows=rows, repeat=self.repeat, scrutiny=scrutiny, **spread)
         if self.confirm is not None:
             self.confirm(refs[0])
         cases = importlib.import_module("cislex.attribution.deeplift.cases")
         selfcheck = importlib.import_module("cislex.attribution.deeplift.selfcheck")
         completeness = importlib.import_module("cislex.attribution.deeplift.completeness")
-        case = cases.Case(*arguments, rows=rows, repeat=self.repeat)
+        case = cases.Case(*arguments, rows=rows, repeat=self.repeat, **spread)
         if selfcheck.check_first(case, result):
             self.repeat = True
             case = dataclasses.replace(case, repeat=True)

@@ -31,8 +31,35 @@ class BatchResult:
     delta: Tensor | None = None
     #: (T, n, 4, L): mean over references of r·m, per channel; for ``Attribution.global_``.
     products: Tensor | None = None
+    #: (T, n, L): standard deviation over references of the contribution of the base that is there, or None.
+    reference_spread: Tensor | None = None
     #: Facts worth recording, such as operations that were integrated, or fallbacks taken.
     notes: dict[str, str] = field(default_factory=dict)
+
+
+def spread_over_references(x: Tensor, multipliers: Tensor, products: Tensor) -> Tensor:
+    """Standard deviation of the contributions with single references.
+
+    Parameters
+    ----------
+    x
+        (n, 4, L) one-hot; unknown bases contribute nothing.
+    multipliers, products
+        (…, n, R, 4, L): m and r·m of each of at least two references.
+
+    Returns
+    -------
+    Tensor
+        (…, n, L) float64, with R − 1 in the denominator.
+    """
+    return by_reference(x, multipliers, products).std(-2)
+
+
+def by_reference(x: Tensor, multipliers: Tensor, products: Tensor) -> Tensor:
+    """Contributions with single references, (…, n, R, L) float64; see :func:`spread_over_references`."""
+    one = x.unsqueeze(1)
+    found = (one * multipliers - products).sum(-2, dtype=torch.float64)
+    return found * one.sum(2, dtype=torch.float64)
 
 
 def relative_delta(delta: Tensor, prediction: Tensor, reference_prediction: Tensor) -> Tensor:
@@ -77,6 +104,8 @@ class Attribution:
     delta: Tensor | None = None
     #: (N, 4, L): mean over references of r·m, or None.
     products: Tensor | None = None
+    #: (N, L): standard deviation of the contributions with single references (R − 1 degrees), or None.
+    reference_spread: Tensor | None = None
     #: Facts worth recording: precision, operations integrated, fallbacks taken.
     notes: Mapping[str, str] = field(default_factory=dict)
 

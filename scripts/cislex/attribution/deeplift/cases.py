@@ -27,6 +27,7 @@ class Case:
     extra: Sequence[Tensor]
     rows: int = 0
     repeat: bool = False
+    spread: bool = False
 
     def example(self, i: int, references: Sequence[int] | None = None) -> Case:
         """One example, with some of its references."""
@@ -37,7 +38,7 @@ class Case:
         """Attribute it; ``repeat`` in place of its own."""
         return deeplift.batch_multipliers(
             self.model, self.x, self.refs, self.targets, self.method, self.extra, rows=self.rows,
-            repeat=self.repeat if repeat is None else repeat,
+            repeat=self.repeat if repeat is None else repeat, spread=self.spread,
         )  # fmt: skip
 
     def in_float64(self) -> Case | None:

@@ -22,7 +22,7 @@ from cislex.attribution.execution.batching import join
 from cislex.attribution.gradients.gradients import pick
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Phase
-from cislex.attribution.result import BatchResult
+from cislex.attribution.result import BatchResult, by_reference, spread_over_references
 from cislex.attribution.validation import check_shape
 from cislex.errors import ModelError, UnsupportedOperationError
 from cislex.targets import Target
@@ -43,6 +43,8 @@ class _Sums:
     products: Tensor  # (T, n, 4, L)
     reference_prediction: Tensor  # (T, n, R)
     delta: Tensor  # (T, n, R) float64
+    #: Sums of the contributions with single references and of their squares, (2, T, n, L) float64, or None.
+    moments: Tensor | None = None
 
 
 class Engine:
@@ -60,6 +62,8 @@ class Engine:
         self.integrated: set[str] = set()
         #: What to look for in the next replay.
         self.scrutiny: Scrutiny | None = None
+        #: Whether the spread of contributions over references is asked for.
+        self.spread = False
 
     def record(self, x: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]) -> Any:
         """Run the examples; returns the records, the model's output and the targets' values."""
@@ -135,6 +139,7 @@ def batch_multipliers(
     rows: int = 0,
     repeat: bool = False,
     scrutiny: Scrutiny | None = None,
+    spread: bool = False,
 ) -> BatchResult:
     """DeepLIFT multipliers of n examples, averaged over R references.
 
@@ -157,6 +162,8 @@ def batch_multipliers(
         Send each example forward once per reference, for models that mix rows with other axes.
     scrutiny
         Takes what ran out of sight.
+    spread
+        Give ``reference_spread``, of at least two references.
 
     Raises
     ------
@@ -164,13 +171,13 @@ def batch_multipliers(
         When the model uses an operation without a rule.
     """
     engine = Engine(model, method)
-    engine.scrutiny = scrutiny
+    engine.scrutiny, engine.spread = scrutiny, spread
     if not repeat:
         try:
             return _attribute(engine, x, refs, targets, extra, rows)
         except PairingError:
             engine = Engine(model, method)
-            engine.scrutiny = scrutiny
+            engine.scrutiny, engine.spread = scrutiny, spread
     return _repeated(engine, x, refs, targets, extra, rows)
 
 
@@ -193,7 +200,7 @@ def _repeated(
         pairs = slice(int(chosen[0]), int(chosen[-1]) + 1)
         inputs = [pick(item, example[pairs]) for item in (x, *extra)]
         results.append(_attribute(engine, inputs[0], flat[pairs], targets, inputs[1:], 0))
-    return _regroup(join(results), n, r, given)
+    return _regroup(join(results), n, r, given, x if engine.spread and given > 1 else None)
 
 
 def _attribute(
@@ -209,6 +216,8 @@ def _attribute(
         x.new_zeros((len(targets), n, total)),
         x.new_zeros((len(targets), n, total), dtype=torch.float64),
     )
+    if engine.spread and total > 1:
+        sums.moments = x.new_zeros((2, len(targets), n, x.shape[2]), dtype=torch.float64)
     parts = 1 if rows <= 0 else math.ceil(total / max(1, rows // n))
     step = math.ceil(total / parts)  # parts of one size
     for start in range(0, total, step):
@@ -227,8 +236,15 @@ def _attribute(
         reference_prediction=sums.reference_prediction,
         delta=sums.delta,
         products=sums.products,
+        reference_spread=None if sums.moments is None else _spread(sums.moments, total),
         notes=notes,
     )
+
+
+def _spread(moments: Tensor, number: int) -> Tensor:
+    """Standard deviation from the sums of numbers and of their squares."""
+    total, squares = moments
+    return ((squares - total**2 / number).clamp_min(0) / (number - 1)).sqrt()
 
 
 def _add(
@@ -278,6 +294,9 @@ def _add(
         full = torch.einsum("ncl,nrcl->nr", x.double(), m.double()) - product.sum((2, 3), dtype=torch.float64)
         sums.multipliers[t] += m.sum(1, dtype=sums.multipliers.dtype)
         sums.products[t] += product.sum(1, dtype=sums.products.dtype)
+        if sums.moments is not None:
+            single = by_reference(x, m, product)
+            sums.moments[:, t] += torch.stack([single.sum(1), (single**2).sum(1)])
         sums.reference_prediction[t, :, part] = value.detach().reshape(n, r)
         sums.delta[t, :, part] = full - (f_x.double() - f_r.detach().reshape(n, r).double())
 
@@ -296,8 +315,11 @@ def _repeat(output: Any, times: int) -> Any:
     return map_rows(lambda values: values.repeat_interleave(times, 0), output)
 
 
-def _regroup(result: BatchResult, n: int, r: int, kept: int) -> BatchResult:
-    """From n·r examples with one reference each to n examples with r, the first of which are kept."""
+def _regroup(result: BatchResult, n: int, r: int, kept: int, spread_of: Tensor | None) -> BatchResult:
+    """From n·r examples with one reference each to n examples with r, the first of which are kept.
+
+    ``spread_of``: the examples (n, 4, L) whose spread over references is asked for.
+    """
 
     def grouped(values: Tensor) -> Tensor:
         return values.reshape(values.shape[0], n, r, *values.shape[2:])
@@ -312,5 +334,8 @@ def _regroup(result: BatchResult, n: int, r: int, kept: int) -> BatchResult:
         reference_prediction=grouped(result.reference_prediction[..., 0])[..., :kept],
         delta=grouped(result.delta[..., 0])[..., :kept],
         products=grouped(result.products).mean(2),
+        reference_spread=None
+        if spread_of is None
+        else spread_over_references(spread_of, grouped(result.multipliers), grouped(result.products)),
         notes={**result.notes, "pairing": "the example was repeated for each reference"},
     )

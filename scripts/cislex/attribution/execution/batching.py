@@ -118,5 +118,13 @@ def join(results: Sequence[BatchResult]) -> BatchResult:
         return None if values[0] is None else torch.cat(values, 1)
 
     notes = merge_notes((result.notes, result.prediction.shape[1]) for result in results)
-    names = ("multipliers", "baseline", "prediction", "reference_prediction", "delta", "products")
+    names = (
+        "multipliers",
+        "baseline",
+        "prediction",
+        "reference_prediction",
+        "delta",
+        "products",
+        "reference_spread",
+    )
     return BatchResult(**{name: joined(name) for name in names}, notes=notes)

@@ -22,7 +22,7 @@ from cislex.attribution.gradients.gradients import (
     take_rows,
 )
 from cislex.attribution.methods import ExpectedGradients, IntegratedGradients
-from cislex.attribution.result import BatchResult, relative_delta
+from cislex.attribution.result import BatchResult, relative_delta, spread_over_references
 from cislex.logs import get_logger
 from cislex.targets import Target, bind_target
 from cislex.targets.outputs import map_rows
@@ -40,6 +40,7 @@ def batch_multipliers(
     extra: Sequence[Tensor] = (),
     *,
     rows: int = 0,
+    spread: bool = False,
 ) -> BatchResult:
     """Average gradients of n examples over the lines to R references.
 
@@ -59,6 +60,8 @@ def batch_multipliers(
         Further inputs of the model, (n, …) each, the same for example and reference.
     rows
         Most rows (points on lines) at once; 0 for all.
+    spread
+        Give ``reference_spread``, of at least two references.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def batch_multipliers(
         ``largest_delta``.
     """
     with recurrent_backward(x):
-        lines = _Lines(model, x, refs, targets, extra, rows)
+        lines = _Lines(model, x, refs, targets, extra, rows, spread and refs.shape[1] > 1)
         if isinstance(method, ExpectedGradients):
             return lines.result(lines.average(*_one_point_each(method, refs), shared=False))
         points, weights = quadrature(method.rule, method.steps)
@@ -159,6 +162,8 @@ class _Lines:
     targets: Sequence[Target]
     extra: Sequence[Tensor]
     rows: int
+    #: Whether the spread of contributions over references is asked for.
+    spread: bool = False
 
     def __post_init__(self) -> None:
         n, r = self.refs.shape[:2]
@@ -270,6 +275,9 @@ class _Lines:
         )
         found = BatchResult(by_reference.mean(2), products.sum(2), self._prediction(), products=products)
         found.notes = notes or {}
+        if self.spread:
+            single = by_reference * self.refs.to(by_reference)
+            found.reference_spread = spread_over_references(self.x, by_reference, single)
         if complete:
             ends = self.ends()
             found.delta = self.delta(multipliers).unflatten(1, tuple(self.refs.shape[:2]))
