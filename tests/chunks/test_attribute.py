@@ -18,6 +18,7 @@ import yaml
 from cislex.chunks.aggregate import aggregate_chunks
 from cislex.chunks.attribute import ChunkJob, attribute_chunk, region_seeds
 from cislex.chunks.gate import Gate
+from cislex.chunks.spans import span_errors
 from cislex.errors import CompletenessError, ConfigError, DeadlineError, InputError, ModelError, StorageError
 from cislex.files import tables as storage_module
 from cislex.files.sealed import seal
@@ -572,3 +573,42 @@ def test_weights_that_were_replaced_since_the_inspection_are_not_attributed_and_
     aggregate_chunks(inputs[0], {"fold_0": [out]}, *results, **arguments, inspected={"fold_0": digest})
     with pytest.raises(StorageError, match=f"model_digest {digest}; expected 0123"):
         aggregate_chunks(inputs[0], {"fold_0": [out]}, *results, **arguments, inspected={"fold_0": "0123"})
+
+
+#: Rows, starts and ends of stretches of bases.
+STRETCHES = tuple(np.array(values) for values in ([0, 5, 5, N - 1], [3, 0, 30, 10], [9, LENGTH, 31, 12]))
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_errors_of_stretches_come_from_folds_or_from_references(
+    workspace: dict[str, Any],
+    tmp_path: Path,
+    folds: int,
+) -> None:
+    made = run(workspace, tmp_path, chunks=2, folds=folds, uncertainty=True)
+    found = aggregate(workspace, made, tmp_path, max_relative_delta=1e-9, on_fail="keep")
+    single = [aggregate(workspace, {name: made[name]}, tmp_path / name) for name in made]
+    squares = np.mean([one["reference_spread"] ** 2 for one in single], axis=0)
+    np.testing.assert_allclose(found["reference_spread"], np.sqrt(squares), rtol=1e-6)
+    assert found["reference_spread"].max() > 1e-3
+    if folds == 1:
+        bases = found["reference_spread"] / np.sqrt(4)  # references
+    else:
+        bases = np.stack([(one["hypothetical"] * one["sequences"]).sum(1) for one in single]).std(0, ddof=1)
+        bases /= np.sqrt(2)
+    expected = [bases[row, low:high].sum() for row, low, high in zip(*STRETCHES, strict=True)]
+    with h5py.File(tmp_path / "a.h5") as handle:
+        np.testing.assert_allclose(span_errors(handle, *STRETCHES), expected, rtol=1e-4)
+
+
+def test_without_uncertainty_files_are_as_before(workspace: dict[str, Any], tmp_path: Path) -> None:
+    plain, kept = (
+        aggregate(workspace, run(workspace, tmp_path / name, chunks=1, **more), tmp_path / name)
+        for name, more in (("plain", {}), ("kept", {"uncertainty": True}))
+    )
+    assert set(kept) - set(plain) == {"reference_spread"}
+    for name in set(plain) - {"attrs"}:
+        np.testing.assert_allclose(kept[name], plain[name], rtol=1e-6, atol=1e-8, err_msg=name)
+    assert kept["attrs"]["stage_digest"] != plain["attrs"]["stage_digest"]
+    with h5py.File(tmp_path / "plain" / "a.h5") as handle:
+        assert span_errors(handle, *STRETCHES) is None

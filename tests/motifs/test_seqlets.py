@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from cislex.errors import ConfigError, InputError
 from cislex.motifs.files import MemeMotif, write_meme
+from cislex.motifs.hits import call_hits, read_hits
+from cislex.motifs.scanning import ScanSettings
 from cislex.motifs.seqlet_names import name_seqlets
 from cislex.motifs.seqlets import (
     COLUMNS,
@@ -155,6 +157,36 @@ def test_rare_motifs_are_named_and_words_have_their_sign(attributions: Path, tmp
     assert set(table["null"]) == {"tomtom"}
     read = read_seqlets(out)
     pd.testing.assert_frame_equal(read, table, check_dtype=False, rtol=1e-5)
+
+
+def test_errors_of_contributions_are_written_where_attributions_keep_them(
+    attributions: Path, tmp_path: Path
+) -> None:
+    """Hits and seqlets of both strands: the spread of four references is one over the bases from 1 on."""
+    with h5py.File(attributions) as given, h5py.File(tmp_path / "a.h5", "w") as handle:
+        for name in given:
+            given.copy(name, handle)
+        rows, length = given["baseline"].shape
+        handle["reference_spread"] = np.tile(1 / np.arange(1, length + 1), (rows, 1))
+        handle["delta"] = np.zeros((rows, 1, 4))
+        handle.attrs["folds"] = '["one"]'
+    write_meme(known([COMMON]), tmp_path / "known.meme")
+    call_hits(
+        tmp_path / "a.h5", tmp_path / "known.meme", tmp_path / "hits.bed.gz", ScanSettings(), analysis="x"
+    )
+    seqlets = call_seqlets(tmp_path / "a.h5", tmp_path / "s.tsv.gz")
+    regions = motif_fixtures.make_regions(60).set_index("name")
+    for table, region in ((read_hits(tmp_path / "hits.bed.gz"), "region"), (seqlets, "name")):
+        assert table.columns[-1] == "contribution_error"
+        assert len(table) > 50
+        for row in table.head(60).to_dict("records"):
+            own = regions.loc[row[region]]
+            low, high = row["start"] - own["start"], row["end"] - own["start"]
+            if own["strand"] == "-":
+                low, high = 150 - high, 150 - low
+            expected = (1 / np.arange(low + 1, high + 1)).sum() / 2
+            assert row["contribution_error"] == pytest.approx(expected, rel=1e-4)
+    assert "contribution_error" not in call_seqlets(attributions, tmp_path / "s.tsv.gz")
 
 
 def test_with_few_known_motifs_shuffled_columns_decide(attributions: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cislex import provenance
-from cislex.chunks.files import CAUSE, ChunkFiles
+from cislex.chunks.files import CAUSE, SPREAD, ChunkFiles
 from cislex.chunks.gate import Gate, over_limit, quality_table, report_failures
 from cislex.errors import StorageError, offenders
 from cislex.files.hdf5 import new_hdf5
@@ -181,8 +181,8 @@ def _write_rows(
     }
     small, used = _small(folds), len(folds) if owners is None else 1
     for name, tail in small.items():
-        whole = (n, used, *tail) if name == "delta" else (n,)
-        arrays[name] = create_array(handle, name, whole, "f4")
+        whole = (n, used, *tail) if name == "delta" else (n, *tail) if name == SPREAD else (n,)
+        arrays[name] = create_array(handle, name, whole, "f4", rows=rows if name == SPREAD else None)
     if used > 1:
         arrays["fold_spread"] = create_array(handle, "fold_spread", (n, length), "f4", rows=rows)
     if owners is not None:
@@ -223,6 +223,8 @@ def _append_small(writers: Mapping[str, RowWriter], values: Mapping[str, NDArray
             writers[name].append(found.swapaxes(0, 1))
         elif name == "max_relative_delta":
             writers[name].append(found.max(axis=0))
+        elif name == SPREAD:
+            writers[name].append(np.sqrt((found**2).mean(axis=0)))
         elif name in ("prediction", "reference_prediction"):
             writers[name].append(found.mean(axis=(0, *range(2, found.ndim))))
 

@@ -2,9 +2,10 @@
 
 A chunk file holds, for each target of its job, ``hypothetical`` float32 (n, 4, L), ``baseline`` float32
 (n, L), ``prediction`` float32 (n,), and for methods that promise completeness ``reference_prediction`` and
-``delta`` float32 (n, references) and ``max_relative_delta`` float32 (n,). It has every row of its slice and
-no copy of the sequences; ``computed`` bool (n,) tells rows that were left to other folds, which are zero.
-Quality gates are applied when chunks are aggregated.
+``delta`` float32 (n, references) and ``max_relative_delta`` float32 (n,); where it is asked for,
+``reference_spread`` float32 (n, L). It has every row of its slice and no copy of the sequences;
+``computed`` bool (n,) tells rows that were left to other folds, which are zero. Quality gates are applied
+when chunks are aggregated.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from cislex import provenance
 from cislex.attribution import Attribution, attribute_batches
 from cislex.chunks import methods_from_config
-from cislex.chunks.files import read_reference_number, require_inspected
+from cislex.chunks.files import SPREAD, read_reference_number, require_inspected
 from cislex.chunks.filling import Batch, fill_checkpoint
 from cislex.chunks.slices import slice_of
 from cislex.chunks.writing import write_chunk
@@ -71,6 +72,8 @@ class ChunkJob:
     held_out
         Chromosomes that each fold did not see in training, where each region is to be attributed by the
         fold that held it out alone; None for every fold on every region.
+    uncertainty
+        Keep ``reference_spread``: how far contributions with single references differ.
     allow_incomplete
         Accept attributions whose first region does not sum up (``cislex.attribution.attribute``). Changes no
         number, and so no digest.
@@ -86,6 +89,7 @@ class ChunkJob:
     precision: str = "float32"
     reverse_complement: bool = False
     held_out: Mapping[str, Sequence[str]] | None = None
+    uncertainty: bool = False
     allow_incomplete: bool = False
 
     def bounds(self, n: int) -> tuple[int, int]:
@@ -211,6 +215,8 @@ def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
     """What the numbers of every chunk of a fold depend on."""
     stage = {**dataclasses.asdict(job), "model": model, "sequences": sequences}
     del stage["chunk"], stage["allow_incomplete"]
+    if not job.uncertainty:  # as in files of before, which lack the key
+        del stage["uncertainty"]
     return stage
 
 
@@ -249,6 +255,7 @@ def attribute_rows(
             device=device,
             precision=job.precision,
             reverse_complement=job.reverse_complement,
+            keep_spread=job.uncertainty,
             allow_incomplete=job.allow_incomplete,
         )
         done = 0
@@ -318,6 +325,7 @@ def _arrays(result: Attribution, row: int) -> dict[str, NDArray[np.float32]]:
         "reference_prediction": result.reference_prediction,
         "delta": result.delta,
         "max_relative_delta": result.max_relative_delta,
+        SPREAD: result.reference_spread,
     }
     arrays = {name: tensor.to(torch.float32).numpy() for name, tensor in found.items() if tensor is not None}
     for name, values in arrays.items():

@@ -59,8 +59,10 @@ CAUSE = "weights, genome or settings changed during the run, or the file belongs
 VERIFIED_BYTES = 1 << 22
 #: Characters of a value that messages show.
 SHOWN = 60
-#: Datasets of a target that have few numbers a region.
-SMALL = ("prediction", "reference_prediction", "delta", "max_relative_delta")
+#: Standard deviation over references of the contributions, where it is asked for.
+SPREAD = "reference_spread"
+#: Datasets of a target that are joined over folds by themselves.
+SMALL = ("prediction", "reference_prediction", "delta", "max_relative_delta", SPREAD)
 
 
 class ChunkFiles:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cislex.chunks.spans import ERROR, span_errors
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.files.indexed_text import write_indexed_bed
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions, require_file
@@ -110,6 +111,7 @@ def call_hits(
             local = _find(handle, motifs, place, settings, threads)
             shifts = {_identifier(motif): own_shift(_core(motif)) for motif in motifs}
             hits = _place_hits(local, handle, regions, place, shifts).assign(analysis=analysis)
+            columns = [*columns, ERROR] if ERROR in hits else columns
             hits = hits.join(described, on="word").reindex(columns=columns)
     write_indexed_bed(hits, out)
     counts = (len(hits), "hit"), (len(motifs), "motif"), (len(regions), "region")
@@ -218,6 +220,8 @@ def _place_hits(
     end = np.where(is_minus, finish - local["start"], begin + local["end"])
     strand = np.where(is_minus, local["strand"].map({"+": "-", "-": "+"}), local["strand"])
     contribution, share = _contributions(local, handle, place)
+    columns = (local[name].to_numpy(np.int64) for name in ("row", "start", "end"))
+    errors = span_errors(handle, *columns)
     hits = pd.DataFrame(
         {
             "#chrom": where["chrom"],
@@ -228,6 +232,7 @@ def _place_hits(
             "word": local["motif"],
             "contribution": contribution,
             "share": share,
+            **({} if errors is None else {ERROR: errors}),
             "region": where["name"],
             "rank": local["rank"],
             **{name: local[name] for name in OWN_COLUMNS if name in local},

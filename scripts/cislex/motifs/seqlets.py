@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cislex.chunks.spans import ERROR, span_errors
 from cislex.errors import ConfigError
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions, write_table
 from cislex.files.text_tables import read_numbers
@@ -123,7 +124,8 @@ def call_seqlets(
         found[["start", "end"]] += place.start
         named = name_seqlets(handle, found, known, words, threads=threads)
         found["sequence"] = _letters(handle, found)
-    table = _placed(pd.concat([found, named], axis=1), regions)
+        errors = span_errors(handle, *(found[name].to_numpy(np.int64) for name in ("row", "start", "end")))
+    table = _placed(pd.concat([found, named], axis=1), regions, errors)
     write_table(table, out)
     logger.info(
         "%s in %d of %s, %d of a word of the lexicon",
@@ -293,7 +295,9 @@ def _letters(handle: h5py.File, found: pd.DataFrame) -> list[str]:
     return texts
 
 
-def _placed(found: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
+def _placed(
+    found: pd.DataFrame, regions: pd.DataFrame, errors: NDArray[np.float64] | None = None
+) -> pd.DataFrame:
     """Seqlets on the genome, sorted by position; of sequences given directly, within them."""
     if not has_coordinates(regions):
         regions = regions.assign(chrom=bed_names(regions))
@@ -310,8 +314,10 @@ def _placed(found: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
         end=end.astype(np.int64),
         name=where["name"],
         strand=np.where(is_minus, turned, found["strand"]),
+        **({} if errors is None else {ERROR: errors}),
     )
-    return table.sort_values(["chrom", "start", "end", "name"], ignore_index=True)[COLUMNS]
+    columns = COLUMNS if errors is None else [*COLUMNS, ERROR]
+    return table.sort_values(["chrom", "start", "end", "name"], ignore_index=True)[columns]
 
 
 def read_seqlets(path: str | Path) -> pd.DataFrame:

@@ -125,6 +125,21 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
             {"name": "tism", "references": {"n": "auto"}},
             "tism has no references to count",
         ),
+        (
+            ["analyses", "first"],
+            {"uncertainty": True, "method": {"name": "tism"}},
+            "tism has no references; it",
+        ),
+        (
+            ["analyses", "first"],
+            {"uncertainty": True, "method": {"references": {"kind": "uniform"}}},
+            "needs two or more references",
+        ),
+        (
+            ["analyses", "first"],
+            {"uncertainty": True, "reverse_complement": True},
+            "first.uncertainty: not with reverse_complement",
+        ),
         (["analyses", "first", "motifs"], {"database": "jaspar-fungus"}, "did you mean 'jaspar-fungi'?"),
         (["analyses", "first", "motifs"], {"database": "jaspar-x"}, "'jaspar-x' is not one of jaspar-vert"),
         (

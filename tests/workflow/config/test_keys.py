@@ -62,6 +62,7 @@ def config() -> dict[str, Any]:
     analyses["scanned"] = {
         **analyses["factory"],
         "folds": ["a"],
+        "uncertainty": True,
         "hits": {"method": "scan", "database": "jaspar-fungi"},
     }
     held_out = {**analyses["factory"], "fold_use": "held_out"}

@@ -10,7 +10,7 @@ from cislex_workflow.config.evolution_checks import evolution_checks
 from cislex_workflow.config.insertion_checks import insertion_checks
 from cislex_workflow.config.model_settings import model_checks
 from cislex_workflow.config.motif_settings import motif_checks
-from cislex_workflow.config.reference_settings import reference_checks
+from cislex_workflow.config.reference_settings import reference_checks, uncertainty_checks
 from cislex_workflow.config.region_settings import region_checks
 from cislex_workflow.config.variant_checks import variant_checks
 
@@ -126,6 +126,7 @@ def _method_checks(config: dict[str, Any]) -> Iterator[str]:
     for name, analysis in config["analyses"].items():
         references, gate = analysis["method"]["references"], analysis["qc"]
         yield from reference_checks(name, analysis["method"])
+        yield from uncertainty_checks(name, analysis)
         if (references["kind"] == "saved") != (references["path"] is not None):
             yield f"analyses.{name}: references.path is required with kind: saved and only valid there"
         yield from _window_checks(name, analysis, config)

@@ -18,6 +18,20 @@ def fill_reference_defaults(references: dict[str, Any]) -> None:
         references.update({key: value for key, value in DEFAULTS.items() if references[key] is None})
 
 
+def uncertainty_checks(name: str, analysis: dict[str, Any]) -> Iterator[str]:
+    """Yield a sentence where contributions have no spread over references, though it is asked for."""
+    if not analysis["uncertainty"]:
+        return
+    method, where = analysis["method"], f"analyses.{name}.uncertainty"
+    references = method["references"]
+    if method["name"] not in METHODS:
+        yield f"{where}: {method['name']} has no references; it is for {', '.join(METHODS)}"
+    elif references["kind"] in ("zeros", "uniform") or references["n"] == 1:
+        yield f"{where}: needs two or more references, to see how far contributions with them differ"
+    if analysis["reverse_complement"]:
+        yield f"{where}: not with reverse_complement, which averages over both strands first"
+
+
 def reference_checks(name: str, method: dict[str, Any]) -> Iterator[str]:
     """Yield a sentence for each misfit of a complete analysis."""
     references, where = method["references"], f"analyses.{name}.method.references"

@@ -89,7 +89,8 @@ def attribution_job(wildcards):
         "precision": analysis["precision"],
         "reverse_complement": analysis["reverse_complement"],
         **held_out_of(wildcards),
-        # Only where it is asked for: the key changes no number, and so repeats no job.
+        # Only where it is asked for, so that analyses of before repeat no job.
+        **({"uncertainty": True} if analysis["uncertainty"] else {}),
     }
 
 
