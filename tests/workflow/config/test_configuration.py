@@ -125,21 +125,6 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
             {"name": "tism", "references": {"n": "auto"}},
             "tism has no references to count",
         ),
-        (
-            ["analyses", "first"],
-            {"uncertainty": True, "method": {"name": "tism"}},
-            "tism has no references; it",
-        ),
-        (
-            ["analyses", "first"],
-            {"uncertainty": True, "method": {"references": {"kind": "uniform"}}},
-            "needs two or more references",
-        ),
-        (
-            ["analyses", "first"],
-            {"uncertainty": True, "reverse_complement": True},
-            "first.uncertainty: not with reverse_complement",
-        ),
         (["analyses", "first", "motifs"], {"database": "jaspar-fungus"}, "did you mean 'jaspar-fungi'?"),
         (["analyses", "first", "motifs"], {"database": "jaspar-x"}, "'jaspar-x' is not one of jaspar-vert"),
         (
@@ -380,6 +365,12 @@ def test_folds_of_an_analysis_are_those_of_its_model_in_its_order(minimal: dict[
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"uncertainty": True, "method": {"name": "tism"}}, "tism has no references; it is for deep_lift"),
+        (
+            {"uncertainty": True, "method": {"references": {"kind": "uniform"}}},
+            "needs two or more references",
+        ),
+        ({"uncertainty": True, "reverse_complement": True}, "first.uncertainty: not with reverse_complement"),
         ({"precision": "bfloat16"}, "bfloat16 rounds predictions to three digits"),
         ({"method": {"name": "ism", "end": 101}}, "first.method: start and end give [0, 101) of regions of"),
         (
