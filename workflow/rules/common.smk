@@ -128,7 +128,7 @@ def code_with_method(script, analysis=None):
 
     def found(wildcards):
         method = (analysis or analysis_of)(wildcards)["method"]
-        automatic = method["references"]["n"] == "auto"
+        automatic = (method.get("references") or {}).get("n") == "auto"
         return _code(
             script,
             _source_digest.executors(method["name"], script, automatic=automatic),

@@ -6,6 +6,7 @@ A few regions are enough: means over them are compared, the same regions and dra
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -22,6 +23,7 @@ from cislex import provenance
 from cislex.attribution import Attribution, DinucleotideShuffle
 from cislex.attribution.references import make_references
 from cislex.chunks.attribute import ChunkJob, attribute_rows
+from cislex.chunks.methods_from_config import with_references
 from cislex.comparison import words
 from cislex.comparison.agreement import pearson, quartiles
 from cislex.comparison.columns import CURVES, FAITHFULNESS
@@ -29,7 +31,7 @@ from cislex.comparison.curves import KINDS, area, base_counts, curve_sequences, 
 from cislex.comparison.planted import Planted, read_planted
 from cislex.comparison.scores import Source, blocks, contributions, open_scores
 from cislex.errors import ConfigError, ModelError
-from cislex.files.tables import write_table
+from cislex.files.tables import open_hdf5, write_table
 from cislex.insertions.chunk import Predictor, make_predictor
 from cislex.logs import get_logger, progress
 from cislex.models.loading import check_model, load_model
@@ -163,6 +165,7 @@ def measure_faithfulness(
         Nothing is left under the names of the files.
     """
     torch.set_num_threads(threads)
+    job = _as_attributed(job, next(iter(attributions.values())))
     sources = {target: Source(path, uncorrected) for target, path in attributions.items()}
     wanted = list(targets.all_from_config(job.targets).values())
     with SequenceStore(sequences) as store, claim(device) as where:
@@ -197,6 +200,15 @@ def measure_faithfulness(
     for name, parts in zip(names, zip(*tables, strict=True), strict=True):
         write_table(pd.concat(parts, ignore_index=True), outputs[name])
     logger.info("%d regions, %d folds", n, len(weights))
+
+
+def _as_attributed(job: ChunkJob, attributions: str | Path) -> ChunkJob:
+    """The job with the number of references that the inspection chose, where it did."""
+    if (job.method.get("references") or {}).get("n") != "auto":
+        return job
+    with open_hdf5(attributions, what="attributions") as handle:
+        number = int(json.loads(handle.attrs["method"])["references"]["n"])
+    return dataclasses.replace(job, method=with_references(job.method, number))
 
 
 def _choose(

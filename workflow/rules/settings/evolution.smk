@@ -21,8 +21,10 @@ def evolution_model(wildcards):
 
 
 def evolution_folds(wildcards):
-    """Names of the folds of that model, in the order of the config."""
-    return list(config["models"][evolution_model(wildcards)]["folds"])
+    """Names of the folds that the analysis uses, in the order of the config."""
+    return _model_settings.folds_used(
+        evolution_analysis(wildcards), config["models"][evolution_model(wildcards)]
+    )
 
 
 def evolution_method(wildcards):
