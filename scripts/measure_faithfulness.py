@@ -30,6 +30,7 @@ if "snakemake" in globals():
         job=params.job,
         settings=params.settings,
         truth=smk.input.truth or None,
+        references=smk.input.number or None,
         **{name: params[name] for name in ("model", "uncorrected", "batch_size", "device")},
         threads=smk.threads,
     )

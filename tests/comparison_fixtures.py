@@ -48,7 +48,6 @@ def write_attributions(
     delta: np.ndarray | None = None,
     source: str = "genome",
     strand: str = "+",
-    method: str = "{}",
 ) -> Path:
     """``attributions.h5`` of some rows; the arrays are of these rows."""
     n, length = codes.shape
@@ -63,7 +62,6 @@ def write_attributions(
             handle["max_relative_delta"] = delta.astype("f4")
         write_regions(handle, regions_of(int(own.max(initial=0)) + 1, length=length, strand=strand).iloc[own])
         handle.attrs["source_digest"] = source
-        handle.attrs["method"] = method
     return path
 
 

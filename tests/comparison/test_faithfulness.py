@@ -111,19 +111,13 @@ def test_batches_and_equal_folds_change_nothing(
     pd.testing.assert_frame_equal(found[2], measured[2], rtol=1e-4, atol=1e-5)
 
 
-def test_the_number_of_references_that_was_chosen_is_that_of_the_attributions(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_the_number_of_references_is_the_one_that_was_chosen(folder: Path, tmp_path: Path) -> None:
     auto = {"name": "deep_lift_shap", "references": {**SHUFFLES, "n": "auto"}}
     chosen = {"name": "deep_lift_shap", "references": {**SHUFFLES, "n": 2}}
-    (tmp_path / "sequences.h5").symlink_to(folder / "sequences.h5")
-    (tmp_path / "w.pt").symlink_to(folder / "w.pt")
-    for target in TARGETS:
-        scores = np.repeat(Linear().weight.detach().numpy()[None], N, axis=0)
-        write_attributions(tmp_path / f"{target}.h5", CODES, scores, method=json.dumps(chosen))
-    settings = {"randomised": False}
+    (tmp_path / "references.json").write_text(json.dumps({"n": 2}))
     found = [
-        measure(tmp_path, tmp_path / "out", method=method, settings=settings)[0] for method in (auto, chosen)
+        measure(folder, tmp_path, method=method, settings={"randomised": False}, references=number)[0]
+        for method, number in ((auto, tmp_path / "references.json"), (chosen, None))
     ]
     pd.testing.assert_frame_equal(*found)
     assert found[0]["stability"].notna().all()

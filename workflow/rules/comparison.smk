@@ -21,6 +21,7 @@ rule measure_faithfulness:
         references=lambda wildcards: list(
             reference_files(compared_analysis(wildcards)).values()
         ),
+        number=lambda wildcards: reference_number(compared_analysis(wildcards)),
         truth=comparison_truth,
     output:
         faithfulness=f"{RESULTS}/comparisons/{{comparison}}/{{source}}/faithfulness.tsv",

@@ -6,7 +6,6 @@ A few regions are enough: means over them are compared, the same regions and dra
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -23,6 +22,7 @@ from cislex import provenance
 from cislex.attribution import Attribution, DinucleotideShuffle
 from cislex.attribution.references import make_references
 from cislex.chunks.attribute import ChunkJob, attribute_rows
+from cislex.chunks.files import read_reference_number
 from cislex.chunks.methods_from_config import with_references
 from cislex.comparison import words
 from cislex.comparison.agreement import pearson, quartiles
@@ -31,7 +31,7 @@ from cislex.comparison.curves import KINDS, area, base_counts, curve_sequences, 
 from cislex.comparison.planted import Planted, read_planted
 from cislex.comparison.scores import Source, blocks, contributions, open_scores
 from cislex.errors import ConfigError, ModelError
-from cislex.files.tables import open_hdf5, write_table
+from cislex.files.tables import write_table
 from cislex.insertions.chunk import Predictor, make_predictor
 from cislex.logs import get_logger, progress
 from cislex.models.loading import check_model, load_model
@@ -134,6 +134,7 @@ def measure_faithfulness(
     model: Mapping[str, Any],
     uncorrected: bool = False,
     truth: str | Path | None = None,
+    references: str | Path | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     threads: int = 1,
@@ -156,6 +157,8 @@ def measure_faithfulness(
         Of the multipliers instead of hypothetical contributions.
     truth
         ``truth.tsv`` of a simulated genome, for pairs of words.
+    references
+        ``references.json``, whose number of references replaces that of the method.
     batch_size, device, threads
         See :func:`cislex.chunks.attribute.attribute_chunk`.
 
@@ -165,7 +168,9 @@ def measure_faithfulness(
         Nothing is left under the names of the files.
     """
     torch.set_num_threads(threads)
-    job = _as_attributed(job, next(iter(attributions.values())))
+    if references is not None:
+        method = with_references(job.method, read_reference_number(references))
+        job = dataclasses.replace(job, method=method)
     sources = {target: Source(path, uncorrected) for target, path in attributions.items()}
     wanted = list(targets.all_from_config(job.targets).values())
     with SequenceStore(sequences) as store, claim(device) as where:
@@ -200,15 +205,6 @@ def measure_faithfulness(
     for name, parts in zip(names, zip(*tables, strict=True), strict=True):
         write_table(pd.concat(parts, ignore_index=True), outputs[name])
     logger.info("%d regions, %d folds", n, len(weights))
-
-
-def _as_attributed(job: ChunkJob, attributions: str | Path) -> ChunkJob:
-    """The job with the number of references that the inspection chose, where it did."""
-    if (job.method.get("references") or {}).get("n") != "auto":
-        return job
-    with open_hdf5(attributions, what="attributions") as handle:
-        number = int(json.loads(handle.attrs["method"])["references"]["n"])
-    return dataclasses.replace(job, method=with_references(job.method, number))
 
 
 def _choose(
@@ -263,8 +259,8 @@ def _add_curves(
     sums: _Sums, predictor: Predictor, regions: _Regions, own: Rows, settings: FaithfulnessSettings
 ) -> None:
     targets_, length = list(regions.scores), regions.codes.shape[1]
-    each = 2 * settings.draws * len(regions.counts) * (1 + len(targets_))
-    for block in progress(blocks(own, BLOCK // each), total=len(own), label="curves", weight=BLOCK // each):
+    size = max(1, BLOCK // (2 * settings.draws * len(regions.counts) * (1 + len(targets_))))
+    for block in progress(blocks(own, size), total=len(own), label="curves", weight=size):
         codes = []
         for place in block:
             rng = np.random.default_rng([settings.seed, int(regions.rows[place])])

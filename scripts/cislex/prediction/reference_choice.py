@@ -95,7 +95,7 @@ class ReferenceChoice:
             if not len(rows):
                 return pd.DataFrame(columns=COLUMNS)
             rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(REGIONS, len(rows))).astype(int))]
-            x = torch.from_numpy(np.concatenate([store.read(row, row + 1) for row in rows]))
+            x = torch.from_numpy(store.read_rows(rows))
             seeds = np.concatenate([region_seeds(store, job, row, row + 1) for row in rows])
         for name, target in wanted.items():
             measured = reference_sufficiency(
