@@ -206,8 +206,12 @@ def weights_of(model, fold):
 
 
 def folds_of(wildcards):
-    """Names of the folds that an analysis uses, in the order of the config."""
-    analysis = analysis_of(wildcards)
+    """Names of the folds that a job's analysis uses, in the order of the config."""
+    return used_folds(analysis_of(wildcards))
+
+
+def used_folds(analysis):
+    """The same of an analysis."""
     return _model_settings.folds_used(analysis, config["models"][analysis["model"]])
 
 

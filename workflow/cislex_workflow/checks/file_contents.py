@@ -42,15 +42,11 @@ def problems(config: dict[str, Any], folder: Path) -> list[str]:
         for target, label in (analysis["labels"] or {}).items():
             own = config["regions"][analysis["regions"]]
             found += _of_label(f"analyses.{name}.labels.{target}", label, own, folder)
-    for name, settings in config["insertions"].items():
-        analysis = config["analyses"][settings["analysis"]]
-        length = config["models"][analysis["model"]]["input_length"]
-        key, own = f"insertions.{name}.backgrounds.fasta", settings["backgrounds"]["fasta"]
-        found += _of_records(key, own, length, folder)
-    for name, settings in config["evolution"].items():
-        model = config["models"][config["analyses"][settings["analysis"]]["model"]]
-        key, own = f"evolution.{name}.start.fasta", settings["start"]["fasta"]
-        found += _of_records(key, own, model["input_length"], folder)
+    for section, part in (("insertions", "backgrounds"), ("evolution", "start")):
+        for name, settings in config[section].items():
+            model = config["models"][config["analyses"][settings["analysis"]]["model"]]
+            key, own = f"{section}.{name}.{part}.fasta", settings[part]["fasta"]
+            found += _of_records(key, own, model["input_length"], folder)
     return [*found, *meme_files.problems(config, folder), *variant_files.problems(config, folder)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cislex_workflow.config.errors import suggestion
-from cislex_workflow.config.insertion_checks import LETTERS
+from cislex_workflow.config.insertion_checks import not_iupac
 
 
 def evolution_checks(config: dict[str, Any]) -> Iterator[str]:
@@ -61,9 +61,8 @@ def _constraints(settings: dict[str, Any], length: int | None) -> Iterator[str]:
     if low > high:
         yield f"gc: found [{low:g}, {high:g}]; expected the smaller share first"
     for text in settings["forbidden"]:
-        wrong = sorted(set(text.upper()) - LETTERS)
-        if wrong or not text.upper().strip("N"):
-            yield f"forbidden: found {', '.join(wrong) or text}; expected letters of IUPAC, and not N alone"
+        if found := not_iupac(text):
+            yield f"forbidden: found {found}; expected letters of IUPAC, and not N alone"
     kept: set[int] = set()
     for start, end in settings["keep"]:
         if start >= end or (length is not None and end > length):

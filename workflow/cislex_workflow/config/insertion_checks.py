@@ -11,6 +11,12 @@ from cislex_workflow.config.errors import suggestion
 LETTERS = frozenset("ACGTRYSWKMBDHVN")
 
 
+def not_iupac(text: str) -> str:
+    """What of a string is no letter of IUPAC, the whole where it is N alone; empty: nothing."""
+    wrong = sorted(set(text.upper()) - LETTERS)
+    return ", ".join(wrong) if wrong or text.upper().strip("N") else text
+
+
 def insertion_checks(config: dict[str, Any]) -> Iterator[str]:
     """Yield a sentence for each misfit of a complete config."""
     for name, settings in config["insertions"].items():
@@ -42,9 +48,7 @@ def _inserts(settings: dict[str, Any], has_lexicon: bool) -> Iterator[str]:
 
 def _strings(settings: dict[str, Any], length: int) -> Iterator[str]:
     for name, letters in settings["motifs"].items():
-        wrong = sorted(set(letters.upper()) - LETTERS)
-        if wrong or not letters.upper().strip("N"):
-            found = ", ".join(wrong) or letters
+        if found := not_iupac(letters):
             yield f"motifs.{name}: found {found}; expected letters of IUPAC, and not N alone"
         if len(letters) > length:
             yield f"motifs.{name}: {len(letters)} bp, longer than the sequences ({length} bp)"

@@ -13,6 +13,7 @@ from typing import Any
 from cislex_workflow.config.expectations import one_of, shown
 from cislex_workflow.config.model_settings import HEADS, training_head
 from cislex_workflow.config.motif_settings import databases, is_jaspar, seqlet_databases
+from cislex_workflow.config.reference_settings import KINDS, METHODS
 from cislex_workflow.config.schema import fill_defaults
 from cislex_workflow.config.schema_parts import below
 
@@ -20,14 +21,13 @@ from cislex_workflow.config.schema_parts import below
 Owners = Mapping[str, tuple[str, ...]]
 HITS: Owners = {"alpha": ("finemo",), "batch_size": ("finemo",), "max_p": ("scan",), "release": ("scan",)}
 METHOD: Owners = {
-    "references": ("deep_lift_shap", "integrated_gradients", "expected_gradients"),
+    "references": METHODS,
     **dict.fromkeys(("rule", "rules", "unknown_ops"), ("deep_lift_shap",)),
     **dict.fromkeys(("quadrature", "steps", "tolerance"), ("integrated_gradients",)),
     **dict.fromkeys(("start", "end"), ("ism",)),
 }
-_DRAWN = ("dinucleotide_shuffle", "shuffle", "genomic")
 REFERENCES: Owners = {
-    **dict.fromkeys(("n", "seed"), _DRAWN),
+    **dict.fromkeys(("n", "seed"), KINDS),
     **dict.fromkeys(("start", "end", "sampling"), ("dinucleotide_shuffle",)),
     "frequencies": ("uniform",),
     "gc_tolerance": ("genomic",),

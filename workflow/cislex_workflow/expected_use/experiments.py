@@ -140,9 +140,11 @@ def evolution_sequences(work: Work, name: str) -> int:
     analysis = work.config["analyses"][settings["analysis"]]
     if start["rows"] is not None:
         n = len(start["rows"])
+    elif start["kind"] == "regions":
+        known = work.regions(analysis["regions"])
+        n = min(start["n"] or known, known)
     else:
-        known = work.regions(analysis["regions"]) if start["kind"] == "regions" else UNKNOWN_BACKGROUNDS
-        n = min(start["n"] or known, known if start["kind"] == "regions" else start["n"] or known)
+        n = start["n"] or UNKNOWN_BACKGROUNDS
     references = guide["references"] or {"kind": "dinucleotide_shuffle", "n": 20}
     pairs = {
         "tism": 1,

@@ -22,9 +22,7 @@ def evolution_model(wildcards):
 
 def evolution_folds(wildcards):
     """Names of the folds that the analysis uses, in the order of the config."""
-    return _model_settings.folds_used(
-        evolution_analysis(wildcards), config["models"][evolution_model(wildcards)]
-    )
+    return used_folds(evolution_analysis(wildcards))
 
 
 def evolution_method(wildcards):

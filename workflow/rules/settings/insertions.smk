@@ -22,9 +22,7 @@ def insertion_regions(wildcards):
 
 def insertion_folds(wildcards):
     """Names of the folds that the analysis uses, in the order of the config."""
-    return _model_settings.folds_used(
-        insertion_analysis(wildcards), config["models"][insertion_model(wildcards)]
-    )
+    return used_folds(insertion_analysis(wildcards))
 
 
 def insertion_files(wildcards):

@@ -42,9 +42,7 @@ def report_models():
         for name, fold in dict.fromkeys(
             (analysis["model"], fold)
             for analysis in config["analyses"].values()
-            for fold in _model_settings.folds_used(
-                analysis, config["models"][analysis["model"]]
-            )
+            for fold in used_folds(analysis)
         )
         if is_trained_here(name, fold)
     ]

@@ -25,9 +25,7 @@ def variants_model(wildcards):
 
 def variant_folds(wildcards):
     """Names of the folds that the analysis uses, in the order of the config."""
-    return _model_settings.folds_used(
-        variants_analysis(wildcards), config["models"][variants_model(wildcards)]
-    )
+    return used_folds(variants_analysis(wildcards))
 
 
 def variant_windows(wildcards):
