@@ -15,8 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
+from cislex.comparison.planted import MIN_DRIVEN
 from cislex.demo.grammar import GRAMMAR_COLUMNS
-from cislex.demo.truth import MIN_DRIVEN, is_inside
+from cislex.demo.truth import is_inside
 from cislex.errors import InputError
 from cislex.files.tables import open_hdf5, read_regions, require_file, write_table
 from cislex.files.text_tables import read_numbers

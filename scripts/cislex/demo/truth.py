@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cislex.comparison.planted import MIN_DRIVEN
 from cislex.errors import InputError, offenders
 from cislex.files.tables import open_hdf5, read_regions, require_file, write_table
 from cislex.files.text_tables import read_numbers, read_text
 from cislex.logs import get_logger
-from cislex.motifs.files import FEW_MOTIFS, Matrix, MemeMotif, read_meme, reverse_complement
+from cislex.motifs.files import Matrix, MemeMotif, read_meme, reverse_complement
 from cislex.motifs.hits import read_hits
-from cislex.motifs.matching import Similarities, compare_motifs
+from cislex.motifs.matching import SHUFFLED, Similarities, compare_motifs
 from cislex.multiple_testing import adjust_p_values
 from cislex.regions.overlaps import overlaps
 
@@ -26,8 +27,6 @@ COLUMNS = [
     *("hits", "hits_precision", "hits_recall", "hits_on_decoys"),
 ]
 TRUTH_COLUMNS = ("chrom", "start", "end", "strand", "motif", "name", "assay", "functional", "peak")
-#: A motif drives a set of regions when it has functional sites in at least this share as many as regions.
-MIN_DRIVEN = 0.1
 
 logger = get_logger("truth")
 
@@ -198,8 +197,7 @@ def _recover(
         [motif.ppm for motif in discovered], [motif.ppm for motif in targets], threads=threads
     )
     p = similar.p[:, : len(planted)]
-    few = len(targets) < FEW_MOTIFS
-    q = similar.q[:, : len(planted)] if few else adjust_p_values(p)
+    q = similar.q[:, : len(planted)] if similar.null == SHUFFLED else adjust_p_values(p)
     best = p.argmin(axis=1)
     recovered = {}
     for number, target in enumerate(planted):

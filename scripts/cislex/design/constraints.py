@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,8 +48,12 @@ class ConstraintSettings:
             raise ConfigError(f"gc: found {list(self.gc)}, expected two shares in order between 0 and 1")
         if self.max_edits is not None and self.max_edits < 1:
             raise ConfigError(f"max_edits: found {self.max_edits}, expected at least 1")
-        for text in self.forbidden:
-            pattern_of(text)
+        _ = self.patterns  # strings that are none are refused here
+
+    @functools.cached_property
+    def patterns(self) -> list[Mask]:
+        """Patterns of the forbidden strings on both strands."""
+        return patterns_of(self.forbidden)
 
 
 def pattern_of(text: str) -> Mask:
@@ -104,7 +109,7 @@ class Constraints:
             differs = codes != start
             after = differs.sum() - differs + (bases != start)
             mask &= after <= self.settings.max_edits
-        for pattern in patterns_of(self.settings.forbidden):
+        for pattern in self.settings.patterns:
             mask &= ~makes(pattern, codes)
         return mask
 

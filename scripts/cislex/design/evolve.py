@@ -17,7 +17,6 @@ from cislex.design.constraints import (
     ConstraintSettings,
     make_constraints,
     mismatches,
-    patterns_of,
 )
 from cislex.design.guides import Ensemble, guide_from_settings, make_ensemble, rounding_of
 from cislex.design.records import EvolutionFiles, pack, write_results
@@ -209,7 +208,7 @@ def _identity(
 
 def _tell_forbidden(starts: Starts, limits: list[Constraints]) -> None:
     """Warn of starts that have a forbidden string already."""
-    patterns = patterns_of(limits[0].settings.forbidden) if limits else []
+    patterns = limits[0].settings.patterns if limits else []
     found = sum(any((mismatches(one, codes) == 0).any() for one in patterns) for codes in starts.codes)
     if found:
         logger.warning(

@@ -39,12 +39,15 @@ class Similarities:
         float64 (queries, targets): the alignment's score; breaks ties of p.
     strand
         (queries, targets): 1 where the target matched as its reverse complement.
+    null
+        Where q comes from: ``TOMTOM`` or ``SHUFFLED``.
     """
 
     p: NDArray[np.float64]
     q: NDArray[np.float64]
     score: NDArray[np.float64]
     strand: NDArray[np.int64]
+    null: str
 
     def best(self, query: int, count: int) -> NDArray[np.int64]:
         """The ``count`` targets of smallest p (then greatest score, then first) for a query."""
@@ -84,9 +87,9 @@ def compare_motifs(queries: Sequence[Matrix], targets: Sequence[Matrix], *, thre
     p, score, strand = tomtom_of(queries, targets, threads)
     small = smallness(targets)
     if not small:
-        return Similarities(p, adjust_p_values(p), score, strand)
+        return Similarities(p, adjust_p_values(p), score, strand, TOMTOM)
     logger.warning("%s: q-values come from shuffled columns of the motifs", small)
-    return Similarities(p, _empirical_q_values(queries, targets, p, threads), score, strand)
+    return Similarities(p, _empirical_q_values(queries, targets, p, threads), score, strand, SHUFFLED)
 
 
 def tomtom_of(
@@ -200,7 +203,6 @@ def match_motifs(
         return found
     for database, known in sorted(databases.items()):
         similar = compare_motifs(queries, [motif.ppm for motif in known], threads=threads)
-        null = SHUFFLED if smallness([motif.ppm for motif in known]) else TOMTOM
         for number, matches in enumerate(found):
             matches += [
                 Match(
@@ -210,7 +212,7 @@ def match_motifs(
                     q=float(similar.q[number, target]),
                     score=float(similar.score[number, target]),
                     is_reversed=bool(similar.strand[number, target]),
-                    null=null,
+                    null=similar.null,
                 )
                 for target in similar.best(number, count)
             ]

@@ -92,12 +92,13 @@ def name_seqlets(
     spoken = [] if words is None else read_meme(words)
     signed = [[w for w in spoken if w.identifier.startswith(prefix)] for prefix in ("pos", "neg")]
     kinds = [*(databases[name] for name in sorted(databases)), *signed]
-    best = _best(handle, found, kinds, threads)
+    small = smallness([motif.ppm for kind in kinds for motif in kind])
+    best = _best(handle, found, kinds, small, threads)
     table = pd.DataFrame("", index=range(len(found)), columns=[*NAME_COLUMNS, "strand"])
     table[_NUMBERS] = np.nan
     table["strand"] = "."
     if any(kinds):
-        table["null"] = SHUFFLED if smallness([motif.ppm for kind in kinds for motif in kind]) else TOMTOM
+        table["null"] = SHUFFLED if small else TOMTOM
     if databases:
         _fill_matches(table, sorted(databases), best[: len(databases)])
     is_raised = (found["sign"] == "+").to_numpy()
@@ -138,9 +139,9 @@ def _fill_words(table: pd.DataFrame, groups: Sequence[tuple[_Best, NDArray[np.bo
 
 
 def _best(
-    handle: h5py.File, found: pd.DataFrame, kinds: Sequence[Sequence[MemeMotif]], threads: int
+    handle: h5py.File, found: pd.DataFrame, kinds: Sequence[Sequence[MemeMotif]], small: str, threads: int
 ) -> list[_Best]:
-    """The best motif of each group for every seqlet."""
+    """The best motif of each group for every seqlet; ``small``: why there are too few of them, if so."""
     count = len(found)
     groups = [
         _Best(motifs, np.zeros(count, dtype=np.int64), np.ones(count), np.zeros(count, dtype=bool))
@@ -163,7 +164,7 @@ def _best(
             group.index[here], group.turned[here] = index, strand[:, own][rows, index] == 1
             group.p[here] = p[:, own][rows, index]
         first += len(queries)
-    if small := smallness(targets):
+    if small:
         logger.warning("%s and words: q-values come from shuffled columns of the seqlets", small)
         chance = _shuffled(handle, found, targets, threads)
     for group, own in zip(groups, columns, strict=True):
