@@ -15,7 +15,7 @@ from cislex.files.text_tables import read_numbers
 from cislex.metrics import RankedLabels
 
 TEXTS = ("chrom", "strand", "motif", "name", "assay", "peak")
-#: An assay or a motif drives a set of regions with functional sites in at least this share as many as regions.
+#: An assay or a motif drives a set of regions that has at least this many functional sites per region.
 MIN_DRIVEN = 0.1
 
 Floats = NDArray[np.float64]
