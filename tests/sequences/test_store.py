@@ -21,6 +21,7 @@ from cislex.sequences.store import (
     SequenceStore,
     encode_sequences,
     reverse_complement,
+    to_codes,
     to_one_hot,
 )
 from hypothesis import given, settings
@@ -265,6 +266,26 @@ def test_reverse_complement_is_its_own_inverse() -> None:
     codes = np.random.default_rng(0).integers(0, 5, (6, 11)).astype(np.uint8)
     np.testing.assert_array_equal(reverse_complement(reverse_complement(codes)), codes)
     np.testing.assert_array_equal(to_one_hot(reverse_complement(codes)), to_one_hot(codes)[:, ::-1, ::-1])
+
+
+def test_codes_of_one_hot_are_the_codes() -> None:
+    codes = np.random.default_rng(0).integers(0, 5, (6, 11)).astype(np.uint8)
+    found = to_codes(to_one_hot(codes).reshape(2, 3, 4, 11))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found.reshape(6, 11), codes)
+
+
+def test_first_rows_without_unknown_bases_come_in_the_given_order(tmp_path: Path) -> None:
+    (tmp_path / "in.fa").write_text(
+        "".join(f">r{i}\n{s}\n" for i, s in enumerate(["AC", "NA", "GT", "CN", "TT"]))
+    )
+    paths = [tmp_path / name for name in ("regions.bed", "dropped.tsv", "sequences.h5")]
+    import_sequences(tmp_path / "in.fa", *paths)
+    with SequenceStore(paths[2]) as store:
+        codes, rows, unknown = store.first_known([3, 4, 1, 0, 2], 2)
+        assert (codes.tolist(), rows.tolist(), unknown) == ([[3, 3], [0, 1]], [4, 0], [3, 1])
+        codes, rows, unknown = store.first_known([1, 3], 2)
+        assert (codes.shape, codes.dtype, rows.tolist(), unknown) == ((0, 2), np.uint8, [], [1, 3])
 
 
 class TestImport:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cislex.alphabet import BASES
 from cislex.comparison import columns
 from cislex.comparison.agreement import Standardised, agreement, measures, quartiles, standardise
 from cislex.comparison.planted import planted_auprc, read_planted
@@ -20,6 +21,7 @@ from cislex.errors import ConfigError, InputError
 from cislex.files.tables import REGION_COLUMNS, require_file, write_table, write_table_parts
 from cislex.files.text_tables import read_numbers
 from cislex.logs import get_logger, progress
+from cislex.sequences.store import to_codes
 
 #: What is compared of two analyses: scores of the bases that are there, and of all four bases.
 SCORES = ("contributions", "hypothetical")
@@ -283,7 +285,7 @@ def _logos(found: _Target, scores: Mapping[str, Scores], n: int) -> pd.DataFrame
         sums = np.convolve(relative, np.ones(width), mode="valid")
         span = np.arange(width) + int(np.argmax(sums))
         x = read[next(iter(read))][1][place][:, span]
-        bases = np.where(x.any(axis=0), np.array(list("ACGT"))[x.argmax(axis=0)], "N")
+        bases = np.array(list(BASES + "N"))[to_codes(x)]
         for name, values in own.items():
             columns = (found.name, name, int(row), names[place], span, bases, values[span])
             parts.append(pd.DataFrame(dict(zip(LOGO_COLUMNS, columns, strict=True))))

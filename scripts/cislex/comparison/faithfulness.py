@@ -36,7 +36,7 @@ from cislex.insertions.chunk import Predictor, make_predictor
 from cislex.logs import get_logger, progress
 from cislex.models.loading import check_model, load_model
 from cislex.runtime.devices import claim
-from cislex.sequences.store import SequenceStore, rows_of_fold
+from cislex.sequences.store import SequenceStore, rows_of_fold, to_codes
 from cislex.targets import targets
 
 ORDERS = ("scores", "random")
@@ -227,19 +227,13 @@ def _choose(
     planted = None if truth is None else read_planted(truth, table)
     return _Regions(
         rows=chosen,
-        codes=_codes(onehot),
-        draws=_codes(drawn),
+        codes=to_codes(onehot),
+        draws=to_codes(drawn),
         scores={target: contributions(*values) for target, values in read.items()},
         counts=base_counts(store.length, settings.steps),
         planted=planted,
         pairs={} if planted is None else words.pairs_of(planted, np.arange(len(chosen))),
     )
-
-
-def _codes(onehot: NDArray[np.uint8]) -> Codes:
-    """Codes (…, L) of one-hot (…, 4, L); 4 where all are zero."""
-    codes: Codes = np.where(onehot.any(axis=-2), onehot.argmax(axis=-2), 4).astype(np.uint8)
-    return codes
 
 
 def _predict(predictor: Predictor, codes: Sequence[Codes], name: str) -> list[Floats]:

@@ -22,7 +22,7 @@ from cislex.provenance import digest_strings
 from cislex.regions.genome import UNKNOWN
 from cislex.regions.peaks import read_peaks
 from cislex.sequences.direct_sources import FastaRecords
-from cislex.sequences.shuffles import fill_shuffles
+from cislex.sequences.shuffles import shuffled_codes
 from cislex.sequences.store import SequenceStore
 
 logger = get_logger("design")
@@ -134,11 +134,9 @@ def make_starts(
     repeated = names.duplicated(keep=False) | names.isin(["", "."])
     regions["name"] = names.where(~repeated, [f"{name}_{row}" for row, name in enumerate(names)])
     if settings.shuffle != "none" and len(codes):
-        out = np.empty((len(codes), 1, 4, length), np.uint8)
         seeds = np.array([seed_of(settings.seed, "shuffle", name) for name in regions["name"]], np.int64)
         both = settings.shuffle == "dinucleotide_shuffle"
-        fill_shuffles(np.ascontiguousarray(codes), seeds, 0, length, both, out, uniform=both)
-        codes = out[:, 0].argmax(axis=1).astype(np.uint8)
+        codes = shuffled_codes(codes, seeds, dinucleotides=both, uniform=both)[:, 0]
         regions = _without_coordinates([f"{name}_shuffled" for name in regions["name"]], length)
     return Starts(codes, regions)
 
@@ -187,26 +185,17 @@ def _regions(
             if predictions is None or objective is None:
                 raise ConfigError("start: the best regions need predictions.tsv; or set start.rows")
             order, wanted = _ranked(predictions, store.n, *objective), settings.n or store.n
-        codes, rows, unknown = [], [], []
-        for row in order:
-            found = store.read(int(row), int(row) + 1)[0]
-            if not found.any(axis=0).all():
-                unknown.append(int(row))
-                continue
-            codes.append(found.argmax(axis=0).astype(np.uint8))
-            rows.append(int(row))
-            if len(rows) == wanted:
-                break
+        codes, rows, unknown = store.first_known(order, wanted)
         if unknown and settings.rows is not None:
             raise InputError(
                 f"start.rows: regions {offenders(unknown)} have unknown bases (N); choose others"
             )
-        if unknown and rows:
+        if unknown and len(rows):
             logger.warning("regions with unknown bases (N) are passed over: %s", offenders(unknown))
-        if unknown and not rows:
+        if unknown and not len(rows):
             raise InputError(f"{sequences}: all {store.n} regions have unknown bases (N); none can be edited")
         regions = store.regions(0, store.n).iloc[rows].reset_index(drop=True)
-    return np.array(codes, np.uint8).reshape(-1, length), regions
+    return codes, regions
 
 
 def _ranked(path: str | Path, n: int, targets: Sequence[str], objective: Objective) -> NDArray[np.int64]:

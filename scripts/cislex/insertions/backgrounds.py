@@ -16,7 +16,7 @@ from cislex.errors import ConfigError, InputError, offenders
 from cislex.logs import get_logger
 from cislex.regions.genome import UNKNOWN
 from cislex.sequences.direct_sources import FastaRecords
-from cislex.sequences.store import SequenceStore
+from cislex.sequences.store import SequenceStore, to_codes
 from cislex.wording import counted
 
 KINDS = ("shuffled", "genomic", "fasta")
@@ -115,21 +115,14 @@ def make_backgrounds(
         windows = GenomicWindows(genome, n=1, exclude=exclude, fai=fai, gzi=gzi)
         made = windows(onehot, seeds)
         names = [f"window like {name}" for name in names]
-    return made[:, 0].numpy().argmax(axis=1).astype(np.uint8), names
+    return to_codes(made[:, 0].numpy()), names
 
 
 def _regions(store: SequenceStore, n: int, seed: int) -> tuple[Codes, list[str]]:
     """Regions without unknown bases in random order, taken again from the first where they are too few."""
     order = np.random.default_rng(seed_of(seed, "regions")).permutation(store.n)
-    codes, rows = [], []
-    for row in order:
-        found = store.read(int(row), int(row) + 1)[0]
-        if found.any(axis=0).all():
-            codes.append(found.argmax(axis=0).astype(np.uint8))
-            rows.append(int(row))
-        if len(rows) == n:
-            break
-    if not rows:
+    codes, rows, _ = store.first_known(order, n)
+    if not len(rows):
         raise InputError(
             f"{store.path}: none of the {store.n} regions is without unknown bases (N); set backgrounds: "
             "{kind: fasta} with sequences of your own"
@@ -140,7 +133,7 @@ def _regions(store: SequenceStore, n: int, seed: int) -> tuple[Codes, list[str]]
     regions = store.regions(0, store.n)
     chosen = [number % len(rows) for number in range(n)]
     names = [str(regions["name"].iloc[rows[number]]) for number in chosen]
-    return np.stack(codes)[chosen], names
+    return codes[chosen], names
 
 
 def _from_file(path: str | Path, settings: BackgroundSettings, length: int) -> tuple[Codes, list[str]]:

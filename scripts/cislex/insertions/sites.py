@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from cislex.errors import ConfigError, InputError
 from cislex.insertions.backgrounds import Codes, seed_of
 from cislex.logs import get_logger
-from cislex.regions.genome import UNKNOWN
-from cislex.sequences.shuffles import fill_shuffles
+from cislex.sequences.shuffles import shuffled_codes
 from cislex.sequences.store import SequenceStore
 from cislex.syntax.placed_hits import PlacedHits, place_hits
 
@@ -224,12 +223,9 @@ def site_sequences(sites: Sites, number: int, backgrounds: Codes, settings: Site
 
 def _shuffles(site: Codes, n: int, settings: SiteSettings, key: tuple[int, int]) -> Codes:
     """Shuffles of a site's bases, codes (n, w); every one that keeps the counts is as likely."""
-    out = np.empty((1, n, 4, len(site)), np.uint8)
     seeds = np.array([seed_of(settings.seed, "ablation", *key)], np.int64)
     both = settings.ablation == "dinucleotide_shuffle"
-    fill_shuffles(np.ascontiguousarray(site[None]), seeds, 0, len(site), both, out, uniform=True)
-    codes: Codes = np.where(out[0].any(axis=1), out[0].argmax(axis=1), UNKNOWN).astype(np.uint8)
-    return codes
+    return shuffled_codes(site[None], seeds, n, dinucleotides=both, uniform=True)[0]
 
 
 def site_effects(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cislex.runtime.compilation import compile_once
+from cislex.sequences.store import to_codes
 
 #: Words of the twister's state, and the distance of the two that are combined.
 _STATE, _SHIFT = 624, 397
@@ -73,6 +74,20 @@ def fill_shuffles(
         return
     with ThreadPoolExecutor(parts) as pool:
         list(pool.map(run, range(parts)))
+
+
+def shuffled_codes(
+    codes: NDArray[np.uint8],
+    seeds: NDArray[np.int64],
+    n: int = 1,
+    *,
+    dinucleotides: bool,
+    uniform: bool = False,
+) -> NDArray[np.uint8]:
+    """Codes (N, n, L) of n shuffles of each sequence (N, L), of all columns; see :func:`fill_shuffles`."""
+    out = np.empty((len(codes), n, 4, codes.shape[1]), np.uint8)
+    fill_shuffles(np.ascontiguousarray(codes), seeds, 0, codes.shape[1], dinucleotides, out, uniform=uniform)
+    return to_codes(out)
 
 
 @compiled

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +50,11 @@ def to_one_hot(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     for channel in range(4):
         np.equal(codes, channel, out=result[:, channel], casting="unsafe")
     return result
+
+
+def to_codes(onehot: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes 0–4 of one-hot (4, unknown: all zero): uint8 (…, 4, L) → uint8 (…, L)."""
+    return np.where(onehot.any(axis=-2), onehot.argmax(axis=-2), UNKNOWN).astype(np.uint8)
 
 
 def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -322,6 +327,28 @@ class SequenceStore:
     def read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Sequences of some rows (ascending): uint8 (k, 4, L)."""
         return read_scattered(self._handle["sequences"], rows)
+
+    def first_known(
+        self, order: Iterable[int], n: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[int]]:
+        """Choose the first n rows, in an order, that have no unknown bases; read no further.
+
+        Returns
+        -------
+        tuple
+            Codes uint8 (k, L) and numbers (k,) of the chosen rows, k ≤ n, and those passed over on the way.
+        """
+        codes, rows, unknown = [], [], []
+        for row in map(int, order):
+            found = to_codes(self.read(row, row + 1)[0])
+            if (found == UNKNOWN).any():
+                unknown.append(row)
+                continue
+            codes.append(found)
+            rows.append(row)
+            if len(rows) == n:
+                break
+        return np.array(codes, np.uint8).reshape(-1, self.length), np.array(rows, np.int64), unknown
 
     def copy_into(self, group: h5py.Group, name: str) -> None:
         """Copy ``sequences`` or ``regions`` as they are, without unpacking them."""

@@ -14,7 +14,7 @@ from cislex.errors import ConfigError, InputError, offenders
 from cislex.logs import get_logger
 from cislex.regions.genome import Genome
 from cislex.regions.intervals import Intervals, nearest_distance
-from cislex.sequences.shuffles import fill_shuffles
+from cislex.sequences.shuffles import shuffled_codes
 from cislex.training.inputs import Positions
 from cislex.training.windows import WindowSettings, composition, no_positions, read_windows, table_of, usable
 
@@ -241,11 +241,8 @@ def shuffle_codes(
     uint8 (N, L)
         With the same dinucleotide counts and the same first and last base in each run of known bases.
     """
-    shuffled = np.full_like(codes, 4)
+    shuffled = np.empty_like(codes)
     for start in range(0, len(codes), block):
         rows = slice(start, start + block)
-        drawn = np.zeros((len(codes[rows]), 1, 4, codes.shape[1]), dtype=np.uint8)
-        fill_shuffles(np.ascontiguousarray(codes[rows]), seeds[rows], 0, codes.shape[1], True, drawn)
-        known = drawn[:, 0].any(axis=1)
-        shuffled[rows][known] = drawn[:, 0].argmax(axis=1)[known]
+        shuffled[rows] = shuffled_codes(codes[rows], seeds[rows], dinucleotides=True)[:, 0]
     return shuffled
