@@ -7,6 +7,7 @@ and its result is wrapped again: at once where an operation is elementwise, else
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable
 from typing import Any
 
@@ -114,9 +115,10 @@ def lifted(
         with temporarily_pop_interpreter_stack():
             output = call({0: value})
         return leaves[0] if output is value else functorch._add_batch_dim(output, dim, level)
+    at_once = _at_once(name, leaves, batched)
     with temporarily_pop_interpreter_stack():
-        if name in _PAIRED and tensors == len(leaves) == len(batched):
-            output = call(_aligned(batched))
+        if at_once is not None:
+            output = call(at_once)
         else:
             size = next(value.shape[dim] for value, dim in batched.values())
             sliced(size)
@@ -131,14 +133,34 @@ def lifted(
     )
 
 
+def _at_once(name: str, leaves: list[Any], batched: dict[int, tuple[Tensor, int]]) -> dict[int, Any] | None:
+    """Arguments of one call that does all slices, its result batched in front; None where there is none."""
+    tensors = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    if name in _PAIRED and len(tensors) == len(leaves) == len(batched):
+        return dict(_aligned(batched))
+    if name == "matmul" and len(tensors) == len(leaves) and all(leaves[i].dim() > 1 for i in tensors):
+        return dict(_aligned(batched, *(leaves[i].dim() for i in tensors)))
+    front = {i: value.movedim(dim, 0) for i, (value, dim) in batched.items()}
+    if name == "linear" and list(batched) == [0]:
+        return dict(front)
+    if name == "einsum" and isinstance(leaves[0], str) and "->" in leaves[0]:
+        given, made = leaves[0].split("->")
+        terms = given.split(",")
+        letter = next((item for item in string.ascii_letters if item not in leaves[0]), None)
+        if letter is not None and len(terms) == len(tensors) == len(leaves) - 1:
+            wide = (letter + term if i in batched else term for i, term in zip(tensors, terms, strict=True))
+            return {0: f"{','.join(wide)}->{letter}{made}", **front}
+    return None
+
+
 def _stacked(*slices: Any) -> Any:
     return torch.stack(slices) if isinstance(slices[0], Tensor) else slices[0]
 
 
-def _aligned(batched: dict[int, tuple[Tensor, int]]) -> dict[int, Tensor]:
-    """Values with the batched axis in front, and as many axes each as the widest."""
+def _aligned(batched: dict[int, tuple[Tensor, int]], *inside: int) -> dict[int, Tensor]:
+    """Values with the batched axis in front, and as many axes each as the widest, or as slices have."""
     moved = {i: value.movedim(dim, 0) for i, (value, dim) in batched.items()}
-    most = max(value.dim() for value in moved.values())
+    most = max(*(value.dim() for value in moved.values()), *(number + 1 for number in inside))
     return {
         i: value.reshape(len(value), *([1] * (most - value.dim())), *value.shape[1:])
         for i, value in moved.items()

@@ -236,6 +236,22 @@ def power(input: Any, exponent: Any, *, out: None = None) -> Any:
     return torch.exp(exponent * torch.log(input))
 
 
+def softmax(input: Tensor, dim: int | None = None, *rest: Any, **options: Any) -> Any:
+    """Softmax over an axis of two, as in attention pooling: σ(a − b) and σ(b − a), each in closed form."""
+    odd = options.get("dtype") is not None or options.get("half_to_float")
+    if (
+        dim is None
+        or input.dim() == 0
+        or input.shape[dim] != 2
+        or odd
+        or any(item for item in rest if item != 3)
+    ):
+        return NotImplemented
+    a, b = input.unbind(dim)
+    difference = a - b
+    return torch.stack((torch.sigmoid(difference), torch.sigmoid(-difference)), dim)
+
+
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """Softmax of −h."""
     return torch.softmax(-input, -1 if dim is None else dim, dtype=dtype)
@@ -344,6 +360,7 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "aminmax": aminmax,
     "diff": diff,
     "glu": glu,
+    "softmax": softmax,
     "softmin": softmin,
     "sgn": sgn,
     "pow": power,

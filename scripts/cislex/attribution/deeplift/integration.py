@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from cislex.attribution.deeplift import softmaxes
 from cislex.attribution.deeplift.pairing import Pairing, difference_of, product
 from cislex.attribution.deeplift.replay import Record, Rule
 from cislex.attribution.operations import Call, differentiable, tensors_of, whereabouts
@@ -33,9 +34,10 @@ def gauss_legendre(points: int) -> list[tuple[float, float]]:
     return [(float((node + 1) / 2), float(weight / 2)) for node, weight in zip(nodes, weights, strict=True)]
 
 
-def _between(reference: Tensor, example: Tensor, position: float) -> Tensor:
-    """A point on the line; what is the same at both ends, minus infinity of a mask for one, stays."""
-    return torch.where(reference == example, reference, torch.lerp(reference, example, position))
+def _part(multiplier: Tensor, difference: Tensor) -> Tensor:
+    """What a difference contributes; half precisions and complex numbers in double precision."""
+    exact = multiplier.dtype in (torch.float32, torch.float64) and multiplier.dtype == difference.dtype
+    return multiplier * difference if exact else product(multiplier, difference)
 
 
 class _Integrator:
@@ -56,10 +58,6 @@ class _Integrator:
         self.active = active
         self.points = points
         self.references = [call.tensors[i].detach() for i in active]
-        self.examples = [
-            pairing.expand(record.tensors[i], tensor)
-            for i, tensor in zip(active, self.references, strict=True)
-        ]
         self.constants = [tensor.detach() for tensor in call.tensors]
         self.pairing = pairing
         self.record = record
@@ -69,6 +67,11 @@ class _Integrator:
 
     def integrate(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
         """Multipliers of the activations for these multipliers of the outputs."""
+        # Zero where both ends are the same infinity, as under a mask.
+        self.differences = [
+            difference_of(self.pairing.expand(self.record.tensors[i], start), start)
+            for i, start in zip(self.active, self.references, strict=True)
+        ]
         if self.points is not None:
             return self._quadrature(gradients, self.points)
         points, before = FIRST_POINTS, float("inf")
@@ -91,48 +94,56 @@ class _Integrator:
             )
 
     def _quadrature(self, gradients: Sequence[Tensor | None], points: int) -> list[Tensor]:
+        nodes = gauss_legendre(points)
+        if softmaxes.fits(self.call, self.references, self.reference_outputs):
+            (start,), (difference,), (gradient,) = self.references, self.differences, gradients
+            assert gradient is not None
+            return [softmaxes.average_slopes(self.call, start, difference, gradient, nodes)]
         totals = [torch.zeros_like(tensor) for tensor in self.references]
-        for position, weight in gauss_legendre(points):
-            with torch.enable_grad():
-                leaves = [
-                    _between(r, x, position).requires_grad_()
-                    for r, x in zip(self.references, self.examples, strict=True)
-                ]
-                inputs = list(self.constants)
-                for i, leaf in zip(self.active, leaves, strict=True):
-                    inputs[i] = leaf
-                with torch.backends.cudnn.flags(enabled=False):  # cudnn has no backward of RNNs in eval
-                    outputs = tensors_of(self.call.run(inputs))
-                    chosen = [
-                        (output, gradient)
-                        for output, gradient in zip(outputs, gradients, strict=True)
-                        if gradient is not None and output.requires_grad
-                    ]
-                    found = torch.autograd.grad(
-                        [output for output, _ in chosen],
-                        leaves,
-                        [gradient for _, gradient in chosen],
-                        allow_unused=True,
-                    )
-            for total, slope in zip(totals, found, strict=True):
+        for position, weight in nodes:
+            places = [
+                torch.add(start, difference, alpha=position)
+                for start, difference in zip(self.references, self.differences, strict=True)
+            ]
+            for total, slope in zip(totals, self._slopes(places, gradients), strict=True):
                 if slope is not None:
                     total.add_(slope, alpha=weight)
         return totals
 
+    def _slopes(self, places: list[Tensor], gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        """The operation's own vector-Jacobian product somewhere."""
+        inputs = list(self.constants)
+        for i, leaf in zip(self.active, places, strict=True):
+            inputs[i] = leaf.requires_grad_()
+        # cudnn has no backward of RNNs in evaluation mode
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            outputs = tensors_of(self.call.run(inputs))
+            chosen = [
+                (output, gradient)
+                for output, gradient in zip(outputs, gradients, strict=True)
+                if gradient is not None and output.requires_grad
+            ]
+            return torch.autograd.grad(
+                [output for output, _ in chosen],
+                places,
+                [gradient for _, gradient in chosen],
+                allow_unused=True,
+            )
+
     def _residual(self, gradients: Sequence[Tensor | None], multipliers: list[Tensor]) -> tuple[float, float]:
         """Largest |Σ m·Δh − Σ g·Δy| of a row relative to Σ|g·Δy|, and what is small enough."""
         got: Any = 0.0
-        for m, x, r in zip(multipliers, self.examples, self.references, strict=True):
-            got = got + self._by_row(product(m, difference_of(x, r)), r)
+        for m, difference in zip(multipliers, self.differences, strict=True):
+            got = got + self._by_row(_part(m, difference), difference)
         wanted: Any = 0.0
         size: Any = 0.0
         for gradient, y, y_x in zip(
             gradients, self.reference_outputs, tensors_of(self.record.output), strict=True
         ):
             if gradient is not None:
-                passed = product(gradient, difference_of(self.pairing.expand(y_x, y), y))
+                passed = _part(gradient, difference_of(self.pairing.expand(y_x, y), y))
                 wanted = wanted + self._by_row(passed, y)
-                size = size + self._by_row(passed.abs(), y)
+                size = size + self._by_row(passed.abs_(), y)
         tolerance = max(16 * torch.finfo(self.references[0].dtype).eps, 2e-13)
         worst = ((got - wanted).abs() / (size + torch.finfo(torch.float64).tiny)).max()
         return float(worst), tolerance
@@ -140,9 +151,16 @@ class _Integrator:
     def _by_row(self, values: Tensor, like: Tensor) -> Tensor:
         rows = self.pairing.examples * self.pairing.references
         dim = next((d for d, size in enumerate(like.shape) if size == rows), None)
-        return values.sum() if dim is None else values.movedim(dim, 0).reshape(rows, -1).sum(1)
+        if dim is None:
+            return values.sum(dtype=torch.float64)
+        if (
+            dim < values.dim() - 1
+        ):  # torch sums the last axis without loss, and faster than in double precision
+            values = values.sum(-1)
+        return values.movedim(dim, 0).reshape(rows, -1).sum(1, dtype=torch.float64)
 
     reference_outputs: list[Tensor]
+    differences: list[Tensor]
 
 
 class _Path(torch.autograd.Function):
