@@ -1,11 +1,13 @@
 """Exact in-silico mutagenesis: every base of a window replaced by each of the other three.
 
 Where a model allows it, only the columns that a substitution can reach are computed (``columns``). That path
-is compared with whole sequences on a few mutants of every batch and, where it differs, given up with a note.
+is compared with whole sequences on a few mutants of every batch and, where it differs or takes longer, given
+up with a note.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +30,9 @@ from cislex.targets.outputs import join_rows
 ROWS, EXAMPLES = 64, 4
 #: Largest difference of the two paths, in units of the precision's rounding of the prediction.
 TOLERANCE = 200
+#: Windows are given up where they take so much longer than whole sequences, and the computation more seconds
+#: than a moment; the mutants that this is measured on are few.
+SLOWER, MOMENT, FEW = 1.1, 2.0, 16
 
 
 def batch_multipliers(
@@ -93,6 +98,8 @@ class _Run:
     extra: Sequence[Tensor]
     originals: Any
     prediction: Tensor
+    #: Seconds of a mutant, once they are measured.
+    seconds: float = 0.0
 
     def fill(
         self, multipliers: Tensor, example: Tensor, position: Tensor, base: Tensor, *, rows: int
@@ -111,9 +118,42 @@ class _Run:
                 tape = None if notes else tape
             for part in chunks(len(chosen), rows if tape is None else together):
                 where = tuple(index[chosen[part]] for index in (example, position, base))
+                began = self._clock()
                 effects = self._of_batch(tape, block, *where)
+                if tape is not None and self.seconds == 0 and len(example) > FEW:
+                    notes |= self._slowness((self._clock() - began) / len(where[0]), len(example), *where)
+                    tape = None if notes else tape
                 multipliers[:, where[0], where[2], where[1]] = effects.to(multipliers.dtype)
         return notes
+
+    def _clock(self) -> float:
+        """Time, after what was queued on a GPU."""
+        if self.x.is_cuda:
+            torch.cuda.synchronize(self.x.device)
+        return time.perf_counter()
+
+    def _slowness(self, windows: float, mutants: int, *where: Tensor) -> dict[str, str]:
+        """A note where windows take longer than whole sequences, in a computation of more than a moment.
+
+        Parameters
+        ----------
+        windows
+            Seconds of a mutant.
+        mutants
+            How many there are.
+        """
+        if windows * mutants < MOMENT:
+            self.seconds = windows
+            return {}
+        few = [index[: FEW // 2] for index in where]
+        began = self._clock()
+        self.effects(*few)
+        self.seconds = (self._clock() - began) / len(few[0])
+        if windows <= SLOWER * self.seconds:
+            return {}
+        reason = f"windows take {windows / self.seconds:.1f} times as long"
+        get_logger(__name__).info("ISM: whole sequences are computed for every mutant (%s)", reason)
+        return {"ism": f"whole sequences: {reason}"}
 
     def _of_batch(self, tape: Tape | None, block: slice, *where: Tensor) -> Tensor:
         """Effects (T, M) by the path that is open."""

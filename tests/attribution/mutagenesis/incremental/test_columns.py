@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -279,6 +280,7 @@ class InPlace(nn.Module):
     def __init__(self, how: str) -> None:
         super().__init__()
         self.first, self.how = nn.Conv1d(4, 6, 5, padding=2), how
+        self.second = nn.Conv1d(6, 6, 3)
         nn.init.constant_(self.first.bias, 0.9)  # so that only few mutants tell
 
     def forward(self, x: Tensor) -> Tensor:
@@ -303,13 +305,26 @@ class InPlace(nn.Module):
         elif self.how == "a crop that alone is used":
             h = h[:, :, 5:-5]
             h.relu_()
+        elif self.how == "columns added to a whole":
+            y = torch.cumsum(h, 2)
+            y += h.relu()
+            y.mul_(h)
+            return y.tanh().mean(2)
+        elif self.how == "a whole added to columns":
+            h += torch.cumsum(h, 2)
+            return self.second(h.relu()).tanh().mean(2)
+        elif self.how == "columns written into a whole":
+            y = h.new_zeros(h.shape)
+            y[:, :, 3:] = h[:, :, :-3]
+            return y.tanh().mean(2)
         return h.mean(2)
 
 
 @pytest.mark.parametrize(
     "how",
     ["a crop", "channels", "a transposed", "a view of ordinary memory", "what was viewed", "dropout",
-     "a contiguous", "a crop that alone is used"],
+     "a contiguous", "a crop that alone is used", "columns added to a whole", "a whole added to columns",
+     "columns written into a whole"],
 )  # fmt: skip
 def test_memory_that_several_tensors_share(how: str) -> None:
     torch.manual_seed(0)
@@ -319,10 +334,37 @@ def test_memory_that_several_tensors_share(how: str) -> None:
     where = ism.mutations(x, 0, None)
     expected = model(ism.mutated(x, *where))[:, 0] - model(x)[where[0], 0]
     torch.testing.assert_close(result.multipliers[0, where[0], where[2], where[1]], expected)
-    if how in ("dropout", "a contiguous", "a crop that alone is used"):
+    if how in ("dropout", "a contiguous", "a crop that alone is used") or "whole" in how:
         assert result.notes == {}
     else:
         assert "in place" in result.notes["ism"]
+
+
+@pytest.mark.parametrize("slow", ["windows", "whole sequences"])
+def test_windows_that_take_longer_are_given_up(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(nn.Module):
+        """Takes its time, on windows or on whole sequences."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv1d(4, 6, 5, padding=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if (type(x) is Tensor) == (slow == "whole sequences"):
+                time.sleep(0.002 * len(x))
+            return self.first(x).relu().mean(2)
+
+    monkeypatch.setattr(ism, "MOMENT", 0.1 if slow == "windows" else 0.0)
+    torch.manual_seed(0)
+    model, x = Slow().double().requires_grad_(False), one_hot(2)
+    result = ism.batch_multipliers(model, x, make_references(Uniform(), x).double(), [Output(0)], ISM())
+    where = ism.mutations(x, 0, None)
+    expected = model(ism.mutated(x, *where))[:, 0] - model(x)[where[0], 0]
+    torch.testing.assert_close(result.multipliers[0, where[0], where[2], where[1]], expected)
+    if slow == "windows":
+        assert "times as long" in result.notes["ism"]
+    else:
+        assert result.notes == {}
 
 
 def test_a_disagreement_falls_back_loudly(caplog: pytest.LogCaptureFixture) -> None:

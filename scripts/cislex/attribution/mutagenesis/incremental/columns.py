@@ -297,6 +297,11 @@ def made(
     return MutantColumns(base, Lazy(part), first, width, like.axis if axis is None else axis, like.tape)
 
 
+def everywhere(like: MutantColumns, values: Tensor) -> MutantColumns:
+    """Columns all of which differ from the examples', whose own values nothing depends on any more."""
+    return made(like, like.base, lambda: values, np.zeros(len(like.first), np.int64), like.length)
+
+
 def changed(
     like: MutantColumns, base: Tensor, changes: Lazy, first: Offsets, width: int, axis: int | None = None
 ) -> MutantColumns:

@@ -30,6 +30,7 @@ from cislex.attribution.mutagenesis.incremental.columns import (
     NotTrackedError,
     changed,
     difference,
+    everywhere,
     flat,
     gather,
     made,
@@ -129,20 +130,25 @@ def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     source = next(item for item in flat([*args, *kwargs.values()]) if isinstance(item, MutantColumns))
     if plain in SAME and is_same(plain, args, kwargs):
         return args[0]
-    result = NotImplemented
+    if in_place and "out" not in kwargs and not isinstance(args[0], MutantColumns):  # columns to a whole
+        source.tape.whole.add(plain)
+        return func(*as_whole(args), **as_whole(kwargs))
+    result: Any = NotImplemented
     if "out" not in kwargs and plain in _RULES:
         kept = snapshots(args), snapshots(without_inplace(kwargs))
         result = _RULES[plain](out_of_place(func, plain), *kept)
-    if in_place and isinstance(args[0], MutantColumns) and result is not NotImplemented:
+    if result is NotImplemented:
+        if "out" in kwargs:
+            raise NotTrackedError(f"{name} changes a tensor in place")
+        source.tape.whole.add(plain)
+        result = out_of_place(func, plain)(*as_whole(args), **as_whole(without_inplace(kwargs)))
+        if in_place:
+            result = everywhere(args[0], result)
+    if in_place:
         if args[0].shared():
             raise NotTrackedError(f"{name} changes a tensor in place that another one is a view of")
         args[0].become(result)
         return args[0]
-    if result is NotImplemented:
-        if in_place or "out" in kwargs:
-            raise NotTrackedError(f"{name} changes a tensor in place")
-        source.tape.whole.add(plain)
-        result = out_of_place(func, plain)(*as_whole(args), **as_whole(without_inplace(kwargs)))
     if plain in VIEWS:
         for view in flat(result):
             source.adopt(view)
