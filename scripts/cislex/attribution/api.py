@@ -23,7 +23,7 @@ from cislex.attribution.execution.transfers import DeviceTransfer
 from cislex.attribution.methods import DeepLiftShap, ExpectedGradients, IntegratedGradients, Method
 from cislex.attribution.mutagenesis.independence import check_independence
 from cislex.attribution.mutagenesis.neighbours import made_by, make_trial
-from cislex.attribution.options import RunOptions
+from cislex.attribution.options import AttributionOptions
 from cislex.attribution.pipeline import EXECUTORS, Inputs, Run, advise
 from cislex.attribution.references import FixedReferences, make_references, number_of
 from cislex.attribution.result import Attribution, collect
@@ -46,6 +46,7 @@ def attribute(
     batch_size: int | None = None,
     device: str | torch.device | None = None,
     precision: str | None = None,
+    checkpoint: bool | None = None,
     reverse_complement: bool = False,
     keep_global: bool = True,
     keep_spread: bool = False,
@@ -76,6 +77,10 @@ def attribute(
     precision
         ``float32`` (TF32 off), ``tf32``, ``bfloat16`` or ``float64``; by default ``float64`` for models whose
         parameters are, and ``float32`` for any other, half precisions too. ``notes`` say what was used.
+    checkpoint
+        Compute activations again in the backward, module by module, instead of keeping all: less memory, and
+        up to twice the time. None: where one pair does not fit into memory. For gradient methods and DeepLIFT
+        with ``rule="rescale"``; ISM keeps nothing anyway. ``notes`` say of how many modules.
     reverse_complement
         Attribute the average over both strands, f̄(x) = ½ (f(x) + f(rc x)), against the same references
         reverse-complemented; ``prediction``, ``delta`` and all else are those of f̄. Extra inputs whose last
@@ -114,6 +119,7 @@ def attribute(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        checkpoint=checkpoint,
         reverse_complement=reverse_complement,
         keep_global=keep_global,
         keep_spread=keep_spread,
@@ -131,7 +137,7 @@ def attribute_targets(
     keep_global: bool = True,
     keep_spread: bool = False,
     progress: bool = False,
-    **options: Unpack[RunOptions],
+    **options: Unpack[AttributionOptions],
 ) -> list[Attribution]:
     """Attribute several targets of one model, which share the forward passes and the references.
 
@@ -171,7 +177,7 @@ def attribute_batches(
     keep_global: bool = False,
     keep_spread: bool = False,
     progress: bool = False,
-    **options: Unpack[RunOptions],
+    **options: Unpack[AttributionOptions],
 ) -> Iterator[tuple[slice, list[Attribution]]]:
     """Attribute batch by batch, so that any number of sequences needs bounded memory.
 
@@ -220,6 +226,7 @@ def _start(
     batch_size: int | None = None,
     device: str | torch.device | None = None,
     precision: str | None = None,
+    checkpoint: bool | None = None,
     reverse_complement: bool = False,
     keep_global: bool = False,
     keep_spread: bool = False,
@@ -231,6 +238,10 @@ def _start(
     wanted = [as_target(target) for target in targets]
     inputs = Inputs(x, check_seeds(seeds, len(x)), check_extra(extra_inputs, len(x)))
     _check_references(method.references, x, inputs.seeds)
+    if checkpoint and isinstance(method, DeepLiftShap) and method.rule != "rescale":
+        raise ConfigError(
+            f"checkpoint: found rule={method.rule!r}; expected rescale, the rule that allows it"
+        )
     if keep_spread:
         _check_spread(method, x, reverse_complement)
     plain = unwrap(model)
@@ -251,6 +262,7 @@ def _start(
         repeat=has_fixed_batch(plain),
         spread=keep_spread,
         allow_incomplete=allow_incomplete,
+        checkpoint=checkpoint,
     )
     return run, inputs
 

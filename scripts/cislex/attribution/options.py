@@ -18,11 +18,17 @@ class DeviceOptions(TypedDict, total=False):
 
 
 class RunOptions(DeviceOptions, total=False):
-    """Options of :func:`cislex.attribution.attribute_targets` and its relatives."""
+    """Options of what attributes, whatever is returned."""
 
     seeds: Any
     reverse_complement: bool
     allow_incomplete: bool
+
+
+class AttributionOptions(RunOptions, total=False):
+    """Options of :func:`cislex.attribution.attribute_targets` and ``attribute_batches``."""
+
+    checkpoint: bool | None
 
 
 class PositionOptions(RunOptions, total=False):

@@ -11,7 +11,7 @@ import dataclasses
 import importlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -22,6 +22,7 @@ from torch import Tensor
 from cislex.attribution.deeplift.audit import Scrutiny
 from cislex.attribution.execution.batching import BatchSize, join, pieces
 from cislex.attribution.execution.model_context import PreparedModel, tf32_notice
+from cislex.attribution.execution.segments import choose_segments, segmented
 from cislex.attribution.execution.strands import average, reverse_complement, turn_extra, turn_method
 from cislex.attribution.execution.transfers import DeviceTransfer, PendingResults
 from cislex.attribution.genomic_references import GenomicWindows
@@ -100,11 +101,18 @@ class Run:
     spread: bool = False
     #: Whether attributions that do not sum up are accepted.
     allow_incomplete: bool = False
+    #: Whether activations are computed again in the backward, and of which modules, once these are chosen.
+    #: (None: where one pair is too much for the memory).
+    checkpoint: bool | None = None
+    segments: list[torch.nn.Module] | None = None
     #: Called with the references (R, 4, L) of the first example once its batch is there, to see that values
     #: do not depend on the batch.
     confirm: Callable[[Tensor], None] | None = None
     #: What the first batch has shown.
     findings: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.size.last_resort = self.save_memory
 
     def results(self, inputs: Inputs) -> Iterator[tuple[slice, list[Attribution]]]:
         """Batches in order; on a GPU each is handed out when the next one has been queued."""
@@ -187,6 +195,25 @@ class Run:
             )
         return pending, {**self.notes(), **result.notes, **self.size.notes}
 
+    def _segments(self, x: Tensor, extra: Sequence[Tensor]) -> list[torch.nn.Module]:
+        """The modules whose activations are computed again; chosen with the first example."""
+        if self.segments is None:
+            self.segments = []
+            if self.checkpoint and not isinstance(self.method, ISM):
+                self.segments = choose_segments(self.prepared.model, x[:1], [item[:1] for item in extra])
+                count = len(self.segments)
+                self.findings["checkpoint"] = f"activations of {count} modules computed again"
+        return self.segments
+
+    def save_memory(self) -> bool:
+        """Begin to compute activations again, where the method allows it and that was not done before."""
+        reveals = isinstance(self.method, DeepLiftShap) and self.method.rule != "rescale"
+        if self.checkpoint is not None or reveals or isinstance(self.method, ISM):
+            return False
+        self.checkpoint, self.segments = True, None
+        get_logger(__name__).warning("out of memory with a single pair: activations are computed again")
+        return True
+
     def notes(self) -> dict[str, str]:
         """What is known without a result."""
         notes = {"precision": self.prepared.precision, **self.findings}
@@ -213,14 +240,15 @@ class Run:
         dtype, out = self.prepared.dtype, self.transfer.to_device
         ready = [out(x, dtype), out(refs, dtype)]
         moved = [out(item, dtype if item.is_floating_point() else None) for item in extra]
-        forward = self._strand(ready[0], ready[1], self.method, moved, rows)
-        if not self.reverse_complement:
-            return forward
-        length = x.shape[-1]
-        turned = [turn_extra(item, length) for item in moved]
-        others = [reverse_complement(item) for item in ready]
-        method = turn_method(self.method, length)
-        return average(forward, self._strand(others[0], others[1], method, turned, rows))
+        with segmented(self._segments(ready[0], moved)):
+            forward = self._strand(ready[0], ready[1], self.method, moved, rows)
+            if not self.reverse_complement:
+                return forward
+            length = x.shape[-1]
+            turned = [turn_extra(item, length) for item in moved]
+            others = [reverse_complement(item) for item in ready]
+            method = turn_method(self.method, length)
+            return average(forward, self._strand(others[0], others[1], method, turned, rows))
 
     def _strand(self, x: Tensor, refs: Tensor, method: Method, extra: list[Tensor], rows: int) -> BatchResult:
         arguments = (self.prepared.model, x, refs, self.targets, method, extra)
@@ -241,7 +269,7 @@ class Run:
             self.repeat = True
             case = dataclasses.replace(case, repeat=True)
             result = case.attribute()
-        self.findings = completeness.judge(case, result, scrutiny)
+        self.findings |= completeness.judge(case, result, scrutiny)
         self.checked = True
         return result
 

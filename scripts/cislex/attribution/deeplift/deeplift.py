@@ -15,7 +15,7 @@ from cislex.attribution.deeplift.decompositions import DECOMPOSITIONS
 from cislex.attribution.deeplift.detached import Reading
 from cislex.attribution.deeplift.integration import LIMIT, integrate
 from cislex.attribution.deeplift.pairing import Pairing, PairingError
-from cislex.attribution.deeplift.replay import Recorder, Replayer, finish
+from cislex.attribution.deeplift.replay import Recorder, Replayer
 from cislex.attribution.deeplift.reveal_cancel import RevealReplayer
 from cislex.attribution.deeplift.rules import builtin, user_rules
 from cislex.attribution.execution.batching import join
@@ -64,10 +64,13 @@ class Engine:
         self.scrutiny: Scrutiny | None = None
         #: Whether the spread of contributions over references is asked for.
         self.spread = False
+        #: Whether segments of the model, if it has any, are recorded and replayed in the backward.
+        self.segmented = True
 
     def record(self, x: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]) -> Any:
         """Run the examples; returns the records, the model's output and the targets' values."""
         recorder = Recorder(*self.arguments)
+        recorder.segmented = self.segmented and self.method.rule == "rescale"
         if self.method.rule != "rescale":
             recorder.alert, recorder.followed = True, RevealReplayer.followed
         try:
@@ -89,13 +92,6 @@ class Engine:
             raise PairingError(f"one row alone loses its axis: {error}") from error
         return recorder.records, output, torch.stack(found)
 
-    def look(self, value: Tensor) -> None:
-        """Look for what ran out of sight between the sequence and a target's value."""
-        replayer = self.last
-        if self.scrutiny is not None and replayer is not None and replayer.trail is not None:
-            found = replayer.trail.unseen(value, replayer.nonlinear)
-            self.scrutiny.unseen += [item for item in found if item not in self.scrutiny.unseen]
-
     def replay(
         self, records: Any, pairing: Pairing, leaf: Tensor, targets: Sequence[Target], extra: Sequence[Tensor]
     ) -> tuple[Any, list[Tensor | None], Phase]:
@@ -105,7 +101,7 @@ class Engine:
             replayer.splitter.convolutions = self.method.rule == "reveal_cancel"
         self.last = replayer
         if self.scrutiny is not None:
-            replayer.trail = Trail()
+            replayer.trail, replayer.scrutiny = Trail(), self.scrutiny
             replayer.exact = None if self.scrutiny.allow else leaf.dtype
         try:
             with torch.enable_grad(), torch.autograd.graph.disable_saved_tensors_hooks(RUN_AGAIN), replayer:
@@ -115,11 +111,7 @@ class Engine:
             if RUN_AGAIN in str(error):
                 raise UnsupportedOperationError(RUN_AGAIN) from error
             raise
-        finish(replayer)
-        if replayer.trail is not None:
-            replayer.trail.close()
-        replayer.detached.check(values, targets)
-        self.integrated |= replayer.integrated
+        replayer.finish(values, targets)
         return output, values, replayer.phase
 
 
@@ -265,13 +257,13 @@ def _add(
     leaf = flat.clone().requires_grad_()
     repeated = [item.repeat_interleave(r, 0) for item in extra]
     output, values, phase = engine.replay(records, pairing, leaf, targets, repeated)
+    assert engine.last is not None
     for t, (target, value) in enumerate(zip(targets, values, strict=True)):
         pair = _pair(target)
         if pair is None:
             assert value is not None
             f_x, f_r = prediction[t].unsqueeze(1), value
         else:
-            assert engine.last is not None
             with torch.enable_grad(), Reading(engine.last.detached, target):
                 f_x, f_r = pair(_repeat(output_x, r), output)
             f_x = f_x.detach().reshape(n, r)
@@ -282,7 +274,7 @@ def _add(
                 f"target: found shape {tuple(f_r.shape)} for {n * r} sequences, expected one number each"
             )
         _check_reached(target, f_x, f_r.reshape(n, r))
-        engine.look(f_r)
+        engine.last.look(f_r)
         if f_r.requires_grad:
             phase.last = t + 1 == len(targets)
             (m,) = torch.autograd.grad(f_r.sum(), leaf, retain_graph=not phase.last, allow_unused=True)
@@ -299,6 +291,7 @@ def _add(
             sums.moments[:, t] += torch.stack([single.sum(1), (single**2).sum(1)])
         sums.reference_prediction[t, :, part] = value.detach().reshape(n, r)
         sums.delta[t, :, part] = full - (f_x.double() - f_r.detach().reshape(n, r).double())
+    engine.integrated |= engine.last.integrated
 
 
 def _check_reached(target: Target, f_x: Tensor, f_r: Tensor) -> None:

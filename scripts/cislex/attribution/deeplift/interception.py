@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from cislex.attribution.deeplift.audit import Trail
@@ -44,6 +45,9 @@ class Interception(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if self.sleeping:
+            self._watch(func, args, kwargs or {})
+            return func(*args, **(kwargs or {}))
         if self.trail is None:
             return self.dispatch(func, args, kwargs or {})
         with self.trail.step(self._learn(func)[0]):
@@ -124,6 +128,30 @@ class Interception(TorchFunctionMode):
                 "switch autocast off in evaluation mode (enabled=self.training), or ask for "
                 "precision='bfloat16'",
             )
+
+    #: Whether operations are let pass, since they are done again later (``segments``).
+    sleeping: bool = False
+
+    def asleep(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function whose operations are done again later."""
+        before, self.sleeping = self.sleeping, True
+        try:
+            return run(*args, **kwargs)
+        finally:
+            self.sleeping = before
+
+    def _watch(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Keep what is about to be written over."""
+        name, in_place, _ = self._known.get(func) or self._learn(func)
+        if in_place or kwargs.get("inplace") is True:
+            self.protect(Call(name, in_place, func, args, kwargs).tensors[0])
+
+    def protect(self, target: Tensor) -> None:
+        """Copy what is kept of a tensor that is about to be written."""
+
+    def segment(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a module that is a segment of the model: here like any other."""
+        return run(*args, **kwargs)
 
     #: What calls are checked against that no rule has seen, and the floating point that was asked for.
     trail: Trail | None = None

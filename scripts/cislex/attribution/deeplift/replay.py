@@ -9,11 +9,13 @@ gives the output whose backward multiplies by the pair's multiplier.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cislex.attribution.deeplift.audit import Scrutiny, Trail
 from cislex.attribution.deeplift.detached import (
     DETACHED,
     INSTEAD,
@@ -29,8 +31,9 @@ from cislex.attribution.deeplift.detached import (
 )
 from cislex.attribution.deeplift.interception import Interception, write_back
 from cislex.attribution.deeplift.pairing import Pairing, PairingError
+from cislex.attribution.deeplift.segments import SEGMENT, run_later
 from cislex.attribution.operations import Call, Kind, Phase, differentiable, tensors_of, whereabouts
-from cislex.attribution.transforms import carries_gradient, memory_of, plain
+from cislex.attribution.transforms import carries_gradient, memory_of, plain, transforming
 from cislex.errors import ModelError
 
 
@@ -67,6 +70,16 @@ class Recorder(Interception):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.records = Records()
+        #: Whether segments are recorded later.
+        self.segmented = False
+
+    def segment(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Keep what enters a segment."""
+        if not self.segmented or transforming():
+            return run(*args, **kwargs)
+        call = Call(SEGMENT, False, run, args, kwargs)
+        self.records.append(Record(call, list(call.tensors)))
+        return self.asleep(run, *args, **kwargs)
 
     def cuts(self, name: str) -> bool:
         """What carries no gradient in the replay is compared there."""
@@ -75,7 +88,7 @@ class Recorder(Interception):
     def handle(self, call: Call, kind: Kind) -> Any:
         """Run the call and keep what it received and returned."""
         if call.in_place:
-            self._protect(call.tensors[0])
+            self.protect(call.tensors[0])
         if kind is Kind.LINEAR and call.name not in self.followed:
             output = call.func(*call.args, **call.kwargs)
             if self.cuts(call.name):
@@ -89,7 +102,7 @@ class Recorder(Interception):
         self.records.append(record)
         return record.output
 
-    def _protect(self, target: Tensor) -> None:
+    def protect(self, target: Tensor) -> None:
         """Copy what earlier records share with a tensor that is about to be written."""
         pointer = memory_of(target)
         for record in self.records:
@@ -113,6 +126,7 @@ class Replayer(Interception):
         unknown: Rule | None = None,
     ) -> None:
         super().__init__(*arguments)
+        self._arguments = arguments
         self.records = records
         self.pairing = pairing
         self.unknown = unknown
@@ -121,6 +135,8 @@ class Replayer(Interception):
         self.integrated: set[str] = set()
         self.detached = DetachedValues()
         self._cut_cursor = 0
+        #: What to look for, where it is the first replay.
+        self.scrutiny: Scrutiny | None = None
 
     def cuts(self, name: str) -> bool:
         """In a replay everything that is computed without autograd is cut off."""
@@ -129,7 +145,7 @@ class Replayer(Interception):
     def handle(self, call: Call, kind: Kind) -> Any:
         """Run the call by its rule where an activation reaches it."""
         if call.in_place:
-            self.phase.protect(call.tensors[0])
+            self.protect(call.tensors[0])
         if self.detached and kind is not Kind.BRANCH:
             detached = [
                 found for tensor in sources(call) if (found := self.detached.find(tensor)) is not None
@@ -177,6 +193,61 @@ class Replayer(Interception):
                 if not differentiable(tensor):  # such as the indices of a maximum
                     self._detach(call, tensor, call.name)
         return write_back(call, output)
+
+    def protect(self, target: Tensor) -> None:
+        """Copy what the backward will read of a tensor that is about to be written."""
+        self.phase.protect(target)
+
+    def segment(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Keep what enters a segment, and replay it when the backward comes by."""
+        record = self.records[self.cursor] if self.cursor < len(self.records) else None
+        if record is None or record.name != SEGMENT:
+            return run(*args, **kwargs)
+        self.cursor += 1
+        call = Call(SEGMENT, False, run, args, kwargs)
+        call.phase = self.phase
+        active = [i for i, tensor in enumerate(call.tensors) if carries_gradient(tensor)]
+        for tensor in call.tensors:
+            if (found := self.detached.find(tensor)) is not None:
+                check_paired(call, [found])
+                self.fail(call, f"uses a value that {found.source} {DETACHED}", INSTEAD)
+        if not active:
+            return self.asleep(run, *args, **kwargs)
+        if not torch.is_grad_enabled():
+            self.fail(call, "runs without gradients", "remove torch.no_grad or inference_mode there")
+        with self.trail.step(SEGMENT) if self.trail is not None else nullcontext():
+            return self.asleep(run_later, self, call, record, active)
+
+    def of_segment(self, record: Record) -> Replayer:
+        """A replay of one segment, of which this is the record."""
+        recorder = Recorder(*self._arguments)
+        with torch.enable_grad(), recorder:
+            record.call.run(record.tensors)
+        inner = type(self)(
+            *self._arguments, records=recorder.records, pairing=self.pairing, unknown=self.unknown
+        )
+        inner.phase.last = True
+        inner.scrutiny, inner.exact = self.scrutiny, self.exact
+        inner.trail = None if self.scrutiny is None else Trail()
+        return inner
+
+    def finish(self, outputs: Sequence[Tensor | None], names: Sequence[object]) -> None:
+        """Check that the references went the example's way, and what came out of it."""
+        if self.cursor != len(self.records):
+            self._rows_one_by_one()
+            raise ModelError(
+                f"the model ran {len(self.records)} operations for the example and {self.cursor} for the "
+                "reference: it branches on its input; what to do: remove data-dependent branches"
+            )
+        if self.trail is not None:
+            self.trail.close()
+        self.detached.check(outputs, names)
+
+    def look(self, value: Tensor) -> None:
+        """Look for what ran out of sight before a value."""
+        if self.scrutiny is not None and self.trail is not None:
+            found = self.trail.unseen(value, self.nonlinear)
+            self.scrutiny.unseen += [item for item in found if item not in self.scrutiny.unseen]
 
     def apply(self, rule: Rule, call: Call, record: Record, active: list[int]) -> Any:
         """Carry out a rule."""
@@ -302,13 +373,3 @@ class Replayer(Interception):
         output = call.func(*call.args, **call.kwargs)
         self._detach_results(call, output, detached[0].source, example, detached)
         return output
-
-
-def finish(replayer: Replayer) -> None:
-    """Check that the reference went through as many operations as the example."""
-    if replayer.cursor != len(replayer.records):
-        replayer._rows_one_by_one()
-        raise ModelError(
-            f"the model ran {len(replayer.records)} operations for the example and {replayer.cursor} for the "
-            "reference: it branches on its input; what to do: remove data-dependent branches"
-        )

@@ -155,6 +155,7 @@ def residuals_of(
     """List the residuals of a prepared model, for n examples (n, 4, L) and their references (n, R, 4, L)."""
     n, r = refs.shape[:2]
     engine = Engine(model, method)
+    engine.segmented = False
     engine.replayer = _TappedReplayer if method.rule == "rescale" else _TappedRevealReplayer
     inputs = x.repeat_interleave(r, 0)
     moved = [item.repeat_interleave(r, 0) for item in extra]

@@ -32,6 +32,8 @@ class BatchSize:
         default = CPU_PAIRS if device.type == "cpu" else FIRST_GPU_PAIRS
         self.pairs = default if pairs is None else pairs
         self.notes: dict[str, str] = {}
+        #: Saves memory in another way where one pair is too much; whether there was such a way.
+        self.last_resort: Callable[[], bool] | None = None
         self._measured = False
         self._before = 0
 
@@ -57,8 +59,10 @@ class BatchSize:
         self.pairs = int(max(1, min(MOST_GPU_PAIRS, SHARE * (free + cached) / per_pair)))
 
     def halve(self, error: BaseException) -> None:
-        """Halve the batch size; at one pair give up."""
+        """Halve the batch size; at one pair keep less of it, or give up."""
         if self.pairs <= 1:
+            if self.last_resort is not None and self.last_resort():
+                return
             raise ModelError(
                 "out of memory with a single example-reference pair; what to do: use a device with more "
                 "memory, or lower the precision"
