@@ -271,8 +271,8 @@ def _log(compared: pd.DataFrame, folds: dict[str, int], left_out: int) -> None:
     single = [name for name, number in folds.items() if number < 2]
     if single:
         logger.info(
-            "no p and q of single hits: no spread over folds is known of %s (one fold, or fold_use: held_out); "
-            "words are tested over regions",
+            "no p and q of single hits: no spread over folds is known of %s (one fold, or fold_use: "
+            "held_out); words are tested over regions",
             " and ".join(single),
         )
     if left_out:
