@@ -137,8 +137,8 @@ def contrast_hits(work: Work, wildcards: Mapping[str, str]) -> Use:
     settings = work.config["contrasts"][wildcards["contrast"]]
     name = work.config["analyses"][settings["first"]["analysis"]]["regions"]
     rows, length = work.regions(name), work.length(name)
-    # Ten hits a region, some of whose columns are text; attributions are read in blocks.
-    return Use(400 + 10e-3 * rows, 20 + rows * (2e-4 + length * 1e-7))
+    # Ten hits a region, some of whose columns are text; attributions of both sides are read in blocks.
+    return Use(300 + 4e-3 * rows, 20 + rows * (1e-3 + length * 1.2e-6))
 
 
 def evolution_sequences(work: Work, name: str) -> int:
