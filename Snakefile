@@ -44,6 +44,7 @@ include: "workflow/rules/variants.smk"
 include: "workflow/rules/insertions.smk"
 # Methods compared
 include: "workflow/rules/comparison.smk"
+include: "workflow/rules/contrasts.smk"
 include: "workflow/rules/evolution.smk"
 # Report
 include: "workflow/rules/report.smk"
@@ -87,6 +88,10 @@ rule all:
         comparisons=expand(
             f"{RESULTS}/comparisons/{{comparison}}/comparison.tsv",
             comparison=config["comparisons"],
+        ),
+        contrasts=expand(
+            f"{RESULTS}/contrasts/{{contrast}}/hits.tsv.gz",
+            contrast=config["contrasts"],
         ),
         evolution=expand(
             f"{RESULTS}/evolution/{{evolution}}/trajectories.tsv",

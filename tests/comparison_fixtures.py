@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,19 +49,25 @@ def write_attributions(
     delta: np.ndarray | None = None,
     source: str = "genome",
     strand: str = "+",
+    regions: pd.DataFrame | None = None,
 ) -> Path:
-    """``attributions.h5`` of some rows; the arrays are of these rows."""
+    """``attributions.h5`` of some rows; the arrays are of these; ``hypothetical`` (n, 4, L), or of folds."""
     n, length = codes.shape
     own = np.arange(n) if rows is None else np.asarray(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary, new_hdf5(temporary) as handle:
+        if hypothetical.ndim == 4:
+            handle["fold_spread"] = (hypothetical * one_hot(codes)).sum(axis=2).std(axis=0).astype("f4")
+            handle.attrs["folds"] = json.dumps([f"fold_{fold}" for fold in range(len(hypothetical))])
+            hypothetical = hypothetical.mean(axis=0)
         handle["hypothetical"] = hypothetical.astype("f4")
         handle["baseline"] = (np.zeros((n, length)) if baseline is None else baseline).astype("f4")
         handle["sequences"] = one_hot(codes)
         handle["rows"] = own
         if delta is not None:
             handle["max_relative_delta"] = delta.astype("f4")
-        write_regions(handle, regions_of(int(own.max(initial=0)) + 1, length=length, strand=strand).iloc[own])
+        made = regions_of(int(own.max(initial=0)) + 1, length=length, strand=strand)
+        write_regions(handle, (made if regions is None else regions).iloc[own])
         handle.attrs["source_digest"] = source
     return path
 

@@ -89,6 +89,7 @@ def all_wildcards(workflow: Any, config: dict[str, Any]) -> dict[str, list[Wildc
         "comparison": list(config["comparisons"]),
         "source": [name for one in config["comparisons"].values() for name in one["analyses"]],
         "evolution": list(config["evolution"]),
+        "contrast": list(config["contrasts"]),
         "file": ["file"],
     }
     analyses = [

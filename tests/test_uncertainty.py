@@ -9,6 +9,7 @@ import pytest
 from cislex.errors import ConfigError, InputError
 from cislex.uncertainty import (
     compare_hits,
+    compare_sums,
     compare_words,
     further_fold_interval,
     standard_error,
@@ -69,6 +70,54 @@ def test_p_values_of_hits_without_a_difference_are_uniform(folds: int) -> None:
     )
 
 
+WIDTH, HITS = 8, 6000
+
+
+def folds_of_both(rng: Any, depend: str, folds: tuple[int, int], *, shared: float) -> list[np.ndarray]:
+    """What folds add to the contributions of both sides, to all bases and to each (folds, hits, bases)."""
+
+    def draw(number: int) -> np.ndarray:
+        alike = shared * rng.normal(0, 1, (number, HITS, 1))
+        return np.asarray(alike + rng.normal(0, 1 - shared, (number, HITS, WIDTH)))
+
+    first = draw(folds[0])
+    if depend == "independent":
+        return [first, 2 * draw(folds[1])]
+    # Of one model: the side with fewer folds has the first ones of the other.
+    sign = {"paired": 1, "opposed": -1}[depend]
+    return [first, sign * first[: folds[1]] + 0.2 * draw(folds[1])]
+
+
+@pytest.mark.parametrize("folds", [(2, 2), (5, 5), (5, 3), (2, 5)])
+@pytest.mark.parametrize("shared", [0.0, 1.0], ids=["bases apart", "bases together"])
+@pytest.mark.parametrize("depend", ["paired", "independent", "opposed"])
+def test_sums_without_a_difference_are_called_no_more_often_than_they_may(
+    depend: str, shared: float, folds: tuple[int, int]
+) -> None:
+    if depend != "independent" and folds[1] > folds[0]:
+        folds = (folds[1], folds[0])
+    both = folds_of_both(np.random.default_rng(7), depend, folds, shared=shared)
+    errors = [sum_error_bound(side.std(axis=0), folds=len(side)) for side in both]
+    means = [side.mean(axis=0).sum(axis=-1) for side in both]
+    table = compare_sums(*means, first_error=errors[0], second_error=errors[1], folds=folds)
+    for level in (0.01, 0.05, 0.2):
+        assert (table["p"] <= level).mean() <= level + 2.5 * np.sqrt(level * (1 - level) / HITS)
+    if folds[0] == folds[1] and depend != "independent":
+        paired = compare_hits(*(side.sum(axis=-1) for side in both))
+        assert (table["p"] >= paired["p"] - 1e-9).all()
+        np.testing.assert_allclose(table["difference"], paired["difference"], atol=1e-9)
+
+
+def test_the_bound_is_reached_where_folds_oppose_and_bases_err_together() -> None:
+    fold = np.random.default_rng(8).normal(0, 1, (4, HITS, 1)) * np.ones(WIDTH)
+    error = sum_error_bound(fold.std(axis=0), folds=4)
+    mean = fold.mean(axis=0).sum(axis=-1)
+    table = compare_sums(mean, -mean, first_error=error, second_error=error, folds=(4, 4))
+    assert stats.kstest(table["p"], "uniform").pvalue > 0.01
+    sums = fold.sum(axis=-1)
+    np.testing.assert_allclose(table["p"], compare_hits(sums, -sums)["p"], rtol=1e-6)
+
+
 def test_p_values_of_words_without_a_difference_are_uniform() -> None:
     rng = np.random.default_rng(3)
     words, regions = np.repeat(np.arange(300), 120), np.tile(np.repeat(np.arange(60), 2), 300)
@@ -121,5 +170,7 @@ def test_too_few_folds_and_shapes_that_differ_are_refused() -> None:
         further_fold_interval(0.0, 1.0, folds=2, level=90)
     with pytest.raises(InputError, match="expected one"):
         compare_hits(np.zeros((2, 3)), np.zeros((3, 3)))
+    with pytest.raises(ConfigError, match="folds: found 1, expected at least 2"):
+        compare_sums([1.0], [0.0], first_error=[1.0], second_error=[1.0], folds=(1, 5))
     with pytest.raises(InputError, match="1 values that are not finite"):
         compare_words([np.nan], ["w"], ["r"])

@@ -141,10 +141,49 @@ def compare_hits(first: ArrayLike, second: ArrayLike) -> pd.DataFrame:
         raise InputError(
             f"first and second: found shapes {a.shape} and {b.shape}, expected one (folds, hits)"
         )
-    error, mean = standard_error(a - b), (a - b).mean(axis=0)
+    return _t_test((a - b).mean(axis=0), standard_error(a - b), degrees=len(a) - 1)
+
+
+def compare_sums(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    first_error: ArrayLike,
+    second_error: ArrayLike,
+    folds: tuple[int, int],
+) -> pd.DataFrame:
+    """``compare_hits`` where only means over folds and upper bounds of their errors are known.
+
+    How the two sides err together is unknown, so the error of the difference is taken as the sum of both,
+    which it never exceeds, with the degrees of freedom of the side with fewer folds. For the same folds of
+    both sides p is never below that of the paired t-test; for independent folds the test is conservative,
+    too (Mickey & Brown 1966, Ann Math Stat 37:639). However else the folds of both sides depend on each
+    other, false positives are at most twice the nominal ones (Bonferroni, over the two sides).
+
+    Parameters
+    ----------
+    first, second
+        (hits,): sums of the mean contributions, in units that compare.
+    first_error, second_error
+        (hits,): their standard errors or upper bounds of them (``sum_error_bound``), in the same units.
+    folds
+        Numbers of folds of both sides, at least 2.
+
+    Returns
+    -------
+    DataFrame
+        See ``compare_hits``.
+    """
+    degrees = min(_at_least(number, 2, "folds") for number in folds) - 1
+    error = np.asarray(first_error, np.float64) + np.asarray(second_error, np.float64)
+    return _t_test(np.asarray(first, np.float64) - np.asarray(second, np.float64), error, degrees=degrees)
+
+
+def _t_test(mean: Array, error: Array, *, degrees: int) -> pd.DataFrame:
+    """Two-sided p-values of differences (hits,) with these errors, and q-values."""
     varies = error > 0
     t = np.divide(mean, error, out=np.full_like(mean, np.nan), where=varies)
-    p = np.where(varies, 2 * stats.t.sf(np.abs(t), len(a) - 1), np.where(mean == 0, 1.0, np.nan))
+    p = np.where(varies, 2 * stats.t.sf(np.abs(t), degrees), np.where(mean == 0, 1.0, np.nan))
     return pd.DataFrame({"difference": mean, "error": error, "p": p, "q": adjust_p_values(p)})
 
 

@@ -53,6 +53,7 @@ NEEDS = {
     "insert_motifs": ("insert_chunk",),
     "measure_faithfulness": ("aggregate_chunks",),
     "compare_methods": ("measure_faithfulness",),
+    "contrast_hits": ("call_hits",),
     "evolve_sequences": ("make_tables",),
     "make_chunk": ("encode_sequences",),
 }
@@ -381,6 +382,13 @@ def compare_methods(work: Path, out: Path) -> None:
     script("compare_methods")(analyses, {key: out / name for key, name in names.items()})
 
 
+def contrast_hits(work: Path, out: Path) -> None:
+    sides = [{"analysis": name, "target": "t", "attributions": work / "attributions.h5"} for name in "ab"]
+    files = {name: out / f"contrast_{name}.tsv" for name in ("words", "sides")}
+    files["hits"] = out / "contrast_hits.tsv.gz"
+    script("contrast_hits")(work / "hits.bed.gz", *sides, files, hits_of="first", scale="hits")
+
+
 #: Each stage by name.
 STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
@@ -390,7 +398,7 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
         combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar,
         prepare_variants, score_variants, combine_variants, attribute_variants, evaluate_variants,
         prepare_insertions, insert_chunk, insert_motifs, evolve_sequences,
-        measure_faithfulness, compare_methods,
+        measure_faithfulness, compare_methods, contrast_hits,
         *TABLE_STAGES,
     )
 }  # fmt: skip

@@ -30,10 +30,15 @@ pytestmark = pytest.mark.workflow
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sequences in which one motif is planted, and a model that looks for it; one analysis has hits."""
+    """Sequences in which one motif is planted, and a model that looks for it; one analysis has hits.
+
+    At these hits its target is contrasted with the other target, for which the model looks for another motif.
+    """
     folder = write_project(tmp_path_factory.mktemp("small"))
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["analyses"]["gradient"]["hits"] = {}
+    second = {"analysis": "shap", "target": "b"}
+    config["contrasts"] = {"targets": {"first": {"analysis": "gradient"}, "second": second, "scale": "hits"}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -61,7 +66,7 @@ def test_a_dry_run_shows_the_whole_plan_before_any_input_of_a_later_stage_exists
 
 def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakemake: Run) -> None:
     config = yaml.safe_load((project / "config.yaml").read_text())
-    del config["genome"]
+    del config["genome"], config["contrasts"]
     for analysis in config["analyses"].values():
         analysis["motifs"] = analysis["hits"] = None
     (project / "bare.yaml").write_text(yaml.safe_dump(config))
@@ -99,6 +104,25 @@ def test_hits_are_called_with_the_words_of_the_lexicon_and_counted(finished: Pat
         assert len(list(indexed.fetch(name))) == (hits["#chrom"] == name).sum()
 
 
+def test_targets_are_contrasted_at_the_hits_of_one(finished: Path) -> None:
+    folder = finished / "results" / "contrasts" / "targets"
+    hits, called = (
+        pd.read_csv(path, sep="\t")
+        for path in (folder / "hits.tsv.gz", finished / "results/gradient/a/hits.bed.gz")
+    )
+    sides = pd.read_csv(folder / "sides.tsv", sep="\t").set_index("side")
+    assert len(hits) == len(called)
+    for theirs, own in (("#chrom", "chrom"), ("start", "start"), ("motif", "name"), ("strand", "strand")):
+        assert (called[theirs] == hits[own]).all()
+    np.testing.assert_allclose(hits["first"] * sides.loc["first", "scale"], called["contribution"], rtol=1e-4)
+    assert sides["folds"].tolist() == [2, 2]
+    assert hits["p"].between(0, 1).all()
+    words = pd.read_csv(folder / "words.tsv", sep="\t")
+    assert words["hits"].sum() == len(hits)
+    assert words["q"].min() < 0.05
+    assert '<section id="contrasts">' in (finished / "results" / "report.html").read_text()
+
+
 def test_seqlets_are_called_named_and_told(finished: Path) -> None:
     table = read_seqlets(finished / "results" / "gradient" / "a" / "seqlets.tsv.gz")
     assert len(table)
@@ -130,7 +154,7 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(finished: Path, snak
     assert plan.pop("find_motifs") == 2
     assert set(plan) <= {
         "annotate_motifs", "call_hits", "combine_lexicon", "summarise_usage", "analyse_syntax",
-        "call_seqlets", "render_report", "snapshot_config", "all",
+        "call_seqlets", "contrast_hits", "render_report", "snapshot_config", "all",
     }  # fmt: skip
 
 

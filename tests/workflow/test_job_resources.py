@@ -77,6 +77,7 @@ def config(folder: Path, *, chunks: int = 4, **regions: Any) -> dict[str, Any]:
                 "faithfulness": {"n": 9, "steps": 5, "draws": 2, "stability": True, "randomised": True},
             }
         },
+        "contrasts": {"both": {"first": {"analysis": "first"}, "second": {"analysis": "first"}}},
         "evolution": {
             "rise": {
                 "analysis": "first",
@@ -92,7 +93,7 @@ def config(folder: Path, *, chunks: int = 4, **regions: Any) -> dict[str, Any]:
 NAMES = {
     "regions": "set", "model": "net", "fold": "f0", "analysis": "first", "target": "t", "chunk": "0",
     "file": "x", "database": "d", "variants": "calls", "insertion": "pairs", "evolution": "rise",
-    "comparison": "all", "source": "first.uncorrected",
+    "comparison": "all", "contrast": "both", "source": "first.uncorrected",
 }  # fmt: skip
 
 

@@ -56,6 +56,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "insert_motifs": (("insertion",), experiments.insert_motifs),
     "measure_faithfulness": (("comparison", "source"), experiments.measure_faithfulness),
     "compare_methods": (("comparison",), experiments.compare_methods),
+    "contrast_hits": (("contrast",), experiments.contrast_hits),
     "evolve_sequences": (("evolution",), experiments.evolve_sequences),
     "extract_regions": (("regions",), attributions.extract_regions),
     "encode_sequences": (("regions",), attributions.encode_sequences),

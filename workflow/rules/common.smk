@@ -29,6 +29,7 @@ from cislex_workflow.checks import file_contents as _file_contents
 from cislex_workflow.checks import gate as _gate
 from cislex_workflow.checks import input_files as _input_files
 from cislex_workflow.config import configuration as _configuration
+from cislex_workflow.config import contrast_checks as _contrast_checks
 from cislex_workflow.config import model_settings as _model_settings
 from cislex_workflow.config import motif_settings as _motif_settings
 from cislex_workflow.config import paths as _config_paths
@@ -108,6 +109,7 @@ wildcard_constraints:
     comparison="[A-Za-z0-9][A-Za-z0-9_.-]*",
     source="[A-Za-z0-9][A-Za-z0-9_.-]*",
     evolution="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    contrast="[A-Za-z0-9][A-Za-z0-9_.-]*",
     chunk="[0-9]+",
 
 
@@ -272,6 +274,7 @@ include: "settings/lexicon.smk"
 include: "settings/variants.smk"
 include: "settings/insertions.smk"
 include: "settings/comparison.smk"
+include: "settings/contrasts.smk"
 include: "settings/evolution.smk"
 include: "settings/syntax.smk"
 include: "settings/cost.smk"

@@ -31,6 +31,7 @@ rule render_report:
             "insertions": report_insertions(),
             "variants": report_variants(),
             "comparisons": report_comparisons(),
+            "contrasts": report_contrasts(),
             "evolution": report_evolution(),
             "results": config["results"],
             "settings": report_settings(),

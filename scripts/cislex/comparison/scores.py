@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ class Scores:
     ----------
     rows : int64 (n,)
         Row of each region in ``sequences.h5``, ascending.
+    folds : int
+        Folds of which contributions are the mean and whose spread is known; 1: there is no spread.
     """
 
     def __init__(self, source: Source) -> None:
@@ -58,6 +61,8 @@ class Scores:
         self.rows: Rows = self._handle["rows"][:]
         self.length = int(self._handle["hypothetical"].shape[2])
         self.source_digest = str(self._handle.attrs["source_digest"])
+        spread = "fold_spread" in self._handle
+        self.folds = len(json.loads(self._handle.attrs["folds"])) if spread else 1
 
     def __enter__(self) -> Scores:
         return self
@@ -84,6 +89,12 @@ class Scores:
         if self.source.uncorrected:
             found += read_scattered(self._handle["baseline"], places)[:, None]
         return found, read_scattered(self._handle["sequences"], places)
+
+    def fold_spread(self, rows: Rows) -> Floats:
+        """Standard deviation over folds (k, L) of the contributions in rows of ``sequences.h5``."""
+        return read_scattered(self._handle["fold_spread"], np.searchsorted(self.rows, rows)).astype(
+            np.float64
+        )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from cislex.report.page import render_report
 from cislex.report.specs import (
     AnalysisTarget,
     ComparisonTables,
+    ContrastTables,
     EvolutionTables,
     InsertionTables,
     LexiconTables,
@@ -14,6 +15,7 @@ from cislex.report.specs import (
 __all__ = [
     "AnalysisTarget",
     "ComparisonTables",
+    "ContrastTables",
     "EvolutionTables",
     "InsertionTables",
     "LexiconTables",

@@ -23,6 +23,7 @@ from cislex.report.sections.concerns import (
     region_concerns,
     target_concerns,
 )
+from cislex.report.sections.contrasts import describe_contrasts
 from cislex.report.sections.evolution import describe_evolution
 from cislex.report.sections.files import split_links
 from cislex.report.sections.folds import FoldsView, describe_folds
@@ -56,6 +57,7 @@ from cislex.report.sections.vocabulary import describe_vocabulary
 from cislex.report.specs import (
     AnalysisTarget,
     ComparisonTables,
+    ContrastTables,
     EvolutionTables,
     InsertionTables,
     LexiconTables,
@@ -157,6 +159,7 @@ def render_report(
     lexicon: LexiconTables | None = None,
     insertions: Sequence[InsertionTables] = (),
     comparisons: Sequence[ComparisonTables] = (),
+    contrasts: Sequence[ContrastTables] = (),
     variants: Sequence[VariantTables] = (),
     evolution: Sequence[EvolutionTables] = (),
     settings: Mapping[str, Any] | None = None,
@@ -190,6 +193,8 @@ def render_report(
         One entry an in-silico experiment.
     comparisons
         One entry a comparison of methods.
+    contrasts
+        One entry a contrast of two targets or models.
     variants
         Scores of each set of variants.
     evolution
@@ -223,7 +228,7 @@ def render_report(
     check_all(
         analyses, regions, models, [] if lexicon is None else [lexicon], insertions, variants, evolution
     )
-    check_all(comparisons)
+    check_all(comparisons, contrasts)
     drawn = min(top, REGIONS_DRAWN // len(analyses))
     sets = [describe_regions(spec) for spec in regions]
     methods = describe_methods(
@@ -236,6 +241,7 @@ def render_report(
         has_lexicon=lexicon is not None,
         engine=engine,
         evolution=evolution,
+        contrasts=contrasts,
     )
     page = load_template(template, Path(out).resolve().parent)
     html = page.render(
@@ -252,6 +258,7 @@ def render_report(
         vocabulary=describe_vocabulary(lexicon),
         insertions=describe_insertions(insertions),
         comparisons=describe_comparisons(comparisons),
+        contrasts=describe_contrasts(contrasts),
         variants=describe_variants(variants),
         evolution=describe_evolution(evolution),
         glyphs=glyph_definitions(),

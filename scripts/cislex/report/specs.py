@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cislex.files.tables import require_file
 
@@ -187,6 +187,20 @@ class ComparisonTables:
 
 
 @dataclass(frozen=True)
+class ContrastTables:
+    """One contrast: its name in the config, ``hits.tsv.gz``, ``words.tsv`` and ``sides.tsv``."""
+
+    name: str
+    hits: str | Path
+    words: str | Path
+    sides: str | Path
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+        _require(f"contrast {self.name}", self.hits, self.words, self.sides)
+
+
+@dataclass(frozen=True)
 class EvolutionTables:
     """One design.
 
@@ -359,21 +373,18 @@ EXPERIMENTS = {
     "variants": VariantTables,
     "evolution": EvolutionTables,
     "comparisons": ComparisonTables,
+    "contrasts": ContrastTables,
 }
 
 
-def check_all(
-    *groups: Sequence[
-        AnalysisTarget
-        | RegionSet
-        | TrainedModel
-        | LexiconTables
-        | InsertionTables
-        | ComparisonTables
-        | EvolutionTables
-        | VariantTables
-    ],
-) -> None:
+class Spec(Protocol):
+    """Anything that the page is made of."""
+
+    def check(self) -> None:
+        """Raise ``InputError`` where a file that was named is missing."""
+
+
+def check_all(*groups: Sequence[Spec]) -> None:
     """Raise ``InputError`` where anything that was named is missing, before anything is read."""
     for group in groups:
         for spec in group:

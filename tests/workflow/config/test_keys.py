@@ -89,6 +89,8 @@ def config() -> dict[str, Any]:
                                    "backgrounds": {"kind": "genomic"}}},
         "comparisons": {"folds": {"analyses": ["factory"], "uncorrected": ["factory"],
                                   "yardstick": "factory"}},
+        "contrasts": {"models": {"first": {"analysis": "factory", "target": "t"}, "hits": "second",
+                                 "second": {"analysis": "genomic"}, "scale": "hits"}},
         "evolution": {"best": {"analysis": "zoo", "constraints": {"keep_bed": "k.bed", "forbidden": ["AR"]},
                                "guide": {"references": {"kind": "shuffle", "n": 5}}},
                       "own": {"analysis": "zoo", "start": {"kind": "fasta", "fasta": "b.fa"}},

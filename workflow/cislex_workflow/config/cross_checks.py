@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cislex_workflow.config.comparison_checks import comparison_checks
+from cislex_workflow.config.contrast_checks import contrast_checks
 from cislex_workflow.config.evolution_checks import evolution_checks
 from cislex_workflow.config.insertion_checks import insertion_checks
 from cislex_workflow.config.model_settings import model_checks
@@ -52,6 +53,7 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from variant_checks(config)
     yield from insertion_checks(config)
     yield from comparison_checks(config)
+    yield from contrast_checks(config)
     yield from evolution_checks(config)
     for name, analysis in config["analyses"].items():
         yield from motif_checks(name, analysis, config)

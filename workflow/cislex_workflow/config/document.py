@@ -35,7 +35,7 @@ HEADINGS = {
     "analyses.<name>.motifs": "Motifs", "analyses.<name>.hits": "Hits",
     "analyses.<name>.syntax": "Syntax", "analyses.<name>.seqlets": "Seqlets", "lexicon": "Lexicon",
     "variants": "Variants", "insertions": "Insertions", "evolution": "Evolution",
-    "comparisons": "Comparisons",
+    "comparisons": "Comparisons", "contrasts": "Contrasts",
 }  # fmt: skip
 RUN = "The run"
 

@@ -133,6 +133,14 @@ def compare_methods(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(memory, 20 + targets * rows * (sources * length * 2e-6 + pairs * (4e-5 + length * 1e-7)))
 
 
+def contrast_hits(work: Work, wildcards: Mapping[str, str]) -> Use:
+    settings = work.config["contrasts"][wildcards["contrast"]]
+    name = work.config["analyses"][settings["first"]["analysis"]]["regions"]
+    rows, length = work.regions(name), work.length(name)
+    # Ten hits a region, some of whose columns are text; attributions of both sides are read in blocks.
+    return Use(300 + 4e-3 * rows, 20 + rows * (1e-3 + length * 1.2e-6))
+
+
 def evolution_sequences(work: Work, name: str) -> int:
     """Forward passes of each fold in a design, about; a pair of attribution counts as three."""
     settings = work.config["evolution"][name]

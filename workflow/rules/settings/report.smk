@@ -214,6 +214,16 @@ def report_comparisons():
     return found
 
 
+def report_contrasts():
+    """Tables of each contrast."""
+    names = {"hits": "hits.tsv.gz", "words": "words.tsv", "sides": "sides.tsv"}
+    return [
+        {"name": name}
+        | {key: f"{RESULTS}/contrasts/{name}/{file}" for key, file in names.items()}
+        for name in config["contrasts"]
+    ]
+
+
 def report_evolution():
     """Files of each design."""
     names = {
@@ -297,7 +307,7 @@ def report_files():
             entry[key] for key in entry if key not in ("name", "yardstick", "files")
         ]
         found += entry["files"]
-    for entry in report_variants() + report_evolution():
+    for entry in report_variants() + report_contrasts() + report_evolution():
         found += [
             entry[key]
             for key in entry

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cislex.report.facts import count, in_words, recorded
+from cislex.report.sections.contrasts import contrast_words
 from cislex.report.sections.evolution import evolution_words
 from cislex.report.sections.labels import observed_words
 from cislex.report.sections.lexicon import WIDER_BP, database_smallness, match_widths
@@ -22,7 +23,14 @@ from cislex.report.sections.methods_sentences import (
 from cislex.report.sections.motifs import WEAK_Q, database_label
 from cislex.report.sections.reference_choice import reference_words
 from cislex.report.sections.references import Bibliography
-from cislex.report.specs import AnalysisTarget, EvolutionTables, InsertionTables, RegionSet, VariantTables
+from cislex.report.specs import (
+    AnalysisTarget,
+    ContrastTables,
+    EvolutionTables,
+    InsertionTables,
+    RegionSet,
+    VariantTables,
+)
 
 Settings = Mapping[str, Any]
 
@@ -47,6 +55,7 @@ def describe_methods(
     has_lexicon: bool = False,
     engine: str = "",
     evolution: Sequence[EvolutionTables] = (),
+    contrasts: Sequence[ContrastTables] = (),
 ) -> MethodsView:
     """Write the methods of a run.
 
@@ -67,8 +76,8 @@ def describe_methods(
         Whether the patterns of all targets were merged into words.
     engine
         ``snakemake`` where the run was one of the workflow.
-    evolution
-        The designs.
+    evolution, contrasts
+        The designs, and the contrasts of targets or models.
     """
     cited = Bibliography()
     attributes = [recorded(spec.attributions) for spec in analyses]
@@ -82,6 +91,7 @@ def describe_methods(
         ("Seqlets", _seqlets(analyses)),
         ("In-silico experiments", insertion_words(insertions)),
         ("Variants", variant_words(variants)),
+        ("Contrasts", contrast_words(contrasts)),
         ("Evolution", " ".join(evolution_words(spec, cited) for spec in evolution)),
         ("Software and reproducibility", _software(attributes, settings, engine, cited)),
         ("Public data", f"{'; '.join(settings['sources'])}." if settings.get("sources") else ""),
