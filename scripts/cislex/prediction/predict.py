@@ -177,6 +177,7 @@ def _predict_fold(
     values = np.zeros((len(scalars), store.n))
     began = looked = time.monotonic()
     starts = range(0, store.n, batch_size)
+    turned = {name: target.turned() for name, target in scalars.items()}
     for start in progress(starts, total=store.n, label=f"predict {fold}", weight=batch_size):
         stop = min(start + batch_size, store.n)
         batch = store.read(start, stop)
@@ -184,7 +185,7 @@ def _predict_fold(
             found, scalar = _forward(model, batch, scalars, names)
             if both_strands:
                 other = np.ascontiguousarray(batch[:, ::-1, ::-1])
-                scalar = (scalar + _forward(model, other, scalars, names)[1]) / 2
+                scalar = (scalar + _forward(model, other, turned, names)[1]) / 2
         for name, array in found.items():
             bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
             if bad.any():

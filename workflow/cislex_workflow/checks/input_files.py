@@ -70,9 +70,10 @@ def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str | None
         yield f"{key}.module", module
         for path in model_sources.neighbours(module):
             yield f"{key}.module, import of {path}", path
-    bias = model["bias"] or {}
-    for fold, path in (bias if isinstance(bias, dict) else {"": bias}).items():
-        yield f"{key}.bias{'.' if fold else ''}{fold}", path
+    for name in ("bias", "tracks"):
+        given = model[name] or {}
+        for part, path in (given if isinstance(given, dict) else {"": given}).items():
+            yield f"{key}.{name}{'.' if part else ''}{part}", path
     training = model["training"]
     if training is None or all(model["folds"].values()):
         return
