@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cislex.errors import ConfigError, ModelError, offenders
 from cislex.targets.base import Target
+from cislex.targets.intervals import Intervals, weights_in
 from cislex.targets.outputs import axis_last, select_head
 
 REDUCTIONS = ("sum", "mean")
@@ -100,6 +101,8 @@ class Tracks(Target):
         ``sum`` or ``mean`` over bins.
     over_tracks
         ``sum`` or ``mean`` over tracks.
+    intervals
+        Only bins that overlap these intervals of each region; needs ``bins``. Not with ``window``.
     strand_pairs
         For each of ``tracks`` the track that has its place on the other strand, where they are stranded.
     """
@@ -112,14 +115,14 @@ class Tracks(Target):
     anchor: str = "centre"
     reduction: str = "sum"
     over_tracks: str = "mean"
+    intervals: Intervals | None = None
     strand_pairs: tuple[int, ...] | None = None
-
-    #: Whether the output is that of the reverse complement.
-    is_turned: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if isinstance(self.bins, dict):  # plain settings
             object.__setattr__(self, "bins", Bins(**self.bins))
+        if isinstance(self.intervals, dict):
+            object.__setattr__(self, "intervals", Intervals(**self.intervals))
         for name, found, known in (
             ("reduction", self.reduction, REDUCTIONS),
             ("over_tracks", self.over_tracks, REDUCTIONS),
@@ -133,17 +136,35 @@ class Tracks(Target):
             raise ConfigError(
                 f"Tracks.strand_pairs: found {len(self.strand_pairs)}, expected one for each of the tracks"
             )
+        if self.bins is None and (self.window or self.intervals) is not None:
+            raise ConfigError(
+                "Tracks.window, Tracks.intervals: need bins, their width and the sequence's length"
+            )
         if self.window is not None:
-            if self.bins is None:
-                raise ConfigError("Tracks.window: needs bins, the width of a bin and the sequence's length")
+            if self.intervals is not None:
+                raise ConfigError("Tracks: found window and intervals, expected one of them")
             if self.window[0] >= self.window[1]:
                 raise ConfigError(f"Tracks.window: found {self.window}, expected a start before the end")
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the output is that of the reverse complement."""
+        return isinstance(self, _TurnedTracks)
 
     def turned(self) -> Target:
         """Return the target of the reverse complement: bins from the end, tracks of the other strand."""
         kind = Tracks if self.is_turned else _TurnedTracks
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return self._renamed(kind(**fields))
+
+    @property
+    def interval_key(self) -> tuple[Intervals, Bins] | None:
+        """What the weights of the intervals are known by."""
+        return None if self.intervals is None or self.bins is None else (self.intervals, self.bins)
+
+    def number_of_bins(self, output: Any) -> int:
+        """Bins of an output."""
+        return int(self._values(output).shape[2])
 
     def __call__(self, output: Any) -> Tensor:
         """Return (B,) sums or means."""
@@ -153,7 +174,10 @@ class Tracks(Target):
         if self.window is not None:
             first, stop = self._window(values.shape[2])
             values = values[:, :, first:stop]
-        return self._over_bins(self._over_tracks(values))
+        values = self._over_tracks(values)
+        if self.intervals is None:
+            return values.sum(1) if self.reduction == "sum" else values.mean(1)
+        return self._weighted(values, weights_in(output, self.interval_key))
 
     def _values(self, output: Any) -> Tensor:
         """The output, (B, tracks, bins)."""
@@ -186,15 +210,20 @@ class Tracks(Target):
         values = _chosen(values, chosen)
         return values.sum(1) if self.over_tracks == "sum" else values.mean(1)
 
-    def _over_bins(self, values: Tensor) -> Tensor:
-        return values.sum(1) if self.reduction == "sum" else values.mean(1)
+    def _weighted(self, values: Tensor, weights: Tensor) -> Tensor:
+        """(B,) sums of (B, bins), weighted by the weights, which are of the strand given."""
+        if weights.shape != values.shape:
+            raise ModelError(
+                f"target: weights {tuple(weights.shape)} of intervals for bins {tuple(values.shape)}"
+            )
+        weights = weights.flip(1) if self.is_turned else weights
+        total = (weights * values).sum(1)
+        return total if self.reduction == "sum" else total / weights.sum(1)
 
 
 @dataclass(frozen=True)
 class _TurnedTracks(Tracks):
     """The same of the reverse complement."""
-
-    is_turned: ClassVar[bool] = True
 
 
 def _chosen(values: Tensor, tracks: tuple[int, ...] | None) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from cislex.attribution.execution.batching import BatchSize
 from cislex.attribution.execution.model_context import PreparedModel, prepare_model, unwrap
-from cislex.attribution.execution.pre_activation import expose_pre_activation
+from cislex.attribution.execution.opened import open_for
 from cislex.attribution.gradients.gradients import checked, take_rows
 from cislex.errors import ConfigError, ModelError, offenders
 from cislex.logs import progress
@@ -110,7 +110,7 @@ def prepare_comparison(
     if wrong := [f"{name}: {scale!r}" for name, scale in counts.items() if scale not in SCALES]:
         raise ConfigError(f"counts: found {offenders(wrong)}; expected {' or '.join(SCALES)}")
     chosen = tuple(targets.values())
-    prepared = prepare_model(expose_pre_activation(unwrap(model), chosen), device, precision)
+    prepared = prepare_model(open_for(unwrap(model), chosen), device, precision)
     scales = (counts.get(name) or _scale(target) for name, target in targets.items())
     return Comparison(prepared, chosen, tuple(scales), both_strands)
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cislex_workflow.checks.input_files import missing_files
 from cislex_workflow.config import configuration
 from cislex_workflow.config.track_tables import read_track_table
+from cislex_workflow.config.track_targets import interval_files
 
 SCHEMA = Path(__file__).resolve().parents[3] / "workflow" / "schemas" / "config.schema.yaml"
 #: As Borzoi's: the first column has no name.
@@ -20,7 +22,9 @@ TABLE = """\tidentifier\tfile\tclip\tclip_soft\tscale\tsum_stat\tstrand_pair\tde
 """
 
 
-def resolve(folder: Path, targets: dict[str, Any], **model: Any) -> dict[str, Any]:
+def resolve(
+    folder: Path, targets: dict[str, Any], *, further: dict[str, Any] | None = None, **model: Any
+) -> dict[str, Any]:
     (folder / "tracks.txt").write_text(TABLE)
     net = {"loader": "factory", "module": "m.py:f", "input_length": 100, "folds": {"a": "a.pt"},
            "tracks": str(folder / "tracks.txt"), "bins": {"width": 4, "crop": 10}, **model}  # fmt: skip
@@ -28,7 +32,7 @@ def resolve(folder: Path, targets: dict[str, Any], **model: Any) -> dict[str, An
         "results": "r", "genome": {"fasta": "g.fa"}, "regions": {"own": {"peaks": "p.bed"}},
         "models": {"net": net}, "analyses": {"x": {"regions": "own", "model": "net", "targets": targets}},
     }  # fmt: skip
-    return configuration.resolve(config, SCHEMA)
+    return configuration.resolve({**config, **(further or {})}, SCHEMA)
 
 
 def targets_of(folder: Path, targets: dict[str, Any], **model: Any) -> dict[str, Any]:
@@ -83,11 +87,14 @@ def test_a_job_has_the_numbers_alone_and_the_snapshot_gives_the_same(tmp_path: P
         ),
         ({"each": True}, "each: true needs tracks"),
         ({"tracks": [2, 3, "ENCFF9"]}, "'ENCFF9' is not one of its"),
+        ({"intervals": {"bed": "e.bed"}, "window": [0, 4]}, "found window and intervals; give one of them"),
+        ({"intervals": {"bed": "e.bed"}, "pre_activation": True}, "cannot be combined with pre_activation"),
+        ({"intervals": {"match": "name"}}, "the key 'bed' is missing"),
         ({"tracks": [2, 12]}, "track 12 is not in .*, which has 5 tracks"),
     ],
 )
 def test_what_the_table_does_not_have_is_named(tmp_path: Path, target: dict[str, Any], message: str) -> None:
-    with pytest.raises(configuration.ConfigurationError, match=f"analyses.x.targets.t: .*{message}"):
+    with pytest.raises(configuration.ConfigurationError, match=f"analyses.x.targets.t.*: .*{message}"):
         resolve(tmp_path, {"t": {"kind": "tracks", **target}})
 
 
@@ -164,3 +171,41 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, text: str, message: str) 
         table.numbers("scale", [0])
     with pytest.raises(ValueError, match=r"track 5 is not in .*which has 2 tracks"):
         table.numbers("x", [5])
+
+
+EXONS = {"kind": "tracks", "intervals": {"bed": "exons.bed"}}
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ({"variants": {"v": {"analysis": "x", "vcf": "v.vcf"}}}, "variants.v.analysis: targets of x sum"),
+        ({"insertions": {"i": {"analysis": "x", "motifs": {"m": "TGACTCA"}, "sites": None}}},
+         "insertions.i.analysis: targets of x"),
+        ({"evolution": {"e": {"analysis": "x"}}}, "evolution.e.analysis: .*whose targets have a window"),
+        ({"comparisons": {"c": {"analyses": ["x"], "uncorrected": ["x"]}}},
+         "c.faithfulness: .*faithfulness: null"),
+        ({"regions": {"own": {"fasta": "own.fa"}}}, "x.targets: intervals need coordinates, but own"),
+    ],
+)  # fmt: skip
+def test_intervals_of_regions_are_refused_where_there_are_none(
+    tmp_path: Path, further: dict[str, Any], message: str
+) -> None:
+    for target in (EXONS, {"kind": "log", "of": EXONS}):
+        with pytest.raises(configuration.ConfigurationError, match=message):
+            resolve(tmp_path, {"t": target}, further=further)
+    resolve(tmp_path, {"t": {"kind": "tracks", "window": [-4, 4]}}, further=further)
+
+
+def test_comparisons_without_faithfulness_take_intervals(tmp_path: Path) -> None:
+    own = {"analyses": ["x"], "uncorrected": ["x"], "faithfulness": None}
+    resolve(tmp_path, {"t": EXONS}, further={"comparisons": {"c": own}})
+
+
+def test_files_of_intervals_are_inputs_of_the_targets_that_read_them(tmp_path: Path) -> None:
+    ratio = {"kind": "ratio", "a": EXONS, "b": {"kind": "sum", "parts": [EXONS, {"kind": "output"}]}}
+    found = resolve(tmp_path, {"t": ratio, "u": {"kind": "output"}})
+    assert interval_files(found["analyses"]["x"]["targets"]) == ["exons.bed"]
+    assert interval_files({"u": {"kind": "output"}}) == []
+    missing = missing_files(found, tmp_path)
+    assert "analyses.x.targets, intervals.bed: no such file: exons.bed" in missing

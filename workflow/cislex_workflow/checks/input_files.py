@@ -13,6 +13,7 @@ from typing import Any
 
 from cislex_workflow import model_sources
 from cislex_workflow.config.motif_settings import databases, is_jaspar
+from cislex_workflow.config.track_targets import interval_files
 
 #: Missing files that are named in full.
 MOST_NAMED = 8
@@ -41,6 +42,8 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
         yield f"evolution.{name}.start.fasta", settings["start"]["fasta"]
         yield f"evolution.{name}.constraints.keep_bed", settings["constraints"]["keep_bed"]
     for name, analysis in config["analyses"].items():
+        for path in interval_files(analysis["targets"]):
+            yield f"analyses.{name}.targets, intervals.bed", path
         yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
         for target, label in (analysis["labels"] or {}).items():
             for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):

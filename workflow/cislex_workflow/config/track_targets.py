@@ -49,6 +49,41 @@ def resolve_tracks(config: Settings, read: Callable[[str], Path]) -> list[str]:
     return wrong
 
 
+def interval_files(targets: Mapping[str, Settings]) -> list[str]:
+    """Files of intervals that targets read, each once."""
+    parts = [part for target in targets.values() for part in _places(target)]
+    return list(dict.fromkeys(part["intervals"]["bed"] for part in parts if "intervals" in part))
+
+
+#: Sections whose sequences are no regions, and what to do.
+_ELSEWHERE = ("variants", "insertions", "evolution")
+
+
+def interval_checks(config: Settings) -> Iterator[str]:
+    """Intervals of regions where there are regions on a genome, a line for each misfit."""
+    read = {name for name, analysis in config["analyses"].items() if interval_files(analysis["targets"])}
+    for name in sorted(read):
+        regions = config["analyses"][name]["regions"]
+        if config["regions"].get(regions, {}).get("peaks") is None:
+            yield (
+                f"analyses.{name}.targets: intervals need coordinates, but {regions} are sequences given "
+                "directly; use window"
+            )
+    for section in _ELSEWHERE:
+        for name, settings in config[section].items():
+            if settings["analysis"] in read:
+                yield (
+                    f"{section}.{name}.analysis: targets of {settings['analysis']} sum intervals of its "
+                    "regions, which other sequences do not have; use an analysis whose targets have a window"
+                )
+    for name, settings in config["comparisons"].items():
+        if settings["faithfulness"] is not None and (found := read & set(settings["analyses"])):
+            yield (
+                f"comparisons.{name}.faithfulness: targets of {min(found)} sum intervals of single regions, "
+                "for which no curves are drawn; set faithfulness: null"
+            )
+
+
 def _tables_of(model: Settings, tables: Callable[[str], TrackTable]) -> Tables:
     def table(head: Any) -> TrackTable | None:
         given = model["tracks"]
@@ -140,7 +175,18 @@ def _complete(
         found["bins"] = _bins(bins, model)
     if "window" in found:
         _check_window(found)
+    if "intervals" in found:
+        _check_intervals(found)
     return found
+
+
+def _check_intervals(target: Settings) -> None:
+    if "window" in target:
+        raise ValueError("found window and intervals; give one of them")
+    if target.get("pre_activation"):
+        raise ValueError("intervals cannot be combined with pre_activation")
+    if "bins" not in target:
+        raise ValueError("intervals need the width of a bin: give models.<name>.bins, or bins of the target")
 
 
 def _pairs(tracks: list[int], table: TrackTable | None) -> list[int] | None:
