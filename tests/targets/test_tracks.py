@@ -105,7 +105,7 @@ def test_what_the_output_does_not_have_is_named(target: Target, message: str) ->
         ({"tracks": []}, "expected at least one track"),
         ({"reduction": "max"}, "Tracks.reduction: found 'max', expected sum or mean"),
         ({"anchor": "summit"}, "expected centre or start"),
-        ({"window": [0, 4]}, "needs bins"),
+        ({"window": [0, 4]}, "need bins"),
         ({"window": [4, 4], "bins": {"width": 4, "length": 40}}, "a start before the end"),
         ({"bins": {"width": 0, "length": 40}}, "found width 0"),
         ({"tracks": [1], "strand_pairs": [1, 2]}, "found 2, expected one for each"),

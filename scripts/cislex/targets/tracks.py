@@ -17,6 +17,7 @@ from cislex.errors import ConfigError, ModelError, offenders
 from cislex.targets.base import Target
 from cislex.targets.intervals import Intervals, weights_in
 from cislex.targets.outputs import axis_last, select_head
+from cislex.targets.squash import Squash
 
 REDUCTIONS = ("sum", "mean")
 ANCHORS = ("centre", "start")
@@ -81,7 +82,7 @@ class Bins:
 class Tracks(Target):
     """Sum or mean of bins × tracks.
 
-    Tracks are reduced first, then bins.
+    Tracks are brought to another scale first (``unsquash``), then reduced, then bins.
 
     Parameters
     ----------
@@ -103,6 +104,8 @@ class Tracks(Target):
         ``sum`` or ``mean`` over tracks.
     intervals
         Only bins that overlap these intervals of each region; needs ``bins``. Not with ``window``.
+    unsquash
+        How the coverage was squashed on which the model was trained; undone for every bin and track.
     strand_pairs
         For each of ``tracks`` the track that has its place on the other strand, where they are stranded.
     """
@@ -116,6 +119,7 @@ class Tracks(Target):
     reduction: str = "sum"
     over_tracks: str = "mean"
     intervals: Intervals | None = None
+    unsquash: Squash | None = None
     strand_pairs: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -123,6 +127,10 @@ class Tracks(Target):
             object.__setattr__(self, "bins", Bins(**self.bins))
         if isinstance(self.intervals, dict):
             object.__setattr__(self, "intervals", Intervals(**self.intervals))
+        if isinstance(self.unsquash, dict):
+            object.__setattr__(self, "unsquash", Squash(**self.unsquash))
+        if self.unsquash is not None:
+            self.unsquash.check(None if self.tracks is None else len(self.tracks))
         for name, found, known in (
             ("reduction", self.reduction, REDUCTIONS),
             ("over_tracks", self.over_tracks, REDUCTIONS),
@@ -208,6 +216,8 @@ class Tracks(Target):
         """(B, tracks, bins) reduced to (B, bins)."""
         chosen = self.strand_pairs if self.is_turned and self.strand_pairs is not None else self.tracks
         values = _chosen(values, chosen)
+        if self.unsquash is not None:
+            values = self.unsquash.undo(values)
         return values.sum(1) if self.over_tracks == "sum" else values.mean(1)
 
     def _weighted(self, values: Tensor, weights: Tensor) -> Tensor:

@@ -90,6 +90,9 @@ def test_a_job_has_the_numbers_alone_and_the_snapshot_gives_the_same(tmp_path: P
         ({"intervals": {"bed": "e.bed"}, "window": [0, 4]}, "found window and intervals; give one of them"),
         ({"intervals": {"bed": "e.bed"}, "pre_activation": True}, "cannot be combined with pre_activation"),
         ({"intervals": {"match": "name"}}, "the key 'bed' is missing"),
+        ({"unsquash": {"scale": "table"}}, "unsquash.scale: table needs tracks"),
+        ({"unsquash": {"scale": "own"}}, "found 'own', expected a number above 0, the word table"),
+        ({"unsquash": {"clip_soft": 0.5}}, "found 0.5, expected"),
         ({"tracks": [2, 12]}, "track 12 is not in .*, which has 5 tracks"),
     ],
 )
@@ -146,6 +149,16 @@ def test_names_that_clash_are_refused(
     monkeypatch.setitem(globals(), "TABLE", "".join("\t".join(row) + "\n" for row in rows) + more)
     with pytest.raises(configuration.ConfigurationError, match=message):
         resolve(tmp_path, targets)
+
+
+def test_scales_and_soft_clips_come_from_the_table(tmp_path: Path) -> None:
+    squash = {"exponent": 0.75, "clip_soft": "table", "scale": "table"}
+    entry = {"kind": "tracks", "tracks": ["ENCFF1", "RNA:*"], "unsquash": squash}
+    found = targets_of(tmp_path, {"t": entry, "e": {**entry, "each": True}})
+    assert found["t"]["unsquash"] == {"exponent": 0.75, "clip_soft": [32, 384, 384], "scale": [2, 0.3, 0.3]}
+    assert found["e.ENCFF1"]["unsquash"] == {"exponent": 0.75, "clip_soft": 32, "scale": 2}
+    rna = targets_of(tmp_path, {"t": {**entry, "tracks": ["RNA:*"]}})["t"]
+    assert rna["unsquash"] == {"exponent": 0.75, "clip_soft": 384, "scale": 0.3}
 
 
 @pytest.mark.parametrize(

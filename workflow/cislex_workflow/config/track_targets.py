@@ -170,6 +170,8 @@ def _complete(
         found["tracks"] = tracks
         if pairs := _pairs(tracks, table):
             found["strand_pairs"] = pairs
+    if "unsquash" in target:
+        found["unsquash"] = _unsquash(target["unsquash"], tracks, table)
     bins = target.get("bins") or model["bins"]
     if bins is not None:
         found["bins"] = _bins(bins, model)
@@ -195,6 +197,20 @@ def _pairs(tracks: list[int], table: TrackTable | None) -> list[int] | None:
         return None
     pairs = [int(number) for number in table.numbers("strand_pair", tracks)]
     return None if pairs == tracks else pairs
+
+
+def _unsquash(squash: Settings, tracks: list[int] | None, table: TrackTable | None) -> Settings:
+    """The squashing with a number for all tracks, or one for each, in place of ``table``."""
+    found = dict(squash)
+    for key in ("clip_soft", "scale"):
+        if found.get(key) == "table":
+            if tracks is None or table is None:
+                raise ValueError(
+                    f"unsquash.{key}: table needs tracks, and a table of the model's; or give a number"
+                )
+            numbers = table.numbers(key, tracks)
+            found[key] = numbers[0] if len(set(numbers)) == 1 else numbers
+    return found
 
 
 def _bins(bins: Settings, model: Settings) -> Settings:
