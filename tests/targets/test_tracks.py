@@ -158,6 +158,8 @@ def test_the_other_strand_has_its_bins_from_the_end_and_its_own_tracks() -> None
     turned = target.turned()
     torch.testing.assert_close(turned(OUTPUT), OUTPUT[:, [2, 4], -3:].mean(1).sum(1))
     assert turned.turned() == target
+    assert repr(Tracks((1,), axis=1)) == "Tracks(tracks=(1,), axis=1)"
+    assert repr(Tracks().turned()) == "Tracks() of the other strand"
     ratio = from_config({"kind": "ratio", "a": {"kind": "tracks"}, "b": {"kind": "slice"}}, name="mine")
     assert str(ratio.turned()).startswith("'mine'")
     both = Log(Ratio(target, Tracks())).turned()

@@ -78,7 +78,7 @@ class Bins:
         return (start - offset) // self.width, -((offset - stop) // self.width)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tracks(Target):
     """Sum or mean of bins × tracks.
 
@@ -153,6 +153,15 @@ class Tracks(Target):
                 raise ConfigError("Tracks: found window and intervals, expected one of them")
             if self.window[0] >= self.window[1]:
                 raise ConfigError(f"Tracks.window: found {self.window}, expected a start before the end")
+
+    def __repr__(self) -> str:
+        """Name what is not the default."""
+        given = [
+            f"{field.name}={value!r}"
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        ]
+        return f"Tracks({', '.join(given)})" + (" of the other strand" if self.is_turned else "")
 
     @property
     def is_turned(self) -> bool:
@@ -231,7 +240,7 @@ class Tracks(Target):
         return total if self.reduction == "sum" else total / weights.sum(1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _TurnedTracks(Tracks):
     """The same of the reverse complement."""
 
