@@ -26,6 +26,7 @@ if "snakemake" in globals():
         passed=smk.output.passed,
         analysis=smk.wildcards.analysis,
         references=smk.output.references,
+        sequences=smk.input.sequences or None,
         threads=smk.threads,
         started=started_at(),
         gate=smk.config["analyses"][smk.wildcards.analysis]["qc"],

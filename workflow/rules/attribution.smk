@@ -15,6 +15,7 @@ rule attribute_chunk:
         # (`ancient` would hide changes: Snakemake skips what lies behind a job that reruns.)
         inspected=f"{RESULTS}/{{analysis}}/inspected.json",
         number=reference_number,
+        intervals=interval_files,
     output:
         chunk=chunk_output(f"{RESULTS}/{{analysis}}/chunks/{{fold}}/{{chunk}}.h5"),
     log:

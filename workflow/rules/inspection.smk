@@ -1,7 +1,7 @@
 """Inspection: the model's structure and operations, and whether it can be attributed exactly.
 
 Purpose: a misread output or an unknown operation stops the run here, not after a night of computing.
-Inputs: the weights of every fold; to choose the number of references, sequences.h5.
+Inputs: the weights of every fold; to choose the number of references, and for targets with intervals, sequences.h5.
 Outputs: {analysis}/inspection.tsv, inspection.txt, inspected.json, references.json.
 """
 
@@ -15,9 +15,10 @@ rule inspect_model:
         references=lambda wildcards: list(reference_files(wildcards).values()),
         sequences=lambda wildcards: (
             f"{RESULTS}/regions/{regions_of(wildcards)}/sequences.h5"
-            if reference_choice(wildcards)
+            if reference_choice(wildcards) or interval_files(wildcards)
             else []
         ),
+        intervals=interval_files,
     output:
         table=f"{RESULTS}/{{analysis}}/inspection.tsv",
         text=f"{RESULTS}/{{analysis}}/inspection.txt",

@@ -12,6 +12,7 @@ rule predict_regions:
             weights_of(model_of(wildcards), fold) for fold in folds_of(wildcards)
         ],
         module=lambda wildcards: model_code(model_of(wildcards)),
+        intervals=interval_files,
     output:
         predictions=f"{RESULTS}/{{analysis}}/predictions.h5",
         table=f"{RESULTS}/{{analysis}}/predictions.tsv",

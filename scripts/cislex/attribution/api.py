@@ -18,7 +18,7 @@ from cislex.attribution.execution.model_context import (
     prepare_model,
     unwrap,
 )
-from cislex.attribution.execution.pre_activation import expose_pre_activation
+from cislex.attribution.execution.opened import open_for
 from cislex.attribution.execution.transfers import DeviceTransfer
 from cislex.attribution.methods import DeepLiftShap, ExpectedGradients, IntegratedGradients, Method
 from cislex.attribution.mutagenesis.independence import check_independence
@@ -250,7 +250,7 @@ def _start(
             f"module {scripted} is TorchScript, whose operations cannot be seen; what to do: give the eager "
             "model or a torch.export program, or use a gradient method or ISM"
         )
-    prepared = prepare_model(expose_pre_activation(plain, wanted), device, precision)
+    prepared = prepare_model(open_for(plain, wanted), device, precision)
     run = Run(
         prepared,
         method,

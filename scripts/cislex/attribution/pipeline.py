@@ -241,17 +241,26 @@ class Run:
         ready = [out(x, dtype), out(refs, dtype)]
         moved = [out(item, dtype if item.is_floating_point() else None) for item in extra]
         with segmented(self._segments(ready[0], moved)):
-            forward = self._strand(ready[0], ready[1], self.method, moved, rows)
+            forward = self._strand(ready[0], ready[1], self.method, moved, rows, self.targets)
             if not self.reverse_complement:
                 return forward
             length = x.shape[-1]
             turned = [turn_extra(item, length) for item in moved]
             others = [reverse_complement(item) for item in ready]
             method = turn_method(self.method, length)
-            return average(forward, self._strand(others[0], others[1], method, turned, rows))
+            reads = [target.turned() for target in self.targets]
+            return average(forward, self._strand(others[0], others[1], method, turned, rows, reads))
 
-    def _strand(self, x: Tensor, refs: Tensor, method: Method, extra: list[Tensor], rows: int) -> BatchResult:
-        arguments = (self.prepared.model, x, refs, self.targets, method, extra)
+    def _strand(
+        self,
+        x: Tensor,
+        refs: Tensor,
+        method: Method,
+        extra: list[Tensor],
+        rows: int,
+        targets: Sequence[Target],
+    ) -> BatchResult:
+        arguments = (self.prepared.model, x, refs, targets, method, extra)
         spread = {"spread": True} if self.spread else {}
         if not isinstance(method, DeepLiftShap):
             return executor(method)(*arguments, rows=rows, **spread)

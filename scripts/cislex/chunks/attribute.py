@@ -25,6 +25,7 @@ from cislex.attribution import Attribution, attribute_batches
 from cislex.chunks import methods_from_config
 from cislex.chunks.files import SPREAD, read_reference_number, require_inspected
 from cislex.chunks.filling import Batch, fill_checkpoint
+from cislex.chunks.region_weights import RegionWeights, interval_digests
 from cislex.chunks.slices import slice_of
 from cislex.chunks.writing import write_chunk
 from cislex.errors import (
@@ -217,17 +218,24 @@ def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
     del stage["chunk"], stage["allow_incomplete"]
     if not job.uncertainty:  # as in files of before, which lack the key
         del stage["uncertainty"]
+    if digests := interval_digests(targets.all_from_config(job.targets).values()):
+        stage["intervals"] = digests
     return stage
 
 
 def _stage_digests(stage: Mapping[str, Any]) -> dict[str, Any]:
     """Digests of what numbers depend on in every fold: of the job, and of each target without the others."""
     whole = {**stage, "fold": None, "model": None}
-    by_target = {
-        name: provenance.digest_json({**whole, "targets": {name: target}})
-        for name, target in stage["targets"].items()
-    }
+    by_target = {name: provenance.digest_json(_of_target(whole, name)) for name in stage["targets"]}
     return {"stage_digest": provenance.digest_json(whole), "stage_digests": by_target}
+
+
+def _of_target(stage: dict[str, Any], name: str) -> dict[str, Any]:
+    """A stage as if it had one target."""
+    own = {**stage, "targets": {name: stage["targets"][name]}}
+    if digests := interval_digests(targets.all_from_config(own["targets"]).values()):
+        return {**own, "intervals": digests}
+    return {key: value for key, value in own.items() if key != "intervals"}
 
 
 def attribute_rows(
@@ -242,6 +250,7 @@ def attribute_rows(
     """Attributions of each target for rows of a store (ascending), batch by batch."""
     method = methods_from_config.method_from_settings(job.method)
     wanted = list(targets.all_from_config(job.targets).values())
+    weights = RegionWeights(store, wanted, loaded)
     for place in range(0, len(rows), BLOCK):
         block = rows[place : place + BLOCK]
         low, high = int(block[0]), int(block[-1]) + 1
@@ -251,6 +260,7 @@ def attribute_rows(
             method,
             targets=wanted,
             seeds=region_seeds(store, job, low, high)[block - low],
+            extra_inputs=weights.of(block),
             batch_size=batch_size,
             device=device,
             precision=job.precision,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cislex import provenance
 from cislex.attribution.execution.batching import BatchSize
 from cislex.attribution.execution.model_context import PreparedModel, prepare_model, unwrap
-from cislex.attribution.execution.pre_activation import expose_pre_activation
+from cislex.attribution.execution.opened import open_for
 from cislex.chunks.filling import Batch, fill_checkpoint
 from cislex.chunks.slices import slice_of
 from cislex.errors import ModelError, StorageError, offenders
@@ -110,7 +110,7 @@ def make_predictor(
     batch_size: int | None = None,
 ) -> Predictor:
     """Make a model ready for sequences of a length in bp; see :func:`cislex.attribution.attribute`."""
-    prepared = prepare_model(expose_pre_activation(unwrap(model), wanted), device, precision)
+    prepared = prepare_model(open_for(unwrap(model), wanted), device, precision)
     size = BatchSize(prepared.device, batch_size or batch_rows(length))
     return Predictor(prepared, tuple(wanted), both_strands, size)
 

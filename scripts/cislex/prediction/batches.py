@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,13 +88,20 @@ def outputs_of(prepared: PreparedModel, codes: NDArray[np.uint8], *, both_strand
         yield output
 
 
+def strand_targets(targets: Iterable[Target]) -> tuple[list[Target], list[Target]]:
+    """What is read from the outputs of ``outputs_of``: of the strand given, then of the other one."""
+    given = list(targets)
+    return given, [target.turned() for target in given]
+
+
 def target_values(
     prepared: PreparedModel, targets: Sequence[Target], codes: NDArray[np.uint8], *, both_strands: bool
 ) -> Values:
     """Values of T targets for sequences of codes (n, L), means over the strands: float64 (T, n)."""
     found = []
-    for output in outputs_of(prepared, codes, both_strands=both_strands):
+    outputs = outputs_of(prepared, codes, both_strands=both_strands)
+    for reads, output in zip(strand_targets(targets), outputs, strict=False):
         with torch.no_grad():
-            values = [checked(read_target(target, output), len(codes)).double() for target in targets]
+            values = [checked(read_target(target, output), len(codes)).double() for target in reads]
         found.append(torch.stack(values).cpu().numpy())
     return np.asarray(np.mean(found, axis=0))

@@ -28,6 +28,7 @@ from cislex.attribution.methods import Method
 from cislex.attribution.result import collect
 from cislex.attribution.saved_references import SavedReferences
 from cislex.chunks import methods_from_config
+from cislex.chunks.region_weights import TrialWeights, trial_weights
 from cislex.errors import ModelError, UnsupportedOperationError, offenders
 from cislex.files.tables import write_table, write_text
 from cislex.logs import get_logger
@@ -77,6 +78,7 @@ def inspect_model(
     analysis: str | None = None,
     automatic: Mapping[str, Any] | None = None,
     references: str | Path | None = None,
+    sequences: str | Path | None = None,
 ) -> None:
     """Inspect every fold of a model and write what was found.
 
@@ -109,6 +111,8 @@ def inspect_model(
         is ``auto``.
     references
         Output: this number, which like ``passed`` is the same after the same inspection.
+    sequences
+        ``sequences.h5``, where targets have intervals: those of every region are checked.
 
     Raises
     ------
@@ -141,7 +145,8 @@ def inspect_model(
             startup = imports + time.perf_counter() - began
             digests[fold] = loaded.digest
             found = _describe(loaded.model, check_model(loaded, length), length)
-            found += _examine(loaded.model, named, used, length, way, gate, startup)
+            trial = trial_weights(sequences, list(named.values()), loaded, SEQUENCES)
+            found += _examine(loaded.model, named, used, length, way, gate, startup, trial)
             rows += [(fold, row) for row in found]
             if choice is not None and not any(row.bad for row in found):
                 measured.append(choice.measure(loaded, named, used, method, fold=fold, **way))
@@ -220,6 +225,7 @@ def _examine(
     way: Mapping[str, Any],
     gate: Mapping[str, Any] | None,
     startup: float,
+    weights: TrialWeights,
 ) -> list[Row]:
     """Operations and their rules, the delta test, and the time it takes; ``way`` is how it is computed."""
     x = random_sequences(length)
@@ -229,11 +235,11 @@ def _examine(
             value = "TorchScript hides its operations"
             remedy = "load the eager model or a torch.export program, or use a gradient method or ISM"
             return [Row("operation", scripted, value, remedy, bad=True)]
-        uses = _survey(model, x, method, named.values(), way["device"])
+        uses = _survey(model, x, method, named.values(), way["device"], weights)
         rows += [_operation(use) for use in uses]
         if any(row.bad for row in rows):
             return rows
-    results, first, seconds = _timed(model, x, method, list(named.values()), way)
+    results, first, seconds = _timed(model, x, method, list(named.values()), way, weights)
     if "incomplete" in results[0].notes:
         refused = not (gate or {}).get("allow_incomplete", False)
         rows.append(
@@ -246,12 +252,13 @@ def _examine(
             detail += "; " + SILENT
         rows.append(Row("target", name, repr(target), detail))
         if result.max_relative_delta is not None:
-            rows.append(_delta(model, x, method, target, name, result.max_relative_delta, gate))
+            extra = [item[:2] for item in weights([target])]
+            rows.append(_delta(model, x, method, target, name, result.max_relative_delta, gate, extra))
     return rows + _cost(model, x, seconds, startup + first, way["batch_size"], way["device"])
 
 
 def _survey(
-    model: nn.Module, x: Tensor, method: DeepLiftShap, wanted: Any, device: str
+    model: nn.Module, x: Tensor, method: DeepLiftShap, wanted: Any, device: str, weights: TrialWeights
 ) -> list[OperationUse]:
     """Operations of all targets, each once."""
     # By name: what serves DeepLIFT alone must not rerun other methods when it is edited.
@@ -259,7 +266,10 @@ def _survey(
     found: dict[tuple[str, str], OperationUse] = {}
     for target in wanted:
         try:
-            uses = survey.survey_operations(model, x, method, target=target, device=device)
+            extra = weights([target])
+            uses = survey.survey_operations(
+                model, x, method, target=target, extra_inputs=extra, device=device
+            )
         except ModelError as error:
             if not str(error).startswith("target: "):
                 raise
@@ -286,6 +296,7 @@ def _timed(
     method: Method,
     wanted: Sequence[Target],
     way: Mapping[str, Any],
+    weights: TrialWeights,
 ) -> tuple[list[Attribution], float, float]:
     """Attribute one sequence, which warms up, then all: results, seconds of the first, and per region.
 
@@ -296,7 +307,10 @@ def _timed(
     on_cpu = choose_device(model, way["device"]).type == "cpu"
     for part in (x[:1], x):
         began, worked = time.perf_counter(), time.process_time()
-        batches = attribute_batches(model, part, method, wanted, allow_incomplete=True, **way)
+        extra = [item[: len(part)] for item in weights(wanted)]
+        batches = attribute_batches(
+            model, part, method, wanted, extra_inputs=extra, allow_incomplete=True, **way
+        )
         results = collect(batches, len(part))
         seconds, worked = time.perf_counter() - began, time.process_time() - worked
         took.append((min(seconds, worked) if on_cpu else seconds) / len(part))
@@ -311,6 +325,7 @@ def _delta(
     name: str,
     deltas: Tensor,
     gate: Mapping[str, Any] | None,
+    extra: Sequence[Tensor],
 ) -> Row:
     """The delta test of one target; over the gate's limit, where it comes from; near it, what to expect."""
     limit = None if gate is None else gate["max_relative_delta"]
@@ -326,7 +341,7 @@ def _delta(
     if limit is None or delta <= limit or not isinstance(method, DeepLiftShap):
         return Row("delta", name, f"{delta:.1e}", "largest relative delta of the random sequences")
     residuals = importlib.import_module("cislex.attribution.deeplift.residuals")
-    worst = residuals.operation_residuals(model, x[:2], method, target=target)[0]
+    worst = residuals.operation_residuals(model, x[:2], method, target=target, extra_inputs=extra)[0]
     detail = f"over the limit of {limit:g}; most of it from {worst.operation} {worst.where}"
     strict = gate is not None and gate["on_fail"] == "error"
     return Row("delta", name, f"{delta:.1e}", detail, bad=strict)

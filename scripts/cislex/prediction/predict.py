@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from cislex import provenance
-from cislex.attribution.execution.pre_activation import expose_pre_activation
+from cislex.attribution.execution.opened import open_for
+from cislex.chunks.region_weights import RegionWeights
 from cislex.errors import ConfigError, ModelError, offenders
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import RowWriter
@@ -165,26 +166,28 @@ def _predict_fold(
     """Predict all regions by one fold into ``group``; return the targets, float64 (targets, N)."""
     names = names or loaded.output_names
     shapes = check_model(loaded, store.length, names=names)
-    model = expose_pre_activation(loaded.model, scalars.values())
+    model = open_for(loaded.model, scalars.values())
+    weights = RegionWeights(store, list(scalars.values()), loaded)
     heads: list[str] = []
     if keep == "heads" and store.n:
         first = torch.from_numpy(store.read(0, 1)).to(loaded.device, own_dtype(model))
         with torch.no_grad():
-            raw = model(first)
+            raw = model(first, *(item.to(first) for item in weights.of(np.array([0]))))
         heads = heads_read(raw, list(scalars.values()), names)
     kept = choose_outputs(keep, shapes, regions=store.n, folds=folds, heads=heads)
     writers = {name: RowWriter(create_array(group, name, (store.n, *shapes[name]), "f4")) for name in kept}
     values = np.zeros((len(scalars), store.n))
     began = looked = time.monotonic()
     starts = range(0, store.n, batch_size)
+    turned = {name: target.turned() for name, target in scalars.items()}
     for start in progress(starts, total=store.n, label=f"predict {fold}", weight=batch_size):
         stop = min(start + batch_size, store.n)
-        batch = store.read(start, stop)
+        batch, extra = store.read(start, stop), weights.of(np.arange(start, stop))
         with naming_regions(store, np.arange(start, stop), lambda: 0):
-            found, scalar = _forward(model, batch, scalars, names)
+            found, scalar = _forward(model, batch, extra, scalars, names)
             if both_strands:
                 other = np.ascontiguousarray(batch[:, ::-1, ::-1])
-                scalar = (scalar + _forward(model, other, scalars, names)[1]) / 2
+                scalar = (scalar + _forward(model, other, extra, turned, names)[1]) / 2
         for name, array in found.items():
             bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
             if bad.any():
@@ -205,13 +208,18 @@ def _predict_fold(
 
 
 def _forward(
-    model: nn.Module, sequences: NDArray[np.uint8], scalars: Mapping[str, Target], names: Sequence[str]
+    model: nn.Module,
+    sequences: NDArray[np.uint8],
+    extra: Sequence[Tensor],
+    scalars: Mapping[str, Target],
+    names: Sequence[str],
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float64]]:
     """Outputs by name, (n, …), and targets, (targets, n), of one batch; halved where memory is short."""
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     try:
         with torch.inference_mode():
-            raw = model(torch.from_numpy(sequences).to(device).to(own_dtype(model)))
+            x = torch.from_numpy(sequences).to(device).to(own_dtype(model))
+            raw = model(x, *(item.to(x) for item in extra))
             outputs = name_outputs(plain_output(raw), names)
             found = {name: tensor.float().cpu().numpy() for name, tensor in outputs.items()}
             scalar = [targets.read_target(target, raw).double().cpu().numpy() for target in scalars.values()]
@@ -225,7 +233,8 @@ def _forward(
     half = len(sequences) // 2
     logger.warning("out of memory with %d regions at once: trying %d", len(sequences), half)
     (first, a), (second, b) = (
-        _forward(model, part, scalars, names) for part in (sequences[:half], sequences[half:])
+        _forward(model, sequences[part], [item[part] for item in extra], scalars, names)
+        for part in (slice(half), slice(half, None))
     )
     return {name: np.concatenate([first[name], second[name]]) for name in first}, np.concatenate(
         [a, b], axis=1

@@ -17,6 +17,7 @@ import torch
 from cislex.attribution.methods import Method
 from cislex.attribution.reference_convergence import reference_sufficiency
 from cislex.chunks.attribute import ChunkJob, own_rows, region_seeds
+from cislex.chunks.region_weights import RegionWeights
 from cislex.errors import ConfigError
 from cislex.models.loading import LoadedModel
 from cislex.prediction.inspection_rows import Row
@@ -97,9 +98,12 @@ class ReferenceChoice:
             rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(REGIONS, len(rows))).astype(int))]
             x = torch.from_numpy(store.read_rows(rows))
             seeds = np.concatenate([region_seeds(store, job, row, row + 1) for row in rows])
+            weights = RegionWeights(store, list(wanted.values()), loaded)
+            extra = {name: weights.of(rows, [target]) for name, target in wanted.items()}
         for name, target in wanted.items():
             measured = reference_sufficiency(
                 loaded.model, x, method, target=target, counts=range(1, self.most + 1), seeds=seeds,
+                extra_inputs=extra[name],
                 allow_incomplete=True, **way,
             )  # fmt: skip
             table = measured.table.rename(columns={"expected_pearson_median": "agreement"})

@@ -1,6 +1,7 @@
 """Targets: from a model's output to one number per example."""
 
 from cislex.targets.targets import (
+    Bins,
     Bound,
     ConfigError,
     Custom,
@@ -16,6 +17,7 @@ from cislex.targets.targets import (
     Slice,
     Sum,
     Target,
+    Tracks,
     all_from_config,
     as_target,
     axis_last,
@@ -32,6 +34,7 @@ from cislex.targets.targets import (
 )
 
 __all__ = [
+    "Bins",
     "Bound",
     "ConfigError",
     "Custom",
@@ -47,6 +50,7 @@ __all__ = [
     "Slice",
     "Sum",
     "Target",
+    "Tracks",
     "all_from_config",
     "as_target",
     "axis_last",

@@ -10,7 +10,8 @@ other points (integrated gradients). Targets whose value stands alone have neith
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -32,6 +33,23 @@ class Target:
     def __call__(self, output: Any) -> Tensor:
         """Return (B,) values of ``output``; ModelError where it does not have what is asked for."""
         raise NotImplementedError
+
+    def turned(self) -> Target:
+        """Return the target that reads the same places from the output for the reverse complement.
+
+        Targets that know no places, and combinations of such, are themselves.
+        """
+        changed = {
+            name: type(value)(part.turned() for part in value) if isinstance(value, tuple) else value.turned()
+            for name, value in _fields_with_targets(self)
+        }
+        if not changed:
+            return self
+        return self._renamed(dataclasses.replace(self, **changed))  # type: ignore[type-var]
+
+    def _renamed(self, other: Target) -> Target:
+        """Another target, called as this one."""
+        return other if self.name is None else named(other, self.name)
 
 
 class PairTarget(Target):
@@ -60,6 +78,32 @@ class PairTarget(Target):
             return bound(output_x), bound(output_r)
 
         return both
+
+
+def _fields_with_targets(target: Target) -> Iterator[tuple[str, Any]]:
+    """Fields of a target that hold a target, or a tuple of them."""
+    if not dataclasses.is_dataclass(target):
+        return
+    for field in dataclasses.fields(target):
+        value = getattr(target, field.name)
+        if isinstance(value, Target) or (
+            isinstance(value, tuple) and value and all(isinstance(part, Target) for part in value)
+        ):
+            yield field.name, value
+
+
+def parts_of(target: Target) -> list[Target]:
+    """Return the targets that a target is made of; none for one that reads the output itself."""
+    found: list[Target] = []
+    for _, value in _fields_with_targets(target):
+        found += value if isinstance(value, tuple) else [value]
+    return found
+
+
+def named(target: Target, name: str) -> Target:
+    """Give a target the name that messages call it, in place."""
+    object.__setattr__(target, "name", name)  # the class is frozen; no part of what the target is
+    return target
 
 
 def bind_target(target: Target, output_x: Any, output_r: Any) -> Bound:

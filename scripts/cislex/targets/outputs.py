@@ -1,7 +1,8 @@
 """Choose one tensor of a model's output, which may be a tensor, tuple, list or dict.
 
-For targets before an activation (``targets.PreActivation``) a model is opened, and returns a dict with what
-it returned and what was caught on the way: ``OUTPUT`` and ``CAUGHT``.
+For some targets a model is opened, and returns a dict with what it returned (``OUTPUT``), what was caught
+on the way for targets before an activation (``CAUGHT``, ``targets.PreActivation``), and weights of bins
+(``WEIGHTS``, ``targets.intervals``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 from cislex.errors import ModelError
 
 #: Keys of what an opened model returns.
-OUTPUT, CAUGHT = "__output__", "__caught__"
+OUTPUT, CAUGHT, WEIGHTS = "__output__", "__caught__", "__weights__"
 
 
 def plain_output(output: Any) -> Any:

@@ -7,7 +7,7 @@ What holds for all of them is in ``base``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,14 @@ import torch
 from torch import Tensor
 
 from cislex.errors import ConfigError, ModelError
-from cislex.targets.base import Bound, PairTarget, Target, bind_target, read_target
+from cislex.targets.base import Bound, PairTarget, Target, bind_target, named, parts_of, read_target
+from cislex.targets.combined import Difference, Sum
 from cislex.targets.outputs import axis_last, caught, describe, entries_of, entry, plain_output, select_head
 from cislex.targets.scaled import Log, Ratio
+from cislex.targets.tracks import Bins, Tracks
 
 __all__ = [
+    "Bins",
     "Bound",
     "Custom",
     "Difference",
@@ -32,6 +35,7 @@ __all__ = [
     "Slice",
     "Sum",
     "Target",
+    "Tracks",
     "as_target",
     "bind_target",
     "from_config",
@@ -211,56 +215,6 @@ class Profile(PairTarget):
 
 
 @dataclass(frozen=True)
-class Sum(PairTarget):
-    """Weighted sum of targets, also of different outputs; ``weights`` has one per part, None for 1."""
-
-    parts: tuple[Target, ...]
-    weights: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        if not self.parts or len(self.weights or self.parts) != len(self.parts):
-            raise ConfigError(
-                f"Sum: found {len(self.parts)} parts, weights {self.weights}; give one per part"
-            )
-
-    def __call__(self, output: Any) -> Tensor:
-        """Return (B,) sums."""
-        return self._sum_of(self.parts)(output)
-
-    def _pair_dependent(self) -> bool:
-        return any(hasattr(part, "bind") for part in self.parts)
-
-    def _bind(self, output_x: Any, output_r: Any) -> Bound:
-        return self._sum_of([bind_target(part, output_x, output_r) for part in self.parts])
-
-    def _sum_of(self, parts: Sequence[Bound]) -> Bound:
-        weights = self.weights or (1.0,) * len(parts)
-        return lambda output: sum(
-            (weight * part(output) for weight, part in zip(weights[1:], parts[1:], strict=True)),
-            start=weights[0] * parts[0](output),
-        )
-
-
-@dataclass(frozen=True)
-class Difference(PairTarget):
-    """``a`` − ``b``, for example one cell type against another."""
-
-    a: Target
-    b: Target
-
-    def __call__(self, output: Any) -> Tensor:
-        """Return (B,) differences."""
-        return self.a(output) - self.b(output)
-
-    def _pair_dependent(self) -> bool:
-        return hasattr(self.a, "bind") or hasattr(self.b, "bind")
-
-    def _bind(self, output_x: Any, output_r: Any) -> Bound:
-        a, b = (bind_target(part, output_x, output_r) for part in (self.a, self.b))
-        return lambda output: a(output) - b(output)
-
-
-@dataclass(frozen=True)
 class PreActivation(PairTarget):
     """A target computed from the input of the final activation, such as the logits before a sigmoid.
 
@@ -295,10 +249,7 @@ def opened_at(target: Target) -> frozenset[str]:
     """Names of the modules whose inputs a target reads; ``""`` is the last activation."""
     if isinstance(target, PreActivation):
         return frozenset((target.module or "",))
-    if isinstance(target, Difference | Ratio):
-        return opened_at(target.a) | opened_at(target.b)
-    parts = (target.of,) if isinstance(target, Log) else getattr(target, "parts", ())
-    return frozenset().union(*(opened_at(part) for part in parts))
+    return frozenset().union(*(opened_at(part) for part in parts_of(target)))
 
 
 @dataclass(frozen=True)
@@ -335,6 +286,7 @@ _KINDS: dict[str, type[Target]] = {
     "slice": Slice,
     "log_counts": LogCounts,
     "profile": Profile,
+    "tracks": Tracks,
     "difference": Difference,
     "sum": Sum,
     "log": Log,
@@ -355,9 +307,7 @@ def from_config(settings: Mapping[str, Any], *, name: str | None = None) -> Targ
     Raises ConfigError when the kind or a key is not known.
     """
     target = _from_config(settings)
-    if name is not None:
-        object.__setattr__(target, "name", name)  # the class is frozen; no part of what the target is
-    return target
+    return target if name is None else named(target, name)
 
 
 def all_from_config(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Target]:
@@ -366,6 +316,8 @@ def all_from_config(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Targ
 
 
 def _as_tuple(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _as_tuple(entry) for key, entry in value.items()}
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 

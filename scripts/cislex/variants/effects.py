@@ -26,11 +26,11 @@ from torch import Tensor
 
 from cislex.attribution.execution.batching import BatchSize
 from cislex.attribution.execution.model_context import PreparedModel, prepare_model, unwrap
-from cislex.attribution.execution.pre_activation import expose_pre_activation
+from cislex.attribution.execution.opened import open_for
 from cislex.attribution.gradients.gradients import checked, take_rows
 from cislex.errors import ConfigError, ModelError, offenders
 from cislex.logs import progress
-from cislex.prediction.batches import batch_rows, in_batches, outputs_of
+from cislex.prediction.batches import batch_rows, in_batches, outputs_of, strand_targets
 from cislex.targets import Target, read_target
 from cislex.targets.scaled import Log
 from cislex.targets.targets import LogCounts, Profile
@@ -110,7 +110,7 @@ def prepare_comparison(
     if wrong := [f"{name}: {scale!r}" for name, scale in counts.items() if scale not in SCALES]:
         raise ConfigError(f"counts: found {offenders(wrong)}; expected {' or '.join(SCALES)}")
     chosen = tuple(targets.values())
-    prepared = prepare_model(expose_pre_activation(unwrap(model), chosen), device, precision)
+    prepared = prepare_model(open_for(unwrap(model), chosen), device, precision)
     scales = (counts.get(name) or _scale(target) for name, target in targets.items())
     return Comparison(prepared, chosen, tuple(scales), both_strands)
 
@@ -246,14 +246,17 @@ def _compare(comparison: Comparison, pairs: WindowPairs, chosen: slice) -> NDArr
     where = torch.from_numpy(places.reshape(2, -1)).to(prepared.device)
     outputs = outputs_of(prepared, pairs.rows[rows], both_strands=comparison.both_strands)
     with torch.no_grad():
-        found = [_of_strand(comparison, output, where, len(rows)) for output in outputs]
+        strands = zip(strand_targets(comparison.targets), outputs, strict=False)
+        found = [_of_strand(comparison, reads, output, where, len(rows)) for reads, output in strands]
     return np.mean([values.cpu().numpy() for values in found], axis=0)
 
 
-def _of_strand(comparison: Comparison, output: Any, where: Tensor, n: int) -> Tensor:
+def _of_strand(
+    comparison: Comparison, targets: Sequence[Target], output: Any, where: Tensor, n: int
+) -> Tensor:
     """The measures (5, T, M) from the output for n windows; ``where`` (2, M) has the rows of both alleles."""
     measures = []
-    for target, scale in zip(comparison.targets, comparison.scales, strict=True):
+    for target, scale in zip(targets, comparison.scales, strict=True):
         value = checked(read_target(target, output), n).double()
         before, after = value[where[0]], value[where[1]]
         effect = after - before

@@ -573,6 +573,12 @@ def test_every_key_of_the_schema_has_a_description() -> None:
         },
         {"kind": "log_counts", "index": 1, "head": 1},
         {"kind": "profile", "weights": "secant", "index": 0},
+        {"kind": "tracks", "tracks": [3, 1], "axis": 1, "window": [-8, 9], "bins": {"width": 4, "crop": 2}},
+        {
+            "kind": "tracks",
+            "tracks": [1, 3],
+            "unsquash": {"exponent": 0.75, "clip_soft": 384, "scale": [1, 0.3]},
+        },
         {"kind": "difference", "a": {"kind": "output"}, "b": {"kind": "slice", "stop": 3}},
         {"kind": "sum", "parts": [{"kind": "output"}, {"kind": "log_counts"}], "weights": [1, -0.5]},
     ],
@@ -738,7 +744,7 @@ def test_the_schema_has_the_keys_of_every_kind_of_target() -> None:
     assert target["properties"]["kind"]["enum"] == list(_KINDS)
     for rule in target["allOf"]:
         kind = rule["if"]["properties"]["kind"]["const"]
-        given = set(rule["then"]["propertyNames"]["enum"]) - {"kind", "pre_activation"}
+        given = set(rule["then"]["propertyNames"]["enum"]) - {"kind", "pre_activation", "each"}
         assert given == set(_KINDS[kind].__dataclass_fields__), kind
         assert given <= set(target["properties"])
 

@@ -40,7 +40,7 @@ LABELS: dict[str, Any] = {
 }
 #: Read when the workflow is parsed, where this test cannot change them; and what is told by the report alone.
 PARSED = {"results", "title", "analyses.*.keep_chunks"}
-SECTIONS_PARSED = ("simulate.", "fetch.", "estimate.")
+SECTIONS_PARSED = ("simulate.", "fetch.", "estimate.", "models.*.tracks", "models.*.bins")
 #: Settings of what is asked when a run starts or by another command, not of a job.
 COMMANDS = {"budget.gpu_hours", "budget.confirmed"}
 #: Read by a job when it runs, so that a change reruns nothing (tests of the inspection and of chunks).

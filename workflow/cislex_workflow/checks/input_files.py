@@ -13,6 +13,7 @@ from typing import Any
 
 from cislex_workflow import model_sources
 from cislex_workflow.config.motif_settings import databases, is_jaspar
+from cislex_workflow.config.track_targets import interval_files
 
 #: Missing files that are named in full.
 MOST_NAMED = 8
@@ -41,6 +42,8 @@ def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
         yield f"evolution.{name}.start.fasta", settings["start"]["fasta"]
         yield f"evolution.{name}.constraints.keep_bed", settings["constraints"]["keep_bed"]
     for name, analysis in config["analyses"].items():
+        for path in interval_files(analysis["targets"]):
+            yield f"analyses.{name}.targets, intervals.bed", path
         yield f"analyses.{name}.method.references.path", analysis["method"]["references"]["path"]
         for target, label in (analysis["labels"] or {}).items():
             for source in ("table", "peaks", "bigwig", "plus", "minus", "hdf5"):
@@ -70,9 +73,10 @@ def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str | None
         yield f"{key}.module", module
         for path in model_sources.neighbours(module):
             yield f"{key}.module, import of {path}", path
-    bias = model["bias"] or {}
-    for fold, path in (bias if isinstance(bias, dict) else {"": bias}).items():
-        yield f"{key}.bias{'.' if fold else ''}{fold}", path
+    for name in ("bias", "tracks"):
+        given = model[name] or {}
+        for part, path in (given if isinstance(given, dict) else {"": given}).items():
+            yield f"{key}.{name}{'.' if part else ''}{part}", path
     training = model["training"]
     if training is None or all(model["folds"].values()):
         return

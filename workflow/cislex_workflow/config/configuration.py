@@ -29,6 +29,7 @@ from cislex_workflow.config.paths import expand, expand_all
 from cislex_workflow.config.reference_settings import fill_reference_defaults
 from cislex_workflow.config.schema import fill_defaults, problems, without_nulls
 from cislex_workflow.config.sheets import read_sheet
+from cislex_workflow.config.track_targets import resolve_tracks
 from cislex_workflow.config.types import typed, untyped
 from cislex_workflow.config.unused_keys import unused_keys
 from cislex_workflow.config.yaml_files import Loader
@@ -113,6 +114,9 @@ def resolve(
     for analysis in resolved["analyses"].values():
         fill_reference_defaults(analysis["method"]["references"])
     resolved = replace(resolved, "{results}", resolved["results"])
+    project = schema_path.resolve().parents[2]
+    _refuse(resolve_tracks(resolved, lambda path: Path(path.replace("{project}", str(project)))))
+    _refuse(problems(resolved, schema))  # names of targets that were made from those of tracks
     _refuse([*cross_checks(resolved), *unused_keys(resolved, schema)])
     return resolved
 

@@ -111,10 +111,21 @@ def attribution_of_target(wildcards):
 
 
 def attribution_files(wildcards):
-    """Files that every fold of an analysis is attributed from, besides the sequences."""
+    """Files that every fold of a target is attributed from, besides the sequences."""
     model = model_of(wildcards)
     weights = [weights_of(model, fold) for fold in folds_of(wildcards)]
-    return [*weights, *model_code(model), *reference_files(wildcards).values()]
+    own = analysis_of(wildcards)["targets"][wildcards.target]
+    return [
+        *weights,
+        *model_code(model),
+        *reference_files(wildcards).values(),
+        *_track_targets.interval_files({wildcards.target: own}),
+    ]
+
+
+def interval_files(wildcards):
+    """Files of intervals that the targets of an analysis read."""
+    return _track_targets.interval_files(analysis_of(wildcards)["targets"])
 
 
 def gate_of(wildcards):

@@ -14,7 +14,7 @@ from cislex.attribution.deeplift.pairing import Pairing, difference_of, product
 from cislex.attribution.deeplift.replay import Record, Replayer, Rule
 from cislex.attribution.deeplift.reveal_cancel import RevealReplayer
 from cislex.attribution.execution.model_context import prepare_model, unwrap
-from cislex.attribution.execution.pre_activation import expose_pre_activation
+from cislex.attribution.execution.opened import open_for
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Call, tensors_of, whereabouts
 from cislex.attribution.references import make_references
@@ -137,7 +137,7 @@ def operation_residuals(
     chosen = as_target(target)
     extra = check_extra(extra_inputs, len(x))
     refs = make_references(method.references, x, check_seeds(seeds, len(x)))
-    prepared = prepare_model(expose_pre_activation(unwrap(model), [chosen]), device, precision)
+    prepared = prepare_model(open_for(unwrap(model), [chosen]), device, precision)
     with prepared.active():
         moved = [prepared.takes(item) for item in extra]
         inputs, references = (item.to(prepared.device, prepared.dtype) for item in (x, refs))

@@ -24,7 +24,7 @@ from cislex.attribution.deeplift.rules import (
 )
 from cislex.attribution.deeplift.slopes import SLOPES
 from cislex.attribution.execution.model_context import prepare_model, unwrap
-from cislex.attribution.execution.pre_activation import expose_pre_activation
+from cislex.attribution.execution.opened import open_for
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Call, Kind, canonical, tensors_of, whereabouts
 from cislex.attribution.transforms import carries_gradient
@@ -172,7 +172,7 @@ def survey_operations(
     x = check_sequences(sequences)[:2]
     extra = check_extra(extra_inputs, len(check_sequences(sequences)))
     chosen = as_target(target)
-    prepared = prepare_model(expose_pre_activation(unwrap(model), [chosen]), device)
+    prepared = prepare_model(open_for(unwrap(model), [chosen]), device)
     given, linear = user_rules(method.rules)
     decompositions = {name: rule for name, rule in DECOMPOSITIONS.items() if name not in linear}
     surveyor = _Surveyor(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cislex.attribution.execution.batching import BatchSize, is_out_of_memory
 from cislex.attribution.execution.model_context import PreparedModel, prepare_model, unwrap
-from cislex.attribution.execution.pre_activation import expose_pre_activation
+from cislex.attribution.execution.opened import open_for
 from cislex.attribution.gradients.gradients import checked, take_rows
 from cislex.attribution.mutagenesis.incremental.columns import Lazy, MutantColumns, Tape
 from cislex.attribution.mutagenesis.incremental.rules import carry_out
@@ -145,7 +145,7 @@ def prepare(
         raise ConfigError("target: found an empty list, expected at least one")
     x = check_sequences(sequences)
     extra = check_extra(extra_inputs, len(x))
-    prepared = prepare_model(expose_pre_activation(unwrap(model), targets), device, precision)
+    prepared = prepare_model(open_for(unwrap(model), targets), device, precision)
     run = MutantRun(
         prepared,
         to_codes(x),
