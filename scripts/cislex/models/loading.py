@@ -72,7 +72,7 @@ def load_model(
     Parameters
     ----------
     loader
-        One of :data:`cislex.models.loaders.LOADERS`.
+        One of :func:`cislex.models.loaders.loader_names`.
     weights
         The weights file, in the form that the loader reads.
     module

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cislex_workflow.config.loader_files import loaders_with
+
 #: Keys of a model that say how it is loaded, and those of its input layout.
 _LOADING = ("module", "architecture", "hyperparameters", "part", "bias")
 _LAYOUT = ("channel_order", "axes", "dummy_axis", "pad_to", "controls")
@@ -83,15 +85,8 @@ def model_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
 
 def _loader_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
     loader = model["loader"]
-    owners = {
-        "module": ("factory", "pickled"),
-        "architecture": ("architecture",),
-        "hyperparameters": ("architecture",),
-        "part": ("chrombpnet",),
-        "bias": ("chrombpnet",),
-    }
-    for key, loaders in owners.items():
-        if model[key] and loader not in loaders:
+    for key in _LOADING:
+        if model[key] and loader not in (loaders := loaders_with(key)):
             yield f"models.{name}: '{key}' is only valid with loader: {' or '.join(loaders)}, not {loader}"
     if loader == "architecture" and model["architecture"] is None:
         yield f"models.{name}: loader architecture needs architecture: the name of a network"
