@@ -16,8 +16,10 @@ def model_options(model: dict[str, Any]) -> dict[str, Any]:
     """Settings of a model for ``load_model``: those that are given, so that the others rerun nothing."""
     options: dict[str, Any] = {"loader": model["loader"], "trust_pickle": model["trust_pickle"]}
     options |= {key: model[key] for key in _LOADING if model[key]}
+    axes = "NLC" if model["loader"] == "keras" else "NCL"
     layout = {key: model[key] for key in _LAYOUT if model[key]}
-    if layout != {"channel_order": "ACGT", "axes": "NCL"}:
+    layout = {"channel_order": layout["channel_order"], "axes": axes, **layout}
+    if layout != {"channel_order": "ACGT", "axes": axes}:
         options["layout"] = layout
     return options
 
