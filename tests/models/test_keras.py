@@ -62,6 +62,8 @@ def test_a_model_comes_back(name: str, suffix: str, tmp_path: Path) -> None:
     assert loaded.input_length == (None if name == "dilated" else LENGTH)
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(onehot().float()), predicted(model, onehot()))
+        copied = copy.deepcopy(loaded.model).double()
+        torch.testing.assert_close(copied(onehot().double()).float(), predicted(model, onehot()))
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
@@ -298,3 +300,21 @@ def test_the_inspection_lists_the_layers_of_keras(tmp_path: Path) -> None:
     assert layers["Conv1D"] == "2×"
     assert layers["BatchNormalization"] == "1×"
     assert "ParameterDict" not in layers
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_gpu_computes_what_the_cpu_computes(name: str, tmp_path: Path) -> None:
+    make(MODELS[name]).save(tmp_path / "m.keras")
+    found = [
+        attribute(
+            load_model("keras", weights=tmp_path / "m.keras", device=device).model,
+            onehot(),
+            METHOD,
+            target=Output(1),
+            precision="float64",
+        ).hypothetical
+        for device in ("cpu", "cuda")
+    ]
+    torch.testing.assert_close(found[1], found[0], rtol=1e-6, atol=1e-6 * float(found[0].abs().max()))

@@ -77,12 +77,9 @@ class KerasNetwork(nn.Module):
         """Outputs for sequences in the layout of the model: a tensor, or a dict of tensors by name."""
         given = self._in_order((sequences, *extra))
         with ExitStack() as stack:
-            stack.enter_context(
-                import_keras().device(str(sequences.device))
-            )  # Keras moves tensors to its own
-            if (
-                self.narrow or sequences.dtype == torch.float64
-            ):  # which Keras casts to what its layers are said to take
+            # Keras moves every tensor to its own device, and casts it to what the layers were saved with.
+            stack.enter_context(import_keras().device(str(sequences.device)))
+            if self.narrow or sequences.dtype == torch.float64:
                 stack.enter_context(Widened(sequences.dtype))
             output = self.network(given[0] if len(given) == 1 else given, training=False)
         if isinstance(output, Mapping):

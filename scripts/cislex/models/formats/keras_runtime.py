@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from cislex.errors import ModelError
 
-#: What Keras reads when it is imported: its backend, its device for new tensors.
-_SETTINGS = {"KERAS_BACKEND": "torch", "KERAS_TORCH_DEVICE": "cpu"}
+#: What Keras reads when it is imported: its backend, its device for new tensors, and its folder, here one in
+#: which nothing can be found or written.
+_SETTINGS = {"KERAS_BACKEND": "torch", "KERAS_TORCH_DEVICE": "cpu", "KERAS_HOME": os.devnull}
 
 
 def import_keras() -> Any:
@@ -28,7 +28,7 @@ def import_keras() -> Any:
         When Keras is not installed, or was imported before with another backend.
     """
     if "keras" not in sys.modules:
-        with tempfile.TemporaryDirectory() as home, _environment({**_SETTINGS, "KERAS_HOME": home}):
+        with _environment(_SETTINGS):
             try:
                 importlib.import_module("keras")
             except ImportError as error:
