@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Packages whose version can change a number.
-NUMERIC_PACKAGES = ("torch", "numpy", "h5py", "numba", "pandas", "modisco-lite", "leidenalg")
+NUMERIC_PACKAGES = ("torch", "keras", "numpy", "h5py", "numba", "pandas", "modisco-lite", "leidenalg")
 
 
 def digest_json(value: Any) -> str:

@@ -13,7 +13,7 @@ from cislex.comparison.words import balance
 from cislex.demo.planted_model import OUTPUTS, PlantedModel, build_model, counted_sites, plant_model
 from cislex.demo.planted_motifs import load_motifs, meme_text
 from cislex.errors import ConfigError
-from cislex.models.loaders import FactoryLoader
+from cislex.models.loaders.factory import Loader
 from cislex.targets import Output
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def test_each_output_counts_its_own_words_on_both_strands(tmp_path: Path) -> Non
     script = runpy.run_path(str(ROOT / "scripts" / "plant_model.py"))["main"]
     script(str(tmp_path / "planted.meme"), str(tmp_path / "model.pt"), assays=ASSAYS)
     module = f"{ROOT}/scripts/cislex/demo/planted_model.py:build_model"
-    model = FactoryLoader(module).load(tmp_path / "model.pt").model
+    model = Loader(module).load(tmp_path / "model.pt").model
     best = {part: motif.probabilities.argmax(0) for part, motif in motifs.items()}
     with torch.no_grad():
         empty = model(sequence(None))[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -227,10 +230,30 @@ def test_missing_and_damaged_files_are_named(loader: str, factory: Path, tmp_pat
         load_model(loader, weights=tmp_path / "w.pt", **options)
 
 
+def test_a_job_imports_the_loader_of_its_model_and_no_other(tmp_path: Path) -> None:
+    settings = {"tasks": 1, "input_length": LENGTH}
+    save_checkpoint(
+        build("cnn", **settings), tmp_path / "w.pt", architecture="cnn", hyperparameters=settings, tasks=["a"]
+    )
+    program = (
+        "import sys; from cislex.models.loading import load_model;"
+        "load_model('trained', weights=sys.argv[1]);"
+        "print(*sorted(n for n in sys.modules if n.startswith('cislex.models.loaders.')))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "w.pt")],
+        env={**os.environ, "PYTHONPATH": str(Path(loading.__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == ["cislex.models.loaders.trained"]
+
+
 def test_unknown_loaders_and_devices_are_named(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "w.pt")
-    with pytest.raises(ConfigError, match="expected one of trained, factory, architecture"):
-        load_model("keras", weights=tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match="expected one of architecture, bpnet-lite, cherimoya"):
+        load_model("theano", weights=tmp_path / "w.pt")
     with pytest.raises(ConfigError, match="needs module"):
         load_model("factory", weights=tmp_path / "w.pt")
     with pytest.raises(ModelError, match="no such file: nowhere"):

@@ -22,7 +22,7 @@ import yaml
 
 #: Packages whose version is kept: those that plan a run, and those that can change a number.
 PACKAGES = (
-    "snakemake", "snakemake-executor-plugin-slurm", "torch", "numpy", "numba", "h5py", "pandas",
+    "snakemake", "snakemake-executor-plugin-slurm", "torch", "keras", "numpy", "numba", "h5py", "pandas",
     "modisco-lite", "finemo", "memelite", "leidenalg", "pybigwig", "pyfaidx", "pyjaspar",
 )  # fmt: skip
 #: Bytes up to which the content of an input is digested; of larger files size and time are kept. The digests

@@ -123,21 +123,32 @@ def code(script):
     return lambda wildcards: _code(script, ())
 
 
+def code_with_model(script, model=None):
+    """The same for a script that loads a model, and so has the code of its loader and of no other.
+
+    ``model`` gives the model's name, from wildcards; by default it is that of the job's analysis.
+    """
+    return lambda wildcards: _code(script, _loader_of((model or model_of)(wildcards)))
+
+
 def code_with_method(script, analysis=None):
-    """The same for a script that carries out the method of an analysis, and no other method.
+    """The same for a script that carries out the method of an analysis, and no other, with its model.
 
     ``analysis`` gives that analysis's settings, from wildcards; by default it is the job's own.
     """
 
     def found(wildcards):
-        method = (analysis or analysis_of)(wildcards)["method"]
+        settings = (analysis or analysis_of)(wildcards)
+        method = settings["method"]
         automatic = (method.get("references") or {}).get("n") == "auto"
-        return _code(
-            script,
-            _source_digest.executors(method["name"], script, automatic=automatic),
-        )
+        dynamic = _source_digest.executors(method["name"], script, automatic=automatic)
+        return _code(script, (*dynamic, *_loader_of(settings["model"])))
 
     return found
+
+
+def _loader_of(model):
+    return (_source_digest.loader(config["models"][model]["loader"]),)
 
 
 @_functools.cache

@@ -63,7 +63,7 @@ rule insert_chunk:
         mem_mb=memory_of("insert_chunk"),
         runtime=runtime_of("insert_chunk"),
     params:
-        code=code("insert_chunk"),
+        code=code_with_model("insert_chunk", insertion_model),
         job=insertion_job,
         model=lambda wildcards: model_options(insertion_model(wildcards)),
         batch_size=lambda wildcards: config["insertions"][wildcards.insertion][

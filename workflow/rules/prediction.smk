@@ -27,7 +27,7 @@ rule predict_regions:
         mem_mb=memory_of("predict_regions"),
         runtime=runtime_of("predict_regions"),
     params:
-        code=code("predict_regions"),
+        code=code_with_model("predict_regions"),
         folds=lambda wildcards: folds_of(wildcards),
         options=lambda wildcards: {
             "wanted": analysis_of(wildcards)["targets"],

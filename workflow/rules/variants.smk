@@ -61,7 +61,7 @@ rule score_variants:
         mem_mb=memory_of("score_variants"),
         runtime=runtime_of("score_variants"),
     params:
-        code=code("score_variants"),
+        code=code_with_model("score_variants", variants_model),
         job=variant_job,
         model=lambda wildcards: model_options(variants_model(wildcards)),
         batch_size=lambda wildcards: config["variants"][wildcards.variants][

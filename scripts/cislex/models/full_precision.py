@@ -14,10 +14,22 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 HALF = (torch.float16, torch.bfloat16)
-#: Functions that make half precision without naming it as an argument.
-_CASTS: tuple[Callable[..., Any], ...] = (Tensor.half, Tensor.bfloat16)
-#: Their name as an argument of ``Tensor.type``.
-_TYPES = ("torch.HalfTensor", "torch.BFloat16Tensor", "torch.cuda.HalfTensor", "torch.cuda.BFloat16Tensor")
+#: Functions that choose a floating point without naming it as an argument, by what they choose.
+_CASTS: dict[torch.dtype, Callable[..., Any]] = {
+    torch.float16: Tensor.half,
+    torch.bfloat16: Tensor.bfloat16,
+    torch.float32: Tensor.float,
+}
+#: Names of these as arguments of ``Tensor.type``.
+_TYPES = {
+    name: dtype
+    for place in ("torch", "torch.cuda")
+    for name, dtype in (
+        (f"{place}.HalfTensor", torch.float16),
+        (f"{place}.BFloat16Tensor", torch.bfloat16),
+        (f"{place}.FloatTensor", torch.float32),
+    )
+}
 
 
 class FullPrecision(nn.Module):
@@ -29,26 +41,36 @@ class FullPrecision(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         """The network's outputs, computed in float32."""
-        with _Wide():
+        with Widened(torch.float32):
             return self.network(*inputs)
 
 
-class _Wide(TorchFunctionMode):
-    """Replaces half precision by float32 wherever a call asks for it."""
+class Widened(TorchFunctionMode):
+    """Replaces each narrower floating point by a wider one wherever a call asks for it.
+
+    Parameters
+    ----------
+    wide
+        ``torch.float32`` replaces half precision, ``torch.float64`` also float32.
+    """
+
+    def __init__(self, wide: torch.dtype) -> None:
+        super().__init__()
+        self.wide = wide
+        self.narrow = (*HALF, torch.float32) if wide == torch.float64 else HALF
+        self.casts = tuple(_CASTS[dtype] for dtype in self.narrow)
 
     def __torch_function__(
         self, func: Any, types: Any, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func in _CASTS:
-            func = Tensor.float
-        wide = {key: _wide(value) for key, value in (kwargs or {}).items()}
-        return func(*map(_wide, args), **wide)
+        if func in self.casts:
+            func = Tensor.double if self.wide == torch.float64 else Tensor.float
+        wide = {key: self._wide(value) for key, value in (kwargs or {}).items()}
+        return func(*map(self._wide, args), **wide)
 
-
-def _wide(argument: Any) -> Any:
-    if isinstance(argument, torch.dtype):
-        return torch.float32 if argument in HALF else argument
-    return torch.float32 if isinstance(argument, str) and argument in _TYPES else argument
+    def _wide(self, argument: Any) -> Any:
+        asked = _TYPES.get(argument) if isinstance(argument, str) else argument
+        return self.wide if isinstance(asked, torch.dtype) and asked in self.narrow else argument
 
 
 def in_full_precision(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:

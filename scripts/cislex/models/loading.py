@@ -72,13 +72,15 @@ def load_model(
     Parameters
     ----------
     loader
-        One of :data:`cislex.models.loaders.LOADERS`.
+        One of :func:`cislex.models.loaders.loader_names`.
     weights
         The weights file, in the form that the loader reads.
     module
-        ``path/to/model.py:build`` (factory), or the file that defines the class (pickled).
+        ``path/to/model.py:build`` (factory), the file that defines the class (pickled), or
+        ``path/to/file.py:NAME`` of custom objects (keras).
     trust_pickle
-        Allow ``pickled``, ``bpnet-lite``, ``exported`` and ``torchscript`` to run code that the file holds.
+        Allow ``pickled``, ``bpnet-lite``, ``exported``, ``torchscript`` and ``keras`` to run code that the
+        file holds.
     architecture, hyperparameters
         Network of the zoo and its arguments (architecture).
     part, bias
@@ -86,7 +88,7 @@ def load_model(
         file for each weights file (chrombpnet).
     layout
         Settings of :class:`cislex.models.adapters.InputLayout`, for a model that takes its input in
-        another layout.
+        another layout; ``axes`` is by default what the loader knows, ``NLC`` for keras, else ``NCL``.
     device
         ``cpu``, ``cuda``, ``cuda:1`` or ``auto``.
 
@@ -103,7 +105,7 @@ def load_model(
     for file in files:
         if not file.is_file():
             raise ModelError(f"weights: no such file: {file}")
-    wanted = InputLayout(**(layout or {}))
+    given = InputLayout(**(layout or {}))
     network = make_loader(
         loader,
         module=module,
@@ -122,9 +124,10 @@ def load_model(
     if module:
         digests.append(digest_file(split_module(module)[0]))
     changes = {"hyperparameters": dict(hyperparameters or {}), "part": part, "layout": dict(layout or {})}
-    if loader == "architecture" or part is not None or not wanted.is_plain:
+    if loader == "architecture" or part is not None or not given.is_plain:
         digests.append(digest_json(changes))
     digest = digests[0] if len(digests) == 1 else digest_strings(digests)
+    wanted = InputLayout(**{"axes": network.axes, **(layout or {})})
     model = _to_device(wanted.wrap(full), resolve_device(device))
     controls = tuple(tuple(shape) for shape in wanted.controls)
     return LoadedModel(

@@ -193,7 +193,9 @@ def _describe(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], length: i
     parameters = sum(parameter.numel() for parameter in model.parameters())
     kinds: dict[str, int] = {}
     for module in model.modules():
-        if not list(module.children()):
+        # Keras keeps the weights of each layer in a dict inside it.
+        inside = [child for child in module.children() if not isinstance(child, nn.ParameterDict)]
+        if not inside and not isinstance(module, nn.ParameterDict):
             kinds[type(module).__name__] = kinds.get(type(module).__name__, 0) + 1
     rows = [Row("model", "class", type(model).__name__, f"{parameters:,} parameters")]
     rows += [Row("layer", name, f"{count}×") for name, count in sorted(kinds.items())]

@@ -187,7 +187,8 @@ def test_a_wrong_config_is_refused_with_the_key(
             {"loader": "chrombpnet", "bias": {"fold_1": "b.h5"}},
             "folds fold_1; expected a file for each of fold_0",
         ),
-        ({"loader": "keras"}, "models.net.loader"),
+        ({"loader": "theano"}, "models.net.loader"),
+        ({"loader": "keras", "part": "full"}, "'part' is only valid with loader: chrombpnet, not keras"),
     ],
 )
 def test_a_loader_without_what_it_needs_is_refused(
@@ -218,6 +219,25 @@ def test_only_settings_that_are_given_reach_the_loader(minimal: dict[str, Any]) 
         "layout": {"channel_order": "ACGT", "axes": "NLC", "pad_to": 120},
     }
     assert configuration.model_files(model) == ["b.h5"]
+
+
+@pytest.mark.parametrize(
+    ("loader", "axes", "layout"),
+    [
+        ("keras", None, None),
+        ("keras", "NLC", None),
+        ("keras", "NCL", {"channel_order": "ACGT", "axes": "NCL"}),
+        ("exported", None, None),
+        ("exported", "NCL", None),
+        ("exported", "NLC", {"channel_order": "ACGT", "axes": "NLC"}),
+    ],
+)
+def test_axes_are_those_of_the_loader_unless_they_are_given(
+    minimal: dict[str, Any], loader: str, axes: str | None, layout: dict[str, str] | None
+) -> None:
+    minimal["models"]["net"] |= {"loader": loader, "module": None, "axes": axes}
+    options = configuration.model_options(resolve(minimal)["models"]["net"])
+    assert options.get("layout") == layout
 
 
 def test_a_sheet_equals_the_mapping(minimal: dict[str, Any], tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
+from cislex.models.loaders import loader_names
+from cislex_workflow.config.loader_files import loader_options
 from cislex_workflow.reruns import source_digest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -16,6 +21,8 @@ SCRIPTS = ROOT / "scripts"
 WITH_METHOD = (
     "attribute_chunk", "attribute_variants", "evolve_sequences", "inspect_model", "measure_faithfulness",
 )  # fmt: skip
+#: Scripts that only load a model.
+WITH_MODEL = ("insert_chunk", "predict_regions", "score_variants")
 METHODS = sorted(source_digest.EXECUTORS)
 
 
@@ -27,10 +34,13 @@ def reached() -> dict[str, dict[str, str]]:
 def all_reached(scripts: Path) -> dict[str, dict[str, str]]:
     """Modules and their digests of every script, and of those that carry out a method with each of them."""
     names = {path.stem for path in scripts.glob("*.py")} - set(WITH_METHOD)
+    loader = source_digest.loader("factory")
     found = {name: source_digest.reached(scripts, name) for name in sorted(names)}
+    for script in WITH_MODEL:
+        found[script] = source_digest.reached(scripts, script, dynamic=(loader,))
     for method in METHODS:
         for script in WITH_METHOD:
-            dynamic = source_digest.executors(method, script)
+            dynamic = (*source_digest.executors(method, script), loader)
             found[f"{script} {method}"] = source_digest.reached(scripts, script, dynamic=dynamic)
     return found
 
@@ -60,6 +70,12 @@ def test_comments_docstrings_and_times_of_files_change_no_digest(
         ),
         ("attribution.reference_convergence", set()),
         ("attribution.deeplift.survey", {"inspect_model deep_lift_shap"}),
+        (
+            "models.loaders.factory",
+            {*WITH_MODEL, *(f"{script} {method}" for script in WITH_METHOD for method in METHODS)},
+        ),
+        ("models.loaders.bpnet_lite", set()),
+        ("models.formats.bpnet_lite", set()),
         ("attribution.pipeline", {f"{s} {m}" for s in WITH_METHOD for m in METHODS}),
         ("report.page", {"render_report"}),
     ],
@@ -117,4 +133,29 @@ def test_every_rule_with_a_script_depends_on_the_code_of_this_script() -> None:
         for rule in re.split(r"^\s*rule ", path.read_text(), flags=re.M)[1:]:
             script = re.search(r"scripts/(\w+)\.py", rule)
             if script:
-                assert re.search(rf'code=code(_with_method)?\(\s*"{script[1]}"', rule), rule.split(":")[0]
+                wanted = {
+                    **dict.fromkeys(WITH_METHOD, "_with_method"),
+                    **dict.fromkeys(WITH_MODEL, "_with_model"),
+                }
+                function = f"code{wanted.get(script[1], '')}"
+                assert re.search(rf'code={function}\(\s*"{script[1]}"', rule), rule.split(":")[0]
+
+
+def test_a_script_that_loads_a_model_depends_on_the_code_of_its_loader() -> None:
+    """combine_variants uses a reader of the module that scores variants, and loads none."""
+    loading = {
+        path.stem
+        for path in SCRIPTS.glob("*.py")
+        if "cislex.models.loading" in source_digest.reached(SCRIPTS, path.stem)
+    }
+    assert loading - {"combine_variants"} == {*WITH_MODEL, *WITH_METHOD}
+
+
+def test_every_loader_of_the_schema_is_a_file_and_has_its_options() -> None:
+    schema = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
+    model = schema["$defs"]["model"]["properties"]
+    assert sorted(model["loader"]["enum"]) == loader_names() == list(loader_options())
+    for name, options in loader_options().items():
+        module = importlib.import_module(source_digest.loader(name))
+        assert tuple(field.name for field in dataclasses.fields(module.Loader)) == options
+        assert set(options) <= set(model)

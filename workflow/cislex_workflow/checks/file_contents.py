@@ -85,15 +85,16 @@ def _records(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _of_model(name: str, model: dict[str, Any], folder: Path) -> Iterator[str]:
-    """The function that a factory is to call, where reading the file can tell."""
-    if model["loader"] != "factory" or not model["module"]:
+    """What a loader is to find in the user's file, where reading the file can tell."""
+    if model["loader"] not in ("factory", "keras") or not model["module"]:
         return
     path, _, function = model["module"].rpartition(":")
     defined = model_sources.defined_names(str(folder / path))
     if defined is not None and function not in defined:
         there = model_sources.defined_callables(str(folder / path))
+        wanted = "function " if model["loader"] == "factory" else ""
         yield (
-            f"models.{name}.module: {path} has no function '{function}'; it has "
+            f"models.{name}.module: {path} has no {wanted}'{function}'; it has "
             f"{', '.join(there) or 'none'}{suggestion(function, there)}"
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cislex_workflow.config.loader_files import loaders_with
+
 #: Keys of a model that say how it is loaded, and those of its input layout.
 _LOADING = ("module", "architecture", "hyperparameters", "part", "bias")
 _LAYOUT = ("channel_order", "axes", "dummy_axis", "pad_to", "controls")
@@ -14,8 +16,10 @@ def model_options(model: dict[str, Any]) -> dict[str, Any]:
     """Settings of a model for ``load_model``: those that are given, so that the others rerun nothing."""
     options: dict[str, Any] = {"loader": model["loader"], "trust_pickle": model["trust_pickle"]}
     options |= {key: model[key] for key in _LOADING if model[key]}
+    axes = "NLC" if model["loader"] == "keras" else "NCL"
     layout = {key: model[key] for key in _LAYOUT if model[key]}
-    if layout != {"channel_order": "ACGT", "axes": "NCL"}:
+    layout = {"channel_order": layout["channel_order"], "axes": axes, **layout}
+    if layout != {"channel_order": "ACGT", "axes": axes}:
         options["layout"] = layout
     return options
 
@@ -83,15 +87,8 @@ def model_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
 
 def _loader_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
     loader = model["loader"]
-    owners = {
-        "module": ("factory", "pickled"),
-        "architecture": ("architecture",),
-        "hyperparameters": ("architecture",),
-        "part": ("chrombpnet",),
-        "bias": ("chrombpnet",),
-    }
-    for key, loaders in owners.items():
-        if model[key] and loader not in loaders:
+    for key in _LOADING:
+        if model[key] and loader not in (loaders := loaders_with(key)):
             yield f"models.{name}: '{key}' is only valid with loader: {' or '.join(loaders)}, not {loader}"
     if loader == "architecture" and model["architecture"] is None:
         yield f"models.{name}: loader architecture needs architecture: the name of a network"

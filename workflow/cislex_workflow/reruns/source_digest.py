@@ -16,9 +16,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-#: Files that import by name only what their caller chose, such as a method's executor: rules pass these
-#: modules to ``digest``.
-DYNAMIC = {"cislex/attribution/pipeline.py", "cislex/prediction/inspect.py"}
+#: Files that import by name only what their caller chose, such as a method's executor or a model's loader:
+#: rules pass these modules to ``digest``.
+DYNAMIC = {
+    "cislex/attribution/pipeline.py",
+    "cislex/models/loaders/__init__.py",
+    "cislex/prediction/inspect.py",
+}
 #: Modules that carry out each method of the config, as cislex.attribution.pipeline imports them.
 EXECUTORS = {
     "saliency": ("gradients.gradients",),
@@ -112,6 +116,11 @@ def executors(method: str, script: str, *, automatic: bool = False) -> tuple[str
     more = INSPECTORS.get(method, ()) if inspects else ()
     names = [f"cislex.attribution.{name}" for name in (*EXECUTORS[method], *more)]
     return (*names, CHOOSER) if inspects and automatic else tuple(names)
+
+
+def loader(name: str) -> str:
+    """Dotted name of the module of a loader of the config, as cislex.models.loaders imports it."""
+    return f"cislex.models.loaders.{name.replace('-', '_')}"
 
 
 @functools.cache

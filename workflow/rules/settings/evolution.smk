@@ -26,9 +26,12 @@ def evolution_folds(wildcards):
 
 
 def evolution_method(wildcards):
-    """The guide as the method of an analysis, for the digest of the code."""
+    """The guide as the method of an analysis, and its model, for the digest of the code."""
     name = evolution_of(wildcards)["guide"]["name"]
-    return {"method": {"name": "ism" if name == "greedy" else name}}
+    return {
+        "method": {"name": "ism" if name == "greedy" else name},
+        "model": evolution_model(wildcards),
+    }
 
 
 def evolution_file(name):

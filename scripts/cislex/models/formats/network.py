@@ -22,6 +22,9 @@ class Network:
     extra_inputs
         Shapes of further inputs without the batch axis, ``L`` for the sequence length; the model fills them
         with zeros where they are not given.
+    axes
+        Order of the axes that the network takes, ``NCL`` or ``NLC``; see
+        :class:`cislex.models.adapters.InputLayout`.
     notices
         What the user should know about how the file was read.
     """
@@ -30,4 +33,5 @@ class Network:
     input_length: int | None = None
     output_names: tuple[str, ...] = ()
     extra_inputs: tuple[tuple[int | str, ...], ...] = ()
+    axes: str = "NCL"
     notices: tuple[str, ...] = ()
