@@ -10,11 +10,12 @@ PROFILE ?= profiles/slurm
 export CONFIG PROFILE GPU
 RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
-.PHONY: help environment bedtools demo yeast grammar benchmark test unit lint integration clean
+.PHONY: help environment bedtools demo yeast published grammar benchmark test unit lint integration clean
 
 help:
 	@echo "make demo    install everything and run the demo (synthetic genome): results/demo/report.html"
 	@echo "make yeast   real yeast genome and ChIP-exo peaks (downloads, or CISLEX_MIRROR=<folder>)"
+	@echo "make published  published weights: SpliceAI at splice sites of yeast (downloads; non-commercial use)"
 	@echo "make grammar planted arrangements of words, and which are recovered: results/grammar/report.html"
 	@echo "make benchmark  methods and references compared on the demo and on pairs of words: results/benchmark/comparisons"
 	@echo "make run CONFIG=my.yaml    your own config"
@@ -58,6 +59,17 @@ demo: environment
 yeast: environment
 	$(RUN) --configfile config/yeast.yaml
 	@echo "open results/yeast/report.html"
+
+# The weights come from the published wheel, which is unpacked and not installed; pip verifies its digest.
+SPLICEAI := resources/downloads/spliceai-1.3.1
+published: environment $(SPLICEAI)/.unpacked
+	$(RUN) --configfile config/spliceai.yaml
+	@echo "open results/spliceai/report.html"
+
+$(SPLICEAI)/.unpacked: resources/spliceai.txt | environment
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $< --dest $(SPLICEAI)
+	$(BIN)/python -m zipfile --extract $(SPLICEAI)/*.whl $(SPLICEAI)
+	touch $@
 
 grammar: environment
 	$(RUN) --configfile config/grammar.yaml
