@@ -32,7 +32,7 @@ ROWS, EXAMPLES = 64, 4
 TOLERANCE = 200
 #: Windows are given up where they take so much longer than whole sequences, and the computation more seconds
 #: than a moment; the mutants that this is measured on are few.
-SLOWER, MOMENT, FEW = 1.1, 2.0, 16
+SLOWER, MOMENT, FEW = 1.1, 10.0, 16
 
 
 def batch_multipliers(
@@ -121,7 +121,8 @@ class _Run:
                 began = self._clock()
                 effects = self._of_batch(tape, block, *where)
                 if tape is not None and self.seconds == 0 and len(example) > FEW:
-                    notes |= self._slowness((self._clock() - began) / len(where[0]), len(example), *where)
+                    seconds = (self._clock() - began) / len(where[0])
+                    notes |= self._slowness(seconds, len(example), tape, block, *where)
                     tape = None if notes else tape
                 multipliers[:, where[0], where[2], where[1]] = effects.to(multipliers.dtype)
         return notes
@@ -132,23 +133,35 @@ class _Run:
             torch.cuda.synchronize(self.x.device)
         return time.perf_counter()
 
-    def _slowness(self, windows: float, mutants: int, *where: Tensor) -> dict[str, str]:
+    def _pace(self, run: Callable[..., Any], mutants: int) -> float:
+        """Seconds of a mutant, where nothing has to be compiled or loaded any more."""
+        times = []
+        for _ in range(2):
+            began = self._clock()
+            run()
+            times.append(self._clock() - began)
+        return min(times) / mutants
+
+    def _slowness(
+        self, seconds: float, mutants: int, tape: Tape, block: slice, *where: Tensor
+    ) -> dict[str, str]:
         """A note where windows take longer than whole sequences, in a computation of more than a moment.
 
         Parameters
         ----------
-        windows
-            Seconds of a mutant.
+        seconds
+            Of a mutant of the first batch, on windows.
         mutants
-            How many there are.
+            How many there are in all.
+        tape, block, where
+            The first batch.
         """
-        if windows * mutants < MOMENT:
-            self.seconds = windows
+        self.seconds = seconds
+        if seconds * mutants < MOMENT:
             return {}
         few = [index[: FEW // 2] for index in where]
-        began = self._clock()
-        self.effects(*few)
-        self.seconds = (self._clock() - began) / len(few[0])
+        windows = self._pace(lambda: self.effects_of_windows(tape, block, *where), len(where[0]))
+        self.seconds = self._pace(lambda: self.effects(*few), len(few[0]))
         if windows <= SLOWER * self.seconds:
             return {}
         reason = f"windows take {windows / self.seconds:.1f} times as long"
