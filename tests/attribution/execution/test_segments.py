@@ -155,6 +155,28 @@ class Detached(Block):
         return super().forward(h.detach() * 2)
 
 
+class Remembering(Block):
+    """Takes an activation that is no argument."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_forward_pre_hook(lambda module, given: setattr(module, "before", given[0] * 2))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return super().forward(h) * torch.sigmoid(self.before)
+
+
+def test_a_segment_that_takes_activations_from_elsewhere_is_named() -> None:
+    expected = attribute(Tower(Remembering), X, METHODS["deep_lift_shap"], precision="float64")
+    assert expected.max_relative_delta is not None
+    assert expected.max_relative_delta.max() < 1e-9
+    with pytest.raises(UnsupportedOperationError, match="was not called with"):
+        attribute(Tower(Remembering), X, METHODS["deep_lift_shap"], checkpoint=True)
+    plain = attribute(Tower(Remembering), X, METHODS["saliency"], precision="float64")
+    again = attribute(Tower(Remembering), X, METHODS["saliency"], precision="float64", checkpoint=True)
+    torch.testing.assert_close(again.hypothetical, plain.hypothetical, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("block", "match"),
     [(Unknown, "i0"), (Branching, "decision|different paths"), (Detached, "detach")],

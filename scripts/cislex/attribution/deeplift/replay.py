@@ -135,6 +135,8 @@ class Replayer(Interception):
         self.integrated: set[str] = set()
         self.detached = DetachedValues()
         self._cut_cursor = 0
+        #: Memory of what entered the segment that is passed.
+        self.entered: set[int] = set()
         #: What to look for, where it is the first replay.
         self.scrutiny: Scrutiny | None = None
 
@@ -207,6 +209,7 @@ class Replayer(Interception):
         call = Call(SEGMENT, False, run, args, kwargs)
         call.phase = self.phase
         active = [i for i, tensor in enumerate(call.tensors) if carries_gradient(tensor)]
+        self.entered = {memory_of(tensor) for tensor in call.tensors}
         for tensor in call.tensors:
             if (found := self.detached.find(tensor)) is not None:
                 check_paired(call, [found])
@@ -217,6 +220,18 @@ class Replayer(Interception):
             self.fail(call, "runs without gradients", "remove torch.no_grad or inference_mode there")
         with self.trail.step(SEGMENT) if self.trail is not None else nullcontext():
             return self.asleep(run_later, self, call, record, active)
+
+    def _watch(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse a segment that takes activations from elsewhere: they are not there when it is run again."""
+        super()._watch(func, args, kwargs)
+        for tensor in tensors_of((args, kwargs)):
+            if carries_gradient(tensor) and memory_of(tensor) not in self.entered:
+                self.fail(
+                    Call(self._learn(func)[0], False, func, args, kwargs),
+                    "takes an activation that its module was not called with, so that the module cannot be "
+                    "computed again",
+                    "give checkpoint=False, or the activation as an argument",
+                )
 
     def of_segment(self, record: Record) -> Replayer:
         """A replay of one segment, of which this is the record."""
