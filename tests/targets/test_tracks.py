@@ -152,11 +152,11 @@ def test_every_method_attributes_what_a_hand_written_target_gives(method: Method
     assert float(ours.contributions.abs().max()) > 1e-3
 
 
-def test_the_other_strand_has_its_bins_from_the_end_and_its_own_tracks() -> None:
-    target = Tracks((1, 2), bins=Bins(4, LENGTH, (0, 8)), window=(3, 9), anchor="start", strand_pairs=(2, 4))
-    torch.testing.assert_close(target(OUTPUT), OUTPUT[:, [1, 2], :3].mean(1).sum(1))
+def test_the_other_strand_has_its_bins_where_they_lie_and_its_own_tracks() -> None:
+    target = Tracks((1, 2), bins=Bins(4, LENGTH, (0, 8)), window=(9, 15), anchor="start", strand_pairs=(2, 4))
+    torch.testing.assert_close(target(OUTPUT), OUTPUT[:, [1, 2], 2:4].mean(1).sum(1))
     turned = target.turned()
-    torch.testing.assert_close(turned(OUTPUT), OUTPUT[:, [2, 4], -3:].mean(1).sum(1))
+    torch.testing.assert_close(turned(OUTPUT), OUTPUT[:, [2, 4], 6:8].mean(1).sum(1))
     assert turned.turned() == target
     assert repr(Tracks((1,), axis=1)) == "Tracks(tracks=(1,), axis=1)"
     assert repr(Tracks().turned()) == "Tracks() of the other strand"

@@ -200,7 +200,9 @@ class Run:
         if self.segments is None:
             self.segments = []
             if self.checkpoint and not isinstance(self.method, ISM):
-                self.segments = choose_segments(self.prepared.model, x[:1], [item[:1] for item in extra])
+                self.segments = choose_segments(
+                    self.prepared.model, x[:1], [item[:1] for item in extra], self.targets
+                )
                 count = len(self.segments)
                 self.findings["checkpoint"] = f"activations of {count} modules computed again"
         return self.segments

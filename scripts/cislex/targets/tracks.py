@@ -211,7 +211,10 @@ class Tracks(Target):
         assert self.bins is not None
         assert self.window is not None
         base = self.bins.length // 2 if self.anchor == "centre" else 0
-        first, stop = self.bins.overlapping(base + self.window[0], base + self.window[1], number)
+        start, end = base + self.window[0], base + self.window[1]
+        if self.is_turned:
+            start, end = self.bins.length - end, self.bins.length - start
+        first, stop = self.bins.overlapping(start, end, number)
         if first < 0 or stop > number:
             offset = self.bins.offset(number)
             covered = [offset - base, offset + number * self.bins.width - base]
@@ -219,7 +222,7 @@ class Tracks(Target):
                 f"target: window {list(self.window)} bp from the {self.anchor} passes the end of the output, "
                 f"whose {number} bins cover {covered}"
             )
-        return (number - stop, number - first) if self.is_turned else (first, stop)
+        return first, stop
 
     def _over_tracks(self, values: Tensor) -> Tensor:
         """(B, tracks, bins) reduced to (B, bins)."""
@@ -235,7 +238,13 @@ class Tracks(Target):
             raise ModelError(
                 f"target: weights {tuple(weights.shape)} of intervals for bins {tuple(values.shape)}"
             )
-        weights = weights.flip(1) if self.is_turned else weights
+        if self.is_turned and self.bins is not None:
+            if 2 * self.bins.offset(values.shape[1]) + values.shape[1] * self.bins.width != self.bins.length:
+                raise ModelError(
+                    f"target: intervals on the other strand with a crop of {self.bins.crop}; expected an "
+                    "equal crop at either end; give reverse_complement: false, or a window"
+                )
+            weights = weights.flip(1)
         total = (weights * values).sum(1)
         return total if self.reduction == "sum" else total / weights.sum(1)
 

@@ -11,6 +11,7 @@ import torch
 from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute, attribute_targets
 from cislex.attribution.execution.segments import choose_segments, segmented
 from cislex.errors import CompletenessError, ConfigError, UnsupportedOperationError
+from cislex.targets import Output, PreActivation
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -153,6 +154,47 @@ class Branching(Block):
 class Detached(Block):
     def forward(self, h: Tensor) -> Tensor:
         return super().forward(h.detach() * 2)
+
+
+class Leaking(Block):
+    """Keeps an activation that the model reads later."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        self.kept = functional.gelu(self.first(h))
+        return super().forward(h)
+
+
+class Reading(Tower):
+    def __init__(self) -> None:
+        super().__init__(Leaking)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + 0.01 * self.blocks[0].kept.mean((1, 2)).unsqueeze(1)
+
+
+class Ending(Tower):
+    """Its last block ends in a sigmoid, before which a target is read; another gives its own buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Sequential(Block(), nn.Flatten(), nn.LazyLinear(2), nn.Sigmoid())
+        self.last(torch.zeros(1, 8, 32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.blocks(self.stem(x)))
+
+
+@pytest.mark.parametrize("kind", [Reading, Ending])
+def test_modules_whose_inner_activations_are_read_outside_are_no_segments(kind: type[Tower]) -> None:
+    target = PreActivation(Output(0)) if kind is Ending else Output(0)
+    expected = attribute(kind(), X, METHODS["deep_lift_shap"], target=target, precision="float64")
+    found = attribute(
+        kind(), X, METHODS["deep_lift_shap"], target=target, precision="float64", checkpoint=True
+    )
+    torch.testing.assert_close(found.hypothetical, expected.hypothetical, rtol=1e-9, atol=1e-12)
+    assert "computed again" in found.notes["checkpoint"]
+    if kind is Reading:
+        assert chosen(kind()) == ["blocks.1", "blocks.3"]
 
 
 class Remembering(Block):

@@ -75,7 +75,7 @@ class Recorder(Interception):
 
     def segment(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Keep what enters a segment."""
-        if not self.segmented or transforming():
+        if not self.segmented or self.sleeping or transforming():
             return run(*args, **kwargs)
         call = Call(SEGMENT, False, run, args, kwargs)
         self.records.append(Record(call, list(call.tensors)))
@@ -203,7 +203,7 @@ class Replayer(Interception):
     def segment(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Keep what enters a segment, and replay it when the backward comes by."""
         record = self.records[self.cursor] if self.cursor < len(self.records) else None
-        if record is None or record.name != SEGMENT:
+        if self.sleeping or record is None or record.name != SEGMENT:
             return run(*args, **kwargs)
         self.cursor += 1
         call = Call(SEGMENT, False, run, args, kwargs)

@@ -42,7 +42,7 @@ class _Again(torch.autograd.Function):
         held = [replayer.phase.hold(tensor) for tensor in call.tensors]
         ctx.given = replayer, call, record, active, held
         ctx.set_materialize_grads(False)
-        return tuple(leaves)
+        return tuple(leaf.clone() if leaf._is_view() else leaf for leaf in leaves)
 
     @staticmethod
     @once_differentiable

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 from torch.utils import _pytree as trees
 from torch.utils.checkpoint import checkpoint
+from torch.utils.weak import WeakIdKeyDictionary
 
 from cislex.attribution.operations import tensors_of
 from cislex.attribution.transforms import memory_of
@@ -28,7 +29,7 @@ SHARE = 1 / 12
 GAIN = 1.5
 
 
-@dataclass
+@dataclass(eq=False)
 class _Calls:
     """What one module has made in its calls."""
 
@@ -44,20 +45,30 @@ class _Meter(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.open: list[list[int]] = []
+        self.open: list[tuple[list[int], _Calls]] = []
+        #: Tensors that live, and the calls in which they were made and did not leave.
+        self.kept: Any = WeakIdKeyDictionary()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        opened = [calls for _, calls in self.open]
+        for tensor in tensors_of((args, kwargs or {})):
+            for calls in self.kept.get(tensor, ()):
+                calls.again &= any(calls is item for item in opened)
         output = func(*args, **(kwargs or {}))
+        for tensor in tensors_of(output):
+            self.kept.setdefault(tensor, list(opened))
         given = {memory_of(tensor) for tensor in tensors_of((args, kwargs or {}))}
         made = sum(_bytes(tensor) for tensor in tensors_of(output) if memory_of(tensor) not in given)
-        for total in self.open:
+        for total, _ in self.open:
             total[0] += made
         return output
 
 
-def choose_segments(model: nn.Module, x: Tensor, extra: Sequence[Tensor] = ()) -> list[nn.Module]:
+def choose_segments(
+    model: nn.Module, x: Tensor, extra: Sequence[Tensor] = (), targets: Sequence[Callable[[Any], Any]] = ()
+) -> list[nn.Module]:
     """Choose modules whose activations are worth computing again, from one forward of some examples.
 
     Parameters
@@ -66,6 +77,8 @@ def choose_segments(model: nn.Module, x: Tensor, extra: Sequence[Tensor] = ()) -
         In evaluation mode.
     x, extra
         (n, 4, L) one-hot and further inputs, as the model takes them.
+    targets
+        What is read of the output, and may be inside of a module.
 
     Returns
     -------
@@ -77,11 +90,13 @@ def choose_segments(model: nn.Module, x: Tensor, extra: Sequence[Tensor] = ()) -
         for module, calls in measured.items():
             if module is not model:
                 _watch(stack, module, calls, meter)
-        total = meter.open
-        total.append([0])
+        total = [0]
+        meter.open.append((total, measured[model]))
         stack.enter_context(meter)
-        model(x, *extra)
-    return _chosen(model, measured, total[0][0] * SHARE)
+        output = model(x, *extra)
+        for target in targets:
+            target(output)
+    return _chosen(model, measured, total[0] * SHARE)
 
 
 def _watch(stack: ExitStack, module: nn.Module, calls: _Calls, meter: _Meter) -> None:
@@ -90,15 +105,19 @@ def _watch(stack: ExitStack, module: nn.Module, calls: _Calls, meter: _Meter) ->
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
         given = tensors_of((args, kwargs))
-        meter.open.append([0])
-        entered.append((meter.open[-1], [(tensor, tensor._version) for tensor in given]))
+        meter.open.append(([0], calls))
+        entered.append((meter.open[-1][0], [(tensor, tensor._version) for tensor in given]))
 
     def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         counted, given = entered.pop()
         meter.open.pop()
         leaves = trees.tree_leaves(output)
         inputs = [tensor for tensor, _ in given]
-        memories = {memory_of(tensor) for tensor in inputs}
+        own = [*module.parameters(), *module.buffers()]
+        memories = {memory_of(tensor) for tensor in (*inputs, *own)}
+        for leaf in leaves:
+            if isinstance(leaf, Tensor) and leaf in meter.kept:
+                meter.kept[leaf] = [item for item in meter.kept[leaf] if item is not calls]
         calls.inside = max(calls.inside, counted[0])
         calls.border = max(calls.border, sum(_bytes(tensor) for tensor in (*inputs, *tensors_of(output))))
         calls.again &= (
