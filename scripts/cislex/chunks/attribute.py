@@ -25,7 +25,7 @@ from cislex.attribution import Attribution, attribute_batches
 from cislex.chunks import methods_from_config
 from cislex.chunks.files import SPREAD, read_reference_number, require_inspected
 from cislex.chunks.filling import Batch, fill_checkpoint
-from cislex.chunks.region_weights import RegionWeights, interval_digests
+from cislex.chunks.region_weights import RegionWeights, interval_files
 from cislex.chunks.slices import slice_of
 from cislex.chunks.writing import write_chunk
 from cislex.errors import (
@@ -218,8 +218,8 @@ def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
     del stage["chunk"], stage["allow_incomplete"]
     if not job.uncertainty:  # as in files of before, which lack the key
         del stage["uncertainty"]
-    if digests := interval_digests(targets.all_from_config(job.targets).values()):
-        stage["intervals"] = digests
+    if read := interval_files(targets.all_from_config(job.targets).values()):
+        stage["intervals"] = {path: provenance.digest_file(Path(path)) for path in read}
     return stage
 
 
@@ -233,9 +233,9 @@ def _stage_digests(stage: Mapping[str, Any]) -> dict[str, Any]:
 def _of_target(stage: dict[str, Any], name: str) -> dict[str, Any]:
     """A stage as if it had one target."""
     own = {**stage, "targets": {name: stage["targets"][name]}}
-    if digests := interval_digests(targets.all_from_config(own["targets"]).values()):
-        return {**own, "intervals": digests}
-    return {key: value for key, value in own.items() if key != "intervals"}
+    digests = own.pop("intervals", {})
+    read = interval_files(targets.all_from_config(own["targets"]).values())
+    return {**own, "intervals": {path: digests[path] for path in read}} if read else own
 
 
 def attribute_rows(

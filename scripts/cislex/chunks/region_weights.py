@@ -5,7 +5,7 @@ Intervals are in genomic coordinates; weights are along the sequence, 5â€² to 3â
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from torch import Tensor
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.models.full_precision import own_dtype
 from cislex.models.loading import LoadedModel
-from cislex.provenance import digest_file
 from cislex.regions.extraction import locus
 from cislex.regions.peaks import read_peaks
+from cislex.regions.strands import in_sequence
 from cislex.sequences.store import SequenceStore
 from cislex.targets import Target, Tracks
-from cislex.targets.base import parts_of
+from cislex.targets.base import every_part
 from cislex.targets.intervals import Intervals, interval_keys
 from cislex.targets.tracks import Bins
 
@@ -32,9 +32,9 @@ Rows = NDArray[np.int64]
 BLOCK = 10_000
 
 
-def interval_digests(targets: Iterable[Target]) -> dict[str, str]:
-    """Digest of each file of intervals that targets read, by path."""
-    return {path: digest_file(Path(path)) for path in sorted({key[0].bed for key in interval_keys(targets)})}
+def interval_files(targets: Iterable[Target]) -> list[str]:
+    """Files of intervals that targets read, each once, sorted."""
+    return sorted({key[0].bed for key in interval_keys(targets)})
 
 
 class RegionWeights:
@@ -60,8 +60,8 @@ class RegionWeights:
         x = torch.from_numpy(store.read(0, 1)).to(loaded.device, own_dtype(loaded.model))
         with torch.no_grad():
             output = loaded.model(x)
-        for target in _tracks_of(targets):
-            if target.interval_key is not None:
+        for target in every_part(targets):
+            if isinstance(target, Tracks) and target.interval_key is not None:
                 self._numbers[target.interval_key] = target.number_of_bins(output)
         for intervals, _ in self.keys:
             self._beds[intervals.bed] = read_peaks(intervals.bed, file_format="bed", malformed=None)
@@ -81,11 +81,11 @@ class RegionWeights:
         InputError
             A region has no interval, or one that passes what the bins cover.
         """
+        keys = self.keys if targets is None else interval_keys(targets)
         if not self.keys or not len(rows):
-            return [torch.zeros((len(rows), self._numbers.get(key, 0), 1)) for key in self.keys]
+            return [torch.zeros((len(rows), self._numbers.get(key, 0), 1)) for key in keys]
         low, high = int(rows.min()), int(rows.max()) + 1
         regions = self.store.regions(low, high).iloc[rows - low].reset_index(drop=True)
-        keys = self.keys if targets is None else interval_keys(targets)
         return [torch.from_numpy(self._weights(regions, *key))[:, :, None] for key in keys]
 
     def check(self) -> None:
@@ -119,15 +119,12 @@ class RegionWeights:
         self, regions: pd.DataFrame, intervals: Intervals, bins: Bins
     ) -> tuple[Rows, Rows, Rows, dict[str, list[str]]]:
         """Merged intervals of regions in bp of their sequences: row, start, stop; regions with a problem."""
-        number, length = self._numbers[intervals, bins], bins.length
+        number = self._numbers[intervals, bins]
         low = bins.offset(number)
         high = low + number * bins.width
         row, place = _matched(regions, self._beds[intervals.bed], by_name=intervals.match == "name")
         bed = self._beds[intervals.bed].iloc[place]
-        begin = regions["start"].to_numpy(np.int64)[row]
-        start, stop = bed["start"].to_numpy(np.int64) - begin, bed["end"].to_numpy(np.int64) - begin
-        minus = (regions["strand"] == "-").to_numpy()[row]
-        start, stop = np.where(minus, length - stop, start), np.where(minus, length - start, stop)
+        start, stop = in_sequence(regions.iloc[row], bed["start"], bed["end"])
         passing = np.unique(row[(start < low) | (stop > high)])
         start, stop = start.clip(low, high), stop.clip(low, high)
         kept = start < stop
@@ -190,13 +187,6 @@ def _refuse(wrong: dict[tuple[str, str], list[str]], n: int) -> None:
     ]
     if told:
         raise InputError("\n".join(told))
-
-
-def _tracks_of(targets: Iterable[Target]) -> Iterator[Tracks]:
-    for target in targets:
-        if isinstance(target, Tracks):
-            yield target
-        yield from _tracks_of(parts_of(target))
 
 
 def _matched(regions: pd.DataFrame, bed: pd.DataFrame, *, by_name: bool) -> tuple[Rows, Rows]:

@@ -16,6 +16,7 @@ from cislex.files.tables import has_coordinates, require_file, write_table
 from cislex.logs import get_logger
 from cislex.motifs.hits import read_hits
 from cislex.regions.extraction import bed_names
+from cislex.regions.strands import in_sequence
 from cislex.uncertainty import compare_sums, compare_words, sum_error_bound
 from cislex.wording import counted
 
@@ -88,7 +89,7 @@ def contrast_hits(
         places = place_in_regions(table, regions, hits)
         is_common = np.isin(own.rows[places], common)
         table, places = table[is_common].reset_index(drop=True), places[is_common]
-        starts, ends = _local(table, regions, places)
+        starts, ends = in_sequence(regions.iloc[places], table["start"], table["end"])
         sums = {name: span_sums(side, own.rows[places], starts, ends) for name, side in sides.items()}
         folds = {name: side.folds for name, side in sides.items()}
     scales = {name: _scale(values, scale, name) for name, (values, _) in sums.items()}
@@ -165,15 +166,6 @@ def _around(hits: pd.DataFrame, windows: pd.DataFrame, length: int) -> Rows:
         begin[pending] += 1
         pending = pending[begin[pending] < stop[pending]]
     return found
-
-
-def _local(hits: pd.DataFrame, regions: pd.DataFrame, places: Rows) -> tuple[Rows, Rows]:
-    """Start and end of each hit in its region's sequence: minus-strand regions are reverse-complemented."""
-    own = regions.iloc[places]
-    turned = (own["strand"] == "-").to_numpy()
-    low, high = (own[column].to_numpy(np.int64) for column in ("start", "end"))
-    start, end = (hits[column].to_numpy(np.int64) for column in ("start", "end"))
-    return np.where(turned, high - end, start - low), np.where(turned, high - start, end - low)
 
 
 def independent_regions(regions: pd.DataFrame) -> Rows:

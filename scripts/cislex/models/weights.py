@@ -167,10 +167,27 @@ def import_file(path: Path) -> ModuleType:
 
 def function_of(module: ModuleType, name: str, path: Path) -> Callable[[], nn.Module]:
     """Return the function of that name in the user's file, or say which there are."""
-    found = getattr(module, name, None) if name else None
-    if not callable(found):
-        there = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+    found: Callable[[], nn.Module] = object_of(module, name, path, callable, kind="function ")
+    return found
+
+
+#: No object of the user's.
+_MISSING = object()
+
+
+def object_of(
+    module: ModuleType,
+    name: str,
+    path: Path,
+    fits: Callable[[Any], bool] = lambda found: found is not _MISSING,
+    *,
+    kind: str = "",
+) -> Any:
+    """Return what has that name in the user's file and fits, or say what there is of this kind."""
+    found = getattr(module, name, _MISSING) if name else _MISSING
+    if not fits(found):
+        there = [key for key, value in vars(module).items() if fits(value) and not key.startswith("_")]
         raise ModelError(
-            f"module: {path} has no function {name!r}; it has {offenders(there, first=8) or 'none'}"
+            f"module: {path} has no {kind}{name!r}; it has {offenders(there, first=8) or 'none'}"
         )
     return found

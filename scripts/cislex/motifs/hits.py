@@ -28,6 +28,7 @@ from cislex.motifs.finemo_runs import HitSettings, blocks_of, core_margins, find
 from cislex.motifs.palindromes import merge_strands, own_shift
 from cislex.motifs.scanning import SCAN_COLUMNS, ScannedMotif, ScanSettings, read_scanned, scan_sites
 from cislex.regions.extraction import bed_names
+from cislex.regions.strands import on_genome
 from cislex.wording import counted
 
 COLUMNS = [
@@ -214,10 +215,7 @@ def _place_hits(
     local = local.sort_values(["row", "start", "motif", "strand"], ignore_index=True)
     where = regions.iloc[local["row"]].reset_index(drop=True)
     is_minus = (where["strand"] == "-").to_numpy()
-    begin, finish = where["start"].to_numpy(), where["end"].to_numpy()
-    # Minus-strand regions were reverse-complemented: position p of theirs is genome position end - 1 - p.
-    start = np.where(is_minus, finish - local["end"], begin + local["start"])
-    end = np.where(is_minus, finish - local["start"], begin + local["end"])
+    start, end = on_genome(where, local["start"], local["end"])
     strand = np.where(is_minus, local["strand"].map({"+": "-", "-": "+"}), local["strand"])
     contribution, share = _contributions(local, handle, place)
     columns = (local[name].to_numpy(np.int64) for name in ("row", "start", "end"))
@@ -225,8 +223,8 @@ def _place_hits(
     hits = pd.DataFrame(
         {
             "#chrom": where["chrom"],
-            "start": start.astype(np.int64),
-            "end": end.astype(np.int64),
+            "start": start,
+            "end": end,
             "score": local["score"],
             "strand": strand,
             "word": local["motif"],

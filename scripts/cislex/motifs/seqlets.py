@@ -29,6 +29,7 @@ from cislex.motifs.discovery import check_block
 from cislex.motifs.matching import read_databases
 from cislex.motifs.seqlet_names import NAME_COLUMNS, name_seqlets
 from cislex.regions.extraction import bed_names
+from cislex.regions.strands import on_genome
 from cislex.wording import counted
 
 COLUMNS = [
@@ -303,15 +304,12 @@ def _placed(
         regions = regions.assign(chrom=bed_names(regions))
     where = regions.iloc[found["row"]].reset_index(drop=True)
     is_minus = (where["strand"] == "-").to_numpy()
-    begin, finish = where["start"].to_numpy(), where["end"].to_numpy()
-    # Minus-strand regions were reverse-complemented: position p of theirs is genome position end - 1 - p.
-    start = np.where(is_minus, finish - found["end"], begin + found["start"])
-    end = np.where(is_minus, finish - found["start"], begin + found["end"])
+    start, end = on_genome(where, found["start"], found["end"])
     turned = found["strand"].map({"+": "-", "-": "+", ".": "."})
     table = found.assign(
         chrom=where["chrom"],
-        start=start.astype(np.int64),
-        end=end.astype(np.int64),
+        start=start,
+        end=end,
         name=where["name"],
         strand=np.where(is_minus, turned, found["strand"]),
         **({} if errors is None else {ERROR: errors}),

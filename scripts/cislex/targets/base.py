@@ -11,7 +11,7 @@ other points (integrated gradients). Targets whose value stands alone have neith
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -98,6 +98,13 @@ def parts_of(target: Target) -> list[Target]:
     for _, value in _fields_with_targets(target):
         found += value if isinstance(value, tuple) else [value]
     return found
+
+
+def every_part(targets: Iterable[Target]) -> Iterator[Target]:
+    """Yield targets and all that they are made of, each before its parts."""
+    for target in targets:
+        yield target
+        yield from every_part(parts_of(target))
 
 
 def named(target: Target, name: str) -> Target:

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from cislex.errors import ConfigError, ModelError
-from cislex.targets.base import Target, parts_of
+from cislex.targets.base import Target, every_part
 from cislex.targets.outputs import WEIGHTS
 
 MATCHES = ("overlap", "name")
@@ -53,12 +53,8 @@ class Intervals:
 
 def interval_keys(targets: Iterable[Target]) -> list[Any]:
     """What targets know their intervals by, each once, in the order in which models take the weights."""
-    found: dict[Any, None] = {}
-    for target in targets:
-        if (key := getattr(target, "interval_key", None)) is not None:
-            found[key] = None
-        found |= dict.fromkeys(interval_keys(parts_of(target)))
-    return list(found)
+    keys = (getattr(target, "interval_key", None) for target in every_part(targets))
+    return list(dict.fromkeys(key for key in keys if key is not None))
 
 
 def weights_in(output: Any, key: Any) -> Tensor:

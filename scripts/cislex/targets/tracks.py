@@ -169,7 +169,7 @@ class Tracks(Target):
         return isinstance(self, _TurnedTracks)
 
     def turned(self) -> Target:
-        """Return the target of the reverse complement: bins from the end, tracks of the other strand."""
+        """Return the target of the reverse complement: the same places, the other strand's tracks."""
         kind = Tracks if self.is_turned else _TurnedTracks
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return self._renamed(kind(**fields))

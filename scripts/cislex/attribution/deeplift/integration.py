@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cislex.attribution.deeplift import softmaxes
-from cislex.attribution.deeplift.pairing import Pairing, difference_of, product
+from cislex.attribution.deeplift.pairing import Pairing, difference_of, jacobian_product, product
 from cislex.attribution.deeplift.replay import Record, Rule
 from cislex.attribution.operations import Call, differentiable, tensors_of, whereabouts
 from cislex.errors import UnsupportedOperationError
@@ -117,18 +117,7 @@ class _Integrator:
             inputs[i] = leaf.requires_grad_()
         # cudnn has no backward of RNNs in evaluation mode
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            outputs = tensors_of(self.call.run(inputs))
-            chosen = [
-                (output, gradient)
-                for output, gradient in zip(outputs, gradients, strict=True)
-                if gradient is not None and output.requires_grad
-            ]
-            return torch.autograd.grad(
-                [output for output, _ in chosen],
-                places,
-                [gradient for _, gradient in chosen],
-                allow_unused=True,
-            )
+            return jacobian_product(tensors_of(self.call.run(inputs)), places, gradients)
 
     def _residual(self, gradients: Sequence[Tensor | None], multipliers: list[Tensor]) -> tuple[float, float]:
         """Largest |Σ m·Δh − Σ g·Δy| of a row relative to Σ|g·Δy|, and what is small enough."""
@@ -153,9 +142,8 @@ class _Integrator:
         dim = next((d for d, size in enumerate(like.shape) if size == rows), None)
         if dim is None:
             return values.sum(dtype=torch.float64)
-        if (
-            dim < values.dim() - 1
-        ):  # torch sums the last axis without loss, and faster than in double precision
+        # torch sums the last axis without loss, and faster than in double precision
+        if dim < values.dim() - 1:
             values = values.sum(-1)
         return values.movedim(dim, 0).reshape(rows, -1).sum(1, dtype=torch.float64)
 

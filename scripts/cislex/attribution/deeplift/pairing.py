@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,23 @@ def product(multiplier: Tensor, difference: Tensor) -> Tensor:
     if multiplier.is_complex() or difference.is_complex():
         return (multiplier.to(torch.complex128).conj() * difference).real
     return multiplier.double() * difference.double()
+
+
+def jacobian_product(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], gradients: Sequence[Tensor | None]
+) -> Sequence[Tensor | None]:
+    """What multipliers of the outputs, where there are any, become at the inputs, by autograd."""
+    chosen = [
+        (output, gradient)
+        for output, gradient in zip(outputs, gradients, strict=True)
+        if gradient is not None and output.requires_grad
+    ]
+    return torch.autograd.grad(
+        [output for output, _ in chosen],
+        inputs,
+        [gradient for _, gradient in chosen],
+        allow_unused=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils import _pytree as trees
 
+from cislex.attribution.deeplift.pairing import jacobian_product
 from cislex.attribution.operations import Call
 
 if TYPE_CHECKING:
@@ -48,9 +49,8 @@ class _Again(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         replayer, call, record, active, held = ctx.given
-        nothing = all(gradient is None for gradient in gradients)
         found: Sequence[Tensor | None] = [None] * len(active)
-        if not nothing:
+        if any(gradient is not None for gradient in gradients):
             found = _multipliers(replayer, call, record, active, [item.tensor for item in held], gradients)
         return (None, None, None, None, None, *found)
 
@@ -82,13 +82,4 @@ def _multipliers(
     for output in outputs:
         inner.look(output)
     replayer.integrated |= inner.integrated
-    chosen = [
-        (output, gradient)
-        for output, gradient in zip(outputs, gradients, strict=True)
-        if gradient is not None and output.requires_grad
-    ]
-    if not chosen:
-        return [None] * len(active)
-    return torch.autograd.grad(
-        [output for output, _ in chosen], leaves, [gradient for _, gradient in chosen], allow_unused=True
-    )
+    return jacobian_product(outputs, leaves, gradients)

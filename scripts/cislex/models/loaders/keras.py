@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cislex.errors import ModelError, offenders
 from cislex.models.formats import Network
 from cislex.models.formats.keras_network import read_keras_model
 from cislex.models.formats.keras_runtime import import_keras
-from cislex.models.weights import import_file, importable, split_module
+from cislex.models.weights import import_file, importable, object_of, split_module
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,5 @@ class Loader:
         import_keras()  # before the user's file does, with another backend
         path, name = split_module(self.module)
         with importable(path):
-            module = import_file(path)
-            if not name or not hasattr(module, name):
-                there = [key for key in vars(module) if not key.startswith("_")]
-                raise ModelError(
-                    f"module: {path} has no {name!r}; it has {offenders(there, first=8) or 'nothing'}"
-                )
-            return read_keras_model(weights, custom=getattr(module, name), trust=self.trust_pickle)
+            custom = object_of(import_file(path), name, path)
+            return read_keras_model(weights, custom=custom, trust=self.trust_pickle)
