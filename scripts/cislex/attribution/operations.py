@@ -224,6 +224,10 @@ class Phase:
         self.workers = Workers()
         self._held: weakref.WeakSet[Held] = weakref.WeakSet()
 
+    def end(self) -> None:
+        """The next backward is the last."""
+        self.last = True
+
     def hold(self, tensor: Tensor) -> Held:
         """Keep a tensor for the backward."""
         held = Held(tensor)

@@ -19,6 +19,7 @@ from cislex.attribution.deeplift.replay import Recorder, Replayer
 from cislex.attribution.deeplift.reveal_cancel import RevealReplayer
 from cislex.attribution.deeplift.rules import builtin, user_rules
 from cislex.attribution.execution.batching import join
+from cislex.attribution.execution.shared_backward import backward_terms
 from cislex.attribution.gradients.gradients import pick
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Phase
@@ -258,6 +259,7 @@ def _add(
     repeated = [item.repeat_interleave(r, 0) for item in extra]
     output, values, phase = engine.replay(records, pairing, leaf, targets, repeated)
     assert engine.last is not None
+    read = []
     for t, (target, value) in enumerate(zip(targets, values, strict=True)):
         pair = _pair(target)
         if pair is None:
@@ -275,23 +277,29 @@ def _add(
             )
         _check_reached(target, f_x, f_r.reshape(n, r))
         engine.last.look(f_r)
-        if f_r.requires_grad:
-            phase.last = t + 1 == len(targets)
-            (m,) = torch.autograd.grad(f_r.sum(), leaf, retain_graph=not phase.last, allow_unused=True)
-        else:
-            m = None
-        m = torch.zeros_like(flat) if m is None else m
-        m = m.reshape(n, r, *m.shape[1:])
+        read.append(f_r)
+        sums.reference_prediction[t, :, part] = value.detach().reshape(n, r)
+        sums.delta[t, :, part] = f_r.detach().reshape(n, r).double() - f_x.double()
+    _add_multipliers(x, refs, leaf, read, phase, part, sums)
+    engine.integrated |= engine.last.integrated
+
+
+def _add_multipliers(
+    x: Tensor, refs: Tensor, leaf: Tensor, values: list[Tensor], phase: Phase, part: slice, sums: _Sums
+) -> None:
+    """Add the multipliers of all targets' values of reference rows."""
+    n, r = refs.shape[:2]
+    single = sums.moments is not None  # contributions with single references are squared: one target each
+    for term in backward_terms(values, leaf, last=phase.end, shared=not single):
+        m = term.gradient.unflatten(0, (n, r))
         product = m * refs
         full = torch.einsum("ncl,nrcl->nr", x.double(), m.double()) - product.sum((2, 3), dtype=torch.float64)
-        sums.multipliers[t] += m.sum(1, dtype=sums.multipliers.dtype)
-        sums.products[t] += product.sum(1, dtype=sums.products.dtype)
+        term.add_to(sums.multipliers)
+        term.add(sums.products, product.flatten(0, 1))
+        term.add_by_row(sums.delta[:, :, part], full)
         if sums.moments is not None:
-            single = by_reference(x, m, product)
-            sums.moments[:, t] += torch.stack([single.sum(1), (single**2).sum(1)])
-        sums.reference_prediction[t, :, part] = value.detach().reshape(n, r)
-        sums.delta[t, :, part] = full - (f_x.double() - f_r.detach().reshape(n, r).double())
-    engine.integrated |= engine.last.integrated
+            contributions = by_reference(x, m, product)
+            sums.moments[:, term.target] += torch.stack([contributions.sum(1), (contributions**2).sum(1)])
 
 
 def _check_reached(target: Target, f_x: Tensor, f_r: Tensor) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cislex.attribution.execution.shared_backward import Term, backward_terms
 from cislex.attribution.result import BatchResult
 from cislex.errors import ModelError
 from cislex.targets import Target
@@ -25,7 +26,7 @@ def batch_multipliers(
     *,
     rows: int = 0,
 ) -> BatchResult:
-    """Gradients of n examples: one forward, and one backward per target.
+    """Gradients of n examples: one forward, and at most one backward per target.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def batch_multipliers(
     BatchResult
         Multipliers (T, n, 4, L) are ∂f/∂x.
     """
-    multipliers = x.new_empty((len(targets), *x.shape))
+    multipliers = x.new_zeros((len(targets), *x.shape))
     prediction = x.new_empty((len(targets), len(x)))
     with recurrent_backward(x):
         for part in chunks(len(x), rows):
@@ -57,32 +58,31 @@ def batch_multipliers(
             with torch.enable_grad():
                 output = model(leaf, *(item[part] for item in extra))
                 values = [checked(target(output), len(leaf)) for target in targets]
-            for t, gradient in enumerate(gradients(values, leaf)):
-                multipliers[t, part] = gradient
-                prediction[t, part] = values[t].detach()
+            for t, value in enumerate(values):
+                prediction[t, part] = value.detach()
+            for term in gradients(values, leaf):
+                term.add_to(multipliers[:, part])
     return with_references(multipliers, refs, prediction)
 
 
-def gradients(values: Sequence[Tensor], leaf: Tensor) -> Iterator[Tensor]:
-    """Gradient of each of T values (B,) with respect to ``leaf``; the graph is freed with the last one.
+def gradients(values: Sequence[Tensor], leaf: Tensor) -> Iterator[Term]:
+    """Gradients of T values (B,) with respect to ``leaf``; the graph is freed with the last term.
 
     Raises
     ------
     ModelError
         When a value does not depend on the sequence in a way that can be differentiated.
     """
-    for t, value in enumerate(values):
-        gradient = None
-        if value.requires_grad:
-            (gradient,) = torch.autograd.grad(
-                value.sum(), leaf, retain_graph=t + 1 < len(values), allow_unused=True
-            )
-        if gradient is None:
-            raise ModelError(
-                f"target {t} has no gradient with respect to the sequence; expected a differentiable "
-                "model (is there a detach, argmax or no_grad inside?); ISM works without gradients"
-            )
-        yield gradient
+    reached: set[int] = set()
+    for term in backward_terms(values, leaf):
+        reached.update(range(len(values)) if term.target is None else [term.target])
+        yield term
+    missing = next((t for t in range(len(values)) if t not in reached), None)
+    if missing is not None:
+        raise ModelError(
+            f"target {missing} has no gradient with respect to the sequence; expected a differentiable "
+            "model (is there a detach, argmax or no_grad inside?); ISM works without gradients"
+        )
 
 
 def checked(values: Tensor, n: int) -> Tensor:

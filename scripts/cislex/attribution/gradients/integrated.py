@@ -206,12 +206,9 @@ class _Lines:
         with torch.enable_grad():
             output = self.model(leaf, *(pick(item, repeated) for item in self.extra))
             values = [checked(function(output, steps), len(leaf)) for function in bound]
-        for t, gradient in enumerate(gradients(values, leaf)):
-            sums[t] += torch.einsum(
-                "ps,pscl->pcl",
-                weight.to(sums, non_blocking=True),
-                gradient.unflatten(0, (len(pairs), steps)).to(sums),
-            )
+        weight = weight.to(sums, non_blocking=True)
+        for term in gradients(values, leaf):
+            term.add_to(sums, weight)
 
     def _bound(self, pairs: Tensor) -> list[Any]:
         """For each target a function (output, points per line) → (B,), its pair's constants fixed."""
