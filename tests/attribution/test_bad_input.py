@@ -9,6 +9,7 @@ import attribution_models as models
 import numpy as np
 import pytest
 import torch
+import torch.utils.checkpoint
 from cislex.attribution import (
     ISM,
     TISM,
@@ -414,3 +415,37 @@ def test_a_model_that_differentiates_in_its_forward_is_told_so() -> None:
 
     with pytest.raises(ModelError, match=r"take torch\.autograd\.grad out of forward"):
         attribute(Own(), torch.eye(4).repeat(2, 1, 1), TISM())
+
+
+class Residual(nn.Module):
+    """Three blocks whose outputs are added by ``add``."""
+
+    def __init__(self, add: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.add = nn.Conv1d(4, 6, 5), add
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Conv1d(6, 6, 3, padding=1), nn.GELU()) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        for block in self.blocks:
+            h = self.add(block, h)
+        return h.mean(2)
+
+
+def written(block: nn.Module, h: Tensor) -> Tensor:
+    h += block(h)
+    return h
+
+
+def reentrant(block: nn.Module, h: Tensor) -> Tensor:
+    return h + torch.utils.checkpoint.checkpoint(block, h, use_reentrant=True)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "ism"])
+def test_a_model_that_gradients_do_not_pass_is_told_why(name: str) -> None:
+    with pytest.raises(ModelError, match=r"what to do: make a new tensor, h = h \+ block\(h\)"):
+        attribute(Residual(written), X, METHODS[name])
+    with pytest.raises(ModelError, match=r"checkpoint in training|carries no attribution"):
+        attribute(Residual(reentrant), X, METHODS[name])
+    attribute(Residual(written), X, METHODS["ism"])

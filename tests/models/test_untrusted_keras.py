@@ -178,6 +178,19 @@ def test_a_file_that_names_other_code_is_refused(hole: str, key: str, model_file
 
 
 @pytest.mark.usefixtures("never")
+def test_code_under_a_name_of_the_users_layers_is_refused(model_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "layers.py").write_text(LAYERS)
+
+    def change(config: dict[str, Any]) -> None:
+        hole = {"class_name": "Lambda", "module": "keras.layers", "config": {}, "registered_name": "Scale"}
+        config["config"]["layers"].insert(2, hole)
+
+    edit(model_file, change)
+    with pytest.raises(ModelError, match="layers with code in the file"):
+        load_model("keras", weights=model_file, module=f"{tmp_path / 'layers.py'}:OBJECTS")
+
+
+@pytest.mark.usefixtures("never")
 def test_a_function_in_place_of_a_class_is_refused(tmp_path: Path) -> None:
     """Keras calls whatever it finds in its layers under a class's name in a .h5 file."""
     make(plain).save(tmp_path / "m.h5")

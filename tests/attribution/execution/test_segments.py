@@ -184,6 +184,24 @@ class Ending(Tower):
         return self.last(self.blocks(self.stem(x)))
 
 
+class Registered(nn.Module):
+    """A base whose subclasses have to give a key."""
+
+    def __init_subclass__(cls, *, key: str) -> None:
+        super().__init_subclass__()
+
+
+class RegisteredBlock(Registered, Block, key="block"):
+    pass
+
+
+def test_a_class_that_no_other_can_be_made_of_is_no_segment() -> None:
+    found = attribute(Tower(RegisteredBlock), X, METHODS["deep_lift_shap"], checkpoint=True)
+    expected = attribute(Tower(RegisteredBlock), X, METHODS["deep_lift_shap"])
+    torch.testing.assert_close(found.hypothetical, expected.hypothetical, rtol=1e-4, atol=1e-6)
+    assert chosen(Tower(RegisteredBlock)) == ["blocks.1", "blocks.3"]
+
+
 @pytest.mark.parametrize("kind", [Reading, Ending])
 def test_modules_whose_inner_activations_are_read_outside_are_no_segments(kind: type[Tower]) -> None:
     target = PreActivation(Output(0)) if kind is Ending else Output(0)

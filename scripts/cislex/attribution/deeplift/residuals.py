@@ -15,6 +15,7 @@ from cislex.attribution.deeplift.replay import Record, Replayer, Rule
 from cislex.attribution.deeplift.reveal_cancel import RevealReplayer
 from cislex.attribution.execution.model_context import prepare_model, unwrap
 from cislex.attribution.execution.opened import open_for
+from cislex.attribution.execution.shared_backward import gradient_of
 from cislex.attribution.methods import DeepLiftShap
 from cislex.attribution.operations import Call, tensors_of, whereabouts
 from cislex.attribution.references import make_references
@@ -167,7 +168,7 @@ def residuals_of(
     with torch.enable_grad():
         f_x, f_r = (prediction[0], values[0]) if pair is None else pair(output_x, output)
     assert f_r is not None
-    (m,) = torch.autograd.grad(f_r.sum(), leaf)
+    (m,) = gradient_of(f_r.sum(), leaf)
     total = ((inputs - flat).double() * m.double()).sum((1, 2)) - (f_x - f_r).detach().double()
     assert isinstance(engine.last, _Tapped)
     return _table(engine.last.taps, total)

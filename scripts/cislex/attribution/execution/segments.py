@@ -127,7 +127,8 @@ def _watch(stack: ExitStack, module: nn.Module, calls: _Calls, meter: _Meter) ->
             and not any(memory_of(leaf) in memories for leaf in leaves)
         )
 
-    if isinstance(module, torch.jit.ScriptModule) or "forward" in module.__dict__:
+    own_kind = any("__init_subclass__" in vars(kind) for kind in type(module).__mro__[:-1])
+    if isinstance(module, torch.jit.ScriptModule) or "forward" in module.__dict__ or own_kind:
         calls.again = False
         return
     stack.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)

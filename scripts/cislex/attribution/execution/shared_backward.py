@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from cislex.errors import ModelError
+
 #: Fewer targets than this take one pass each.
 FEWEST = 8
 #: The narrow activation must have at most this share of the number of targets.
@@ -23,6 +25,33 @@ SHARE = 0.8
 NEAREST = 16
 #: Most bytes of what the targets read of the narrow activation.
 LARGEST = 2**30
+
+
+#: What autograd does not do, by its words, and what is said of it.
+REFUSED = {
+    "modified by an inplace operation": "the model writes into an activation that its gradient needs, as in "
+    "h += block(h); what to do: make a new tensor, h = h + block(h)",
+    "use_reentrant=True": "the model calls torch.utils.checkpoint with use_reentrant=True, through which "
+    "inputs get no gradients; what to do: use_reentrant=False, or checkpoint in training alone "
+    "(if self.training)",
+}
+
+
+def gradient_of(outputs: Any, inputs: Any, *given: Any, **options: Any) -> tuple[Tensor, ...]:
+    """``torch.autograd.grad``, which says what a model does that cannot be differentiated.
+
+    Raises
+    ------
+    ModelError
+        Naming what to change in the model.
+    """
+    try:
+        return torch.autograd.grad(outputs, inputs, *given, **options)
+    except RuntimeError as error:
+        text = next((text for words, text in REFUSED.items() if words in str(error)), None)
+        if text is None:
+            raise
+        raise ModelError(text) from error
 
 
 @dataclass(frozen=True)
@@ -92,6 +121,11 @@ def backward_terms(
     shared
         Look for a narrow activation; else each target has a pass and a term.
 
+    Raises
+    ------
+    ModelError
+        Where the model does what cannot be differentiated.
+
     Yields
     ------
     Term
@@ -105,9 +139,7 @@ def backward_terms(
     for t in graded:
         if t == graded[-1]:
             last()
-        (gradient,) = torch.autograd.grad(
-            values[t].sum(), leaf, retain_graph=t != graded[-1], allow_unused=True
-        )
+        (gradient,) = gradient_of(values[t].sum(), leaf, retain_graph=t != graded[-1], allow_unused=True)
         if gradient is not None:
             yield Term(gradient, target=t)
 
@@ -118,7 +150,7 @@ def _shared(narrow: _Narrow, leaf: Tensor, last: Callable[[], None]) -> Iterator
         if k + 1 == number:
             last()
         one = _only(narrow.shape, narrow.weights, int(entry))
-        (gradient,) = torch.autograd.grad(narrow.edge, leaf, one, retain_graph=k + 1 < number)
+        (gradient,) = gradient_of(narrow.edge, leaf, one, retain_graph=k + 1 < number)
         yield Term(gradient, weights=narrow.weights[..., k])
 
 
@@ -138,7 +170,7 @@ def _narrow(values: Sequence[Tensor], leaf: Tensor) -> _Narrow | None:
     if not candidates:
         return None
     probe = _mixed(values)
-    found = torch.autograd.grad(probe, [edge for edge, _ in candidates], retain_graph=True)
+    found = gradient_of(probe, [edge for edge, _ in candidates], retain_graph=True)
     read = [(gradient.flatten(1) != 0).any(0).nonzero().flatten() for gradient in found]
     best = min(range(len(read)), key=lambda i: len(read[i]))
     (edge, shape), entries = candidates[best], read[best]
@@ -149,7 +181,7 @@ def _narrow(values: Sequence[Tensor], leaf: Tensor) -> _Narrow | None:
         return None
     weights = found[best].new_empty((len(values), rows, len(entries)))
     for t, value in enumerate(values):
-        (gradient,) = torch.autograd.grad(value.sum(), edge, retain_graph=True)
+        (gradient,) = gradient_of(value.sum(), edge, retain_graph=True)
         weights[t] = gradient.flatten(1)[:, entries]
     return _Narrow(edge, shape, entries, weights)
 
@@ -167,12 +199,12 @@ def _by_rows(values: Sequence[Tensor], edge: GradientEdge, shape: torch.Size, le
     if len(leaf) == 1:
         return True
     first = _mixed([value[:1] for value in values])
-    (above,) = torch.autograd.grad(first, edge, retain_graph=True)
+    (above,) = gradient_of(first, edge, retain_graph=True)
     if above[1:].any():
         return False
     single = above.new_zeros(shape)
     single[0] = above[0]
-    (below,) = torch.autograd.grad(edge, leaf, single, retain_graph=True)
+    (below,) = gradient_of(edge, leaf, single, retain_graph=True)
     return not bool(below[1:].any())
 
 

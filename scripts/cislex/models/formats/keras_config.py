@@ -145,10 +145,10 @@ def refuse_code(description: KerasDescription, builtin: Collection[str], custom:
     code, unknown = [], []
     for layer, item in description.objects():
         name, module = str(item["class_name"]), item.get("module")
-        if name in custom or item.get("registered_name") in custom or name in _VALUES:
-            continue
-        if name in RUNNING_CODE:
+        if name in RUNNING_CODE:  # also under a name that the user gave: Keras may make its own
             code.append(f"{layer} ({name})")
+        elif name in custom or item.get("registered_name") in custom or name in _VALUES:
+            continue
         elif name == "function":
             wanted = item.get("config")
             if wanted not in custom and not (module == "builtins" or _computes(module, str(wanted))):

@@ -131,6 +131,11 @@ LOCAL: dict[str, Callable[[], nn.Module]] = {
     "constants": lambda: Stack(F.gelu, Scaled()),
     "crops": lambda: Stack(lambda h: h[:, :, 5:-7] * h[..., 6:-6]),
     "channels": lambda: Stack(lambda h: h[:, :3] * h[:, 3:].sigmoid()),
+    "matrix transpose": lambda: Stack(lambda h: (h.mT * h.swapdims(1, 2).sigmoid()).mH),
+    "chunks": lambda: Stack(lambda h: h.chunk(2, 1)[0] * h.split([3, 3], dim=1)[1].sigmoid()),
+    "chunks, channel last": lambda: Stack(
+        lambda h: torch.cat([g.tanh() for g in reversed(h.mT.tensor_split(4, dim=-1))], -1).mT
+    ),
     "cat": lambda: Stack(lambda h: torch.cat([h, F.pad(h[:, :, 2:], (1, 1))], 1)),
     "positions": lambda: Stack(torch.relu, Positions()),
     "functions of channels": lambda: Stack(
@@ -168,7 +173,7 @@ def test_windows_equal_whole_sequences(name: str, copies: str, monkeypatch: pyte
     expected[:, where[0], where[2], where[1]] = run.effects(*where)
     torch.testing.assert_close(result.multipliers, expected, rtol=1e-7, atol=1e-10)
     assert expected.abs().max() > 1e-6
-    if name in ("residual sums", "positions"):
+    if name in ("residual sums", "positions", "matrix transpose", "chunks", "chunks, channel last"):
         tape = columns.Tape(carry_out)
         tape.begin(torch.zeros(3, dtype=torch.long))
         model(columns.substituted(x, torch.tensor([0, 20, 69]), torch.tensor([0, 1, 2]), tape))

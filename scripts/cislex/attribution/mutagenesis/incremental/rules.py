@@ -121,6 +121,8 @@ _LINEAR = frozenset(["neg", "negative", "positive", "contiguous", "clone"])
 def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Carry out one call: on windows where there is a rule that fits, else on whole tensors."""
     name = getattr(func, "__name__", str(func)).split(".")[0]
+    if name == "__get__" and func.__self__.__name__ in ("mT", "mH"):  # of real numbers
+        return carry_out(torch.transpose, (args[0], 1, 2), {})
     if name in ("__get__", "size", "dim", "ndimension", "stride", "numel", "__len__", "is_floating_point"):
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **kwargs)
@@ -303,6 +305,20 @@ def _getitem(func: Any, args: Any, kwargs: Any) -> Any:
     return made(c, base, lambda: window(c, first + start, width)[tuple(part)], first, width)
 
 
+def _pieces(func: Any, args: Any, kwargs: Any) -> Any:
+    """Channels in pieces."""
+    c, dim = args[0], kwargs.get("dim", args[2] if len(args) > 2 else 0)
+    if not isinstance(c, MutantColumns) or dim % 3 != 3 - c.axis:
+        return NotImplemented
+    found, start = [], 0
+    for piece in c.tape.base(lambda: func(c.base, *args[1:], **kwargs)):
+        stop = start + piece.shape[dim]
+        channels = (slice(start, stop), slice(None)) if c.axis == 2 else (slice(None), slice(start, stop))
+        found.append(_getitem(None, (c, (slice(None), *channels)), {}))
+        start = stop
+    return tuple(found)
+
+
 def _cat(func: Any, args: Any, kwargs: Any) -> Any:
     """Concatenate channels."""
     given = dict(zip(("tensors", "dim"), args, strict=False)) | kwargs
@@ -353,7 +369,8 @@ def _adaptive_avg_pool1d(func: Any, args: Any, kwargs: Any) -> Any:
 _RULES: dict[str, Callable[[Any, Any, Any], Any]] = {
     **dict.fromkeys(_UNARY, _pointwise),
     **dict.fromkeys(_BINARY, _elementwise),
-    **dict.fromkeys(("transpose", "permute", "swapaxes"), _transpose),
+    **dict.fromkeys(("transpose", "permute", "swapaxes", "swapdims"), _transpose),
+    **dict.fromkeys(("chunk", "split", "tensor_split"), _pieces),
     **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
     **dict.fromkeys(("linear", "layer_norm", "rms_norm"), _last_axis),
     **dict.fromkeys(("softmax", "log_softmax", "glu"), _over_channels),
