@@ -119,5 +119,5 @@ def progress(
         if now - last_line >= PLAIN_INTERVAL and done:
             rate = done / (now - started)
             left = (total - done) / rate
-            logger.info("%s: %d of %d %s, %.1f/s, %.0f s left", label, done, total, unit, rate, left)
+            logger.info(f"{label}: {done:,} of {total:,} {unit}, {rate:,.1f}/s, {left:,.0f} s left")
             last_line = now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -44,8 +45,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(project: Path, snakemake: Run) -> Path:
-    snakemake("--configfile", "config.yaml", folder=project)
+def whole_run(project: Path, snakemake: Run) -> str:
+    """What the run shows on the terminal."""
+    return snakemake("--configfile", "config.yaml", folder=project).stdout
+
+
+@pytest.fixture(scope="session")
+def finished(project: Path, whole_run: str) -> Path:
     return project
 
 
@@ -80,6 +86,17 @@ def test_without_motifs_and_genome_the_plan_holds_neither(project: Path, snakema
     assert plan["call_seqlets"] == plan["fetch_motif_database"] == 1, "seqlets need no motifs"
     wanted = snakemake("results/shap/a/modisco.h5", *options, folder=project, check=False).stdout
     assert "No rule to produce" in wanted or "MissingRuleException" in wanted
+
+
+def test_the_terminal_has_a_line_per_job_and_ends_with_what_was_found(whole_run: str) -> None:
+    jobs = sum(planned(whole_run).values()) - 1  # without `all`
+    lines = re.findall(
+        r"^\d\d:\d\d:\d\d +\d+ of \d+  .+, \d+ (?:s|min)(?:, about .+ left)?$", whole_run, re.M
+    )
+    assert len(lines) == jobs
+    assert len(whole_run.splitlines()) < 2 * jobs
+    assert re.search(r"^  shap / a +300 regions, largest relative delta \S+; \d words: ", whole_run, re.M)
+    assert "\nReport: results/report.html\nFinished in" in whole_run
 
 
 def test_the_report_names_the_planted_motif(finished: Path) -> None:

@@ -209,7 +209,7 @@ def test_a_killed_head_process_resumes_beside_its_orphans(
     unattributed: Path, cluster: Cluster, local: Path
 ) -> None:
     first = Head(cluster, unattributed, ATTRIBUTIONS)
-    done = re.compile(r"Finished jobid: \d+ \(Rule: attribute_chunk\)")
+    done = re.compile(r"\d of \d+  Attribution: ")
     until(lambda: done.search(first.text()), "a finished chunk", first)
     first.kill()
     noticed = len(done.findall(first.text()))

@@ -9,6 +9,7 @@ Nothing here runs a job. The package is never imported (torch would load wheneve
 import functools as _functools
 import re as _re
 import sys as _sys
+from collections import Counter as _Counter
 from pathlib import Path as _Path
 
 from snakemake.exceptions import WorkflowError
@@ -40,6 +41,9 @@ from cislex_workflow.expected_use import experiments as _expected_experiments
 from cislex_workflow.expected_use import work as _expected_work
 from cislex_workflow.reruns import source_digest as _source_digest
 from cislex_workflow.reruns import watch as _watch
+from cislex_workflow.terminal import closing as _closing
+from cislex_workflow.terminal import lines as _lines
+from cislex_workflow.terminal import under_way as _under_way
 
 _sys.path.pop(0)
 
@@ -47,6 +51,11 @@ _sys.path.pop(0)
 _IS_MAIN = _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile"
 #: Whether `all` is what Snakemake makes where no target is named.
 IS_DEFAULT = _IS_MAIN or workflow.default_target is None
+
+#: The jobs of this run, for the terminal.
+_JOBS = _under_way.UnderWay()
+if _lines.wanted(workflow, is_main=_IS_MAIN):
+    _lines.install(_logger, _JOBS)
 
 _problem = _config_paths.folder_problem(ROOT, _sys.executable)
 if _problem:

@@ -2,7 +2,8 @@
 
 Purpose: a run that would cost more than its budget, that would not pass its own quality gate, or that SLURM
 cannot do (no sbatch, an unknown partition, no GPU) is refused in one sentence, not by a hundred failed jobs;
-runs that start are recorded. A missing profile is an error at once, also in a dry run.
+runs that start are recorded. A missing profile is an error at once, also in a dry run. While a run goes on, the
+terminal says what is running, and at its end what was found, or how to go on.
 Inputs: the planned jobs, the config, inspections. Outputs: runs/<time>-<process>.yaml; no rule.
 """
 
@@ -48,3 +49,25 @@ onstart:
         files=_input_files.named_files(config),
         root=ROOT,
     )
+    if _lines.wanted(workflow, is_main=_IS_MAIN):
+        _planned = list(workflow.dag.needrun_jobs())
+        _JOBS.plan(
+            _Counter(job.rule.name for job in _planned),
+            {
+                name: job.resources.get("runtime", 0)
+                for name, job in {job.rule.name: job for job in _planned}.items()
+            },
+        )
+        _lines.watch(_logger)
+
+
+onsuccess:
+    if _lines.wanted(workflow, is_main=_IS_MAIN):
+        _made = [str(path) for job in workflow.dag.targetjobs for path in job.input]
+        _said = _closing.succeeded(config, _Path.cwd(), _JOBS, _made)
+        _logger.info("\n".join(["", *_said]))
+
+
+onerror:
+    if _lines.wanted(workflow, is_main=_IS_MAIN):
+        _logger.error("\n".join(["", *_closing.failed(_JOBS, _sys.argv)]))
