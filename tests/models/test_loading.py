@@ -252,7 +252,7 @@ def test_a_job_imports_the_loader_of_its_model_and_no_other(tmp_path: Path) -> N
 
 def test_unknown_loaders_and_devices_are_named(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "w.pt")
-    with pytest.raises(ConfigError, match="expected one of architecture, bpnet-lite, cherimoya"):
+    with pytest.raises(ConfigError, match="expected one of alphagenome, architecture, borzoi"):
         load_model("theano", weights=tmp_path / "w.pt")
     with pytest.raises(ConfigError, match="needs module"):
         load_model("factory", weights=tmp_path / "w.pt")

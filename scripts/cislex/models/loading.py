@@ -64,6 +64,8 @@ def load_model(
     hyperparameters: Mapping[str, Any] | None = None,
     part: str | None = None,
     bias: str | Path | Mapping[str, str | Path] | None = None,
+    organism: str | None = None,
+    heads: Sequence[str] | None = None,
     layout: Mapping[str, Any] | None = None,
     device: str | torch.device = "cpu",
 ) -> LoadedModel:
@@ -81,11 +83,17 @@ def load_model(
     trust_pickle
         Allow ``pickled``, ``bpnet-lite``, ``exported``, ``torchscript`` and ``keras`` to run code that the
         file holds.
-    architecture, hyperparameters
-        Network of the zoo and its arguments (architecture).
+    architecture
+        Network of the zoo (architecture).
+    hyperparameters
+        Arguments of the network (architecture, enformer, borzoi, alphagenome).
     part, bias
         ``nobias``, ``full`` or ``bias``, and the file of the bias model where it is another one, or such a
         file for each weights file (chrombpnet).
+    organism
+        ``human`` or ``mouse``, by default human (borzoi, alphagenome).
+    heads
+        Names of the heads that are computed, by default all (alphagenome).
     layout
         Settings of :class:`cislex.models.adapters.InputLayout`, for a model that takes its input in
         another layout; ``axes`` is by default what the loader knows, ``NLC`` for keras, else ``NCL``.
@@ -106,7 +114,7 @@ def load_model(
         if not file.is_file():
             raise ModelError(f"weights: no such file: {file}")
     given = InputLayout(**(layout or {}))
-    network = make_loader(
+    made = make_loader(
         loader,
         module=module,
         trust_pickle=trust_pickle,
@@ -114,7 +122,11 @@ def load_model(
         hyperparameters=hyperparameters,
         part=part,
         bias=Path(companion) if companion else None,
-    ).load(path)
+        organism=organism,
+        heads=heads,
+    )
+    network = made.load(path)
+    files += [file for name in getattr(made, "BESIDE", ()) if (file := path.with_name(name)).is_file()]
     if loader != "exported":  # an exported program has one mode only, and says so by raising
         network.model.eval()
     full, remarks = in_full_precision(network.model)
@@ -123,9 +135,11 @@ def load_model(
     digests = [digest_file(file) for file in files]
     if module:
         digests.append(digest_file(split_module(module)[0]))
+    choices = {"organism": organism, "heads": heads}
+    chosen: dict[str, Any] = {name: value for name, value in choices.items() if value}
     changes = {"hyperparameters": dict(hyperparameters or {}), "part": part, "layout": dict(layout or {})}
-    if loader == "architecture" or part is not None or not given.is_plain:
-        digests.append(digest_json(changes))
+    if hyperparameters or loader == "architecture" or part is not None or chosen or not given.is_plain:
+        digests.append(digest_json(changes | chosen))
     digest = digests[0] if len(digests) == 1 else digest_strings(digests)
     wanted = InputLayout(**{"axes": network.axes, **(layout or {})})
     model = _to_device(wanted.wrap(full), resolve_device(device))

@@ -47,6 +47,18 @@ def test_every_missing_file_is_named_with_its_key(tmp_path: Path) -> None:
     assert f"Relative paths are relative to {tmp_path}." in input_files.message(missing, tmp_path)
 
 
+def test_a_folder_of_weights_is_answered_with_the_file_in_it(tmp_path: Path) -> None:
+    config = resolved("yeast.yaml")
+    config["models"]["yeast"]["folds"]["fold_0"] = "snapshot/"
+    (tmp_path / "snapshot").mkdir()
+    key = "models.yeast.folds.fold_0: snapshot/ is a folder; expected a file"
+    assert input_files.missing_files(config, tmp_path) == [key]
+    for name in ("pytorch_model.bin", "model.safetensors"):
+        (tmp_path / "snapshot" / name).touch()
+        named = f"{key}: name the weights in it, snapshot/{name}"
+        assert input_files.missing_files(config, tmp_path) == [named]
+
+
 def test_files_of_training_are_looked_at_where_a_fold_is_trained(tmp_path: Path) -> None:
     config = resolved("yeast.yaml")
     config["models"]["yeast"]["training"]["tasks"]["reb1"] = "gone.bed"

@@ -96,6 +96,12 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
             "'architecture' is only valid with loader: architecture",
         ),
         (["models", "net", "part"], "nobias", "'part' is only valid with loader: chrombpnet, not factory"),
+        (
+            ["models", "net", "organism"],
+            "mouse",
+            "'organism' is only valid with loader: alphagenome or borzoi",
+        ),
+        (["models", "net", "organism"], "yeast", "models.net.organism"),
         (["models", "net", "channel_order"], "AACG", "AACG is not an order of A, C, G and T"),
         (["models", "net", "pad_to"], 90, "pad_to: 90 bp is less than input_length"),
         (["models", "net", "dummy_axis"], 4, "models.net.dummy_axis"),
@@ -219,6 +225,24 @@ def test_only_settings_that_are_given_reach_the_loader(minimal: dict[str, Any]) 
         "layout": {"channel_order": "ACGT", "axes": "NLC", "pad_to": 120},
     }
     assert configuration.model_files(model) == ["b.h5"]
+
+
+def test_settings_beside_weights_are_files_of_a_model_whose_loader_reads_them(
+    minimal: dict[str, Any], tmp_path: Path
+) -> None:
+    model = resolve(minimal)["models"]["net"] | {"module": None, "organism": "mouse", "heads": ["cage"]}
+    weights = [tmp_path / name / "model.safetensors" for name in ("a", "b", "c")]
+    for path in weights:
+        path.parent.mkdir()
+    for path in weights[:2]:
+        path.with_name("config.json").touch()
+    model["folds"] = {path.parent.name: str(path) for path in weights}
+    for loader in ("enformer", "borzoi"):
+        found = configuration.model_files(model | {"loader": loader})
+        assert found == [str(path.with_name("config.json")) for path in weights[:2]]
+    assert configuration.model_files(model | {"loader": "alphagenome"}) == []
+    options = configuration.model_options(model | {"loader": "alphagenome"})
+    assert (options["organism"], options["heads"]) == ("mouse", ["cage"])
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ MODELS: dict[str, Any] = {
                 "held_out": {"a": ["c1"], "b": ["c2"]}},
     "zoo": {"loader": "architecture", "architecture": "basset", "folds": {"a": "a.pt"}},
     "bias": {"loader": "chrombpnet", "bias": {"a": "b.h5"}, "folds": {"a": "a.h5"}},
+    "heads": {"loader": "alphagenome", "organism": "mouse", "heads": ["cage"], "folds": {"a": "g.pt"}},
     **{name: {"loader": "trained", "training": training, "folds": {"a": None}}
        for name, training in TRAINING.items()},
 }  # fmt: skip

@@ -17,6 +17,8 @@ from cislex_workflow.config.track_targets import interval_files
 
 #: Missing files that are named in full.
 MOST_NAMED = 8
+#: Weights in a snapshot of the Hugging Face hub, whose folder may be named in their place.
+_OF_SNAPSHOTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def named_files(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
@@ -111,7 +113,13 @@ def missing_files(config: dict[str, Any], folder: Path) -> list[str]:
         if not (folder / path).exists():
             found.append(f"{key}: no such file: {path}")
         elif (folder / path).is_dir() and ".training.labels." not in key:
-            found.append(f"{key}: {path} is a folder; expected a file")
+            inside = (
+                [name for name in _OF_SNAPSHOTS if (folder / path / name).exists()]
+                if ".folds." in key
+                else []
+            )
+            named = f": name the weights in it, {path.rstrip('/')}/{inside[0]}" if inside else ""
+            found.append(f"{key}: {path} is a folder; expected a file{named}")
     return found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from cislex_workflow.config.loader_files import loaders_with
+from cislex_workflow.config.loader_files import files_beside, loaders_with
 
 #: Keys of a model that say how it is loaded, and those of its input layout.
-_LOADING = ("module", "architecture", "hyperparameters", "part", "bias")
+_LOADING = ("module", "architecture", "hyperparameters", "part", "bias", "organism", "heads")
 _LAYOUT = ("channel_order", "axes", "dummy_axis", "pad_to", "controls")
 
 
@@ -31,10 +32,16 @@ def folds_used(analysis: Mapping[str, Any], model: Mapping[str, Any]) -> list[st
 
 
 def model_files(model: dict[str, Any]) -> list[str]:
-    """Files of a model besides its weights: the source that builds it, the bias models."""
+    """Files of a model besides its weights: its source, bias models, settings beside the weights."""
     source = [model["module"].rsplit(":", 1)[0]] if model["module"] else []
     bias = model["bias"] or []
-    return source + (list(bias.values()) if isinstance(bias, dict) else [bias] if bias else [])
+    beside = {
+        str(path): None
+        for weights in model["folds"].values()
+        for name in files_beside(model["loader"])
+        if weights and (path := Path(weights).with_name(name)).is_file()
+    }
+    return source + (list(bias.values()) if isinstance(bias, dict) else [bias] if bias else []) + [*beside]
 
 
 def held_out_chromosomes(analysis: dict[str, Any], model: dict[str, Any]) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 The config's ``loader: bpnet-lite`` is ``bpnet_lite.py``. Such a file has one frozen dataclass, ``Loader``,
 and its fields are the options that the loader takes; a job imports the loader of its model and no other.
+``BESIDE`` names files that it reads where they lie beside the weights.
 Weights are read with ``weights_only=True``; arbitrary pickles, and programs that could do more than compute,
 only with ``trust_pickle``.
 """
