@@ -59,6 +59,19 @@ class TwoHeads(nn.Module):
         return self.profile(h), self.counts(h.mean(-1))
 
 
+class Spectrum(nn.Module):
+    """Its narrowest activation holds complex numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.trunk = nn.Sequential(nn.Conv1d(4, 8, 7), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+        self.head = nn.Linear(10, 30)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.view_as_real(torch.fft.rfft(self.trunk(x))).flatten(1))
+
+
 class Mirrored(nn.Module):
     """Rows of the narrow activation in reverse order: its first axis is not that of the sequences."""
 
@@ -81,6 +94,7 @@ SHARED: dict[str, tuple[Callable[[], nn.Module], list[Target], int]] = {
     "linear": (lambda: pooled(8, 40), outputs(40), 8),
     "softplus": (lambda: pooled(6, 40, nn.Softplus()), outputs(40), 6),
     "one bin": (Bins, outputs(30, 4), 6),
+    "complex": (Spectrum, outputs(30), 8),
     "log counts": (TwoHeads, [LogCounts(head=1, index=t) for t in range(12)], 3),
 }
 PLAIN: dict[str, tuple[Callable[[], nn.Module], list[Target]]] = {

@@ -150,8 +150,9 @@ def _shared(narrow: _Narrow, leaf: Tensor, last: Callable[[], None]) -> Iterator
         if k + 1 == number:
             last()
         one = _only(narrow.shape, narrow.weights, int(entry))
-        (gradient,) = gradient_of(narrow.edge, leaf, one, retain_graph=k + 1 < number)
-        yield Term(gradient, weights=narrow.weights[..., k])
+        (gradient,) = gradient_of(narrow.edge, leaf, one, retain_graph=k + 1 < number, allow_unused=True)
+        if gradient is not None:
+            yield Term(gradient, weights=narrow.weights[..., k])
 
 
 def _only(shape: torch.Size, like: Tensor, entry: int) -> Tensor:
@@ -169,21 +170,27 @@ def _narrow(values: Sequence[Tensor], leaf: Tensor) -> _Narrow | None:
     ][:NEAREST]
     if not candidates:
         return None
-    probe = _mixed(values)
-    found = gradient_of(probe, [edge for edge, _ in candidates], retain_graph=True)
-    read = [(gradient.flatten(1) != 0).any(0).nonzero().flatten() for gradient in found]
-    best = min(range(len(read)), key=lambda i: len(read[i]))
-    (edge, shape), entries = candidates[best], read[best]
-    number = len(values) * rows * len(entries) * found[best].element_size()
+    found = gradient_of(
+        _mixed(values), [edge for edge, _ in candidates], retain_graph=True, allow_unused=True
+    )
+    read = [
+        ((gradient.flatten(1) != 0).any(0).nonzero().flatten(), edge, shape)
+        for gradient, (edge, shape) in zip(found, candidates, strict=True)
+        if gradient is not None and gradient.is_floating_point()  # complex numbers are two entries each
+    ]
+    if not read:
+        return None
+    entries, edge, shape = min(read, key=lambda item: len(item[0]))
+    number = len(values) * rows * len(entries) * values[0].element_size()
     if not 0 < len(entries) <= SHARE * len(values) or number > LARGEST:
         return None
-    if not _by_rows(values, edge, shape, leaf):
+    if not _by_rows(values, edge, leaf):
         return None
-    weights = found[best].new_empty((len(values), rows, len(entries)))
-    for t, value in enumerate(values):
+    weights = []
+    for value in values:
         (gradient,) = gradient_of(value.sum(), edge, retain_graph=True)
-        weights[t] = gradient.flatten(1)[:, entries]
-    return _Narrow(edge, shape, entries, weights)
+        weights.append(gradient.flatten(1)[:, entries])
+    return _Narrow(edge, shape, entries, torch.stack(weights))
 
 
 def _mixed(values: Sequence[Tensor]) -> Tensor:
@@ -194,18 +201,16 @@ def _mixed(values: Sequence[Tensor]) -> Tensor:
     ).sum()
 
 
-def _by_rows(values: Sequence[Tensor], edge: GradientEdge, shape: torch.Size, leaf: Tensor) -> bool:
+def _by_rows(values: Sequence[Tensor], edge: GradientEdge, leaf: Tensor) -> bool:
     """Whether the first axis of an activation is that of the sequences, on both of its sides."""
-    if len(leaf) == 1:
+    half = len(leaf) // 2
+    if half == 0:
         return True
-    first = _mixed([value[:1] for value in values])
-    (above,) = gradient_of(first, edge, retain_graph=True)
-    if above[1:].any():
+    (above,) = gradient_of(_mixed([value[:half] for value in values]), edge, retain_graph=True)
+    if above[half:].any():
         return False
-    single = above.new_zeros(shape)
-    single[0] = above[0]
-    (below,) = gradient_of(edge, leaf, single, retain_graph=True)
-    return not bool(below[1:].any())
+    (below,) = gradient_of(edge, leaf, above, retain_graph=True)
+    return not bool(below[half:].any())
 
 
 def _passages(values: Sequence[Tensor], leaf: Tensor) -> list[tuple[GradientEdge, torch.Size]]:
