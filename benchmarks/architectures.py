@@ -105,6 +105,27 @@ def cherimoya() -> nn.Module:
     return Counts(Cherimoya(n_filters=64, n_layers=9, compile=False))
 
 
+class Transformer(nn.Module):
+    """A convolution with max-pooling, two transformer layers of 64 channels, two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(4, 64, 15, padding=7)
+        layer = nn.TransformerEncoderLayer(64, 4, 128, batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(64, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, 2)."""
+        pooled = functional.max_pool1d(self.stem(x).relu(), 4)
+        return self.head(self.encoder(pooled.transpose(1, 2)).mean(1))
+
+
+def transformer() -> nn.Module:
+    """Make it, as a factory."""
+    return Transformer()
+
+
 #: Name: (how it is made, length of its sequences, title).
 MODELS: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
     "bpnet": (BPNet, 2114, "BPNet 64 x 8, 2,114 bp"),

@@ -231,3 +231,12 @@ def test_heads_are_chosen_by_field_and_by_path() -> None:
     assert list(name_outputs(nested)) == ["human.rna", "human.dnase", "mouse.0", "mouse.1"]
     with pytest.raises(ModelError, match=r"one of human\.rna, human\.dnase, mouse\.0, mouse\.1"):
         select_head(nested, "human.cage")
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_key_with_a_dot_goes_before_a_path(turn: int) -> None:
+    exact, nested = torch.rand(3, 2), torch.rand(3, 4)
+    level = dict([("rna.1bp", exact), ("rna", {"1bp": nested, "128bp": nested})][::turn])
+    for output, prefix in ((level, ""), ({"human": level}, "human.")):
+        assert select_head(output, f"{prefix}rna.1bp") is exact
+        assert select_head(output, f"{prefix}rna.128bp") is nested

@@ -19,6 +19,7 @@ from cislex.attribution import DeepLiftShap, DinucleotideShuffle, attribute
 from cislex.errors import ConfigError, ModelError
 from cislex.models.formats.borzoi import GroupedAttention
 from cislex.models.formats.pretrained import Lengths
+from cislex.models.full_precision import Widened
 from cislex.models.loading import check_model, load_model
 from torch import Tensor, nn
 
@@ -238,3 +239,14 @@ def test_an_unknown_organism_is_refused(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "w.pt")
     with pytest.raises(ConfigError, match="organism is 'yeast'; expected human or mouse"):
         load_model("alphagenome", weights=tmp_path / "w.pt", organism="yeast")
+
+
+def test_an_operation_without_a_rule_is_placed_in_the_network_s_own_file() -> None:
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            with Widened(x.dtype):
+                return torch.special.i0(x.cumsum(2)).sum((1, 2)).unsqueeze(1)
+
+    x = functional.one_hot(torch.randint(0, 4, (1, 28)), 4).transpose(1, 2).to(torch.uint8)
+    with pytest.raises(ModelError, match=r"special_i0.*test_pretrained\.py:\d+"):
+        attribute(Net(), x, DeepLiftShap(DinucleotideShuffle(n=2)), target=0, device="cpu")

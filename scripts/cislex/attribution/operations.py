@@ -28,6 +28,8 @@ class Kind(enum.Enum):
     NONLINEAR = "nonlinear"
 
 
+#: Parts of the paths of files that are no model's own.
+LIBRARIES = ("/torch/", "/cislex/attribution/", "/cislex/models/full_precision", "contextlib.py")
 #: Dropout of values; outside of training it returns what it is given.
 DROPOUT = words("dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout")
 
@@ -363,8 +365,7 @@ def whereabouts(model: torch.nn.Module) -> str:
     while frame is not None:
         file = frame.f_code.co_filename
         owner = frame.f_locals.get("self")
-        library = "/torch/" in file or "/cislex/attribution/" in file
-        if not line and not library:
+        if not line and not any(part in file for part in LIBRARIES):
             line = f"{file}:{frame.f_lineno}"
         if not path and isinstance(owner, torch.nn.Module) and names.get(id(owner)):
             path = names[id(owner)]

@@ -90,7 +90,10 @@ def _inside(output: Any, head: int | str | None) -> Any:
 
 
 def flat_outputs(output: Any, prefix: str = "") -> dict[str, Any]:
-    """Flatten a container; names are keys, fields of named tuples or positions, joined by dots."""
+    """Flatten a container; names are keys, fields of named tuples or positions, joined by dots.
+
+    Of two equal names, one of which is a key with a dot in it, that key's value is kept.
+    """
     if isinstance(output, Mapping):
         items = [(str(key), value) for key, value in output.items()]
     elif isinstance(output, tuple | list):
@@ -99,7 +102,8 @@ def flat_outputs(output: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: output}
     found: dict[str, Any] = {}
     for name, value in items:
-        found |= flat_outputs(value, f"{prefix}.{name}" if prefix else name)
+        inside = flat_outputs(value, f"{prefix}.{name}" if prefix else name)
+        found |= {key: item for key, item in inside.items() if key not in found or item is value}
     return found
 
 

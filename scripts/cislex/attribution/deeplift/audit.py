@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cislex.attribution.operations import KINDS, Kind, kind_of
+from cislex.attribution.operations import KINDS, LIBRARIES, Kind, kind_of
 
 #: Names of autograd's own nodes, without ending, and the operations that they belong to.
 _NODES = {
@@ -145,7 +145,7 @@ def _line() -> str:
     frame: Any = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not any(part in file for part in ("/torch/", "/cislex/attribution/", "contextlib.py")):
+        if not any(part in file for part in LIBRARIES):
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return ""

@@ -1,4 +1,4 @@
-"""AlphaGenome (Avsec et al. 2026) of alphagenome-pytorch: heads by organism, name and resolution."""
+"""AlphaGenome (Avsec et al. 2025) of alphagenome-pytorch: heads by organism, name and resolution."""
 
 from __future__ import annotations
 
