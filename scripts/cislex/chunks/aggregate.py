@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cislex import provenance
-from cislex.chunks.files import CAUSE, SPREAD, ChunkFiles
+from cislex.chunks.files import AVERAGED, CAUSE, SPREAD, ChunkFiles
 from cislex.chunks.gate import Gate, over_limit, quality_table, report_failures
 from cislex.errors import StorageError, offenders
 from cislex.files.hdf5 import new_hdf5
@@ -34,9 +34,10 @@ from cislex.files.tables import (
 )
 from cislex.logs import get_logger, progress
 from cislex.sequences.store import SequenceStore
+from cislex.sequences.stored_windows import WindowStore, open_stored
 
-#: Rows averaged at once.
-BLOCK = 512
+#: Rows averaged at once, and their values of each fold.
+BLOCK, BLOCK_VALUES = 512, 1 << 25
 
 
 def aggregate_chunks(
@@ -48,6 +49,7 @@ def aggregate_chunks(
     target: str,
     gate: Gate,
     inspected: Mapping[str, str] | None = None,
+    window: tuple[int, int] | None = None,
     threads: int = 1,
 ) -> None:
     """Write ``attributions.h5`` and ``qc.tsv`` of one target.
@@ -67,6 +69,8 @@ def aggregate_chunks(
         The quality gate.
     inspected
         Digest of each fold's model as it was inspected; chunks of another model are refused.
+    window
+        Columns ``[start, end)`` of each region that the chunks hold; None: all.
     threads
         Threads that compress, where blocks cannot be copied as they are.
 
@@ -79,7 +83,7 @@ def aggregate_chunks(
     """
     logger = get_logger(__name__)
     with ExitStack() as stack:
-        store = stack.enter_context(SequenceStore(sequences))
+        store = stack.enter_context(open_stored(sequences, window))
         folds = {
             name: ChunkFiles(
                 name, paths, target, store.n, store.length, model_digest=(inspected or {}).get(name)
@@ -103,6 +107,9 @@ def aggregate_chunks(
             else:
                 write_regions(handle, store.regions().iloc[kept])
             create_array(handle, "rows", (len(kept),), "i8")[...] = kept
+            if isinstance(store, WindowStore):
+                create_array(handle, "window_start", (len(kept),), "i8")[...] = store.windows.starts[kept]
+                handle.attrs["input_length"] = store.whole
             handle.attrs.update(_attributes(shared, folds, store, gate, target, failed))
             if qc is not None:
                 write_table_parts(quality_table(handle, store.regions, failed, errors, gate), qc)
@@ -205,15 +212,17 @@ def _write_sequences(handle: h5py.File, store: SequenceStore, kept: NDArray[np.i
     if len(kept) == store.n:
         store.append_to(writer)
         return
-    for block in progress(_blocks(kept), total=len(kept), label="sequences", weight=BLOCK):
+    for block in progress(_blocks(kept, 4 * store.length), total=len(kept), label="sequences", weight=len):
         low = int(block[0])
         writer.append(store.read(low, int(block[-1]) + 1)[block - low])
     writer.finish()
 
 
-def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    for first in range(0, len(rows), BLOCK):
-        yield rows[first : first + BLOCK]
+def _blocks(rows: NDArray[np.int64], values: int) -> Iterator[NDArray[np.int64]]:
+    """Rows in blocks of bounded size; one row has so many values."""
+    step = max(1, min(BLOCK, BLOCK_VALUES // max(1, values)))
+    for first in range(0, len(rows), step):
+        yield rows[first : first + step]
 
 
 def _append_small(writers: Mapping[str, RowWriter], values: Mapping[str, NDArray[np.float32]]) -> None:
@@ -225,7 +234,7 @@ def _append_small(writers: Mapping[str, RowWriter], values: Mapping[str, NDArray
             writers[name].append(found.max(axis=0))
         elif name == SPREAD:
             writers[name].append(np.sqrt((found**2).mean(axis=0)))
-        elif name in ("prediction", "reference_prediction"):
+        elif name in AVERAGED:
             writers[name].append(found.mean(axis=(0, *range(2, found.ndim))))
 
 
@@ -240,9 +249,10 @@ def _copy(writers: Mapping[str, RowWriter], fold: ChunkFiles, small: Iterable[st
     for path, first, low, high in progress(spans, total=len(fold.paths), label="copy", unit="chunks"):
         with opened(path, what="chunk") as source:
             group = group_in(source, f"targets/{fold.target}")
-            for name in ("hypothetical", "baseline"):
+            for name in (*("hypothetical", "baseline"), *(name for name in small if name == SPREAD)):
                 writers[name].copy(dataset_in(group, name), low - first, high - first)
-            _append_small(writers, {name: read_all(group, name, "f4")[None] for name in small})
+            few = (name for name in small if name != SPREAD)
+            _append_small(writers, {name: read_all(group, name, "f4")[None] for name in few})
 
 
 def _average(
@@ -256,7 +266,8 @@ def _average(
     """Average the folds block by block and keep their spread (standard deviation of contributions)."""
     length = store.length
     tails = {"hypothetical": (4, length), "baseline": (length,), **small}
-    for block in progress(_blocks(kept), total=len(kept), label="average over folds", weight=BLOCK):
+    size = len(folds) * sum(int(np.prod(tail)) for tail in tails.values())
+    for block in progress(_blocks(kept, size), total=len(kept), label="average over folds", weight=len):
         own = None if owners is None else owners[block]
         parts = [fold.read(block, tails) for fold in folds]
         values = {name: _by_owner(np.stack([part[name] for part in parts]), own) for name in tails}

@@ -17,6 +17,23 @@ def method_of(wildcards):
     return {**method, "references": {**references, **reference_files(wildcards)}}
 
 
+def stored_method(wildcards):
+    """The same for the analysis's regions, of which ISM mutates only what is stored."""
+    method, window = method_of(wildcards), window_of(wildcards)
+    if method["name"] == "ism" and window:
+        return {**method, "start": window[0], "end": window[1]}
+    return method
+
+
+def window_of(wildcards):
+    """Columns [start, end) of each region whose attributions are stored; None: all."""
+    analysis = analysis_of(wildcards)
+    window = _storage_settings.stored_window(
+        analysis, region_length(analysis["regions"])
+    )
+    return list(window) if window else None
+
+
 def reference_choice(wildcards):
     """Fields of cislex.prediction.reference_choice.ReferenceChoice but for the file; None for a given number."""
     analysis = analysis_of(wildcards)
@@ -83,7 +100,7 @@ def attribution_job(wildcards):
     return {
         "chunks": len(chunks_of(wildcards)),
         "targets": analysis["targets"],
-        "method": method_of(wildcards),
+        "method": stored_method(wildcards),
         "seed": config["seed"],
         "same_references": analysis["same_references"],
         "precision": analysis["precision"],
@@ -91,6 +108,7 @@ def attribution_job(wildcards):
         **held_out_of(wildcards),
         # Only where it is asked for, so that analyses of before repeat no job.
         **({"uncertainty": True} if analysis["uncertainty"] else {}),
+        **({"window": window} if (window := window_of(wildcards)) else {}),
     }
 
 

@@ -104,6 +104,7 @@ def report_analyses():
                 "precision",
                 "reverse_complement",
                 "same_references",
+                "attributions",
                 "qc",
                 "motifs",
                 "hits",
