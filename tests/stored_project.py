@@ -69,6 +69,9 @@ class Project:
         **job: Any,
     ) -> dict[str, Any]:
         """Attribute and aggregate; everything of ``out/a.h5``, and its attributes."""
+        stored = {key: job[key] for key in ("window", "storage") if key in job}
+        if folds > 1 and job.get("held_out") is None:
+            job.pop("storage", None)  # of the means alone
         made: dict[str, list[Path]] = {}
         own = {} if windows is None else {"windows": windows}
         for fold in list(self.weights)[:folds]:
@@ -82,7 +85,6 @@ class Project:
                     model={"loader": "factory", "module": f"{self.folder / 'model.py'}:build"},
                     device="cpu", **own,
                 )  # fmt: skip
-        stored = {key: job[key] for key in ("window", "storage") if key in job}
         gate = Gate(on_fail="keep")
         aggregate_chunks(
             self.sequences, made, out / "a.h5", out / "qc.tsv", target=target, gate=gate, **stored, **own

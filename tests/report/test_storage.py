@@ -26,6 +26,16 @@ def test_whole_regions_need_no_words(spec: AnalysisTarget) -> None:
     assert describe_storage(spec) == ""
 
 
+def test_the_largest_contributions_are_named_with_what_they_hold(spec: AnalysisTarget) -> None:
+    with h5py.File(spec.attributions, "r+") as handle:
+        handle["kept_share"] = np.array([0.9, 0.9, 0.9], np.float32)
+        handle.attrs["keep"] = 5000
+    assert describe_storage(spec) == (
+        "Only the 5,000 largest contributions of each are kept, the others are drawn as zero; they hold 90 % "
+        "(median; 90 % to 90 % in 80 % of the regions) of the absolute contributions there."
+    )
+
+
 def test_a_window_is_named_with_what_it_holds(spec: AnalysisTarget) -> None:
     with h5py.File(spec.attributions, "r+") as handle:
         handle["window_start"] = np.full(3, 97_304)

@@ -29,6 +29,7 @@ from cislex.chunks.filling import Batch, fill_checkpoint
 from cislex.chunks.region_weights import RegionWeights, interval_files
 from cislex.chunks.slices import slice_of
 from cislex.chunks.stored import stored_batches
+from cislex.chunks.thinning import storage_from
 from cislex.chunks.writing import write_chunk
 from cislex.errors import CompletenessError
 from cislex.files.checkpoint import Checkpoint, partial_path
@@ -77,6 +78,9 @@ class ChunkJob:
         Keep ``reference_spread``: how far contributions with single references differ.
     window
         Columns ``[start, end)`` of each region that are stored; None: all. The model sees whole regions.
+    storage
+        Fields of :class:`cislex.chunks.thinning.Storage`, where each region belongs to one fold; None: all is
+        stored. (Of several folds, the mean is rounded or thinned out.)
     allow_incomplete
         Accept attributions whose first region does not sum up (``cislex.attribution.attribute``). Changes no
         number, and so no digest.
@@ -94,6 +98,7 @@ class ChunkJob:
     held_out: Mapping[str, Sequence[str]] | None = None
     uncertainty: bool = False
     window: tuple[int, int] | None = None
+    storage: Mapping[str, Any] | None = None
     allow_incomplete: bool = False
 
     def bounds(self, n: int) -> tuple[int, int]:
@@ -230,7 +235,8 @@ def _batches(
     each = np.unique(regions)
     work = attribute_rows(loaded, store, job, each, batch_size=batch_size, device=device)
     gated = _gated(work, store, each, list(job.targets), gate)
-    return stored_batches(gated, regions, own, partial=job.method["name"] == "ism")
+    partial, storage = job.method["name"] == "ism", storage_from(job.storage)
+    return stored_batches(gated, regions, own, partial=partial, storage=storage)
 
 
 def own_rows(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:
@@ -251,7 +257,7 @@ def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
     """What the numbers of every chunk of a fold depend on."""
     stage = {**dataclasses.asdict(job), "model": model, "sequences": sequences}
     del stage["chunk"], stage["allow_incomplete"]
-    for key in ("uncertainty", "window"):
+    for key in ("uncertainty", "window", "storage"):
         if not stage[key]:  # as in files of before, which lack the key
             del stage[key]
     if read := interval_files(targets.all_from_config(job.targets).values()):

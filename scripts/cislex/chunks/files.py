@@ -63,10 +63,12 @@ SHOWN = 60
 SPREAD = "reference_spread"
 #: Share of the absolute contributions of a region that lies in the window that is stored.
 WINDOW_SHARE = "window_share"
+#: Share of the absolute contributions in the stored columns that was kept.
+KEPT_SHARE = "kept_share"
+#: Those with one number for each region that are averaged over folds.
+AVERAGED = ("prediction", "reference_prediction", WINDOW_SHARE, KEPT_SHARE)
 #: Datasets of a target that are joined over folds by themselves.
-SMALL = ("prediction", "reference_prediction", "delta", "max_relative_delta", SPREAD, WINDOW_SHARE)
-#: Those with one number for each region that are averaged.
-AVERAGED = ("prediction", "reference_prediction", WINDOW_SHARE)
+SMALL = (*AVERAGED, "delta", "max_relative_delta", SPREAD)
 
 
 class ChunkFiles:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +11,24 @@ from numpy.typing import NDArray
 from cislex.attribution import Attribution
 from cislex.chunks.files import SPREAD, WINDOW_SHARE
 from cislex.chunks.filling import Batch
+from cislex.chunks.thinning import Storage
 from cislex.errors import InputError
 from cislex.sequences.stored_windows import Ints, Windows
 
+#: Everything is stored as it is.
+ALL = Storage()
 Arrays = dict[str, NDArray[np.float32]]
 #: Datasets with a number for each base.
 WIDE = ("hypothetical", "baseline", SPREAD)
 
 
 def stored_batches(
-    work: Iterator[list[Attribution]], rows: Ints, windows: Windows | None, *, partial: bool = False
+    work: Iterator[list[Attribution]],
+    rows: Ints,
+    windows: Windows | None,
+    *,
+    partial: bool = False,
+    storage: Storage = ALL,
 ) -> Iterator[Batch]:
     """Turn batches of regions into what a checkpoint keeps: rows of the chunk file, their arrays, notes.
 
@@ -34,6 +43,8 @@ def stored_batches(
         The window of each of these rows; None: all columns.
     partial
         The method attributes nothing outside of the windows, so that no share of them is known.
+    storage
+        Values are rounded and thinned out like this.
     """
     regions = np.unique(rows)
     done = place = 0
@@ -48,6 +59,12 @@ def stored_batches(
             found = _arrays(result, done + count)
             if windows is not None and starts is not None:
                 found = _of_windows(found, result, examples, starts, windows.width, partial)
+            if storage != ALL:
+                own = result.sequences.numpy()
+                if windows is not None and starts is not None:
+                    own = columns(own, examples, starts, windows.width)
+                wide = {name: values for name, values in found.items() if name in WIDE}
+                found |= storage.apply(wide, own)
             arrays.update({f"{t}/{name}": values for name, values in found.items()})
         notes = {key: note for key, note in results[0].notes.items() if key != "precision"}
         yield stop - place, arrays, notes
@@ -88,9 +105,7 @@ def _of_windows(
     return arrays
 
 
-def columns(
-    values: NDArray[np.float32], rows: Sequence[int] | Ints, starts: Ints, width: int
-) -> NDArray[np.float32]:
+def columns(values: NDArray[Any], rows: Ints, starts: Ints, width: int) -> NDArray[Any]:
     """Columns ``[start, start + width)`` of some rows of (n, …, L): (k, …, width)."""
     if len(starts) and (starts == starts[0]).all():
         return np.ascontiguousarray(values[..., starts[0] : starts[0] + width][rows])

@@ -14,6 +14,9 @@ from cislex_workflow.expected_use.work import Work
 SCHEMA = Path(__file__).resolve().parents[3] / "workflow" / "schemas" / "config.schema.yaml"
 TARGETS = {"t": {"kind": "output"}, "u": {"kind": "output", "index": 1}}
 
+#: No part that needs every contribution.
+SCREEN = {"motifs": None, "hits": None, "seqlets": None, "syntax": None}
+
 
 def resolved(analyses: dict[str, Any], **sections: Any) -> dict[str, Any]:
     """A config of analyses of 1,000 bp; ``sections`` beside them."""
@@ -71,6 +74,17 @@ def test_a_window_is_of_the_centre_or_as_given(window: Any, expected: tuple[int,
         ),
         ({"attributions": {"window": [10, 90]}, "method": {"name": "ism", "start": 10, "end": 90}}, ""),
         ({"attributions": {"window": [10, 90]}, "method": {"name": "ism"}}, ""),
+        (
+            {"attributions": {"window": 100, "keep": 100}, **SCREEN},
+            "attributions.keep: 100 of 100 stored positions; expected fewer",
+        ),
+        (
+            {"attributions": {"keep": 100}, "hits": {}},
+            "keep: motifs and hits judge contributions by all others, of which keep stores zeros; set "
+            "motifs: null, hits: null, or",
+        ),
+        ({"attributions": {"keep": 100}, **SCREEN}, ""),
+        ({"attributions": {"round_to": "float8"}}, "attributions.round_to"),
     ],
 )
 def test_a_window_that_does_not_fit_is_named(settings: dict[str, Any], message: str) -> None:
@@ -86,6 +100,9 @@ def test_what_is_compared_stores_the_same_columns() -> None:
     assert "a stores [400, 600) of each region, c [0, 1000); set the same attributions.window" in found
     found = problems(stored, comparisons={"x": {"analyses": ["a", "b"]}})
     assert "faithfulness: replaces bases of whole regions, but a stores a window" in found
+    thin = {"d": {"attributions": {"keep": 5}, **SCREEN}}
+    found = problems({**stored, **thin}, comparisons={"x": {"analyses": ["c", "d"], "faithfulness": None}})
+    assert "d stores only its largest contributions (attributions.keep), expected all" in found
     with_hits = {name: {**settings, "hits": {}} for name, settings in stored.items()}
     sides = {"first": {"analysis": "a"}, "scale": "none"}
     assert not problems(with_hits, contrasts={"x": {**sides, "second": {"analysis": "b"}}})

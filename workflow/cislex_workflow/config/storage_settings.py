@@ -31,31 +31,57 @@ def stored_length(analysis: dict[str, Any], length: int) -> int:
 
 def storage_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
     """Yield a sentence for each misfit of what an analysis stores."""
-    length, window = region_length(analysis, config), analysis["attributions"]["window"]
-    where = f"analyses.{name}.attributions.window"
-    if length is None or window is None:
+    length = region_length(analysis, config)
+    if length is not None:
+        misfits = list(_window_checks(f"analyses.{name}.attributions", analysis, length))
+        yield from misfits
+        if not misfits:
+            yield from _keep_checks(f"analyses.{name}.attributions", analysis, length)
+
+
+def _keep_checks(where: str, analysis: dict[str, Any], length: int) -> Iterator[str]:
+    """The largest contributions alone are stored: fewer than there are, and nothing that needs the others."""
+    keep, stored = analysis["attributions"]["keep"], stored_length(analysis, length)
+    if keep is None:
+        return
+    if keep >= stored:
+        yield f"{where}.keep: {keep} of {stored} stored positions; expected fewer, or null"
+    needing = [part for part in ("motifs", "hits", "seqlets") if analysis[part] is not None]
+    if needing:
+        yield (
+            f"{where}.keep: {' and '.join(needing)} judge contributions by all others, of which keep stores "
+            f"zeros; set {', '.join(f'{part}: null' for part in needing)}, or store a window in place of keep"
+        )
+
+
+def _window_checks(where: str, analysis: dict[str, Any], length: int) -> Iterator[str]:
+    """A window that lies in the regions, and is what ISM mutates."""
+    window = analysis["attributions"]["window"]
+    if window is None:
         return
     start, end = stored_window(analysis, length) or (0, length)
     if not 0 <= start < end <= length:
         yield (
-            f"{where}: {window} of regions of {length} bp; expected a number of central bp up to {length}, "
-            f"or [start, end] with 0 <= start < end <= {length}"
+            f"{where}.window: {window} of regions of {length} bp; expected a number of central bp up to "
+            f"{length}, or [start, end] with 0 <= start < end <= {length}"
         )
         return
     method = analysis["method"]
     given = (method["start"], method["end"] or length)
     if method["name"] == "ism" and given not in ((0, length), (start, end)):
         yield (
-            f"{where}: stores [{start}, {end}), but method.start and method.end let ism mutate "
+            f"{where}.window: stores [{start}, {end}), but method.start and method.end let ism mutate "
             f"[{given[0]}, {given[1]}); leave out method.start and method.end"
         )
 
 
 def comparable(names: list[str], config: dict[str, Any]) -> Iterator[str]:
-    """Yield a sentence where analyses of one region set do not store the same columns."""
+    """Yield a sentence where analyses of one region set do not store all of the same columns."""
     stored = {}
     for name in names:
         analysis = config["analyses"][name]
+        if analysis["attributions"]["keep"] is not None:
+            yield f"{name} stores only its largest contributions (attributions.keep), expected all of them"
         length = region_length(analysis, config)
         stored[name] = None if length is None else stored_window(analysis, length) or (0, length)
     first = names[0]

@@ -34,6 +34,13 @@ def window_of(wildcards):
     return list(window) if window else None
 
 
+def storage_of(wildcards):
+    """Fields of cislex.chunks.thinning.Storage, where values are rounded or thinned out."""
+    settings = analysis_of(wildcards)["attributions"]
+    storage = {key: settings[key] for key in ("round_to", "keep")}
+    return {} if storage == {"round_to": "float32", "keep": None} else storage
+
+
 def reference_choice(wildcards):
     """Fields of cislex.prediction.reference_choice.ReferenceChoice but for the file; None for a given number."""
     analysis = analysis_of(wildcards)
@@ -109,12 +116,15 @@ def attribution_job(wildcards):
         # Only where it is asked for, so that analyses of before repeat no job.
         **({"uncertainty": True} if analysis["uncertainty"] else {}),
         **({"window": window} if (window := window_of(wildcards)) else {}),
+        **({"storage": storage} if (storage := storage_of(wildcards)) else {}),
     }
 
 
 def chunk_job(wildcards):
     """The same for the jobs of this run, which leave out the targets that are up to date (freshness.smk)."""
     job = attribution_job(wildcards)
+    if analysis_of(wildcards)["fold_use"] == "mean" and len(folds_of(wildcards)) > 1:
+        job.pop("storage", None)  # of the mean over folds alone
     return {
         **job,
         "targets": _watched.targets.choose(wildcards.analysis, job["targets"]),

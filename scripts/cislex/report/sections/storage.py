@@ -5,7 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 
-from cislex.chunks.files import WINDOW_SHARE
+from cislex.chunks.files import KEPT_SHARE, WINDOW_SHARE
 from cislex.files.tables import open_hdf5
 from cislex.report.facts import percent
 from cislex.report.specs import AnalysisTarget
@@ -14,7 +14,9 @@ from cislex.report.specs import AnalysisTarget
 def describe_storage(spec: AnalysisTarget) -> str:
     """Say which part of the regions is stored, and how much of their contributions that is; often nothing."""
     with open_hdf5(spec.attributions, what="report: attributions", datasets=["hypothetical"]) as handle:
-        return _window(handle) if "window_start" in handle and len(handle["window_start"]) else ""
+        window = _window(handle) if "window_start" in handle and len(handle["window_start"]) else ""
+        kept = _kept(handle) if KEPT_SHARE in handle and len(handle[KEPT_SHARE]) else ""
+    return " ".join(filter(None, [window, kept]))
 
 
 def _window(handle: h5py.File) -> str:
@@ -26,6 +28,13 @@ def _window(handle: h5py.File) -> str:
     if WINDOW_SHARE not in handle:
         return f"{text}. Nothing is known of the rest."
     return f"{text}. They hold {_range(handle[WINDOW_SHARE][:])} of a region's absolute contributions."
+
+
+def _kept(handle: h5py.File) -> str:
+    return (
+        f"Only the {int(handle.attrs['keep']):,} largest contributions of each are kept, the others are "
+        f"drawn as zero; they hold {_range(handle[KEPT_SHARE][:])} of the absolute contributions there."
+    )
 
 
 def _range(shares: np.ndarray) -> str:
