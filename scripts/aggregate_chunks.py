@@ -33,6 +33,7 @@ if "snakemake" in globals():
         # From the config: as a parameter, another gate would attribute everything anew.
         gate=smk.config["analyses"][smk.wildcards.analysis]["qc"],
         inspected=smk.input.inspected,
+        windows=smk.input.windows or None,
         **{key: smk.params.attribution.get(key) for key in ("window", "storage")},
         threads=smk.threads,
     )

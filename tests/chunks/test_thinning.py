@@ -89,6 +89,7 @@ def test_the_largest_contributions_of_the_mean_are_kept(
     for name in sorted({*WIDE} & plain.keys()):
         mask = kept[:, None] if plain[name].ndim == 3 else kept
         np.testing.assert_array_equal(found[name], plain[name] * mask)
+        assert not np.signbit(found[name][found[name] == 0]).any(), "-0 is not all zero bits"
     np.testing.assert_array_equal(found["sequences"], plain["sequences"])
     np.testing.assert_allclose(found["kept_share"], (sizes * kept).sum(1) / sizes.sum(1), rtol=1e-5)
     assert found["attrs"]["keep"] == 7

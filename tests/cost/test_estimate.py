@@ -204,6 +204,7 @@ def test_disk_space_is_of_what_is_stored(tmp_path: Path) -> None:
     assert chunks["keep"] < 0.1 * whole
     assert chunks["most"] == whole
     assert table.loc["float16", "kept_gb"] == pytest.approx(table.loc["all", "kept_gb"] - 0.44 * whole, 1e-3)
+    assert StoredPart(500, top=2, regions=30).rows(100) == 60
     # Several folds are averaged first: their chunks hold everything.
     mean, both = parts["keep"].scores(10, averaged=True)
     assert both == 10 * length * 18.5

@@ -36,7 +36,7 @@ from cislex.files.tables import (
 )
 from cislex.logs import get_logger, progress
 from cislex.sequences.store import SequenceStore
-from cislex.sequences.stored_windows import WindowStore, open_stored
+from cislex.sequences.stored_windows import Windows, WindowStore, open_stored
 
 #: Rows averaged at once, and their values of each fold.
 BLOCK, BLOCK_VALUES = 512, 1 << 25
@@ -52,6 +52,7 @@ def aggregate_chunks(
     gate: Gate,
     inspected: Mapping[str, str] | None = None,
     window: tuple[int, int] | None = None,
+    windows: str | Path | None = None,
     storage: Mapping[str, Any] | None = None,
     threads: int = 1,
 ) -> None:
@@ -74,6 +75,8 @@ def aggregate_chunks(
         Digest of each fold's model as it was inspected; chunks of another model are refused.
     window
         Columns ``[start, end)`` of each region that the chunks hold; None: all.
+    windows
+        ``windows.tsv``, whose windows the chunks hold, in place of ``window``.
     storage
         Fields of :class:`cislex.chunks.thinning.Storage`. Means over folds are stored like this; chunks whose
         regions belong to one fold each are so already.
@@ -89,7 +92,7 @@ def aggregate_chunks(
     """
     logger = get_logger(__name__)
     with ExitStack() as stack:
-        store = stack.enter_context(open_stored(sequences, window))
+        store = stack.enter_context(open_stored(sequences, Windows.read(windows) if windows else window))
         folds = {
             name: ChunkFiles(
                 name, paths, target, store.n, store.length, model_digest=(inspected or {}).get(name)

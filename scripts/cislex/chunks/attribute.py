@@ -12,6 +12,7 @@ that lies in the window. Quality gates are applied when chunks are aggregated.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -116,6 +117,7 @@ def attribute_chunk(
     model: Mapping[str, Any],
     inspected: str | Path | None = None,
     references: str | Path | None = None,
+    windows: str | Path | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     threads: int = 1,
@@ -141,6 +143,9 @@ def attribute_chunk(
         ``inspected.json`` of the analysis: a model that is another one by now is refused.
     references
         ``references.json``, whose number of references replaces that of the method.
+    windows
+        ``windows.tsv``, whose windows are the rows that are stored; in place of ``job.window``. ISM mutates
+        these alone.
     batch_size
         Example-reference pairs at once; chosen from free memory when not given.
     device
@@ -167,13 +172,15 @@ def attribute_chunk(
         require_inspected(inspected, job.fold, loaded.digest, weights)
     with (
         SequenceStore(sequences) as store,
-        open_stored(sequences, job.window) as kept_columns,
+        open_stored(sequences, job.window if windows is None else Windows.read(windows)) as kept_columns,
         claim(device) as where,
     ):
         check_model(loaded, store.length)
         start, stop = job.bounds(kept_columns.n)
         rows = own_rows(kept_columns, job, start, stop)
         stage = _stage(job, loaded.digest, store.source_digest)
+        if windows is not None:
+            stage["windows"] = provenance.digest_file(Path(windows))
         regions = digest_regions(kept_columns.regions(start, stop))
         place = {"bounds": [start, stop, kept_columns.n], "regions": regions}
         identity = {**stage, **place, "code": code_digest(), "versions": versions()}
@@ -226,17 +233,31 @@ def _batches(
     device: str,
 ) -> Iterator[Batch]:
     """Attribute the regions of some rows of what is stored, batch by batch."""
+    storage, partial = storage_from(job.storage), job.method["name"] == "ism"
     windows = stored.windows if isinstance(stored, WindowStore) else None
-    if windows is None:
-        regions, own = rows, None
-    else:
-        regions = windows.rows[rows]
-        own = Windows(regions, windows.starts[rows], windows.width)
-    each = np.unique(regions)
-    work = attribute_rows(loaded, store, job, each, batch_size=batch_size, device=device)
-    gated = _gated(work, store, each, list(job.targets), gate)
-    partial, storage = job.method["name"] == "ism", storage_from(job.storage)
-    return stored_batches(gated, regions, own, partial=partial, storage=storage)
+    regions = rows if windows is None else windows.rows[rows]
+    own = None if windows is None else Windows(regions, windows.starts[rows], windows.width)
+    parts = [(regions, own, job)]
+    if partial and own is not None:  # each region where its own window lies
+        parts = list(_by_window(own, job))
+    for some, where, settings in parts:
+        each = np.unique(some)
+        work = attribute_rows(loaded, store, settings, each, batch_size=batch_size, device=device)
+        gated = _gated(work, store, each, list(job.targets), gate)
+        yield from stored_batches(gated, some, where, partial=partial, storage=storage)
+
+
+def _by_window(windows: Windows, job: ChunkJob) -> Iterator[tuple[Ints, Windows, ChunkJob]]:
+    """Windows in groups of neighbours that begin at one column, and the job that mutates these columns."""
+    # A group has each region once.
+    breaks = (np.diff(windows.starts) != 0) | (np.diff(windows.rows) == 0)
+    edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(windows.rows)]
+    for low, high in itertools.pairwise(edges):
+        if low < high:
+            start = int(windows.starts[low])
+            method = {**job.method, "start": start, "end": start + windows.width}
+            own = Windows(windows.rows[low:high], windows.starts[low:high], windows.width)
+            yield own.rows, own, dataclasses.replace(job, method=method)
 
 
 def own_rows(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:

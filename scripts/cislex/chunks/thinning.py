@@ -74,7 +74,8 @@ class Storage:
             total = sizes.sum(axis=1, dtype=np.float64)
             share = (sizes * kept).sum(axis=1, dtype=np.float64) / np.where(total > 0, total, 1.0)
             for name, values in arrays.items():
-                found[name] = values * (kept[:, None] if values.ndim == 3 else kept)
+                # Not by a product, which makes -0, whose bits are not all zero.
+                found[name] = np.where(kept[:, None] if values.ndim == 3 else kept, values, np.float32(0))
             found[KEPT_SHARE] = np.where(total > 0, share, 1.0).astype(np.float32)
         cleared = CLEARED[self.round_to]
         return {

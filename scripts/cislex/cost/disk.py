@@ -11,12 +11,12 @@ SCORE_BYTES, SPREAD_BYTES, SEQUENCE_BYTES, TRACK_BYTES = 18.5, 3.8, 1.0, 6.0
 ROUNDED = {"float32": 1.0, "float16": 0.56, "bfloat16": 0.42}
 #: Bytes of a position that is kept among zeros: its scores lie alone, and compress less than their neighbours
 #: would.
-KEPT_BYTES = 180.0
+KEPT_BYTES = 80.0
 
 
 @dataclass(frozen=True)
 class StoredPart:
-    """What is stored of each region.
+    """What is stored of each region, or of each window that a screen chose of it.
 
     Parameters
     ----------
@@ -24,11 +24,19 @@ class StoredPart:
         Columns, bp.
     round_to, keep
         See :class:`cislex.chunks.thinning.Storage`.
+    top, regions
+        See :class:`cislex.chunks.window_choice.ScreenSettings`.
     """
 
     length: int
     round_to: str = "float32"
     keep: int | None = None
+    top: int = 1
+    regions: int | None = None
+
+    def rows(self, n: int) -> int:
+        """Rows that are stored of n regions, at most."""
+        return min(n, self.regions or n) * self.top
 
     def scores(self, rows: int, *, averaged: bool) -> tuple[float, float]:
         """Bytes of scores of some rows: in the file of a target, and in the chunks of one fold.
@@ -36,7 +44,7 @@ class StoredPart:
         Parameters
         ----------
         rows
-            Regions.
+            Regions, or windows.
         averaged
             Whether several folds are averaged, which chunks hold as they are.
         """

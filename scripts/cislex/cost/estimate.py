@@ -216,6 +216,7 @@ def estimate_analysis(
     rates, output_bytes = read_rates(inspection)
     n, exact = counted
     stored, folds = plan.stored or StoredPart(source.length), len(rates)
+    predicted, n = n, stored.rows(n)
     bases, used = n * stored.length, 1 if plan.held_out else folds
     scores, chunks = stored.scores(n, averaged=used > 1)
     references = int(plan.method["references"]["n"]) if plan.method["name"] in WITH_REFERENCES else 1
@@ -231,7 +232,7 @@ def estimate_analysis(
         chunks=source.chunks,
         rates=tuple(rates.values()),
         held_out=plan.held_out,
-        kept_bytes=plan.targets * target + n * (folds * output_bytes + ROW_BYTES),
+        kept_bytes=plan.targets * target + predicted * (folds * output_bytes + ROW_BYTES),
         temporary_bytes=plan.targets * used * (chunks + n * 8 * references),
         files=2 * folds * source.chunks + ANALYSIS_FILES + TARGET_FILES * plan.targets,
     )

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, InputError
 from cislex.files.hdf5_blocks import RowWriter
-from cislex.files.tables import open_hdf5, write_regions
+from cislex.files.tables import open_hdf5, require_file, write_regions
+from cislex.files.text_tables import read_numbers
 from cislex.regions.strands import on_genome
 from cislex.sequences.store import SequenceStore
 
@@ -49,10 +50,39 @@ class Windows:
         start, end = window
         return cls(np.arange(n), np.full(n, start, np.int64), end - start)
 
-    @property
-    def common_start(self) -> int | None:
-        """Where all begin, if they begin at one column."""
-        return int(self.starts[0]) if len(self.starts) and (self.starts == self.starts[0]).all() else None
+    @classmethod
+    def read(cls, path: str | Path) -> Windows:
+        """Those of a ``windows.tsv`` (``choose_windows``).
+
+        Raises
+        ------
+        InputError
+            It is missing, lacks a column, or its windows are of several widths or in another order.
+        """
+        columns = ("row", "window_start", "start", "end")
+        table = read_numbers(require_file(path, what="windows"), texts=(), columns=columns.__contains__)
+        missing = [name for name in columns if name not in table]
+        if missing or not len(table):
+            lack = f"lacks the columns {', '.join(missing)}" if missing else "has no windows"
+            raise InputError(f"{path}: {lack}; delete it and run again")
+        rows, starts, low, high = (table[name].to_numpy(np.int64) for name in columns)
+        widths = np.unique(high - low)
+        if len(widths) > 1 or (np.diff(rows) < 0).any():
+            raise InputError(f"{path}: expected windows of one width, by row; delete it and run again")
+        return cls(rows, starts, int(widths[0]))
+
+
+def window_names(names: pd.Series, rows: Ints) -> pd.Series:
+    """Names of windows: those of their regions, with ``.1``, ``.2``, … where these have several.
+
+    Parameters
+    ----------
+    names, rows
+        Name and row of the region of each window, (m,), by row.
+    """
+    first, last = (np.searchsorted(rows, rows, side) for side in ("left", "right"))
+    number = pd.Series(np.arange(len(rows)) - first + 1, index=names.index).map(".{}".format)
+    return names.where((last - first < 2) | names.isin(["", "."]), names + number)
 
 
 class WindowStore(SequenceStore):
@@ -104,22 +134,18 @@ class WindowStore(SequenceStore):
 
     def regions(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
         """Rows ``start:stop`` of the windows: ``chrom, start, end, name, strand``."""
-        rows, starts = self.windows.rows[start:stop], self.windows.starts[start:stop]
-        if not len(rows):
-            return super().regions(0, 0)
-        low = int(rows[0])
-        table = super().regions(low, int(rows[-1]) + 1).iloc[rows - low].reset_index(drop=True)
-        table["start"], table["end"] = on_genome(table, starts, starts + self.length)
-        number, several = self._numbers(start, start + len(rows))
-        named = several & ~table["name"].isin(["", "."]).to_numpy()
-        table.loc[named, "name"] += pd.Series(number, index=table.index).map(".{}".format)[named]
-        return table
-
-    def _numbers(self, start: int, stop: int) -> tuple[Ints, NDArray[np.bool_]]:
-        """Number of each window in its region, from 1, and whether the region has several."""
         rows = self.windows.rows
-        first, last = (np.searchsorted(rows, rows[start:stop], side) for side in ("left", "right"))
-        return np.arange(start, stop) - first + 1, last - first > 1
+        wanted = range(self.n)[start:stop]
+        if not wanted:
+            return super().regions(0, 0)
+        # With all windows of the first and the last region, which are numbered in their names.
+        first = int(np.searchsorted(rows, rows[wanted[0]], "left"))
+        last = int(np.searchsorted(rows, rows[wanted[-1]], "right"))
+        own, starts = rows[first:last], self.windows.starts[first:last]
+        table = super().regions(int(own[0]), int(own[-1]) + 1).iloc[own - own[0]].reset_index(drop=True)
+        low, high = on_genome(table, starts, starts + self.length)
+        table = table.assign(start=low, end=high, name=window_names(table["name"], own))
+        return table.iloc[wanted[0] - first : wanted[-1] + 1 - first].reset_index(drop=True)
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """Sequences of the windows ``start:stop``: uint8 (n, 4, width)."""

@@ -92,6 +92,64 @@ def test_a_window_that_does_not_fit_is_named(settings: dict[str, Any], message: 
     assert message in found if message else not found
 
 
+SCREENED = {"screen": {"analysis": "quick", "width": 100}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({**SCREENED, "targets": {"t": TARGETS["t"]}}, ""),
+        ({"screen": {**SCREENED["screen"], "target": "u"}}, ""),
+        ({**SCREENED}, "fine.screen.target: found none; name one of the targets of quick: t, u"),
+        (
+            {"screen": {**SCREENED["screen"], "target": "tt"}},
+            "screen.target: no 'tt'; did you mean 't'?; name one of the targets of quick: t, u",
+        ),
+        ({"screen": {"analysis": "quik", "width": 9}}, "screen.analysis: no 'quik' in analyses: quick"),
+        ({"screen": {"analysis": "fine", "width": 9}}, "screen.analysis: found the analysis itself"),
+        ({"screen": {"analysis": "second", "width": 9}}, "screen.analysis: second has a screen itself"),
+        ({"screen": {"analysis": "elsewhere", "width": 9}}, "elsewhere is of regions others, expected own"),
+        (
+            {"screen": {"analysis": "narrow", "width": 301, "target": "t"}},
+            "screen.width: 301 bp, but narrow stores 300 bp of each region",
+        ),
+        ({"screen": {"analysis": "quick", "width": 0}}, "screen.width"),
+        ({"screen": {"analysis": "quick"}}, "width"),
+        (
+            {"screen": {**SCREENED["screen"], "target": "u"}, "attributions": {"window": 100}},
+            "screen: chooses windows, and so does attributions.window",
+        ),
+        (
+            {"screen": {**SCREENED["screen"], "target": "u"}, "method": {"name": "ism", "end": 100}},
+            "screen: ism mutates the windows that are chosen; leave out method.start",
+        ),
+        ({"screen": {"analysis": "quick", "width": 50, "target": "u"}, "motifs": {}}, "too short for motifs"),
+    ],
+)
+def test_a_screen_that_cannot_choose_is_named(settings: dict[str, Any], message: str) -> None:
+    quick = {"method": {"name": "tism"}, **SCREEN}
+    analyses = {
+        "quick": quick,
+        "narrow": {**quick, "attributions": {"window": 300}},
+        "elsewhere": {**quick, "regions": "others"},
+        "second": {**SCREEN, "screen": {"analysis": "quick", "width": 100, "target": "t"}},
+        "fine": {**SCREEN, **settings},
+    }
+    found = problems(analyses)
+    assert message in found if message else not found
+
+
+def test_rows_and_columns_of_a_screen_are_its_windows() -> None:
+    screen = {"analysis": "quick", "target": "t", "width": 100, "top": 3}
+    for regions, expected in ((None, 60_000), (50, 150)):
+        own = {**SCREEN, "screen": {**screen, "regions": regions}}
+        config = resolved({"quick": {"method": {"name": "tism"}, **SCREEN}, "fine": own})
+        assert Work(config).stored(config["analyses"]["fine"]) == (expected, 100)
+    both = {"analyses": ["quick", "fine"], "faithfulness": None}
+    found = problems({"quick": {"method": {"name": "tism"}}, "fine": own}, comparisons={"x": both})
+    assert "fine stores windows that a screen chose" in found
+
+
 def test_what_is_compared_stores_the_same_columns() -> None:
     stored = {"a": {"attributions": {"window": 200}}, "b": {"attributions": {"window": [400, 600]}}, "c": {}}
     both = {"analyses": ["a", "b"], "faithfulness": None}

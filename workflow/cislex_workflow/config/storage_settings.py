@@ -24,9 +24,17 @@ def stored_window(analysis: dict[str, Any], length: int) -> tuple[int, int] | No
 
 
 def stored_length(analysis: dict[str, Any], length: int) -> int:
-    """Columns that are stored of each region of a length."""
+    """Columns of each row that is stored, of regions of a length."""
+    if analysis.get("screen"):
+        return min(int(analysis["screen"]["width"]), length)
     window = stored_window(analysis, length)
     return length if window is None else window[1] - window[0]
+
+
+def stored_rows(analysis: dict[str, Any], regions: int) -> int:
+    """Rows that are stored of so many regions, at most."""
+    screen = analysis.get("screen")
+    return regions if not screen else min(regions, screen["regions"] or regions) * int(screen["top"])
 
 
 def storage_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
@@ -80,6 +88,8 @@ def comparable(names: list[str], config: dict[str, Any]) -> Iterator[str]:
     stored = {}
     for name in names:
         analysis = config["analyses"][name]
+        if analysis["screen"] is not None:
+            yield f"{name} stores windows that a screen chose, each where its own region has it"
         if analysis["attributions"]["keep"] is not None:
             yield f"{name} stores only its largest contributions (attributions.keep), expected all of them"
         length = region_length(analysis, config)

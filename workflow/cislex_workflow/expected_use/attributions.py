@@ -111,7 +111,8 @@ def forward_seconds(analysis: Mapping[str, Any], model: Measured) -> float:
 def attribute_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
     analysis, model, measured = attribution(work, wildcards["analysis"])
     regions = work.config["regions"][analysis["regions"]]
-    rows = math.ceil(work.regions(analysis["regions"]) / regions["chunks"])
+    # A region with several windows may count once for each.
+    rows = math.ceil(work.stored(analysis)[0] / regions["chunks"])
     # The sequences of a block of regions wait in memory, with results of every target.
     block = min(min(rows, 4096) * work.length(analysis["regions"]) * 4e-6, 256)
     seconds = JOB_SECONDS + model.startup_seconds + rows * model.seconds_per_region
@@ -148,6 +149,14 @@ def aggregate_chunks(work: Work, wildcards: Mapping[str, str]) -> Use:
 def gate_attributions(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows, length = rows_of(work, wildcards)
     return Use(250 + 0.3e-3 * rows + 20e-6 * length, 10 + rows * length * 20 / 15e6)
+
+
+def choose_windows(work: Work, wildcards: Mapping[str, str]) -> Use:
+    screen = work.config["analyses"][wildcards["analysis"]].get("screen") or {
+        "analysis": wildcards["analysis"]
+    }
+    rows, length = work.stored(work.config["analyses"][screen["analysis"]])
+    return Use(400 + 1e-3 * rows + 60e-6 * length, 10 + rows * length * 20 / 50e6)
 
 
 def export_tracks(work: Work, wildcards: Mapping[str, str]) -> Use:

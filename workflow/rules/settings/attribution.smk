@@ -20,6 +20,10 @@ def method_of(wildcards):
 def stored_method(wildcards):
     """The same for the analysis's regions, of which ISM mutates only what is stored."""
     method, window = method_of(wildcards), window_of(wildcards)
+    screen = analysis_of(wildcards)["screen"]
+    if screen:  # as many columns; where they are, windows.tsv says
+        low = (region_length(regions_of(wildcards)) - screen["width"]) // 2
+        window = low, low + screen["width"]
     if method["name"] == "ism" and window:
         return {**method, "start": window[0], "end": window[1]}
     return method
@@ -34,11 +38,30 @@ def window_of(wildcards):
     return list(window) if window else None
 
 
+def window_file(wildcards):
+    """The windows whose attributions are stored, where a screen chooses them."""
+    screened = analysis_of(wildcards)["screen"]
+    return f"{RESULTS}/{wildcards.analysis}/windows.tsv" if screened else []
+
+
+def screen_attributions(wildcards):
+    """Attributions of the target that chooses windows."""
+    analysis = analysis_of(wildcards)
+    target = _screen_checks.screen_target(analysis, config)
+    return f"{RESULTS}/{analysis['screen']['analysis']}/{target}/attributions.h5"
+
+
+def screen_settings(wildcards):
+    """Fields of cislex.chunks.window_choice.ScreenSettings."""
+    screen = analysis_of(wildcards)["screen"]
+    return {key: screen[key] for key in ("width", "top", "regions")}
+
+
 def storage_of(wildcards):
     """Fields of cislex.chunks.thinning.Storage, where values are rounded or thinned out."""
     settings = analysis_of(wildcards)["attributions"]
-    storage = {key: settings[key] for key in ("round_to", "keep")}
-    return {} if storage == {"round_to": "float32", "keep": None} else storage
+    stored = {key: settings[key] for key in ("round_to", "keep")}
+    return {} if stored == {"round_to": "float32", "keep": None} else stored
 
 
 def reference_choice(wildcards):
@@ -116,7 +139,7 @@ def attribution_job(wildcards):
         # Only where it is asked for, so that analyses of before repeat no job.
         **({"uncertainty": True} if analysis["uncertainty"] else {}),
         **({"window": window} if (window := window_of(wildcards)) else {}),
-        **({"storage": storage} if (storage := storage_of(wildcards)) else {}),
+        **({"storage": stored} if (stored := storage_of(wildcards)) else {}),
     }
 
 

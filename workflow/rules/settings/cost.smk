@@ -43,10 +43,15 @@ def analysis_plans():
                     analysis, region_length(analysis["regions"])
                 ),
                 **{key: analysis["attributions"][key] for key in ("round_to", "keep")},
+                **_of_screen(analysis["screen"]),
             },
         }
         for name, analysis in config["analyses"].items()
     }
+
+
+def _of_screen(screen):
+    return {key: screen[key] for key in ("top", "regions")} if screen else {}
 
 
 def insertion_plans():

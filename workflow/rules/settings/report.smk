@@ -105,6 +105,7 @@ def report_analyses():
                 "reverse_complement",
                 "same_references",
                 "attributions",
+                "screen",
                 "qc",
                 "motifs",
                 "hits",
