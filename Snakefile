@@ -28,6 +28,7 @@ include: "workflow/rules/cost.smk"
 include: "workflow/rules/prediction.smk"
 include: "workflow/rules/evaluation.smk"
 # Attribution
+include: "workflow/rules/screens.smk"
 include: "workflow/rules/attribution.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/tracks.smk"

@@ -13,7 +13,7 @@ from cislex.chunks.gate import Gate
 
 
 def main(*, sequences: str, chunks: dict, out: str, gate: dict, inspected: str, **options) -> None:
-    """Run the stage with plain arguments; ``options`` are the target and the number of threads."""
+    """Run the stage with plain arguments; ``options`` are the target, what is stored and the threads."""
     options["inspected"] = read_inspected(inspected)
     judged = Gate(gate["max_relative_delta"], gate["on_fail"])
     aggregate_chunks(sequences, chunks, out, None, gate=judged, **options)
@@ -33,5 +33,7 @@ if "snakemake" in globals():
         # From the config: as a parameter, another gate would attribute everything anew.
         gate=smk.config["analyses"][smk.wildcards.analysis]["qc"],
         inspected=smk.input.inspected,
+        windows=smk.input.windows or None,
+        **{key: smk.params.attribution.get(key) for key in ("window", "storage")},
         threads=smk.threads,
     )

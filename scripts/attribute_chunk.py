@@ -30,6 +30,7 @@ if "snakemake" in globals():
         model=smk.params.model,
         inspected=smk.input.inspected,
         references=smk.input.number or None,
+        windows=smk.input.windows or None,
         threads=smk.threads,
         batch_size=smk.params.batch_size,
         device=smk.params.device,

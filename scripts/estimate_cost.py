@@ -7,6 +7,7 @@ if "snakemake" in globals():
     from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
+from cislex.cost.disk import StoredPart
 from cislex.cost.estimate import AnalysisPlan, ForwardPlan, RegionSource, estimate_cost
 
 
@@ -17,7 +18,10 @@ def main(
     forwards = {
         kind: {name: ForwardPlan(**plan) for name, plan in named.items()} for kind, named in predicted.items()
     }
-    plans = {name: AnalysisPlan(**plan) for name, plan in analyses.items()}
+    plans = {
+        name: AnalysisPlan(**{**plan, "stored": StoredPart(**plan["stored"])})
+        for name, plan in analyses.items()
+    }
     sources = {name: RegionSource(**source) for name, source in regions.items()}
     estimate_cost(plans, sources, inspections, table, text, **forwards, **options)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cislex.cost.disk import StoredPart
 from cislex.cost.estimate import (
     JOB_SECONDS,
     AnalysisPlan,
@@ -181,6 +182,33 @@ def test_the_whole_estimate(tmp_path: Path) -> None:
     assert table.loc["cheap", "kept_gb"] > 10_000 * 2000 * 4 / 1e9
     assert "most expensive: dear" in text
     assert "regions.set.chunks: 12   (now 100)" in text
+
+
+def test_disk_space_is_of_what_is_stored(tmp_path: Path) -> None:
+    """524,288 bp: a window of 2,000 bp is next to nothing, rounded values take half, few of them a tenth."""
+    (tmp_path / "p.bed").write_text("chr1\t1\t2\n" * 10_000)
+    length = 524_288
+    parts = {
+        "all": None, "window": StoredPart(2000), "float16": StoredPart(length, "float16"),
+        "keep": StoredPart(length, keep=5000), "most": StoredPart(length, keep=length - 1),
+    }  # fmt: skip
+    plans = {name: AnalysisPlan("set", {"name": "tism"}, 1, 0, stored=part) for name, part in parts.items()}
+    inspections = {name: write_inspection(tmp_path / "i.tsv", 0.01) for name in plans}
+    sources = {"set": source(tmp_path, "peaks", "p.bed", length=length)}
+    estimate_cost(plans, sources, inspections, tmp_path / "c.tsv", tmp_path / "c.txt", job_minutes=30)
+    table = pd.read_csv(tmp_path / "c.tsv", sep="\t").set_index("analysis")
+    chunks, whole = table["temporary_gb"], table.loc["all", "temporary_gb"]
+    assert whole == pytest.approx(10_000 * length * 18.5 / 1e9, rel=1e-3)
+    assert chunks["window"] == pytest.approx(whole * 2000 / length, rel=0.01)
+    assert chunks["float16"] == pytest.approx(0.56 * whole, rel=1e-3)
+    assert chunks["keep"] < 0.1 * whole
+    assert chunks["most"] == whole
+    assert table.loc["float16", "kept_gb"] == pytest.approx(table.loc["all", "kept_gb"] - 0.44 * whole, 1e-3)
+    assert StoredPart(500, top=2, regions=30).rows(100) == 60
+    # Several folds are averaged first: their chunks hold everything.
+    mean, both = parts["keep"].scores(10, averaged=True)
+    assert both == 10 * length * 18.5
+    assert mean == parts["keep"].scores(10, averaged=False)[0]
 
 
 def test_an_automatic_number_of_references_is_the_chosen_one(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "attribute_chunk": (("analysis", "fold", "chunk"), attributions.attribute_chunk),
     "aggregate_chunks": (("analysis", "target"), attributions.aggregate_chunks),
     "gate_attributions": (("analysis", "target"), attributions.gate_attributions),
+    "choose_windows": (("analysis",), attributions.choose_windows),
     "export_tracks": (("analysis", "target"), attributions.export_tracks),
     "find_motifs": (("analysis", "target"), motifs.find_motifs),
     "fetch_motif_database": (("database",), _constant(200, 60)),

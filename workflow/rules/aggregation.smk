@@ -20,6 +20,7 @@ rule aggregate_chunks:
         made_from=attribution_files,
         inspected=f"{RESULTS}/{{analysis}}/inspected.json",
         number=reference_number,
+        windows=window_file,
     output:
         complete=f"{RESULTS}/{{analysis}}/{{target}}/attributions.all.h5",
     log:

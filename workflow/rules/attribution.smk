@@ -16,6 +16,7 @@ rule attribute_chunk:
         inspected=f"{RESULTS}/{{analysis}}/inspected.json",
         number=reference_number,
         intervals=interval_files,
+        windows=window_file,
     output:
         chunk=chunk_output(f"{RESULTS}/{{analysis}}/chunks/{{fold}}/{{chunk}}.h5"),
     log:

@@ -35,6 +35,8 @@ from cislex_workflow.config import model_settings as _model_settings
 from cislex_workflow.config import motif_settings as _motif_settings
 from cislex_workflow.config import paths as _config_paths
 from cislex_workflow.config import region_settings as _region_settings
+from cislex_workflow.config import screen_checks as _screen_checks
+from cislex_workflow.config import storage_settings as _storage_settings
 from cislex_workflow.config import track_targets as _track_targets
 from cislex_workflow.config import yaml_files as _yaml_files
 from cislex_workflow.expected_use import experiments as _expected_experiments

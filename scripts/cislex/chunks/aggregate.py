@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cislex import provenance
-from cislex.chunks.files import CAUSE, SPREAD, ChunkFiles
+from cislex.chunks.files import AVERAGED, CAUSE, KEPT_SHARE, SPREAD, ChunkFiles
 from cislex.chunks.gate import Gate, over_limit, quality_table, report_failures
+from cislex.chunks.thinning import Storage, storage_from
 from cislex.errors import StorageError, offenders
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import RowWriter, dataset_in, group_in, opened, read_all
@@ -34,9 +36,10 @@ from cislex.files.tables import (
 )
 from cislex.logs import get_logger, progress
 from cislex.sequences.store import SequenceStore
+from cislex.sequences.stored_windows import Windows, WindowStore, open_stored
 
-#: Rows averaged at once.
-BLOCK = 512
+#: Rows averaged at once, and their values of each fold.
+BLOCK, BLOCK_VALUES = 512, 1 << 25
 
 
 def aggregate_chunks(
@@ -48,6 +51,9 @@ def aggregate_chunks(
     target: str,
     gate: Gate,
     inspected: Mapping[str, str] | None = None,
+    window: tuple[int, int] | None = None,
+    windows: str | Path | None = None,
+    storage: Mapping[str, Any] | None = None,
     threads: int = 1,
 ) -> None:
     """Write ``attributions.h5`` and ``qc.tsv`` of one target.
@@ -67,6 +73,13 @@ def aggregate_chunks(
         The quality gate.
     inspected
         Digest of each fold's model as it was inspected; chunks of another model are refused.
+    window
+        Columns ``[start, end)`` of each region that the chunks hold; None: all.
+    windows
+        ``windows.tsv``, whose windows the chunks hold, in place of ``window``.
+    storage
+        Fields of :class:`cislex.chunks.thinning.Storage`. Means over folds are stored like this; chunks whose
+        regions belong to one fold each are so already.
     threads
         Threads that compress, where blocks cannot be copied as they are.
 
@@ -79,7 +92,7 @@ def aggregate_chunks(
     """
     logger = get_logger(__name__)
     with ExitStack() as stack:
-        store = stack.enter_context(SequenceStore(sequences))
+        store = stack.enter_context(open_stored(sequences, Windows.read(windows) if windows else window))
         folds = {
             name: ChunkFiles(
                 name, paths, target, store.n, store.length, model_digest=(inspected or {}).get(name)
@@ -89,6 +102,8 @@ def aggregate_chunks(
         shared = _shared_attributes(folds)
         _require_same_regions(folds, store)
         owners = _owners(folds, store.n)
+        kept_as = storage_from(storage)
+        _require_thinned(folds, owners, kept_as)
         errors = _relative_deltas(folds)
         failed = over_limit(errors, gate, store.n)
         if qc is not None and errors is not None and failed.any():
@@ -97,12 +112,16 @@ def aggregate_chunks(
         kept = np.flatnonzero(~failed) if drops else np.arange(store.n)
         temporary = stack.enter_context(atomic_path(out))
         with new_hdf5(temporary) as handle:
-            _write_rows(handle, store, list(folds.values()), owners, kept, threads)
+            _write_rows(handle, store, list(folds.values()), owners, kept, kept_as, threads)
             if len(kept) == store.n:
                 store.copy_into(handle, "regions")
             else:
                 write_regions(handle, store.regions().iloc[kept])
             create_array(handle, "rows", (len(kept),), "i8")[...] = kept
+            if isinstance(store, WindowStore):
+                create_array(handle, "window_start", (len(kept),), "i8")[...] = store.windows.starts[kept]
+                handle.attrs["input_length"] = store.whole
+            handle.attrs.update({key: value for key, value in asdict(kept_as).items() if value is not None})
             handle.attrs.update(_attributes(shared, folds, store, gate, target, failed))
             if qc is not None:
                 write_table_parts(quality_table(handle, store.regions, failed, errors, gate), qc)
@@ -153,6 +172,20 @@ def _owners(folds: Mapping[str, ChunkFiles], n: int) -> NDArray[np.int64] | None
     return computed.argmax(axis=0)
 
 
+def _require_thinned(
+    folds: Mapping[str, ChunkFiles], owners: NDArray[np.int64] | None, storage: Storage
+) -> None:
+    """Chunks whose regions belong to one fold are thinned out already, those to be averaged are not."""
+    expected = storage.keep is not None and (len(folds) == 1 or owners is not None)
+    tails = _small(list(folds.values()))
+    if tails and expected != (KEPT_SHARE in tails):
+        first = next(iter(folds.values())).paths[0]
+        raise StorageError(
+            f"{first}: keeps {'all' if expected else 'the largest'} contributions, expected "
+            f"{f'the {storage.keep} largest' if expected else 'all'}: {CAUSE}; delete the chunks and rerun"
+        )
+
+
 def _relative_deltas(folds: Mapping[str, ChunkFiles]) -> NDArray[np.float32] | None:
     """Largest relative delta of each region over folds (N,), or None for methods that promise none."""
     if "max_relative_delta" not in _small(list(folds.values())):
@@ -171,6 +204,7 @@ def _write_rows(
     folds: list[ChunkFiles],
     owners: NDArray[np.int64] | None,
     kept: NDArray[np.int64],
+    storage: Storage,
     threads: int,
 ) -> None:
     n, length = len(kept), store.length
@@ -185,6 +219,8 @@ def _write_rows(
         arrays[name] = create_array(handle, name, whole, "f4", rows=rows if name == SPREAD else None)
     if used > 1:
         arrays["fold_spread"] = create_array(handle, "fold_spread", (n, length), "f4", rows=rows)
+        if storage.keep is not None:
+            arrays[KEPT_SHARE] = create_array(handle, KEPT_SHARE, (n,), "f4")
     if owners is not None:
         create_array(handle, "fold", (n,), "i4")[...] = owners[kept]
     with ExitStack() as stack:
@@ -194,7 +230,7 @@ def _write_rows(
         if len(folds) == 1 and n == store.n:
             _copy(writers, folds[0], small)
         else:
-            _average(writers, store, folds, owners, kept, small)
+            _average(writers, store, folds, owners, kept, small, storage)
         for writer in writers.values():
             writer.finish()
 
@@ -205,15 +241,17 @@ def _write_sequences(handle: h5py.File, store: SequenceStore, kept: NDArray[np.i
     if len(kept) == store.n:
         store.append_to(writer)
         return
-    for block in progress(_blocks(kept), total=len(kept), label="sequences", weight=BLOCK):
+    for block in progress(_blocks(kept, 4 * store.length), total=len(kept), label="sequences", weight=len):
         low = int(block[0])
         writer.append(store.read(low, int(block[-1]) + 1)[block - low])
     writer.finish()
 
 
-def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    for first in range(0, len(rows), BLOCK):
-        yield rows[first : first + BLOCK]
+def _blocks(rows: NDArray[np.int64], values: int) -> Iterator[NDArray[np.int64]]:
+    """Rows in blocks of bounded size; one row has so many values."""
+    step = max(1, min(BLOCK, BLOCK_VALUES // max(1, values)))
+    for first in range(0, len(rows), step):
+        yield rows[first : first + step]
 
 
 def _append_small(writers: Mapping[str, RowWriter], values: Mapping[str, NDArray[np.float32]]) -> None:
@@ -223,9 +261,7 @@ def _append_small(writers: Mapping[str, RowWriter], values: Mapping[str, NDArray
             writers[name].append(found.swapaxes(0, 1))
         elif name == "max_relative_delta":
             writers[name].append(found.max(axis=0))
-        elif name == SPREAD:
-            writers[name].append(np.sqrt((found**2).mean(axis=0)))
-        elif name in ("prediction", "reference_prediction"):
+        elif name in AVERAGED:
             writers[name].append(found.mean(axis=(0, *range(2, found.ndim))))
 
 
@@ -240,9 +276,10 @@ def _copy(writers: Mapping[str, RowWriter], fold: ChunkFiles, small: Iterable[st
     for path, first, low, high in progress(spans, total=len(fold.paths), label="copy", unit="chunks"):
         with opened(path, what="chunk") as source:
             group = group_in(source, f"targets/{fold.target}")
-            for name in ("hypothetical", "baseline"):
+            for name in (*("hypothetical", "baseline"), *(name for name in small if name == SPREAD)):
                 writers[name].copy(dataset_in(group, name), low - first, high - first)
-            _append_small(writers, {name: read_all(group, name, "f4")[None] for name in small})
+            few = (name for name in small if name != SPREAD)
+            _append_small(writers, {name: read_all(group, name, "f4")[None] for name in few})
 
 
 def _average(
@@ -252,22 +289,28 @@ def _average(
     owners: NDArray[np.int64] | None,
     kept: NDArray[np.int64],
     small: Mapping[str, tuple[int, ...]],
+    storage: Storage,
 ) -> None:
     """Average the folds block by block and keep their spread (standard deviation of contributions)."""
     length = store.length
     tails = {"hypothetical": (4, length), "baseline": (length,), **small}
-    for block in progress(_blocks(kept), total=len(kept), label="average over folds", weight=BLOCK):
+    size = len(folds) * sum(int(np.prod(tail)) for tail in tails.values())
+    for block in progress(_blocks(kept, size), total=len(kept), label="average over folds", weight=len):
         own = None if owners is None else owners[block]
         parts = [fold.read(block, tails) for fold in folds]
         values = {name: _by_owner(np.stack([part[name] for part in parts]), own) for name in tails}
         hypothetical, baseline = values.pop("hypothetical"), values.pop("baseline")
-        _append_small(writers, values)
-        writers["hypothetical"].append(hypothetical.mean(axis=0))
-        writers["baseline"].append(baseline.mean(axis=0))
+        wide = {"hypothetical": hypothetical.mean(axis=0), "baseline": baseline.mean(axis=0)}
+        if SPREAD in values:
+            wide[SPREAD] = np.sqrt((values.pop(SPREAD) ** 2).mean(axis=0))
         if "fold_spread" in writers:
             low = int(block[0])
             sequences = store.read(low, int(block[-1]) + 1)[block - low]
-            writers["fold_spread"].append((hypothetical * sequences).sum(axis=2).std(axis=0))
+            wide["fold_spread"] = (hypothetical * sequences).sum(axis=2).std(axis=0)
+            wide = storage.apply(wide, sequences)
+        _append_small(writers, values)
+        for name, found in wide.items():
+            writers[name].append(found)
 
 
 def _attributes(

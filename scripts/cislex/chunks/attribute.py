@@ -4,13 +4,15 @@ A chunk file holds, for each target of its job, ``hypothetical`` float32 (n, 4, 
 (n, L), ``prediction`` float32 (n,), and for methods that promise completeness ``reference_prediction`` and
 ``delta`` float32 (n, references) and ``max_relative_delta`` float32 (n,); where it is asked for,
 ``reference_spread`` float32 (n, L). It has every row of its slice and no copy of the sequences;
-``computed`` bool (n,) tells rows that were left to other folds, which are zero. Quality gates are applied
-when chunks are aggregated.
+``computed`` bool (n,) tells rows that were left to other folds, which are zero. Where windows of the regions
+are stored, L is their width, and ``window_share`` float32 (n,) is the share of Σ|contribution| of the region
+that lies in the window. Quality gates are applied when chunks are aggregated.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,15 +25,14 @@ from numpy.typing import NDArray
 from cislex import provenance
 from cislex.attribution import Attribution, attribute_batches
 from cislex.chunks import methods_from_config
-from cislex.chunks.files import SPREAD, read_reference_number, require_inspected
+from cislex.chunks.files import read_reference_number, require_inspected
 from cislex.chunks.filling import Batch, fill_checkpoint
 from cislex.chunks.region_weights import RegionWeights, interval_files
 from cislex.chunks.slices import slice_of
+from cislex.chunks.stored import stored_batches
+from cislex.chunks.thinning import storage_from
 from cislex.chunks.writing import write_chunk
-from cislex.errors import (
-    CompletenessError,
-    InputError,
-)
+from cislex.errors import CompletenessError
 from cislex.files.checkpoint import Checkpoint, partial_path
 from cislex.files.tables import FORMAT_VERSION, digest_regions
 from cislex.logs import get_logger
@@ -40,10 +41,11 @@ from cislex.provenance import code_digest, versions
 from cislex.runtime.devices import claim
 from cislex.sequences.region_errors import naming_regions
 from cislex.sequences.store import SequenceStore, held_out_rows
+from cislex.sequences.stored_windows import Ints, Windows, WindowStore, open_stored
 from cislex.targets import targets
 
-#: Regions handed to the attribution module at once: bounds memory, not results.
-BLOCK = 4096
+#: Regions handed to the attribution module at once, and their bases: bounds memory, not results.
+BLOCK, BLOCK_BASES = 4096, 1 << 26
 
 logger = get_logger(__name__)
 
@@ -75,6 +77,11 @@ class ChunkJob:
         fold that held it out alone; None for every fold on every region.
     uncertainty
         Keep ``reference_spread``: how far contributions with single references differ.
+    window
+        Columns ``[start, end)`` of each region that are stored; None: all. The model sees whole regions.
+    storage
+        Fields of :class:`cislex.chunks.thinning.Storage`, where each region belongs to one fold; None: all is
+        stored. (Of several folds, the mean is rounded or thinned out.)
     allow_incomplete
         Accept attributions whose first region does not sum up (``cislex.attribution.attribute``). Changes no
         number, and so no digest.
@@ -91,6 +98,8 @@ class ChunkJob:
     reverse_complement: bool = False
     held_out: Mapping[str, Sequence[str]] | None = None
     uncertainty: bool = False
+    window: tuple[int, int] | None = None
+    storage: Mapping[str, Any] | None = None
     allow_incomplete: bool = False
 
     def bounds(self, n: int) -> tuple[int, int]:
@@ -108,6 +117,7 @@ def attribute_chunk(
     model: Mapping[str, Any],
     inspected: str | Path | None = None,
     references: str | Path | None = None,
+    windows: str | Path | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     threads: int = 1,
@@ -133,6 +143,9 @@ def attribute_chunk(
         ``inspected.json`` of the analysis: a model that is another one by now is refused.
     references
         ``references.json``, whose number of references replaces that of the method.
+    windows
+        ``windows.tsv``, whose windows are the rows that are stored; in place of ``job.window``. ISM mutates
+        these alone.
     batch_size
         Example-reference pairs at once; chosen from free memory when not given.
     device
@@ -157,30 +170,39 @@ def attribute_chunk(
     loaded = load_model(weights=weights, **model)
     if inspected is not None:
         require_inspected(inspected, job.fold, loaded.digest, weights)
-    with SequenceStore(sequences) as store, claim(device) as where:
+    with (
+        SequenceStore(sequences) as store,
+        open_stored(sequences, job.window if windows is None else Windows.read(windows)) as kept_columns,
+        claim(device) as where,
+    ):
         check_model(loaded, store.length)
-        start, stop = job.bounds(store.n)
-        rows = own_rows(store, job, start, stop)
+        start, stop = job.bounds(kept_columns.n)
+        rows = own_rows(kept_columns, job, start, stop)
         stage = _stage(job, loaded.digest, store.source_digest)
-        regions = digest_regions(store.regions(start, stop))
-        place = {"bounds": [start, stop, store.n], "regions": regions}
+        if windows is not None:
+            stage["windows"] = provenance.digest_file(Path(windows))
+        regions = digest_regions(kept_columns.regions(start, stop))
+        place = {"bounds": [start, stop, kept_columns.n], "regions": regions}
         identity = {**stage, **place, "code": code_digest(), "versions": versions()}
-        logger.info("chunk %d of %d: rows %d to %d of %d", job.chunk + 1, job.chunks, start, stop, store.n)
+        logger.info(
+            "chunk %d of %d: rows %d to %d of %d", job.chunk + 1, job.chunks, start, stop, kept_columns.n
+        )
         with Checkpoint(partial_path(out), identity) as log:
-            kept = log.rows
-            if kept:
-                logger.info("resuming: %d regions are already done", kept)
+            done = log.rows
+            if done:
+                logger.info("resuming: %d regions are already done", done)
             began = time.monotonic()
-            work = attribute_rows(loaded, store, job, rows[kept:], batch_size=batch_size, device=where)
-            gated = _gated(work, store, rows[kept:], list(job.targets), gate)
-            fill_checkpoint(log, _batches(gated, kept), len(rows), label="attribute", deadline=deadline)
+            batches = _batches(
+                loaded, store, kept_columns, job, rows[done:], gate, batch_size=batch_size, device=where
+            )
+            fill_checkpoint(log, batches, len(rows), label="attribute", deadline=deadline)
 
             def attributes() -> dict[str, Any]:
                 return {
                     "format_version": FORMAT_VERSION,
                     "start": start,
                     "stop": stop,
-                    "n_regions": store.n,
+                    "n_regions": kept_columns.n,
                     **dataclasses.asdict(job),
                     "model_digest": loaded.digest,
                     "source_digest": store.source_digest,
@@ -188,14 +210,54 @@ def attribute_chunk(
                     **_stage_digests(stage),
                     "versions": versions(),
                     "device": where,
-                    "regions_per_second": (len(rows) - kept) / max(time.monotonic() - began, 1e-9),
-                    "resumed_at": kept,
+                    "regions_per_second": (len(rows) - done) / max(time.monotonic() - began, 1e-9),
+                    "resumed_at": done,
                 }
 
-            write_chunk(out, log, list(job.targets), rows - start, (stop - start, store.length), attributes)
+            shape = (stop - start, kept_columns.length)
+            write_chunk(out, log, list(job.targets), rows - start, shape, attributes)
             seconds = time.monotonic() - began
             log.remove()
-    logger.info("%d regions in %.1f s (%.1f/s)", len(rows) - kept, seconds, (len(rows) - kept) / seconds)
+    logger.info("%d regions in %.1f s (%.1f/s)", len(rows) - done, seconds, (len(rows) - done) / seconds)
+
+
+def _batches(
+    loaded: LoadedModel,
+    store: SequenceStore,
+    stored: SequenceStore,
+    job: ChunkJob,
+    rows: Ints,
+    gate: Mapping[str, Any] | None,
+    *,
+    batch_size: int | None,
+    device: str,
+) -> Iterator[Batch]:
+    """Attribute the regions of some rows of what is stored, batch by batch."""
+    storage, partial = storage_from(job.storage), job.method["name"] == "ism"
+    windows = stored.windows if isinstance(stored, WindowStore) else None
+    regions = rows if windows is None else windows.rows[rows]
+    own = None if windows is None else Windows(regions, windows.starts[rows], windows.width)
+    parts = [(regions, own, job)]
+    if partial and own is not None:  # each region where its own window lies
+        parts = list(_by_window(own, job))
+    for some, where, settings in parts:
+        each = np.unique(some)
+        work = attribute_rows(loaded, store, settings, each, batch_size=batch_size, device=device)
+        gated = _gated(work, store, each, list(job.targets), gate)
+        yield from stored_batches(gated, some, where, partial=partial, storage=storage)
+
+
+def _by_window(windows: Windows, job: ChunkJob) -> Iterator[tuple[Ints, Windows, ChunkJob]]:
+    """Windows in groups of neighbours that begin at one column, and the job that mutates these columns."""
+    # A group has each region once.
+    breaks = (np.diff(windows.starts) != 0) | (np.diff(windows.rows) == 0)
+    edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(windows.rows)]
+    for low, high in itertools.pairwise(edges):
+        if low < high:
+            start = int(windows.starts[low])
+            method = {**job.method, "start": start, "end": start + windows.width}
+            own = Windows(windows.rows[low:high], windows.starts[low:high], windows.width)
+            yield own.rows, own, dataclasses.replace(job, method=method)
 
 
 def own_rows(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:
@@ -216,8 +278,9 @@ def _stage(job: ChunkJob, model: str, sequences: str) -> dict[str, Any]:
     """What the numbers of every chunk of a fold depend on."""
     stage = {**dataclasses.asdict(job), "model": model, "sequences": sequences}
     del stage["chunk"], stage["allow_incomplete"]
-    if not job.uncertainty:  # as in files of before, which lack the key
-        del stage["uncertainty"]
+    for key in ("uncertainty", "window", "storage"):
+        if not stage[key]:  # as in files of before, which lack the key
+            del stage[key]
     if read := interval_files(targets.all_from_config(job.targets).values()):
         stage["intervals"] = {path: provenance.digest_file(Path(path)) for path in read}
     return stage
@@ -251,8 +314,9 @@ def attribute_rows(
     method = methods_from_config.method_from_settings(job.method)
     wanted = list(targets.all_from_config(job.targets).values())
     weights = RegionWeights(store, wanted, loaded)
-    for place in range(0, len(rows), BLOCK):
-        block = rows[place : place + BLOCK]
+    step = max(1, min(BLOCK, BLOCK_BASES // store.length))
+    for place in range(0, len(rows), step):
+        block = rows[place : place + step]
         low, high = int(block[0]), int(block[-1]) + 1
         batches = attribute_batches(
             loaded.model,
@@ -311,37 +375,6 @@ def _refuse_over(
         f"{what}: {worse}, the worst {where}; stopping now, because the quality gate would fail. "
         "Set qc.on_fail to drop or keep, raise the limit, or use precision: float64"
     )
-
-
-def _batches(work: Iterator[list[Attribution]], done: int) -> Iterator[Batch]:
-    """What the log keeps of each batch; ``done`` rows came before."""
-    for results in work:
-        done += len(results[0])
-        arrays = {
-            f"{t}/{name}": values
-            for t, result in enumerate(results)
-            for name, values in _arrays(result, done).items()
-        }
-        notes = {key: note for key, note in results[0].notes.items() if key != "precision"}
-        yield len(results[0]), arrays, notes
-
-
-def _arrays(result: Attribution, row: int) -> dict[str, NDArray[np.float32]]:
-    """What is stored of one target."""
-    found = {
-        "hypothetical": result.hypothetical,
-        "baseline": result.baseline,
-        "prediction": result.prediction,
-        "reference_prediction": result.reference_prediction,
-        "delta": result.delta,
-        "max_relative_delta": result.max_relative_delta,
-        SPREAD: result.reference_spread,
-    }
-    arrays = {name: tensor.to(torch.float32).numpy() for name, tensor in found.items() if tensor is not None}
-    for name, values in arrays.items():
-        if not np.isfinite(values).all():
-            raise InputError(f"{name}: found a value that is not finite among the rows before {row}")
-    return arrays
 
 
 def region_seeds(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:

@@ -61,8 +61,14 @@ VERIFIED_BYTES = 1 << 22
 SHOWN = 60
 #: Standard deviation over references of the contributions, where it is asked for.
 SPREAD = "reference_spread"
+#: Share of the absolute contributions of a region that lies in the window that is stored.
+WINDOW_SHARE = "window_share"
+#: Share of the absolute contributions in the stored columns that was kept.
+KEPT_SHARE = "kept_share"
+#: Those with one number for each region that are averaged over folds.
+AVERAGED = ("prediction", "reference_prediction", WINDOW_SHARE, KEPT_SHARE)
 #: Datasets of a target that are joined over folds by themselves.
-SMALL = ("prediction", "reference_prediction", "delta", "max_relative_delta", SPREAD)
+SMALL = (*AVERAGED, "delta", "max_relative_delta", SPREAD)
 
 
 class ChunkFiles:

@@ -76,6 +76,10 @@ class Scores:
         """``chrom, start, end, name, strand`` of each region."""
         return read_regions(self._handle)
 
+    def starts(self, rows: Rows) -> Rows:
+        """Start of the regions, or of their windows, in rows of ``sequences.h5``."""
+        return np.asarray(self._handle["regions/start"][:], np.int64)[np.searchsorted(self.rows, rows)]
+
     def values(self, name: str) -> Floats:
         """A small dataset (n,); NaN where the method has none."""
         if name not in self._handle:
@@ -122,6 +126,13 @@ def open_scores(sources: Mapping[str, Source]) -> Iterator[tuple[dict[str, Score
         rows = first.rows
         for scores in found.values():
             rows = np.intersect1d(rows, scores.rows, assume_unique=True)
+        places = {name: scores.starts(rows) for name, scores in found.items()}
+        moved = [n for n, starts in places.items() if not np.array_equal(starts, next(iter(places.values())))]
+        if moved:
+            raise InputError(
+                f"{first.source.path}: its windows are not those of {offenders(moved)}; set the same "
+                "attributions.window"
+            )
         yield found, rows
 
 

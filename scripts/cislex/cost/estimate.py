@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from cislex.cost.disk import SEQUENCE_BYTES, TRACK_BYTES, StoredPart
 from cislex.cost.forwards import ForwardPlan, forward_lines
 from cislex.cost.rates import WITH_REFERENCES, Rate, passes, scale_rate, with_number
 from cislex.cost.wording import cells_of, duration, in_bytes
@@ -34,9 +35,6 @@ PARALLEL = (1, 10, 100)
 JOB_SECONDS = 3.0
 #: Largest share of a job that may go into its start.
 STARTUP_SHARE = 0.05
-#: Bytes on disk per base: hypothetical scores and baseline (20 before compression), the spread over folds
-#: (4), one-hot sequences (4), a bigWig track. Measured on the yeast set and by benchmarks/scale.py.
-SCORE_BYTES, SPREAD_BYTES, SEQUENCE_BYTES, TRACK_BYTES = 18.5, 3.8, 1.0, 6.0
 #: Bytes of a row of tables, and of a seqlet in modisco.h5.
 ROW_BYTES, SEQLET_BYTES = 150, 2500
 #: Files of an analysis and of a target that stay, beside the log and the benchmark of each chunk; logos,
@@ -78,7 +76,7 @@ class RegionSource:
 class AnalysisPlan:
     """What an analysis does: its region set, method settings, numbers of targets and seqlets.
 
-    ``held_out`` says that each region goes to one fold only.
+    ``held_out`` says that each region goes to one fold only, ``stored`` what is stored of it; None: all.
     """
 
     regions: str
@@ -86,6 +84,7 @@ class AnalysisPlan:
     targets: int
     seqlets: int
     held_out: bool = False
+    stored: StoredPart | None = None
 
 
 @dataclass(frozen=True)
@@ -216,12 +215,13 @@ def estimate_analysis(
     """Cost of one analysis at the rates of the device that was inspected."""
     rates, output_bytes = read_rates(inspection)
     n, exact = counted
-    bases, folds = n * source.length, len(rates)
-    used = 1 if plan.held_out else folds
-    spread = SPREAD_BYTES if used > 1 else 0.0
+    stored, folds = plan.stored or StoredPart(source.length), len(rates)
+    predicted, n = n, stored.rows(n)
+    bases, used = n * stored.length, 1 if plan.held_out else folds
+    scores, chunks = stored.scores(n, averaged=used > 1)
     references = int(plan.method["references"]["n"]) if plan.method["name"] in WITH_REFERENCES else 1
     small = n * (2 * ROW_BYTES + 12 * references * used)
-    target = bases * (SCORE_BYTES + SEQUENCE_BYTES + spread + TRACK_BYTES) + small
+    target = scores + bases * (SEQUENCE_BYTES + TRACK_BYTES) + small
     target += SEQLET_BYTES * min(2 * plan.seqlets, bases / 10)
     return Estimate(
         name=name,
@@ -232,8 +232,8 @@ def estimate_analysis(
         chunks=source.chunks,
         rates=tuple(rates.values()),
         held_out=plan.held_out,
-        kept_bytes=plan.targets * target + n * (folds * output_bytes + ROW_BYTES),
-        temporary_bytes=plan.targets * used * (bases * SCORE_BYTES + n * 8 * references),
+        kept_bytes=plan.targets * target + predicted * (folds * output_bytes + ROW_BYTES),
+        temporary_bytes=plan.targets * used * (chunks + n * 8 * references),
         files=2 * folds * source.chunks + ANALYSIS_FILES + TARGET_FILES * plan.targets,
     )
 

@@ -47,6 +47,7 @@ from cislex.report.sections.predictions import AgreementView, describe_agreement
 from cislex.report.sections.reference_choice import reference_words
 from cislex.report.sections.regions import describe_regions
 from cislex.report.sections.seqlets import SeqletsView, describe_seqlets
+from cislex.report.sections.storage import describe_storage
 from cislex.report.sections.summary import method_line, named, some, summarise
 from cislex.report.sections.syntax import CHARTS_SHOWN, SyntaxView, describe_syntax
 from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
@@ -105,6 +106,7 @@ class TargetView:
     folds: FoldsView | None
     agreement: AgreementView | None
     quality: QualityView
+    stored: str
     motifs: list[MotifView]
     flagged: list[MotifView]
     flagged_hidden: int
@@ -368,6 +370,7 @@ def _describe(
         folds=describe_folds(spec, attributes),
         agreement=describe_agreement(spec),
         quality=describe_quality(spec),
+        stored=describe_storage(spec),
         motifs=motifs,
         flagged=flagged[: room.flagged],
         flagged_hidden=max(len(flagged) - room.flagged, 0),

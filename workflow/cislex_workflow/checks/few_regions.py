@@ -19,7 +19,7 @@ def notices(work: Work) -> Iterator[str]:
     Regions that are not there yet are taken to be many.
     """
     for name, analysis in work.config["analyses"].items():
-        count, length = work.regions(analysis["regions"]), work.length(analysis["regions"])
+        count, length = work.stored(analysis)
         motifs, syntax = analysis["motifs"], analysis["syntax"]
         if motifs is not None:
             width, needed = min(length, motifs["window"] or length), motifs["min_metacluster_size"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cislex_workflow.config.errors import suggestion
+from cislex_workflow.config.storage_settings import comparable
 
 
 def comparison_checks(config: dict[str, Any]) -> Iterator[str]:
@@ -47,6 +48,12 @@ def _problems(settings: dict[str, Any], config: dict[str, Any]) -> Iterator[str]
         if set(other["targets"]) != set(own["targets"]):
             found = f"{first} has targets {', '.join(own['targets'])}, {name} {', '.join(other['targets'])}"
             yield f"analyses: {found}; give the targets to compare the same names"
+    yield from (f"analyses: {problem}" for problem in comparable(chosen, config))
+    if settings["faithfulness"] is not None and own["attributions"]["window"] is not None:
+        yield (
+            f"faithfulness: replaces bases of whole regions, but {first} stores a window of them "
+            "(attributions.window); set faithfulness: null"
+        )
     model = config["models"].get(own["model"])
     if model is not None and max(settings["top"], default=0) > model["input_length"]:
         yield f"top: found {max(settings['top'])}; the sequences have {model['input_length']} bp"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cislex_workflow.config.errors import suggestion
+from cislex_workflow.config.storage_settings import comparable
 
 SIDES = ("first", "second")
 
@@ -46,6 +47,8 @@ def _pair(settings: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
             f"second: {names['first']} is of regions {regions['first']}, {names['second']} of "
             f"{regions['second']}; contrast analyses of one region set"
         )
+    else:
+        yield from (f"second: {problem}" for problem in comparable([*dict.fromkeys(names.values())], config))
     chosen = names[settings["hits"]]
     if config["analyses"][chosen]["hits"] is None:
         yield f"hits: analysis {chosen} has no hits; set hits: {{}} there, or take those of the other side"

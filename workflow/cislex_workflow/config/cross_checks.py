@@ -13,6 +13,8 @@ from cislex_workflow.config.model_settings import model_checks
 from cislex_workflow.config.motif_settings import motif_checks
 from cislex_workflow.config.reference_settings import reference_checks, uncertainty_checks
 from cislex_workflow.config.region_settings import region_checks
+from cislex_workflow.config.screen_checks import screen_checks
+from cislex_workflow.config.storage_settings import storage_checks
 from cislex_workflow.config.track_targets import interval_checks
 from cislex_workflow.config.variant_checks import variant_checks
 
@@ -58,6 +60,8 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from evolution_checks(config)
     yield from interval_checks(config)
     for name, analysis in config["analyses"].items():
+        yield from storage_checks(name, analysis, config)
+        yield from screen_checks(name, analysis, config)
         yield from motif_checks(name, analysis, config)
         yield from _syntax_checks(name, analysis)
         for target, label in (analysis["labels"] or {}).items():

@@ -32,6 +32,7 @@ HEADINGS = {
     "models": "Models", "models.<name>.training": "Training", "analyses": "Analyses",
     "analyses.<name>.targets": "Targets of an analysis", "analyses.<name>.labels": "Labels of an analysis",
     "analyses.<name>.method": "Method and references", "analyses.<name>.qc": "Quality gate",
+    "analyses.<name>.attributions": "Storage of attributions", "analyses.<name>.screen": "Screens",
     "analyses.<name>.motifs": "Motifs", "analyses.<name>.hits": "Hits",
     "analyses.<name>.syntax": "Syntax", "analyses.<name>.seqlets": "Seqlets", "lexicon": "Lexicon",
     "variants": "Variants", "insertions": "Insertions", "evolution": "Evolution",

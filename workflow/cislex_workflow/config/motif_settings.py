@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cislex_workflow.config.errors import suggestion
+from cislex_workflow.config.storage_settings import region_length, stored_length
 
 #: Known motifs that pyjaspar carries, as in cislex.motifs.databases; other names are paths.
 JASPAR = tuple(
@@ -89,8 +90,8 @@ def _seqlet_checks(key: str, seqlets: dict[str, Any], length: int | None) -> Ite
 def motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) -> Iterator[str]:
     """Motifs and seqlets that are short enough for their regions, and hits that have motifs."""
     motifs = analysis["motifs"]
-    regions, model = config["regions"].get(analysis["regions"]), config["models"].get(analysis["model"])
-    length = None if regions is None or model is None else regions["length"] or model["input_length"]
+    whole = region_length(analysis, config)
+    length = None if whole is None else stored_length(analysis, whole)
     yield from _hit_checks(f"analyses.{name}.hits", analysis, config)
     for part in ("motifs", "seqlets", "hits"):
         window = (analysis[part] or {"window": None})["window"]
@@ -105,7 +106,9 @@ def motif_checks(name: str, analysis: dict[str, Any], config: dict[str, Any]) ->
     if length is None:
         return
     if length <= PATTERN_WIDTH:
+        stored = "" if length == whole else ", of which attributions.window stores"
         yield (
-            f"analyses.{name}: regions of {length} bp are too short for motifs: TF-MoDISco needs more than "
-            f"{PATTERN_WIDTH} bp. Set motifs: null, or use a model with longer regions"
+            f"analyses.{name}: regions of {whole} bp{stored and f'{stored} {length} bp,'} are too short for "
+            f"motifs: TF-MoDISco needs more than {PATTERN_WIDTH} bp. Set motifs: null, or use "
+            f"{'a larger window' if stored else 'a model with longer regions'}"
         )

@@ -111,9 +111,10 @@ def forward_seconds(analysis: Mapping[str, Any], model: Measured) -> float:
 def attribute_chunk(work: Work, wildcards: Mapping[str, str]) -> Use:
     analysis, model, measured = attribution(work, wildcards["analysis"])
     regions = work.config["regions"][analysis["regions"]]
-    rows = math.ceil(work.regions(analysis["regions"]) / regions["chunks"])
-    # Sequences and results of a block of 4,096 regions wait in memory, with those of every target.
-    block = min(rows, 4096) * work.length(analysis["regions"]) * 4e-6
+    # A region with several windows may count once for each.
+    rows = math.ceil(work.stored(analysis)[0] / regions["chunks"])
+    # The sequences of a block of regions wait in memory, with results of every target.
+    block = min(min(rows, 4096) * work.length(analysis["regions"]) * 4e-6, 256)
     seconds = JOB_SECONDS + model.startup_seconds + rows * model.seconds_per_region
     return Use(model.host_mb + 2 * block, seconds, measured)
 
@@ -136,10 +137,12 @@ def evaluate_predictions(work: Work, wildcards: Mapping[str, str]) -> Use:
 
 def aggregate_chunks(work: Work, wildcards: Mapping[str, str]) -> Use:
     analysis = work.config["analyses"][wildcards["analysis"]]
-    rows, length = work.regions(analysis["regions"]), work.length(analysis["regions"])
+    rows, length = work.stored(analysis)
     folds = work.folds(analysis)
     files = folds * work.config["regions"][analysis["regions"]]["chunks"]
-    memory = 200 + 0.3e-3 * rows + folds * 512 * 20e-6 * length
+    # Blocks of 128 MB are averaged; of the longest rows several blocks of a dataset wait to be written.
+    block = min(folds * 512 * 20e-6 * length, 400) + folds * 60e-6 * length
+    memory = 200 + 0.3e-3 * rows + block
     return Use(memory, 10 + 0.02 * files + folds * rows * length * 20 / 15e6)
 
 
@@ -148,12 +151,19 @@ def gate_attributions(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(250 + 0.3e-3 * rows + 20e-6 * length, 10 + rows * length * 20 / 15e6)
 
 
+def choose_windows(work: Work, wildcards: Mapping[str, str]) -> Use:
+    screen = work.config["analyses"][wildcards["analysis"]].get("screen") or {
+        "analysis": wildcards["analysis"]
+    }
+    rows, length = work.stored(work.config["analyses"][screen["analysis"]])
+    return Use(400 + 1e-3 * rows + 60e-6 * length, 10 + rows * length * 20 / 50e6)
+
+
 def export_tracks(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows, length = rows_of(work, wildcards)
     return Use(250 + 0.5e-3 * rows, 10 + rows * length / 2e6 + work.genome_mb() / 20)
 
 
 def rows_of(work: Work, wildcards: Mapping[str, str]) -> tuple[int, int]:
-    """Regions and their length, of the analysis of a job."""
-    regions = work.config["analyses"][wildcards["analysis"]]["regions"]
-    return work.regions(regions), work.length(regions)
+    """Rows of the attributions of a job's analysis, and bp of each."""
+    return work.stored(work.config["analyses"][wildcards["analysis"]])

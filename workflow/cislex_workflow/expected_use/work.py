@@ -17,6 +17,7 @@ from typing import Any
 
 from cislex_workflow.config.model_settings import folds_used
 from cislex_workflow.config.region_settings import most_left
+from cislex_workflow.config.storage_settings import stored_length, stored_rows
 
 #: Regions of a set whose peak file does not exist yet.
 UNKNOWN_REGIONS = 20_000
@@ -160,6 +161,12 @@ class Work:
         users = [a["model"] for a in self.config["analyses"].values() if a["regions"] == name]
         lengths = [own] if own else [self.config["models"][model]["input_length"] for model in users]
         return int(lengths[0]) if lengths else 1000
+
+    def stored(self, analysis: Mapping[str, Any]) -> tuple[int, int]:
+        """Rows of the attributions of an analysis, and bp of each."""
+        length = self.length(analysis["regions"])
+        rows = stored_rows(dict(analysis), self.regions(analysis["regions"]))
+        return rows, stored_length(dict(analysis), length)
 
     def genome_mb(self) -> float:
         """Size of the genome's letters in MB."""

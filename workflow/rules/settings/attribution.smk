@@ -17,6 +17,53 @@ def method_of(wildcards):
     return {**method, "references": {**references, **reference_files(wildcards)}}
 
 
+def stored_method(wildcards):
+    """The same for the analysis's regions, of which ISM mutates only what is stored."""
+    method, window = method_of(wildcards), window_of(wildcards)
+    screen = analysis_of(wildcards)["screen"]
+    if screen:  # as many columns; where they are, windows.tsv says
+        low = (region_length(regions_of(wildcards)) - screen["width"]) // 2
+        window = low, low + screen["width"]
+    if method["name"] == "ism" and window:
+        return {**method, "start": window[0], "end": window[1]}
+    return method
+
+
+def window_of(wildcards):
+    """Columns [start, end) of each region whose attributions are stored; None: all."""
+    analysis = analysis_of(wildcards)
+    window = _storage_settings.stored_window(
+        analysis, region_length(analysis["regions"])
+    )
+    return list(window) if window else None
+
+
+def window_file(wildcards):
+    """The windows whose attributions are stored, where a screen chooses them."""
+    screened = analysis_of(wildcards)["screen"]
+    return f"{RESULTS}/{wildcards.analysis}/windows.tsv" if screened else []
+
+
+def screen_attributions(wildcards):
+    """Attributions of the target that chooses windows."""
+    analysis = analysis_of(wildcards)
+    target = _screen_checks.screen_target(analysis, config)
+    return f"{RESULTS}/{analysis['screen']['analysis']}/{target}/attributions.h5"
+
+
+def screen_settings(wildcards):
+    """Fields of cislex.chunks.window_choice.ScreenSettings."""
+    screen = analysis_of(wildcards)["screen"]
+    return {key: screen[key] for key in ("width", "top", "regions")}
+
+
+def storage_of(wildcards):
+    """Fields of cislex.chunks.thinning.Storage, where values are rounded or thinned out."""
+    settings = analysis_of(wildcards)["attributions"]
+    stored = {key: settings[key] for key in ("round_to", "keep")}
+    return {} if stored == {"round_to": "float32", "keep": None} else stored
+
+
 def reference_choice(wildcards):
     """Fields of cislex.prediction.reference_choice.ReferenceChoice but for the file; None for a given number."""
     analysis = analysis_of(wildcards)
@@ -83,7 +130,7 @@ def attribution_job(wildcards):
     return {
         "chunks": len(chunks_of(wildcards)),
         "targets": analysis["targets"],
-        "method": method_of(wildcards),
+        "method": stored_method(wildcards),
         "seed": config["seed"],
         "same_references": analysis["same_references"],
         "precision": analysis["precision"],
@@ -91,12 +138,16 @@ def attribution_job(wildcards):
         **held_out_of(wildcards),
         # Only where it is asked for, so that analyses of before repeat no job.
         **({"uncertainty": True} if analysis["uncertainty"] else {}),
+        **({"window": window} if (window := window_of(wildcards)) else {}),
+        **({"storage": stored} if (stored := storage_of(wildcards)) else {}),
     }
 
 
 def chunk_job(wildcards):
     """The same for the jobs of this run, which leave out the targets that are up to date (freshness.smk)."""
     job = attribution_job(wildcards)
+    if analysis_of(wildcards)["fold_use"] == "mean" and len(folds_of(wildcards)) > 1:
+        job.pop("storage", None)  # of the mean over folds alone
     return {
         **job,
         "targets": _watched.targets.choose(wildcards.analysis, job["targets"]),

@@ -34,13 +34,24 @@ def analysis_plans():
     return {
         name: {
             "regions": analysis["regions"],
-            "method": analysis["method"],
+            "method": stored_method(_types.SimpleNamespace(analysis=name)),
             "targets": len(analysis["targets"]),
             "seqlets": (analysis["motifs"] or {"max_seqlets": 0})["max_seqlets"],
             "held_out": analysis["fold_use"] == "held_out",
+            "stored": {
+                "length": _storage_settings.stored_length(
+                    analysis, region_length(analysis["regions"])
+                ),
+                **{key: analysis["attributions"][key] for key in ("round_to", "keep")},
+                **_of_screen(analysis["screen"]),
+            },
         }
         for name, analysis in config["analyses"].items()
     }
+
+
+def _of_screen(screen):
+    return {key: screen[key] for key in ("top", "regions")} if screen else {}
 
 
 def insertion_plans():

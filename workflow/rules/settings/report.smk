@@ -104,6 +104,8 @@ def report_analyses():
                 "precision",
                 "reverse_complement",
                 "same_references",
+                "attributions",
+                "screen",
                 "qc",
                 "motifs",
                 "hits",

@@ -45,12 +45,12 @@ class TopRegions:
 
     @property
     def places(self) -> list[Place]:
-        """Chromosome, start and end of each; the name and 0..L for sequences without coordinates."""
-        if has_coordinates(self.regions):
-            columns = self.regions[["chrom", "start", "end"]].itertuples(index=False)
-            return [(str(chrom), int(start), int(end)) for chrom, start, end in columns]
-        names = self.regions["place"] if "place" in self.regions else self.regions["name"]
-        return [(str(name), 0, self.sequences.shape[2]) for name in names]
+        """Chromosome, start and end of each; the name in its place for sequences without coordinates."""
+        names = self.regions["chrom"]
+        if not has_coordinates(self.regions):
+            names = self.regions["place"] if "place" in self.regions else self.regions["name"]
+        places = zip(names, self.regions["start"], self.regions["end"], strict=True)
+        return [(str(name), int(start), int(end)) for name, start, end in places]
 
 
 @dataclass(frozen=True)
