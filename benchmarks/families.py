@@ -5,8 +5,8 @@
 Each family runs in a process of its own, so that its peak memory is its own: DeepLIFT/SHAP with five
 references beside forward and input gradient of six rows (processor time, one thread), then every other method
 on one example. A family whose package is missing is skipped with the reason; docs/models.md says how the
-packages of Enformer, Borzoi and AlphaGenome are installed. ``--document`` writes the record, and from it the
-table.
+packages of Enformer, Borzoi and AlphaGenome are installed. ``--document`` writes what was measured into
+the record, and the record into the table.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ FAMILIES = {
     "transformer": Family("convolution and 2 transformer layers, 64 channels", 1024, transformer, 8),
     "keras": Family("Keras: 8 dilated residual blocks (SpliceAI-like), 32 channels", 2000, keras),
     "enformer": Family(
-        "Enformer, reduced: 2 of 11 layers, 192 of 1,536 channels", 2048, partial(snapshot, "enformer"),
+        "Enformer, reduced: 2 of 11 layers, 192 of 1,536 channels", 2048, partial(snapshot, "enformer"), 8,
     ),
     "borzoi": Family(
         "Borzoi, reduced: 2 of 8 layers, 192 of 1,536 channels", 4096, partial(snapshot, "borzoi"), 2,
@@ -234,14 +234,17 @@ def main() -> None:
     if options.one:
         print(json.dumps(measure(options.one)))
         return
-    rows = []
+    kept = json.loads(RECORD.read_text(encoding="utf-8"))["rows"] if RECORD.exists() else []
+    rows = {row["family"]: row for row in kept} if options.document else {}
     for name in options.only.split(","):
         command = [sys.executable, __file__, "--one", name]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         row = json.loads(done.stdout.splitlines()[-1])
         print(f"{name}: skipped, {row['skipped']}" if "skipped" in row else row, flush=True)
-        rows += [] if "skipped" in row else [row]
-    record = {"references": REFERENCES, "threads": 1, "versions": versions(), "rows": rows}
+        if "skipped" not in row:
+            rows[name] = row
+    ordered = [rows[name] for name in FAMILIES if name in rows]
+    record = {"references": REFERENCES, "threads": 1, "versions": versions(), "rows": ordered}
     print("\n".join(table(record)))
     if options.document:
         RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

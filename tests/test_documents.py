@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,28 @@ def test_the_example_of_own_rules_runs_as_written() -> None:
     exec(compile(block("docs/methods.md", "rules"), "methods.md", "exec"), {"__name__": "example"})
 
 
-def test_the_tables_of_measured_accuracy_are_the_record() -> None:
-    spec = importlib.util.spec_from_file_location("writer", ROOT / "benchmarks" / "document_accuracy.py")
+def benchmark(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A program of benchmarks/ as a module."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    writer = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(writer)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_families_is_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    families = benchmark("families", monkeypatch)
+    record = json.loads(families.RECORD.read_text(encoding="utf-8"))
+    text = families.DOCUMENT.read_text(encoding="utf-8")
+    assert families.document(text, record) == text, "run python benchmarks/families.py --document"
+    assert [row["family"] for row in record["rows"]] == list(families.FAMILIES)
+
+
+def test_the_tables_of_measured_accuracy_are_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = benchmark("document_accuracy", monkeypatch)
     record = json.loads(writer.RECORD.read_text(encoding="utf-8"))
     text = writer.DOCUMENT.read_text(encoding="utf-8")
     assert writer.document(text, record) == text, "run python benchmarks/document_accuracy.py"

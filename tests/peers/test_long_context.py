@@ -275,3 +275,35 @@ def test_models_of_grelu(name: str, tmp_path: Path) -> None:
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(x), network(x))
     check_attributions(loaded.model, length, lambda output: output[:, 1].flatten(1).sum(1))
+
+
+def test_prime_is_a_borzoi_of_narrower_bins(tmp_path: Path) -> None:
+    package = pytest.importorskip("borzoi_pytorch")
+    from borzoi_pytorch.config_borzoi import PrimeConfig
+
+    torch.manual_seed(0)
+    settings = PrimeConfig(dim=96, depth=1, heads=2, bins_to_return=64)
+    network = randomise(package.Prime(settings))
+    network.save_pretrained(tmp_path)
+    loaded = load_model("borzoi", weights=tmp_path / "model.safetensors")
+    assert check_model(loaded, 1280) == {"output": (5431, 64)}
+    x = sequences(2, 1280)[1].float()
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(x), network(x))
+    with pytest.raises(ModelError, match="takes 1024 bp or more, in steps of 128 bp"):
+        check_model(loaded, 1000)
+    with pytest.raises(ModelError, match="no head of organism mouse; it has human"):
+        load_model("borzoi", weights=tmp_path / "model.safetensors", organism="mouse")
+
+
+def test_one_loaded_borzoi_takes_several_lengths_and_precisions(tmp_path: Path) -> None:
+    """The package's own keeps the positions of its first call."""
+    pytest.importorskip("borzoi_pytorch")
+    snapshot = SNAPSHOTS["borzoi"](tmp_path)
+    model = load(snapshot).model
+    x = sequences(1, snapshot.length)[1].float()
+    with torch.no_grad():
+        model(x[..., :2048])
+        found, exact = model(x), model.double()(x.double())
+    assert exact.dtype == torch.float64
+    assert (found - exact).abs().max() <= 1e-5 * exact.abs().max()

@@ -102,6 +102,7 @@ def test_hits_given_as_an_empty_mapping_get_their_defaults(minimal: dict[str, An
             "'organism' is only valid with loader: alphagenome or borzoi",
         ),
         (["models", "net", "organism"], "yeast", "models.net.organism"),
+        (["models", "net", "hyperparameters"], {"dims": "wide"}, "models.net.hyperparameters.dims"),
         (["models", "net", "channel_order"], "AACG", "AACG is not an order of A, C, G and T"),
         (["models", "net", "pad_to"], 90, "pad_to: 90 bp is less than input_length"),
         (["models", "net", "dummy_axis"], 4, "models.net.dummy_axis"),
@@ -187,6 +188,10 @@ def test_a_wrong_config_is_refused_with_the_key(
     ("changes", "message"),
     [
         ({"loader": "architecture"}, "needs architecture"),
+        (
+            {"loader": "architecture", "architecture": "cnn", "hyperparameters": {"filters": [8, 16]}},
+            "hyperparameters.filters: found [8, 16], expected a number",
+        ),
         ({"loader": "pickled"}, "set trust_pickle: true"),
         ({"loader": "torchscript"}, "deep_lift_shap cannot see the operations of TorchScript"),
         (

@@ -99,6 +99,10 @@ def _loader_checks(name: str, model: dict[str, Any]) -> Iterator[str]:
             yield f"models.{name}: '{key}' is only valid with loader: {' or '.join(loaders)}, not {loader}"
     if loader == "architecture" and model["architecture"] is None:
         yield f"models.{name}: loader architecture needs architecture: the name of a network"
+    if loader == "architecture":
+        for key, value in model["hyperparameters"].items():
+            if isinstance(value, list | dict):
+                yield f"models.{name}.hyperparameters.{key}: found {value}, expected a number, true or false"
     if loader == "pickled" and not model["trust_pickle"]:
         yield (
             f"models.{name}: loader pickled runs any code in the file; set trust_pickle: true if you "
