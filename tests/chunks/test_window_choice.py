@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as numbers
 from stored_project import LENGTH, SHAP, N, Project, contributions
 
 WIDTH = 14
-ISM = {"name": "ism", "start": 0, "end": WIDTH}  # where: the windows say
+ISM = {"name": "ism"}
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ NEEDS = {
     "predict_regions": ("encode_sequences",),
     "attribute_chunk": ("encode_sequences",),
     "aggregate_chunks": ("make_chunk",),
+    "choose_windows": ("aggregate_chunks",),
     "export_tracks": ("aggregate_chunks",),
     "find_motifs": ("aggregate_chunks",),
     "make_patterns": ("aggregate_chunks",),
@@ -182,6 +183,12 @@ def aggregate_chunks(work: Path, out: Path) -> None:
     aggregate_chunks(
         work / "sequences.h5", chunks, out / "attributions.h5", out / "qc.tsv", target="first", gate=gate
     )
+
+
+def choose_windows(work: Path, out: Path) -> None:
+    from cislex.chunks.window_choice import ScreenSettings, choose_windows
+
+    choose_windows(work / "attributions.h5", out / "windows.tsv", ScreenSettings(width=20))
 
 
 def export_tracks(work: Path, out: Path) -> None:
@@ -394,7 +401,8 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
-        aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits, analyse_syntax,
+        choose_windows, aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits,
+        analyse_syntax,
         combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar,
         prepare_variants, score_variants, combine_variants, attribute_variants, evaluate_variants,
         prepare_insertions, insert_chunk, insert_motifs, evolve_sequences,

@@ -262,6 +262,35 @@ def test_folds_and_strands_are_told() -> None:
     assert "the fold that held out its chromosome" in held
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"attributions": {"window": 2000, "keep": None}},
+            "of the central 2,000 bp of each region were stored.",
+        ),
+        (
+            {"attributions": {"window": [0, 5000], "keep": None}},
+            "Attributions of bp 0 to 5,000 of each region",
+        ),
+        ({"attributions": {"window": None, "keep": 50}}, "Only the 50 largest contributions of each region"),
+        (
+            {"screen": {"analysis": "quick", "width": 500, "top": 3}},
+            "of up to 3 windows of 500 bp of each region that hold the largest sums of absolute",
+        ),
+        (
+            {"screen": {"analysis": "quick", "width": 500, "top": 1}},
+            "of the window of 500 bp of each region that",
+        ),
+    ],
+)
+def test_what_is_stored_is_told(settings: dict, said: str) -> None:
+    text = attribution_words({"method": {"name": "tism"}}, settings, Bibliography())
+    assert said in text
+    plain = {"attributions": {"window": None, "keep": None}, "screen": None}
+    assert "stored" not in attribution_words({"method": {"name": "tism"}}, plain, Bibliography())
+
+
 def test_models_and_regions_that_were_given() -> None:
     cited = Bibliography()
     told = model_words("m", {"loader": "chrombpnet", "input_length": 2114, "folds": ["f"]}, cited)

@@ -43,7 +43,7 @@ rule inspect_model:
         options=lambda wildcards: {
             "length": region_length(regions_of(wildcards)),
             "wanted": analysis_of(wildcards)["targets"],
-            "method": stored_method(wildcards),
+            "method": inspected_method(wildcards),
             "model": model_options(model_of(wildcards)),
             "precision": analysis_of(wildcards)["precision"],
             "reverse_complement": analysis_of(wildcards)["reverse_complement"],

@@ -66,6 +66,11 @@ def config() -> dict[str, Any]:
         "uncertainty": True,
         "hits": {"method": "scan", "database": "jaspar-fungi"},
     }
+    analyses["screened"] = {
+        **analyses["factory"],
+        "motifs": None,
+        "screen": {"analysis": "scanned", "target": "t", "width": 60, "top": 2, "regions": 5},
+    }
     held_out = {**analyses["factory"], "fold_use": "held_out"}
     direct = {
         **analyses["zoo"], "regions": "arrays", "labels": {"t": {"dataset": "y"}},

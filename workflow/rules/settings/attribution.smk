@@ -20,12 +20,17 @@ def method_of(wildcards):
 def stored_method(wildcards):
     """The same for the analysis's regions, of which ISM mutates only what is stored."""
     method, window = method_of(wildcards), window_of(wildcards)
-    screen = analysis_of(wildcards)["screen"]
-    if screen:  # as many columns; where they are, windows.tsv says
-        low = (region_length(regions_of(wildcards)) - screen["width"]) // 2
-        window = low, low + screen["width"]
     if method["name"] == "ism" and window:
         return {**method, "start": window[0], "end": window[1]}
+    return method
+
+
+def inspected_method(wildcards):
+    """The same to measure what a region costs: of windows that a screen will choose, one in the centre."""
+    method, screen = stored_method(wildcards), analysis_of(wildcards)["screen"]
+    if method["name"] == "ism" and screen:
+        low = (region_length(regions_of(wildcards)) - screen["width"]) // 2
+        return {**method, "start": low, "end": low + screen["width"]}
     return method
 
 

@@ -34,7 +34,7 @@ def analysis_plans():
     return {
         name: {
             "regions": analysis["regions"],
-            "method": stored_method(_types.SimpleNamespace(analysis=name)),
+            "method": inspected_method(_types.SimpleNamespace(analysis=name)),
             "targets": len(analysis["targets"]),
             "seqlets": (analysis["motifs"] or {"max_seqlets": 0})["max_seqlets"],
             "held_out": analysis["fold_use"] == "held_out",

@@ -155,6 +155,7 @@ def attribution_words(attributes: Settings, settings: Settings, cited: Bibliogra
         else:
             same = "the same" if settings.get("same_references") else "different"
             said += f" Attributions of {len(folds)} folds, with {same} references, were averaged."
+    said += _storage(settings)
     limit = attributes.get("max_relative_delta_limit")
     if promises(attributes) and isinstance(limit, float):
         fate = ON_FAIL.get(str(attributes.get("on_fail")), "were flagged")
@@ -162,6 +163,29 @@ def attribution_words(attributes: Settings, settings: Settings, cited: Bibliogra
             f" Regions whose contributions deviate from the difference between prediction and reference "
             f"prediction by more than {setting(limit)} of it {fate}"
         )
+    return said
+
+
+def _storage(settings: Settings) -> str:
+    """Which part of the attributions is stored, where that is not all."""
+    screen, stored = settings.get("screen"), settings.get("attributions")
+    said = ""
+    if isinstance(screen, Mapping):
+        several = screen.get("top", 1) > 1
+        which = f"up to {screen['top']} windows" if several else "the window"
+        hold = "hold the largest sums" if several else "holds the largest sum"
+        said += (
+            f" Attributions were stored of {which} of {screen['width']:,} bp of each region that {hold} of "
+            f"absolute contributions in analysis {screen['analysis']}."
+        )
+    if isinstance(stored, Mapping):
+        window, kept = stored.get("window"), stored.get("keep")
+        if isinstance(window, int):
+            said += f" Attributions of the central {window:,} bp of each region were stored."
+        elif window:
+            said += f" Attributions of bp {window[0]:,} to {window[1]:,} of each region were stored."
+        if kept:
+            said += f" Only the {kept:,} largest contributions of each region were kept."
     return said
 
 
