@@ -156,9 +156,11 @@ def test_the_page_tells_them(tmp_path: Path) -> None:
     assert "60 of 360 rows of region set peaks (17 %) were dropped; main reason: unknown chromosome." in html
     assert "No motif was found. TF-MoDISco found 54 seqlets with positive and 12 seqlets" in html
     assert "<dd>a/<wbr>b/<wbr>&lt;i&gt;.fa</dd>" in html
-    assert re.search(r"<td><b>yeast</b></td><td>fold_0</td><td>Net</td><td class=\"n\">1,939</td>", html)
+    assert re.search(
+        r"<th scope=\"row\">yeast</th><td>fold_0</td><td>Net</td><td class=\"n\">1,939</td>", html
+    )
     files = html[html.index('<section id="files">') :]
-    shared = files[files.index("<h4>Shared</h4>") :]
+    shared = files[files.index("<h3>Shared</h3>") :]
     assert files.count('href="inspection.tsv"') == shared.count('href="inspection.tsv"') == 1
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import json
 import re
 import shutil
@@ -84,26 +86,39 @@ def outline(page: Path) -> Outline:
 
 def plain(page: Path) -> str:
     """Return the words of the page on one line."""
-    text = re.sub(r"<style>.*?</style>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S)
+    text = re.sub(
+        r"<style>.*?</style>|<script.*?</script>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S
+    )
     return re.sub(r"\s+", " ", text.replace("&nbsp;", " ")).strip()
 
 
-def test_page_is_self_contained_light_and_without_scripts(page: Path) -> None:
-    found = outline(page)
-    assert page.stat().st_size < 5_000_000
-    assert "script" not in found.tags
+def test_page_is_self_contained_light_and_runs_its_own_script_alone(page: Path) -> None:
+    found, text = outline(page), page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 1_500_000
+    assert found.tags.count("script") == 1
+    script = text[text.index("<script>") + 8 : text.index("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    assert policy is not None
+    rules = policy[1].split("; ")
+    assert rules[0] == "default-src 'none'", "nothing is loaded from elsewhere"
+    assert rules[-1] == f"script-src 'sha256-{digest}'"
     assert found.handlers == []
     inside = ("data:image/", "data:,", "#")
     links = [address for address in found.addresses if not address.startswith(inside)]
     assert links
-    assert not [address for address in links if re.match(r"[a-z]+:|/", address)]
-    assert not re.search(r"url\(|@import", page.read_text(encoding="utf-8"))
+    outside = [address for address in links if re.match(r"[a-z]+:|/", address)]
+    assert outside
+    assert not [
+        a for a in outside if not a.startswith(("https://doi.org/", "https://jaspar.elixir.no/matrix/"))
+    ]
+    assert not re.search(r"url\(|@import", text)
     assert len(found.ids) == len(set(found.ids))
     assert {a[1:] for a in found.addresses if a.startswith("#")} <= set(found.ids)
 
 
 def test_every_link_leads_to_a_file(page: Path) -> None:
-    links = [a for a in outline(page).addresses if not a.startswith(("data:", "#"))]
+    links = [a for a in outline(page).addresses if not a.startswith(("data:", "#", "https:"))]
     assert all((page.parent / link).exists() for link in links)
     assert "peaks_yeast/reb1/motifs.tsv" in links
 
@@ -115,8 +130,9 @@ def test_contents_lead_to_every_part_of_every_target(page: Path) -> None:
     parts = ("", "-motifs", "-hits", "-regions", "-quality")
     without = tuple(part for part in parts if part != "-hits")
     labels = {"peaks_yeast.reb1": parts, "peaks_yeast.rap1": without, "mine.abf1": without}
+    assert places.pop(0) == "targets"
     assert places[:13] == [label + part for label, parts in labels.items() for part in parts]
-    assert places[13:] == ["regions", "models", "truth", "methods", "references", "bibtex", "files"]
+    assert places[13:] == ["regions", "models", "truth", "methods", "references", "bibtex", "files", "run"]
 
 
 def test_pictures_have_words(page: Path) -> None:
@@ -137,7 +153,8 @@ def test_curves_state_their_scores(page: Path) -> None:
 
 def test_hostile_names_are_text(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert "<script" not in text
+    assert text.count("<script") == 1
+    assert "<script>alert" not in text
     assert "<img src=x" not in text
     assert "&lt;script&gt;" in text
     assert "<b>more</b>" not in text
@@ -243,10 +260,10 @@ def test_regions_over_the_limit_are_counted_and_named_worst_first(page: Path) ->
     assert "does not guarantee completeness" in text
 
 
-def test_flagged_motifs_stand_apart_and_are_cut_with_a_count(page: Path) -> None:
+def test_flagged_motifs_stand_apart(page: Path) -> None:
     text = plain(page)
     assert "21 doubtful patterns" in text
-    assert "6 more are in peaks_yeast/reb1/motifs.tsv" in text
+    assert text.count("low information") == 20
 
 
 def test_hits_are_counted_by_motif_and_strand(page: Path) -> None:
@@ -325,16 +342,6 @@ def test_regions_are_drawn_highest_first_and_hits_follow_the_strand(page: Path) 
         assert float(bracket[1]) == pytest.approx(float(first_letter[1]), abs=1.0)
 
 
-def test_many_targets_draw_fewer_regions_and_stay_small(results: tuple[Path, dict], tmp_path: Path) -> None:
-    _, arguments = results
-    many = [dataclasses.replace(arguments["analyses"][0], target=f"t{i}") for i in range(60)]
-    render_report(tmp_path / "many.html", title="t", results="r", analyses=many, template=TEMPLATE)
-    assert (tmp_path / "many.html").stat().st_size < 5_000_000
-    text = plain(tmp_path / "many.html")
-    assert "this page holds many targets" in text
-    assert "motif logos did not fit" in text
-
-
 def test_no_regions_left_is_a_page(tmp_path: Path) -> None:
     none = fixture.make_regions(0)
     with h5py.File(tmp_path / "attributions.h5", "w") as handle:
@@ -386,7 +393,7 @@ def test_nothing_to_report_is_a_named_error(tmp_path: Path) -> None:
 
 
 def test_logo_names_cannot_leave_their_folder(results: tuple[Path, dict], tmp_path: Path) -> None:
-    from cislex.report.sections.motifs import Pictures, describe_motifs
+    from cislex.report.sections.motifs import describe_motifs
 
     (tmp_path / "secret.svg").write_text("<svg>secret</svg>")
     (tmp_path / "logos").mkdir()
@@ -395,7 +402,7 @@ def test_logo_names_cannot_leave_their_folder(results: tuple[Path, dict], tmp_pa
     _, arguments = results
     motifs, logos = tmp_path / "motifs.tsv", tmp_path / "logos"
     spec = dataclasses.replace(arguments["analyses"][0], motifs=motifs, logos=logos)
-    (found,) = describe_motifs(spec, Pictures(1000), Pictures(1000))
+    (found,) = describe_motifs(spec)
     assert found.logo is None
     assert found.match_logo is None
 
@@ -464,7 +471,9 @@ def test_browser_shows_every_picture_and_logs_no_error(page: Path, tmp_path: Pat
         grown: grown.length});
     });</script></body>"""
     copy = tmp_path / "probe.html"
-    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
+    # The page's policy admits no other script than its own.
+    text = re.sub(r"<meta http-equiv[^>]+>", "", page.read_text(encoding="utf-8"))
+    copy.write_text(text.replace("</body>", probe), encoding="utf-8")
     document, log = browse(copy, tmp_path / "profile", width=width)
     assert "CONSOLE" not in log
     assert "MA0363.3" in document

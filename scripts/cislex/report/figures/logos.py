@@ -12,10 +12,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from cislex.alphabet import BASES
+from cislex.motifs.logos import COLOURS
+from cislex.report.facts import number
 from cislex.report.figures.svg import GRID, INK, SOFT, Scale, figure, line, nice_ticks, rectangle, short, text
-
-#: The same as in motif logos.
-COLOURS = {"A": "#109648", "C": "#255c99", "G": "#f0a818", "T": "#d62839"}
 
 #: Letters in a box of 100 × 100, drawn once and placed by reference.
 GLYPHS = {
@@ -24,24 +23,24 @@ GLYPHS = {
     "C74 76 66 83 53 83C33 83 22 71 22 50C22 29 33 17 53 17C66 17 74 24 77 38Z",
     "G": "M97 32C92 11 76 0 53 0C20 0 1 20 1 50C1 80 20 100 54 100C72 100 88 95 98 86V45H54V62H78V76"
     "C71 81 63 83 54 83C33 83 22 71 22 50C22 29 33 17 53 17C65 17 73 23 76 37Z",
-    "T": "M1 0H99V18H60V100H40V18H1Z",
+    "T": "M1 0H99V19H62V100H38V19H1Z",
 }
 #: Blue for negative, white for zero, red for positive (ends of ColorBrewer's RdBu).
 NEGATIVE, POSITIVE = np.array([33, 102, 172]), np.array([178, 24, 43])
 
-WIDTH, LEFT, RIGHT = 1000.0, 60.0, 8.0
+WIDTH, LEFT, RIGHT = 1000.0, 72.0, 8.0
 STRIP_TOP, STRIP, ZOOM, TRACK, LOGO, CELL = 6.0, 34.0, 14.0, 22.0, 120.0, 10.0
 
 
-def glyph_definitions() -> Markup:
-    """Return the hidden SVG with the four letters; once a page."""
+def glyph_definitions(symbols: Markup | None = None) -> Markup:
+    """Return the hidden SVG with the four letters and logos that are used several times; once a page."""
     shapes = "".join(
         f'<path id="base-{base}" d="{path}" fill="{COLOURS[base]}" fill-rule="evenodd"/>'
         for base, path in GLYPHS.items()
     )
     return Markup(
         '<svg class="glyphs" width="0" height="0" aria-hidden="true" xmlns="http://www.w3.org/2000/svg">'
-        f"<defs>{shapes}</defs></svg>"
+        f"<defs>{shapes}{symbols or ''}</defs></svg>"
     )
 
 
@@ -216,8 +215,8 @@ def stacked_logos(
         max(0.0, *(float(row[1].max()) for row in rows)),
     )
     x, top, parts = Scale(0, width, LEFT, WIDTH - RIGHT), 0.0, []
-    for number, (name, contributions, onehot, shaded) in enumerate(rows):
-        own = marks[number] if marks else ()
+    for row, (name, contributions, onehot, shaded) in enumerate(rows):
+        own = marks[row] if marks else ()
         inside = [(max(a, 0), min(b, width), mark) for a, b, mark in own if a < width and b > 0]
         logo_top = top + TRACK
         bottom = logo_top + LOGO / 1.5
@@ -230,15 +229,29 @@ def stacked_logos(
     return figure(parts, width=WIDTH, height=top + 4, label=label, css="region")
 
 
+def per_pixel(values: NDArray[np.float32], pixels: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Least and greatest of the values, and zero, under each of at most so many pixels, float32 (pixels,)."""
+    starts = np.linspace(0, len(values), min(pixels, len(values)), endpoint=False).astype(int)
+    return (
+        np.minimum(np.minimum.reduceat(values, starts), 0),
+        np.maximum(np.maximum.reduceat(values, starts), 0),
+    )
+
+
 def _strip(contributions: NDArray[np.float32], start: int, end: int) -> list[str]:
     """Draw the whole region, one thin bar a base, with the window of the logo shaded."""
     x = Scale(0, len(contributions), LEFT, WIDTH - RIGHT)
     high, low = max(float(contributions.max()), 0.0), min(float(contributions.min()), 0.0)
     y = Scale(low, high, STRIP_TOP + STRIP, STRIP_TOP)
-    zero, bar = y(0), x(1) - x(0)
-    bars = [(x(i + 0.5), y(float(value))) for i, value in enumerate(contributions)]
+    zero = y(0)
+    lows, highs = per_pixel(contributions, int(x.stop - x.start))
+    bar = (x.stop - x.start) / len(lows)
     # Bars of a fraction of a pixel cannot be seen and only make the page heavier.
-    path = "".join(f"M{at:.1f} {zero:.1f}V{tip:.1f}" for at, tip in bars if abs(tip - zero) > 0.15)
+    path = "".join(
+        f"M{x.start + (i + 0.5) * bar:.1f} {y(bottom):.1f}V{y(top):.1f}"
+        for i, (bottom, top) in enumerate(zip(lows.tolist(), highs.tolist(), strict=True))
+        if y(bottom) - y(top) > 0.15
+    )
     left, right, bottom = x(start), x(end), STRIP_TOP + STRIP + 4
     zoom = f"M{left:.1f} {bottom:.1f}H{right:.1f}L{x.stop:.1f} {bottom + ZOOM:.1f}H{x.start:.1f}Z"
     return [
@@ -296,5 +309,5 @@ def _heat(hypothetical: NDArray[np.float32], onehot: NDArray[np.uint8], x: Scale
         parts.append(
             text(x.start - 8, top + CELL * (row + 0.85), base, anchor="end", fill=COLOURS[base], size=10)
         )
-    parts.append(text(LEFT - 22, top + CELL * 2.3, f"±{scale:.2g}", anchor="end", fill=SOFT, size=10))
+    parts.append(text(LEFT - 22, top + CELL * 2.3, f"±{number(scale, 2)}", anchor="end", fill=SOFT, size=10))
     return parts

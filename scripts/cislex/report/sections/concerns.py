@@ -16,11 +16,15 @@ from cislex.report.sections.training import FoldView
 
 @dataclass(frozen=True)
 class Concern:
-    """A sentence, and the id of the section that tells more; ``severe``: what follows may be worthless."""
+    """A sentence, and the id of the section that tells more; ``severe``: what follows may be worthless.
+
+    ``target`` is the id of the target that it is about; empty: of the run.
+    """
 
     text: str
     anchor: str
     severe: bool = False
+    target: str = ""
 
 
 def region_concerns(sets: Sequence[RegionsView]) -> list[Concern]:
@@ -74,7 +78,7 @@ def gate_concern(label: str, anchor: str, quality: QualityView) -> list[Concern]
     else:
         what = "and were dropped (qc.on_fail: drop): no regions remain."
     severe = not quality.dropped or quality.dropped > MANY_DROPPED * quality.regions
-    return [Concern(f"{over} {what}", f"{anchor}-quality", severe=severe)]
+    return [Concern(f"{over} {what}", f"{anchor}-quality", severe=severe, target=anchor)]
 
 
 def in_order(concerns: Sequence[Concern]) -> list[Concern]:
@@ -98,7 +102,7 @@ def target_concerns(
             f"{label}: no attribution: every contribution is zero, so this output of the model does not "
             "depend on the sequence (a dead head, or a constant)."
         )
-        found.append(Concern(text, f"{anchor}-motifs", severe=True))
+        found.append(Concern(text, f"{anchor}-motifs", severe=True, target=anchor))
     if agreement is not None and agreement.correlation is not None:
         value = agreement.correlation
         if value < POOR_CORRELATION:
@@ -108,6 +112,7 @@ def target_concerns(
                     f"{decimals(value, 2)}{agreement.scored_on}); what the model has learned may explain "
                     "little of them.",
                     f"{anchor}-observed",
+                    target=anchor,
                 )
             )
     if folds is not None and folds.disagreement is not None and folds.disagreement > POOR_AGREEMENT:
@@ -116,6 +121,7 @@ def target_concerns(
                 f"{label}: the folds disagree: their contributions differ by "
                 f"{percent(folds.disagreement)} of their size (median).",
                 f"{anchor}-folds",
+                target=anchor,
             )
         )
     return found

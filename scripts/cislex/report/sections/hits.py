@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from cislex.report.facts import count, decimals, percent
@@ -69,8 +70,7 @@ def describe_hits(
     for block in read_hits(spec.hits):
         block = block if "word" in block.columns else block.assign(word=block["name"])
         of_words = of_words or bool((block["word"] != block["name"]).any())
-        for index, place in enumerate(drawn):
-            inside.setdefault(index, []).extend(_hits_within(block, place))
+        _collect(inside, block, drawn)
         columns = {"hits": 1, "plus": block["strand"] == "+", "minus": block["strand"] == "-"}
         means = {title: numbers(block, name) for name, title in MEANS.items() if name in block.columns}
         frame = pd.DataFrame({"word": block["word"], "name": block["name"], **columns, **means})
@@ -119,12 +119,16 @@ def _recall_sentence(covered: pd.DataFrame) -> str:
     return f"Hits cover {share} of TF-MoDISco's {count(total, 'seqlet')} of these words in this target{more}."
 
 
-def _hits_within(block: pd.DataFrame, place: Place) -> list[tuple[int, int, str]]:
-    chrom, start, end = place
-    here = block[block["chrom"] == chrom]
-    starts, ends = numbers(here, "start"), numbers(here, "end")
-    here = here[(starts >= start) & (ends <= end)]
-    return [(int(hit["start"]), int(hit["end"]), hit["name"]) for _, hit in here.iterrows()]
+def _collect(
+    inside: dict[int, list[tuple[int, int, str]]], block: pd.DataFrame, drawn: Sequence[Place]
+) -> None:
+    """Add the hits of a block of rows that lie in each of the regions that are drawn."""
+    starts, ends = numbers(block, "start").to_numpy(), numbers(block, "end").to_numpy()
+    chroms, names = block["chrom"].to_numpy(), block["name"].to_numpy()
+    for index, (chrom, start, end) in enumerate(drawn):
+        here = np.flatnonzero((chroms == chrom) & (starts >= start) & (ends <= end))
+        found = [(int(starts[i]), int(ends[i]), str(names[i])) for i in here]
+        inside.setdefault(index, []).extend(found)
 
 
 def _hits_row(row: pd.Series, match: str, means: Sequence[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cislex.errors import StorageError
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions
 from cislex.regions.extraction import bed_names
+from cislex.report.facts import number
 from cislex.report.figures.logos import region_figure
 from cislex.report.sections.completeness import drawn_locus
 from cislex.report.sections.hits import Place
@@ -62,6 +63,12 @@ class RegionView:
     name: str
     prediction: str
     figure: Markup
+
+    @property
+    def search(self) -> str:
+        """What a search finds it by: the locus in plain digits, and the name."""
+        locus = self.locus.split(" ")[0].replace(",", "").replace("–", "-")
+        return f"{locus} {self.name}".strip()
 
 
 def read_top_regions(spec: AnalysisTarget, *, top: int) -> TopRegions:
@@ -115,7 +122,7 @@ def draw_regions(
             label=f"Contributions of {where}",
         )
         name = str(row["name"]) if str(row["name"]) not in (".", where) else ""
-        views.append(RegionView(index + 1, where, name, f"{regions.predictions[index]:#.3g}", drawing))
+        views.append(RegionView(index + 1, where, name, number(float(regions.predictions[index])), drawing))
     return views
 
 

@@ -111,9 +111,11 @@ def _curve(path: str | Path, what: str) -> tuple[Markup | None, str]:
         value = f"{auprc[best]:.3f}"
     else:
         best = int(np.nanargmin(values))
-        value = f"{values[best]:.4g}"
+        value = short(float(values[best]))
     why = f"{why} {value} at epoch {xs[best]:g}"
-    return curves(xs, losses, kept=(best, why), label=f"Training curve of {what}"), f"{len(xs)} epochs; {why}"
+    return curves(
+        xs, losses, kept=(best, why), label=f"Training curve of {what}"
+    ), f"{len(xs):,} epochs; {why}"
 
 
 def _scores(spec: TrainedModel, what: str) -> tuple[list[str], list[list[str]], list[Defeat]]:
