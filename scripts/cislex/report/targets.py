@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from cislex.report.facts import Fact, count, facts, recorded, shared
 from cislex.report.figures.motif_logos import Symbols
 from cislex.report.places import target_anchor
 from cislex.report.sections.completeness import QualityView, describe_quality
-from cislex.report.sections.concerns import Concern, target_concerns
+from cislex.report.sections.concerns import Concern, cap_concern, note_concerns, target_concerns
 from cislex.report.sections.files import split_links
 from cislex.report.sections.folds import FoldsView, describe_folds
 from cislex.report.sections.hits import HitsView, describe_hits
 from cislex.report.sections.lexicon import database_smallness, few_known_motifs, is_composite, match_width
-from cislex.report.sections.motifs import Drawing, MotifView, describe_motifs, is_silent, why_no_motif
+from cislex.report.sections.motifs import Drawing, MotifView, describe_motifs, why_no_motif
 from cislex.report.sections.pattern_arrays import KnownMotifs, read_known
 from cislex.report.sections.pattern_words import PatternWords, read_pattern_words, words_of
 from cislex.report.sections.predictions import AgreementView, describe_agreement
@@ -50,7 +51,8 @@ class TargetView:
     summary: str
     settings: list[Fact]
     recorded: list[Fact]
-    notes: list[str]
+    fallbacks: list[str]
+    databases: list[str]
     folds: FoldsView | None
     agreement: AgreementView | None
     quality: QualityView
@@ -72,13 +74,19 @@ class TargetView:
         """Whether motifs were looked for."""
         return self.spec.motifs is not None
 
-    @property
+    @cached_property
     def concerns(self) -> list[Concern]:
         """What to know before trusting this target."""
-        return target_concerns(
-            self.spec.label, self.anchor, folds=self.folds, agreement=self.agreement,
-            quality=self.quality, silent=is_silent(self.spec),
-        )  # fmt: skip
+        label, anchor = self.spec.label, self.anchor
+        found = {} if self.spec.modisco is None else recorded(self.spec.modisco)
+        return [
+            *target_concerns(
+                label, anchor, folds=self.folds, agreement=self.agreement, quality=self.quality,
+                silent=bool(found.get("no_attribution")),
+            ),
+            *cap_concern(label, anchor, found),
+            *note_concerns(label, anchor, self.fallbacks, self.databases),
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -170,10 +178,8 @@ def _describe(
         else f"{_capital(count(best.total, 'region'))} attributed, without motif discovery.",
         settings=facts(spec.settings),
         recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
-        notes=[
-            *notes,
-            *few_known_motifs({name: room.small[str(path)] for name, path in spec.databases.items()}),
-        ],
+        fallbacks=notes,
+        databases=few_known_motifs({name: room.small[str(path)] for name, path in spec.databases.items()}),
         folds=describe_folds(spec, attributes),
         agreement=describe_agreement(spec),
         quality=describe_quality(spec),

@@ -285,11 +285,6 @@ def _is_weak(q: str) -> bool:
         return False
 
 
-def is_silent(spec: AnalysisTarget) -> bool:
-    """Whether TF-MoDISco was given attributions that are all zero."""
-    return spec.modisco is not None and bool(recorded(spec.modisco).get("no_attribution"))
-
-
 def why_no_motif(spec: AnalysisTarget) -> str:
     """Say why TF-MoDISco reports no pattern of a target; empty where its file does not tell.
 
