@@ -97,12 +97,12 @@ def test_a_nameless_word_is_not_the_pattern_of_its_number(
     of_words = dataclasses.replace(spec, hits=tmp_path / "hits.bed.gz", usage=tmp_path / "recall.tsv")
     view = describe_hits(of_words, motifs_of(spec, lexicon), [("chr1", 0, 50)])
     assert view is not None
-    assert (view.of_words, view.inside) == (True, {0: [(10, 18, "pos_0")]})
+    assert (view.of_words, view.inside) == (True, {0: [(10, 18, "pos_0", "+")]})
     own = describe_hits(
         dataclasses.replace(of_words, usage=None), motifs_of(spec, lexicon), [("chr1", 0, 50)]
     )
     assert own is not None
-    assert (own.of_words, own.inside) == (False, {0: [(10, 18, "REB1")]})
+    assert (own.of_words, own.inside) == (False, {0: [(10, 18, "REB1", "+")]})
 
 
 def test_the_page_calls_patterns_and_words_by_different_numbers(

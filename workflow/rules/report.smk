@@ -39,6 +39,7 @@ rule render_report:
             "model_settings": report_model_settings(),
             "engine": "snakemake",
             "pages_above": REPORT_PAGES_ABOVE,
+            **config["report"],
             "trusted": [
                 name
                 for name, model in config["models"].items()

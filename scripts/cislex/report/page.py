@@ -23,6 +23,7 @@ from cislex.report.sections.methods import describe_methods
 from cislex.report.sections.models import describe_models
 from cislex.report.sections.regions import describe_regions
 from cislex.report.sections.summary import named, some
+from cislex.report.sections.top_regions import Asked
 from cislex.report.sections.training import describe_training
 from cislex.report.sections.variants import describe_variants
 from cislex.report.sections.vocabulary import describe_vocabulary
@@ -74,6 +75,8 @@ def render_report(
     window: int = 90,
     pages_above: int = PAGES_ABOVE,
     assembly: str | None = None,
+    loci: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> None:
     """Write the report: one HTML file that needs nothing else or, of many targets, a folder of them.
 
@@ -124,6 +127,9 @@ def render_report(
         Most targets on one page.
     assembly
         Name of the genome's assembly at the UCSC Genome Browser, to which loci then link.
+    loci, names
+        Regions that are drawn besides: those that overlap ``chrIV:1,000-2,000`` or ``chrIV:1500``, and those
+        with such a name.
 
     Raises
     ------
@@ -140,7 +146,9 @@ def render_report(
     check_all(comparisons, contrasts)
     places, own = places_of(analyses, pages_above=pages_above)
     symbols = None if own else Symbols()
-    described = describe_targets(analyses, lexicon, top=top, window=window, symbols=symbols)
+    described = describe_targets(
+        analyses, lexicon, top=top, window=window, symbols=symbols, asked=Asked(loci, names)
+    )
     run = _describe_run(
         {"insertions": insertions, "variants": variants, "evolution": evolution, "contrasts": contrasts},
         analyses=analyses,

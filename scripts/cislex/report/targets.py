@@ -25,8 +25,15 @@ from cislex.report.sections.reference_choice import reference_words
 from cislex.report.sections.seqlets import SeqletsView, describe_seqlets
 from cislex.report.sections.summary import method_line, summarise
 from cislex.report.sections.syntax import SyntaxView, describe_syntax
-from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
+from cislex.report.sections.top_regions import (
+    Asked,
+    RegionView,
+    Siblings,
+    draw_regions,
+    read_top_regions,
+)
 from cislex.report.sections.truth import TruthView, describe_truth
+from cislex.report.sections.used_settings import used
 from cislex.report.specs import AnalysisTarget, LexiconTables
 from cislex.report.template import capital as _capital
 
@@ -63,6 +70,7 @@ class TargetView:
     syntax: SyntaxView | None
     seqlets: SeqletsView | None
     regions: list[RegionView]
+    not_found: list[str]
     total: int
     truth: TruthView | None
     method: str
@@ -100,6 +108,8 @@ class _Room:
     small: Mapping[str, str]
     words: PatternWords
     symbols: Symbols | None
+    asked: Asked
+    siblings: Siblings
 
 
 @dataclass(frozen=True)
@@ -118,12 +128,13 @@ def describe_targets(
     top: int,
     window: int,
     symbols: Symbols | None,
+    asked: Asked,
 ) -> Described:
     """Describe every target; provenance that all share is told once.
 
     Parameters
     ----------
-    analyses, lexicon, top, window
+    analyses, lexicon, top, window, asked
         See :func:`cislex.report.render_report`.
     symbols
         Logos that all targets share, on one page; None: each target has a page and logos of its own.
@@ -136,6 +147,8 @@ def describe_targets(
         small={path: database_smallness(path) for path in databases},
         words=read_pattern_words(lexicon),
         symbols=symbols,
+        asked=asked,
+        siblings=Siblings(analyses),
     )
     own, several = split_links(analyses)
     views = [
@@ -166,7 +179,7 @@ def _describe(
     )
     motifs = [motif for motif in every if not motif.flagged]
     flagged = [motif for motif in every if motif.flagged]
-    best = read_top_regions(spec, top=top)
+    best = read_top_regions(spec, top=top, asked=room.asked)
     hits = describe_hits(spec, every, best.places)
     notes = attributes.get("notes") or []
     notes = [str(note) for note in notes] if isinstance(notes, list) else [str(notes)]
@@ -176,7 +189,7 @@ def _describe(
         summary=summarise(motifs, flagged, best.total)
         if spec.motifs is not None
         else f"{_capital(count(best.total, 'region'))} attributed, without motif discovery.",
-        settings=facts(spec.settings),
+        settings=facts(used(spec.settings)),
         recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
         fallbacks=notes,
         databases=few_known_motifs({name: room.small[str(path)] for name, path in spec.databases.items()}),
@@ -189,7 +202,8 @@ def _describe(
         hits=hits,
         syntax=describe_syntax(spec, every),
         seqlets=describe_seqlets(spec),
-        regions=draw_regions(best, hits.inside if hits else {}, window=window),
+        regions=draw_regions(spec, best, hits.inside if hits else {}, window=window, siblings=room.siblings),
+        not_found=list(best.missing),
         total=best.total,
         truth=describe_truth(spec, every),
         method=". ".join(filter(None, [method_line(attributes), reference_words(spec).rstrip(".")])),

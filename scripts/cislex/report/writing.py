@@ -86,7 +86,7 @@ def _entries(target: TargetView, places: Places) -> list[tuple[str, str]]:
     motifs = [
         (motif.search, f"motif-{identifier(motif.name)}") for motif in (*target.motifs, *target.flagged)
     ]
-    regions = [(region.search, f"region-{region.rank}") for region in target.regions]
+    regions = [(region.search, region.identifier) for region in target.regions]
     label = target.spec.label
     return [
         (f"{text} in {label}", places.href(f"{target.anchor}-{end}", target.anchor))
