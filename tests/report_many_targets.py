@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 from pathlib import Path
 
@@ -62,9 +61,8 @@ def write_patterns(path: Path, patterns: list[tuple[str, str, int]], *, regions:
         handle.attrs.update({**settings, "seqlet_fraction_kept": 0.285})
 
 
-def write_target(folder: Path, found: list[tuple[str, str, int]], regions: pd.DataFrame) -> None:
-    """Write one target: motifs with logos, patterns, hits and quality."""
-    rng = np.random.default_rng(len(found[0][1]))
+def write_table_of_motifs(folder: Path, found: list[tuple[str, str, int]]) -> None:
+    """Write ``motifs.tsv`` of one target."""
     rows = []
     for number, (name, site, seqlets) in enumerate(found):
         known = number % 3 < 2
@@ -74,32 +72,39 @@ def write_target(folder: Path, found: list[tuple[str, str, int]], regions: pd.Da
         rows.append(
             fixture.motif(name, "+" if name[0] == "p" else "-", seqlets, site, flagged=flagged, **match)
         )
-    fixture.write_motifs(folder, rows)
-    table = pd.read_csv(folder / "motifs.tsv", sep="\t", dtype=str, keep_default_na=False)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
     groups = {"pos": "pos_patterns/pattern_", "neg": "neg_patterns/pattern_"}
-    pattern = [groups[name[:3]] + name[4:] for name in table["motif"]]
-    table = table.assign(pattern=pattern, trim_start=0, trim_end=table["width"], is_reversed=False)
-    write_table(table.assign(match_1_database="known"), folder / "motifs.tsv")
-    write_patterns(folder / "modisco.h5", found, regions=len(regions))
+    table = pd.DataFrame(rows, columns=columns).assign(
+        pattern=[groups[name[:3]] + name[4:] for name, _, _ in found],
+        logo="",
+        trim_start=0,
+        is_reversed=False,
+    )
+    write_table(table.assign(trim_end=table["width"], match_1_database="known"), folder / "motifs.tsv")
+
+
+def write_hits(path: Path, found: list[tuple[str, str]], regions: pd.DataFrame) -> None:
+    """Write ``hits.bed.gz``: five hits of words in each region."""
+    rng = np.random.default_rng(7)
     lines = ["#chrom\tstart\tend\tname\tscore\tstrand\tword\thit_similarity\tcontribution"]
     for _, region in regions.iterrows():
         for start in sorted(rng.integers(0, fixture.LENGTH - 16, 5)):
             number = int(rng.integers(0, len(found)))
-            name, site, _ = found[number]
+            _, site = found[number]
             begin = region["start"] + start
             strand = "+-"[int(rng.integers(0, 2))]
             lines.append(
                 f"{region['chrom']}\t{begin}\t{begin + len(site)}\t{NAMES[number % len(NAMES)]}\t900"
                 f"\t{strand}\tw{number}\t0.91\t0.42"
             )
-    with gzip.open(folder / "hits.bed.gz", "wt") as handle:
+    with gzip.open(path, "wt") as handle:
         handle.write("\n".join(lines) + "\n")
 
 
 def write_many(
     root: Path, *, analyses: int = 5, targets: int = 10, patterns: int = 60, regions: int = 2000
 ) -> dict[str, object]:
-    """Write the folder; return the arguments of ``render_report``. All targets share their attributions."""
+    """Write the folder; return the arguments of ``render_report``. Targets share all but ``motifs.tsv``."""
     frame = fixture.make_regions(regions)
     root.mkdir(parents=True, exist_ok=True)
     relative = fixture.write_attributions(root / "shared/reb1/attributions.h5", frame, deltas=True)
@@ -113,6 +118,9 @@ def write_many(
     ]
     write_meme(known, root / "known.meme")
     names = [f"pos_{n}" if n % 4 else f"neg_{n}" for n in range(patterns)]
+    found = list(zip(names, every, strict=True))
+    write_patterns(root / "shared/modisco.h5", [(*pattern, 200) for pattern in found], regions=regions)
+    write_hits(root / "shared/hits.bed.gz", found, frame)
     specs, members, usage = [], [], []
     for a in range(analyses):
         for t in range(targets):
@@ -120,7 +128,7 @@ def write_many(
             seqlets = np.sort(rng.integers(20, 2000, patterns))[::-1].tolist()
             folder = root / f"analysis_{a}/target_{t}"
             folder.mkdir(parents=True)
-            write_target(folder, list(zip(names, every, seqlets, strict=True)), frame)
+            write_table_of_motifs(folder, list(zip(names, every, seqlets, strict=True)))
             for n, (name, count) in enumerate(zip(names, seqlets, strict=True)):
                 members.append([f"analysis_{a}", f"target_{t}", name, f"w{n}"])
                 used = count if rng.random() < 0.6 else 0
@@ -130,8 +138,8 @@ def write_many(
                     analysis=f"analysis_{a}", target=f"target_{t}", region_set="peaks", model="yeast",
                     limit=1e-3,
                     attributions=root / "shared/reb1/attributions.h5", qc=root / "shared/reb1/qc.tsv",
-                    motifs=folder / "motifs.tsv", logos=folder / "logos", modisco=folder / "modisco.h5",
-                    hits=folder / "hits.bed.gz", databases={"known": root / "known.meme"},
+                    motifs=folder / "motifs.tsv", modisco=root / "shared/modisco.h5",
+                    hits=root / "shared/hits.bed.gz", databases={"known": root / "known.meme"},
                     usage=root / "usage.tsv",
                 )
             )  # fmt: skip
@@ -169,8 +177,3 @@ def write_words(root: Path, names: list[str], every: list[str], targets: int) ->
         for n, site in enumerate(every):
             matrix = 0.3 * frequencies(site, seed=n) * fixture.one_hot(site)
             handle[f"pos_patterns/pattern_{n}/contrib_scores"] = matrix.T
-
-
-def with_length(specs: list[AnalysisTarget], path: Path) -> list[AnalysisTarget]:
-    """The targets with attributions of another file."""
-    return [dataclasses.replace(spec, attributions=path) for spec in specs]
