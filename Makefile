@@ -25,6 +25,7 @@ help:
 	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   run on a cluster (docs/cluster.md)"
 	@echo "make test    lint, types, unit, integration and cluster tests"
 	@echo "make coverage     unit tests, with the lines that they do not cover"
+	@echo "make test-browser the report in headless Chromium (and axe-core, if CISLEX_AXE is the path of axe.min.js)"
 	@echo "make test-faults  every stage on a full disk, and killed at random moments"
 
 $(VENV)/.installed: requirements.lock
@@ -153,6 +154,11 @@ test-slurm: environment
 .PHONY: test-faults
 test-faults: environment
 	$(BIN)/python -m pytest tests/faults
+
+# The report in headless Chromium, and with CISLEX_AXE=<path of axe.min.js> its accessibility; skipped without them.
+.PHONY: test-browser
+test-browser: environment
+	$(BIN)/python -m pytest tests/report/test_browser.py
 
 # Unit and integration tests run side by side: each is often one process that waits or computes alone.
 test: lint

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cislex.errors import ConfigError, InputError
-from cislex.metrics import COLUMNS, SIGNAL_COLUMNS, PairedSignal, RankedLabels, evaluate, evaluate_signal
+from cislex.metrics import (
+    COLUMNS,
+    SIGNAL_COLUMNS,
+    PairedSignal,
+    RankedLabels,
+    compare,
+    evaluate,
+    evaluate_signal,
+)
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -120,3 +128,17 @@ def test_a_signal_without_variation_is_named_and_a_constant_prediction_is_not_a_
         predicted = np.full((10, 1), constant)
         table = evaluate_signal(observed, predicted, tasks=["a"], split="test", n_bootstrap=5)
         assert table.loc[0, ["pearson", "spearman", "pearson_high"]].isna().all()
+
+
+def test_a_paired_difference_is_clear_where_intervals_overlap() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (400, 1)).astype(np.uint8)
+    first = labels + rng.normal(0, 0.8, labels.shape)
+    second = first + rng.normal(0, 0.25, labels.shape)  # the same mistakes, and a few more
+    difference, low, high = compare(labels, first, second)[0]
+    one, other = (evaluate(labels, s, tasks=["a"], split="t").iloc[0] for s in (first, second))
+    assert difference == pytest.approx(one["auprc"] - other["auprc"])
+    assert one["auprc_low"] < other["auprc_high"]
+    assert 0 < low < difference < high
+    np.testing.assert_allclose(compare(labels, second, first)[0], [-difference, -high, -low])
+    assert compare(labels, first, first).tolist() == [[0, 0, 0]]

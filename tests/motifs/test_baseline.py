@@ -105,6 +105,9 @@ def test_each_task_gets_its_motif_and_the_scores_are_those_of_the_scan(held_out:
     background = np.array([everything.count(base) + 1 for base in "ACGT"]) / (len(everything) + 4)
     scores = scan(codes, [log_odds(motif("MA1", "TGACTCAGT"), background)])
     expected = evaluate(rows[["a.observed"]].to_numpy(np.uint8), scores, tasks=["a"], split="test")
+    # The model of the fixture predicts its labels.
+    assert table["auprc_gain"].tolist() == pytest.approx((1 - table["pwm_auprc"]).tolist(), abs=1e-6)
+    assert (table["auprc_gain_low"] >= 0).all()
     assert table.loc[2, "pwm_auroc"] == pytest.approx(expected.loc[0, "auroc"], abs=1e-6)
     written = pd.read_csv(held_out / "b.tsv", sep="\t")
     assert written["pwm_name"].tolist() == ["ma1", "ma2", "ma1", "ma2"]

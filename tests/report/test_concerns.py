@@ -11,13 +11,15 @@ import pandas as pd
 import pytest
 from cislex.files.tables import write_table
 from cislex.motifs.discovery import ModiscoSettings
+from cislex.motifs.files import MemeMotif, write_meme
 from cislex.provenance import to_attributes
 from cislex.report import AnalysisTarget, RegionSet, TrainedModel, render_report
-from cislex.report.sections.concerns import region_concerns
+from cislex.report.sections.concerns import Concern, in_order, model_concerns, region_concerns
 from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import why_no_motif
 from cislex.report.sections.regions import Reason, RegionsView
-from report_fixture import write_results
+from cislex.report.sections.training import describe_training
+from report_fixture import one_hot, write_results
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "scripts" / "cislex" / "report" / "report.html.j2"
 
@@ -156,9 +158,11 @@ def test_the_page_tells_them(tmp_path: Path) -> None:
     assert "60 of 360 rows of region set peaks (17 %) were dropped; main reason: unknown chromosome." in html
     assert "No motif was found. TF-MoDISco found 54 seqlets with positive and 12 seqlets" in html
     assert "<dd>a/<wbr>b/<wbr>&lt;i&gt;.fa</dd>" in html
-    assert re.search(r"<td><b>yeast</b></td><td>fold_0</td><td>Net</td><td class=\"n\">1,939</td>", html)
+    assert re.search(
+        r"<th scope=\"row\">yeast</th><td>fold_0</td><td>Net</td><td class=\"n\">1,939</td>", html
+    )
     files = html[html.index('<section id="files">') :]
-    shared = files[files.index("<h4>Shared</h4>") :]
+    shared = files[files.index("<h3>Shared</h3>") :]
     assert files.count('href="inspection.tsv"') == shared.count('href="inspection.tsv"') == 1
 
 
@@ -176,3 +180,47 @@ def test_a_constant_output_is_told_at_the_head_and_others_are_reported(tmp_path:
     assert "peaks_yeast / rap1: no attribution: every contribution is zero" in head
     assert "Every attribution is zero: this output of the model does not depend on the sequence." in html
     assert "1 distinct known motif" in head
+
+
+def test_a_part_of_the_seqlets_small_databases_and_fallbacks_stand_at_the_head(tmp_path: Path) -> None:
+    options = write_results(tmp_path / "results")
+    first, empty, last = options.pop("analyses")  # type: ignore[misc]
+    with h5py.File(tmp_path / "modisco.h5", "w") as handle:
+        handle.attrs.update({"positive_seqlets": 80_000, "negative_seqlets": 4_000})
+        handle.attrs.update({"seqlet_cap_reached": 1, "seqlet_fraction_kept": 0.0476})
+    ppm = 0.97 * one_hot("TTACCCGG") + 0.0075
+    write_meme([MemeMotif("MA0363.3", "REB1", ppm, 10)], tmp_path / "known.meme")
+    databases = {"known": tmp_path / "known.meme"}
+    given = [
+        dataclasses.replace(first, modisco=tmp_path / "modisco.h5", databases=databases),
+        empty,
+        dataclasses.replace(last, databases=databases),
+    ]
+    render_report(tmp_path / "r.html", title="T", template=TEMPLATE, analyses=given, **options)  # type: ignore[arg-type]
+    head = (tmp_path / "r.html").read_text().partition("</header>")[0]
+    told = re.sub("<[^>]+>", "", head[head.index('id="concerns"') :])
+    assert "peaks_yeast / reb1: motifs rest on 5 % of the 84,000 seqlets, from a random sample" in told
+    assert "peaks_yeast / rap1: max pooling: 1 call integrated along the path." in told
+    assert told.count("The database holds fewer than 25 known motifs") == 1
+
+
+def test_many_concerns_of_one_kind_are_folded_and_severe_ones_come_first() -> None:
+    folds = [Concern(f"t{i}: folds", f"t{i}-folds", target=f"t{i}", kind="folds") for i in range(9)]
+    gate = [Concern(f"t{i}: gate", f"t{i}-quality", True, target=f"t{i}", kind="gate") for i in range(3)]
+    groups = in_order([*folds, *gate, *folds])
+    assert [[concern.text for concern in group] for group in groups] == [
+        ["t0: gate"], ["t1: gate"], ["t2: gate"], [f"t{i}: folds" for i in range(9)],
+    ]  # fmt: skip
+
+
+def test_a_paired_difference_decides_whether_a_motif_beats_the_model(tmp_path: Path) -> None:
+    options = write_results(tmp_path / "results")
+    path = tmp_path / "results/models/yeast/fold_0.baseline.tsv"
+    table = pd.read_csv(path, sep="\t").assign(pwm_auprc_low=0.7, pwm_auprc_high=0.95)
+    gain = {"auprc_gain": [-0.02, -0.05], "auprc_gain_low": -0.06, "auprc_gain_high": [0.01, -0.01]}
+    write_table(table.assign(**gain), path)
+    (fold,) = describe_training(options["models"])  # type: ignore[arg-type]
+    assert [defeat.output for defeat in fold.beaten] == ["abf1"]
+    assert fold.columns[-1] == "Model − motif, AUPRC"
+    assert [row[-1] for row in fold.scores] == ["−0.020 (−0.060 to 0.010)", "−0.050 (−0.060 to −0.010)"]
+    assert [concern.severe for concern in model_concerns([fold])] == [True]

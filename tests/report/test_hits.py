@@ -38,7 +38,7 @@ def test_words_are_called_by_their_names_in_the_table_and_the_figures(tmp_path: 
         ("FOS", "pos_0", "2"), ("REST", "neg_3", "1"),
     ]  # fmt: skip
     assert [view.rows[0][name] for name in view.columns] == ["0.900", "2.000", "0.500"]
-    assert view.inside == {0: [(10, 18, "FOS"), (20, 28, "FOS")]}
+    assert view.inside == {0: [(10, 18, "FOS", "+"), (20, 28, "FOS", "-")]}
 
 
 def test_hits_without_a_lexicon_are_of_motifs(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from cislex.report.sections.lexicon import (
     match_widths,
     read_lexicon,
 )
-from cislex.report.sections.motifs import Match, MotifView, Pictures, describe_motifs
+from cislex.report.sections.motifs import Match, MotifView, describe_motifs
 
 
 def pattern(name: str, seqlets: int, *matches: str, composite: bool = False, weak: bool = False) -> MotifView:
@@ -156,8 +156,6 @@ def test_widths_of_the_database_tell_composites(tmp_path: Path) -> None:
     assert widths == {"MA0363.3": 8}
     alone, double = describe_motifs(
         spec,
-        Pictures(0),
-        Pictures(0),
         composite=lambda width, match: is_composite(width, widths[match.matrix]),
     )
     assert (alone.composite, double.composite) == (False, True)

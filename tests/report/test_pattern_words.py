@@ -12,7 +12,7 @@ import report_fixture as fixture
 from cislex.files.tables import write_table
 from cislex.report import AnalysisTarget, LexiconTables, render_report
 from cislex.report.sections.hits import describe_hits
-from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs
+from cislex.report.sections.motifs import MotifView, describe_motifs
 from cislex.report.sections.pattern_words import PatternWord, read_pattern_words, words_of
 from cislex.report.sections.truth import describe_truth
 
@@ -58,7 +58,7 @@ def spec(tmp_path: Path) -> AnalysisTarget:
 
 def motifs_of(spec: AnalysisTarget, lexicon: LexiconTables | None) -> list[MotifView]:
     words = words_of(spec, read_pattern_words(lexicon))
-    return describe_motifs(spec, Pictures(0), Pictures(0), words=words)
+    return describe_motifs(spec, words=words)
 
 
 def test_a_pattern_has_the_name_of_its_word_and_the_lexicon_says_what_is_composite(
@@ -97,12 +97,12 @@ def test_a_nameless_word_is_not_the_pattern_of_its_number(
     of_words = dataclasses.replace(spec, hits=tmp_path / "hits.bed.gz", usage=tmp_path / "recall.tsv")
     view = describe_hits(of_words, motifs_of(spec, lexicon), [("chr1", 0, 50)])
     assert view is not None
-    assert (view.of_words, view.inside) == (True, {0: [(10, 18, "pos_0")]})
+    assert (view.of_words, view.inside) == (True, {0: [(10, 18, "pos_0", "+")]})
     own = describe_hits(
         dataclasses.replace(of_words, usage=None), motifs_of(spec, lexicon), [("chr1", 0, 50)]
     )
     assert own is not None
-    assert (own.of_words, own.inside) == (False, {0: [(10, 18, "REB1")]})
+    assert (own.of_words, own.inside) == (False, {0: [(10, 18, "REB1", "+")]})
 
 
 def test_the_page_calls_patterns_and_words_by_different_numbers(
@@ -113,6 +113,6 @@ def test_the_page_calls_patterns_and_words_by_different_numbers(
     write_table(members.assign(analysis="peaks_yeast"), lexicon.members)
     render_report(tmp_path / "r.html", title="T", **arguments, lexicon=lexicon)
     page = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", (tmp_path / "r.html").read_text(encoding="utf-8")))
-    assert "REB1 pattern pos_0" in page
-    assert "FOS word pos_0" in page
+    assert "REB1 # pattern pos_0" in page
+    assert "FOS # word pos_0" in page
     assert "✓ recovered as REB1 (pattern pos_0)" in page

@@ -211,7 +211,7 @@ def test_the_page_shows_the_section_where_there_are_labels(tmp_path: Path) -> No
     html = page.read_text()
     assert html.count("Does the model predict what was observed?") == 1
     assert "<summary>By chromosome</summary>" in html
-    assert html.count("observed&nbsp;vs&nbsp;predicted</a>") == html.count('reb1-observed">Does') == 1
+    assert html.count("observed vs predicted</a>") == html.count('reb1-observed">Does') == 1
     assert html.count('href="evaluation.tsv"') == html.count('href="observed.tsv"') == 1
     render_report(page, title="T", template=template, analyses=[first, *others], **options)
     assert not re.search("what was observed|observed.tsv", page.read_text())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -22,7 +23,6 @@ from cislex.report.sections.training import describe_training, ranking
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "scripts" / "cislex" / "report" / "report.html.j2"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -84,26 +84,39 @@ def outline(page: Path) -> Outline:
 
 def plain(page: Path) -> str:
     """Return the words of the page on one line."""
-    text = re.sub(r"<style>.*?</style>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S)
+    text = re.sub(
+        r"<style>.*?</style>|<script.*?</script>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S
+    )
     return re.sub(r"\s+", " ", text.replace("&nbsp;", " ")).strip()
 
 
-def test_page_is_self_contained_light_and_without_scripts(page: Path) -> None:
-    found = outline(page)
-    assert page.stat().st_size < 5_000_000
-    assert "script" not in found.tags
+def test_page_is_self_contained_light_and_runs_its_own_script_alone(page: Path) -> None:
+    found, text = outline(page), page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 1_500_000
+    assert found.tags.count("script") == 1
+    script = text[text.index("<script>") + 8 : text.index("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    assert policy is not None
+    rules = policy[1].split("; ")
+    assert rules[0] == "default-src 'none'", "nothing is loaded from elsewhere"
+    assert rules[-1] == f"script-src 'sha256-{digest}'"
     assert found.handlers == []
     inside = ("data:image/", "data:,", "#")
     links = [address for address in found.addresses if not address.startswith(inside)]
     assert links
-    assert not [address for address in links if re.match(r"[a-z]+:|/", address)]
-    assert not re.search(r"url\(|@import", page.read_text(encoding="utf-8"))
+    outside = [address for address in links if re.match(r"[a-z]+:|/", address)]
+    assert outside
+    assert not [
+        a for a in outside if not a.startswith(("https://doi.org/", "https://jaspar.elixir.no/matrix/"))
+    ]
+    assert not re.search(r"url\(|@import", text)
     assert len(found.ids) == len(set(found.ids))
     assert {a[1:] for a in found.addresses if a.startswith("#")} <= set(found.ids)
 
 
 def test_every_link_leads_to_a_file(page: Path) -> None:
-    links = [a for a in outline(page).addresses if not a.startswith(("data:", "#"))]
+    links = [a for a in outline(page).addresses if not a.startswith(("data:", "#", "https:"))]
     assert all((page.parent / link).exists() for link in links)
     assert "peaks_yeast/reb1/motifs.tsv" in links
 
@@ -115,8 +128,9 @@ def test_contents_lead_to_every_part_of_every_target(page: Path) -> None:
     parts = ("", "-motifs", "-hits", "-regions", "-quality")
     without = tuple(part for part in parts if part != "-hits")
     labels = {"peaks_yeast.reb1": parts, "peaks_yeast.rap1": without, "mine.abf1": without}
+    assert places.pop(0) == "targets"
     assert places[:13] == [label + part for label, parts in labels.items() for part in parts]
-    assert places[13:] == ["regions", "models", "truth", "methods", "references", "bibtex", "files"]
+    assert places[13:] == ["regions", "models", "truth", "methods", "references", "bibtex", "files", "run"]
 
 
 def test_pictures_have_words(page: Path) -> None:
@@ -137,7 +151,8 @@ def test_curves_state_their_scores(page: Path) -> None:
 
 def test_hostile_names_are_text(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert "<script" not in text
+    assert text.count("<script") == 1
+    assert "<script>alert" not in text
     assert "<img src=x" not in text
     assert "&lt;script&gt;" in text
     assert "<b>more</b>" not in text
@@ -198,9 +213,7 @@ def test_the_epoch_that_was_kept_is_marked(tmp_path: Path) -> None:
 def test_a_model_is_compared_with_the_best_known_motif(page: Path) -> None:
     text = plain(page)
     assert "REB1 MA0363.3 0.880 0.810" in text
-    told = "output reb1 is no better than a known motif (the intervals overlap)"
-    assert f"Model yeast, fold_0: {told}" in text[: text.index("Do the contributions add up?")]
-    assert f"{told[:1].upper()}{told[1:]}" in text
+    assert "outperformed" not in text, "the intervals overlap"
     assert "Precision and recall of model yeast, fold_0" in page.read_text(encoding="utf-8")
 
 
@@ -243,10 +256,10 @@ def test_regions_over_the_limit_are_counted_and_named_worst_first(page: Path) ->
     assert "does not guarantee completeness" in text
 
 
-def test_flagged_motifs_stand_apart_and_are_cut_with_a_count(page: Path) -> None:
+def test_flagged_motifs_stand_apart(page: Path) -> None:
     text = plain(page)
     assert "21 doubtful patterns" in text
-    assert "6 more are in peaks_yeast/reb1/motifs.tsv" in text
+    assert text.count("low information") == 20
 
 
 def test_hits_are_counted_by_motif_and_strand(page: Path) -> None:
@@ -314,25 +327,18 @@ def test_regions_are_drawn_highest_first_and_hits_follow_the_strand(page: Path) 
     order = [text.index(f"{(n * 1000 + 500):,}–{(n * 1000 + 700):,}") for n in (299, 298, 297, 290)]
     assert order == sorted(order)
     figures = re.findall(r'<svg class="region".*?</svg>', text, flags=re.S)
-    assert len(figures) == 30
+    assert len(figures) == 48, "10 highest, 3 lowest and 3 random ones of each target"
     # Regions of both strands show the site in the same place of the region as it was read.
     for figure in figures[:10]:
-        bracket = re.search(r'<path d="M([\d.]+) [\d.]+v-5H', figure)
+        _, zoomed = re.findall(
+            r'<path d="M([\d.]+) [\d.]+v-5H[\d.]+v5" fill="none" stroke="#222"/>'
+            r"<text[^>]*>REB1 →",
+            figure,
+        )
         tall = r'<use href="#base-T" transform="translate\(([\d.]+) [\d.]+\) scale\([\d.]+ 0\.[5-9]'
         first_letter = re.search(tall, figure)
-        assert bracket is not None
         assert first_letter is not None
-        assert float(bracket[1]) == pytest.approx(float(first_letter[1]), abs=1.0)
-
-
-def test_many_targets_draw_fewer_regions_and_stay_small(results: tuple[Path, dict], tmp_path: Path) -> None:
-    _, arguments = results
-    many = [dataclasses.replace(arguments["analyses"][0], target=f"t{i}") for i in range(60)]
-    render_report(tmp_path / "many.html", title="t", results="r", analyses=many, template=TEMPLATE)
-    assert (tmp_path / "many.html").stat().st_size < 5_000_000
-    text = plain(tmp_path / "many.html")
-    assert "this page holds many targets" in text
-    assert "motif logos did not fit" in text
+        assert float(zoomed) == pytest.approx(float(first_letter[1]), abs=1.0)
 
 
 def test_no_regions_left_is_a_page(tmp_path: Path) -> None:
@@ -352,10 +358,10 @@ def test_no_regions_left_is_a_page(tmp_path: Path) -> None:
 
 
 def test_unknown_bases_and_flat_contributions_are_drawn(tmp_path: Path) -> None:
-    from cislex.report.figures.logos import region_figure
+    from cislex.report.figures.regions import Region, region_figure
 
-    empty = np.zeros((4, 30), np.float32)
-    figure = region_figure(empty, np.zeros((4, 30), np.uint8), window=90, label="nothing")
+    empty = Region(np.zeros((4, 30), np.float32), np.zeros((4, 30), np.uint8))
+    figure = region_figure(empty, window=90, label="nothing")
     assert "nan" not in figure
     assert "<use" not in figure
 
@@ -386,7 +392,7 @@ def test_nothing_to_report_is_a_named_error(tmp_path: Path) -> None:
 
 
 def test_logo_names_cannot_leave_their_folder(results: tuple[Path, dict], tmp_path: Path) -> None:
-    from cislex.report.sections.motifs import Pictures, describe_motifs
+    from cislex.report.sections.motifs import describe_motifs
 
     (tmp_path / "secret.svg").write_text("<svg>secret</svg>")
     (tmp_path / "logos").mkdir()
@@ -395,7 +401,7 @@ def test_logo_names_cannot_leave_their_folder(results: tuple[Path, dict], tmp_pa
     _, arguments = results
     motifs, logos = tmp_path / "motifs.tsv", tmp_path / "logos"
     spec = dataclasses.replace(arguments["analyses"][0], motifs=motifs, logos=logos)
-    (found,) = describe_motifs(spec, Pictures(1000), Pictures(1000))
+    (found,) = describe_motifs(spec)
     assert found.logo is None
     assert found.match_logo is None
 
@@ -430,51 +436,3 @@ def test_rule_script_renders_the_page(results: tuple[Path, dict], tmp_path: Path
     subprocess.run([sys.executable, "-c", RUN_RULE, script, str(tmp_path / "given.json")], check=True)
     assert "By the rule" in plain(tmp_path / "report.html")
     assert "3 targets" in (tmp_path / "logs" / "report.log").read_text()
-
-
-def browse(page: Path, profile: Path, *, width: int) -> tuple[str, str]:
-    """Open a page in headless Chromium; return its document and what it logged."""
-    assert CHROMIUM is not None
-    done = subprocess.run(
-        [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--enable-logging=stderr", f"--user-data-dir={profile}", f"--window-size={width},2000",
-            "--dump-dom", page.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    return done.stdout, done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on the PATH")
-@pytest.mark.parametrize("width", [1280, 500])
-def test_browser_shows_every_picture_and_logs_no_error(page: Path, tmp_path: Path, width: int) -> None:
-    probe = """<script>addEventListener('load', () => {
-      document.querySelectorAll('details').forEach(one => { one.open = true; });
-      const images = [...document.images].map(i => i.naturalWidth * i.getBoundingClientRect().width);
-      const figures = [...document.querySelectorAll('svg.region, svg.chart, svg.map')];
-      const grown = figures.filter(s => s.getBoundingClientRect().width > s.viewBox.baseVal.width + 1);
-      const drawn = figures.map(s => s.getBoundingClientRect().height);
-      const wide = document.documentElement.scrollWidth - innerWidth;
-      document.body.dataset.probe = JSON.stringify({
-        images: images.length, empty: images.filter(x => !x).length,
-        drawn: drawn.length, flat: drawn.filter(x => x < 50).length, wide,
-        grown: grown.length});
-    });</script></body>"""
-    copy = tmp_path / "probe.html"
-    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
-    document, log = browse(copy, tmp_path / "profile", width=width)
-    assert "CONSOLE" not in log
-    assert "MA0363.3" in document
-    assert "pos_0" in document
-    found = re.search(r'data-probe="([^"]+)"', document)
-    assert found is not None
-    seen = json.loads(found[1].replace("&quot;", '"'))
-    assert seen["images"] >= 20
-    assert seen["empty"] == 0
-    assert seen["drawn"] == 35
-    assert seen["flat"] == 0
-    assert seen["grown"] == 0
-    assert seen["wide"] <= 0

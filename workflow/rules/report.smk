@@ -1,7 +1,7 @@
-"""Report: one self-contained page about the whole run.
+"""Report: one self-contained page about the whole run; of many targets, an index and a page for each.
 
 Purpose: what was found, in which regions, by which model, and how far to trust it.
-Inputs: the tables, logos and attributions of every target. Outputs: report.html.
+Inputs: the tables, logos and attributions of every target. Outputs: report.html, report/.
 """
 
 
@@ -9,6 +9,7 @@ rule render_report:
     input:
         files=report_files(),
     output:
+        **report_pages(),
         report=f"{RESULTS}/report.html",
     log:
         f"{RESULTS}/logs/render_report/report.log",
@@ -37,6 +38,8 @@ rule render_report:
             "settings": report_settings(),
             "model_settings": report_model_settings(),
             "engine": "snakemake",
+            "pages_above": REPORT_PAGES_ABOVE,
+            **config["report"],
             "trusted": [
                 name
                 for name, model in config["models"].items()

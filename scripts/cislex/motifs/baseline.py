@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cislex.errors import InputError
 from cislex.files.tables import write_table
 from cislex.logs import get_logger, progress
-from cislex.metrics import RankedLabels, evaluate
+from cislex.metrics import RankedLabels, compare, evaluate
 from cislex.motifs.files import MemeMotif, read_meme, reverse_complement
 from cislex.regions.genome import UNKNOWN, encode_letters
 from cislex.training.held_out import read_held_out
@@ -28,7 +28,8 @@ PSEUDOCOUNT = 1.0
 #: whatever order they are added up (either strand, any batch), as average precision needs.
 GRID = 1 << 14
 COLUMNS = ["task", "split", "pwm_id", "pwm_name", "pwm_auroc", "pwm_auroc_low", "pwm_auroc_high",
-           "pwm_auprc", "pwm_auprc_low", "pwm_auprc_high"]  # fmt: skip
+           "pwm_auprc", "pwm_auprc_low", "pwm_auprc_high",
+           "auprc_gain", "auprc_gain_low", "auprc_gain_high"]  # fmt: skip
 
 logger = get_logger(__name__)
 
@@ -110,6 +111,7 @@ def _score(
     background = np.bincount(codes.ravel(), minlength=5)[:UNKNOWN] + 1.0
     matrices = [log_odds(motif, background / background.sum()) for motif in motifs]
     split = table["split"].to_numpy()
+    predicted = table[[f"{task}.predicted" for task in tasks]].to_numpy(np.float64)
     chosen = _choose(codes, labels, np.flatnonzero(split == "validation"), matrices, seed)
     scores = np.empty(labels.shape, dtype=np.float64)
     for best in np.unique(chosen):
@@ -124,7 +126,9 @@ def _score(
             "pwm_id": [motifs[i].identifier for i in chosen],
             "pwm_name": [motifs[i].name for i in chosen],
         }
-        rows.append(scored.assign(**names))
+        gain = compare(labels[here], predicted[here], scores[here], n_bootstrap=n_bootstrap, seed=seed)
+        gains = {f"auprc_gain{end}": gain[:, k] for k, end in enumerate(("", "_low", "_high"))}
+        rows.append(scored.assign(**names, **gains))
     return rows
 
 

@@ -17,8 +17,8 @@ from cislex.errors import InputError
 from cislex.files.tables import write_text
 from cislex.motifs.files import Matrix, information
 
-#: Colours of the bases, as in most genome browsers' logos, dark enough on white.
-COLOURS = {"A": "#109648", "C": "#255c99", "G": "#f0a818", "T": "#d62839"}
+#: Colours of the bases: hues of genome browsers' logos, told apart by colour-blind readers, too.
+COLOURS = {"A": "#3aa76d", "C": "#1f4e9c", "G": "#e8a200", "T": "#a01030"}
 #: Letters smaller than this share of the logo's height are left out: they would be invisible.
 SMALLEST = 0.004
 MARGIN_LEFT, MARGIN_TOP, MARGIN_BOTTOM = 44, 6, 18
@@ -46,33 +46,41 @@ def information_heights(ppm: Matrix) -> Matrix:
     return ppm * information(ppm)
 
 
-def _extent(heights: Matrix) -> tuple[float, float]:
+def extent(heights: Matrix) -> tuple[float, float]:
     """Lowest and highest point of the stacks; never empty."""
     low = float(np.minimum(heights, 0).sum(axis=0).min(initial=0.0))
     high = float(np.maximum(heights, 0).sum(axis=0).max(initial=0.0))
     return (low, high) if high > low else (0.0, 1.0)
 
 
-def _letters(heights: Matrix, low: float, high: float, column: float, height: float) -> list[str]:
-    scale = height / (high - low)
-    zero = MARGIN_TOP + high * scale
+def stacked_letters(heights: Matrix, low: float, high: float) -> list[tuple[int, str, float, float]]:
+    """Column, base, and where its letter begins and ends: larger ones outside, negative ones below zero.
+
+    Letters that would be invisible between ``low`` and ``high`` are left out.
+    """
     drawn = []
     for position, values in enumerate(heights.T):
-        x = MARGIN_LEFT + position * column
         above = below = 0.0
         for base in np.argsort(np.abs(values), kind="stable"):
             value = float(values[base])
             if abs(value) < SMALLEST * (high - low):
                 continue
             bottom = above if value > 0 else below
-            # A negative letter hangs below the axis, upside down, as logos of contributions have it.
-            y = zero - bottom * scale
-            transform = (
-                f"matrix({column * 0.94:.2f} 0 0 {-value * scale:.2f} {x + column * 0.03:.2f} {y:.2f})"
-            )
-            letter = BASES[base]
-            drawn.append(f'<path d="{_outline(letter)}" fill="{COLOURS[letter]}" transform="{transform}"/>')
+            drawn.append((position, BASES[base], bottom, bottom + value))
             above, below = (above + value, below) if value > 0 else (above, below + value)
+    return drawn
+
+
+def _letters(heights: Matrix, low: float, high: float, column: float, height: float) -> list[str]:
+    scale = height / (high - low)
+    zero = MARGIN_TOP + high * scale
+    drawn = []
+    for position, letter, bottom, top in stacked_letters(heights, low, high):
+        x = MARGIN_LEFT + position * column
+        # A negative letter hangs below the axis, upside down, as logos of contributions have it.
+        y, up = zero - bottom * scale, (bottom - top) * scale
+        transform = f"matrix({column * 0.94:.2f} 0 0 {up:.2f} {x + column * 0.03:.2f} {y:.2f})"
+        drawn.append(f'<path d="{_outline(letter)}" fill="{COLOURS[letter]}" transform="{transform}"/>')
     return drawn
 
 
@@ -129,7 +137,7 @@ def logo_svg(
     """
     if heights.ndim != 2 or heights.shape[0] != 4 or not np.isfinite(heights).all():
         raise InputError(f"a logo needs finite heights of shape (4, w), found {heights.shape}")
-    low, high = limits or _extent(heights)
+    low, high = limits or extent(heights)
     columns = heights.shape[1]
     width = MARGIN_LEFT + columns * column + 4
     total = MARGIN_TOP + height + MARGIN_BOTTOM

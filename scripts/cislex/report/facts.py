@@ -89,7 +89,9 @@ def setting(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """``34 %``."""
+    """``34 %``; ``0.1 %`` and ``< 0.1 %`` of a share that would be rounded to nothing."""
+    if 0 < share < 0.005:
+        return f"{100 * share:.1f} %" if share >= 0.0005 else "< 0.1 %"
     return f"{100 * share:.0f} %"
 
 

@@ -1,58 +1,30 @@
-"""The page itself: every section put together and written as one HTML file."""
+"""The report: every section put together, on one page or on an index and a page for each target."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from cislex import __version__
 from cislex.errors import InputError
-from cislex.files.tables import write_text
 from cislex.logs import get_logger
-from cislex.report.facts import Fact, count, facts, recorded, shared
-from cislex.report.figures.logos import glyph_definitions
+from cislex.report.facts import count, facts
+from cislex.report.figures.motif_logos import Symbols
+from cislex.report.links import Links
+from cislex.report.places import places_of
 from cislex.report.sections.comparison import describe_comparisons
-from cislex.report.sections.completeness import QualityView, describe_quality
-from cislex.report.sections.concerns import (
-    Concern,
-    in_order,
-    model_concerns,
-    region_concerns,
-    target_concerns,
-)
+from cislex.report.sections.concerns import in_order, model_concerns, region_concerns
 from cislex.report.sections.contrasts import describe_contrasts
 from cislex.report.sections.evolution import describe_evolution
-from cislex.report.sections.files import split_links
-from cislex.report.sections.folds import FoldsView, describe_folds
-from cislex.report.sections.hits import HitsView, describe_hits
 from cislex.report.sections.insertions import describe_insertions
-from cislex.report.sections.lexicon import (
-    composition,
-    database_smallness,
-    few_known_motifs,
-    is_composite,
-    known_motifs,
-    match_width,
-    match_widths,
-    read_lexicon,
-)
+from cislex.report.sections.lexicon import composition, known_motifs, read_lexicon
 from cislex.report.sections.methods import describe_methods
 from cislex.report.sections.models import describe_models
-from cislex.report.sections.motifs import MotifView, Pictures, describe_motifs, is_silent, why_no_motif
-from cislex.report.sections.pattern_words import PatternWords, read_pattern_words, words_of
-from cislex.report.sections.predictions import AgreementView, describe_agreement
-from cislex.report.sections.reference_choice import reference_words
 from cislex.report.sections.regions import describe_regions
-from cislex.report.sections.seqlets import SeqletsView, describe_seqlets
-from cislex.report.sections.storage import describe_storage
-from cislex.report.sections.summary import method_line, named, some, summarise
-from cislex.report.sections.syntax import CHARTS_SHOWN, SyntaxView, describe_syntax
-from cislex.report.sections.top_regions import RegionView, draw_regions, read_top_regions
+from cislex.report.sections.summary import named, some
+from cislex.report.sections.top_regions import Asked
 from cislex.report.sections.training import describe_training
-from cislex.report.sections.truth import TruthView, describe_truth
 from cislex.report.sections.variants import describe_variants
 from cislex.report.sections.vocabulary import describe_vocabulary
 from cislex.report.specs import (
@@ -67,87 +39,16 @@ from cislex.report.specs import (
     VariantTables,
     check_all,
 )
+from cislex.report.targets import TargetView, describe_targets
 from cislex.report.template import capital as _capital
-from cislex.report.template import load_template
+from cislex.report.template import read_script
+from cislex.report.writing import write_pages
 from cislex.wording import counted
 
 #: The page's template, which is installed with the package.
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-#: Bytes of motif logos on one page; the rest of the page is small.
-LOGO_BUDGET, DOUBTFUL_BUDGET = 2_000_000, 600_000
-#: Regions drawn on one page, shared among the targets: a drawing takes about 16 kB.
-REGIONS_DRAWN = 100
-#: Pairs of words drawn on one page, likewise.
-PAIRS_DRAWN = 80
-#: Flagged motifs shown for one target (noise alone gives some thirty), and on one page.
-FLAGGED_SHOWN, FLAGGED_IN_ALL = 15, 300
-#: Attributes that say where a file comes from, in this order; the others follow by name.
-FIRST_ATTRIBUTES = (
-    "method",
-    "target_settings",
-    "precision",
-    "seed",
-    "folds",
-    "model_digests",
-    "source_digest",
-)
-
-
-@dataclass(frozen=True)
-class TargetView:
-    """Everything that the page says about one target of one analysis."""
-
-    spec: AnalysisTarget
-    anchor: str
-    summary: str
-    settings: list[Fact]
-    recorded: list[Fact]
-    notes: list[str]
-    folds: FoldsView | None
-    agreement: AgreementView | None
-    quality: QualityView
-    stored: str
-    motifs: list[MotifView]
-    flagged: list[MotifView]
-    flagged_hidden: int
-    no_motif: str
-    hits: HitsView | None
-    syntax: SyntaxView | None
-    seqlets: SeqletsView | None
-    regions: list[RegionView]
-    total: int
-    truth: TruthView | None
-    method: str
-
-    @property
-    def searched(self) -> bool:
-        """Whether motifs were looked for."""
-        return self.spec.motifs is not None
-
-    @property
-    def concerns(self) -> list[Concern]:
-        """What to know before trusting this target."""
-        return target_concerns(
-            self.spec.label, self.anchor, folds=self.folds, agreement=self.agreement,
-            quality=self.quality, silent=is_silent(self.spec),
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Room:
-    """How much a page holds: logos of motifs, of flagged motifs, how many of these a target shows, and pairs.
-
-    ``widths`` are those of the known motifs, by database file and identifier; ``small`` says why they are
-    too few; ``words`` are of the patterns.
-    """
-
-    motifs: Pictures
-    doubtful: Pictures
-    flagged: int
-    pairs: int
-    widths: Mapping[str, Mapping[str, int]]
-    small: Mapping[str, str]
-    words: PatternWords
+#: Reports of more targets have an index and one page for each.
+PAGES_ABOVE = 8
 
 
 def render_report(
@@ -172,13 +73,18 @@ def render_report(
     date: str | None = None,
     top: int = 10,
     window: int = 90,
+    pages_above: int = PAGES_ABOVE,
+    assembly: str | None = None,
+    loci: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> None:
-    """Write the report: one HTML file that needs nothing else.
+    """Write the report: one HTML file that needs nothing else or, of many targets, a folder of them.
 
     Parameters
     ----------
     out
-        The page.
+        The page. With more than ``pages_above`` targets it leads to ``index.html`` in the folder of the same
+        name without ``.html``, which also has a page for each target.
     title
         Its title.
     results
@@ -214,9 +120,16 @@ def render_report(
     date
         Date that the page shows; none without it, and the page then depends on its inputs alone.
     top
-        Regions drawn for each target; fewer on a page of many targets, which says so.
+        Regions drawn for each target.
     window
         Bases of each region's logo.
+    pages_above
+        Most targets on one page.
+    assembly
+        Name of the genome's assembly at the UCSC Genome Browser, to which loci then link.
+    loci, names
+        Regions that are drawn besides: those that overlap ``chrIV:1,000-2,000`` or ``chrIV:1500``, and those
+        with such a name.
 
     Raises
     ------
@@ -231,83 +144,78 @@ def render_report(
         analyses, regions, models, [] if lexicon is None else [lexicon], insertions, variants, evolution
     )
     check_all(comparisons, contrasts)
-    drawn = min(top, REGIONS_DRAWN // len(analyses))
-    sets = [describe_regions(spec) for spec in regions]
-    methods = describe_methods(
-        analyses,
-        regions=[(view.spec, view.read, view.kept) for view in sets],
-        models=model_settings or {},
-        settings=settings or {},
-        insertions=insertions,
-        variants=variants,
-        has_lexicon=lexicon is not None,
-        engine=engine,
-        evolution=evolution,
-        contrasts=contrasts,
+    places, own = places_of(analyses, pages_above=pages_above)
+    symbols = None if own else Symbols()
+    described = describe_targets(
+        analyses, lexicon, top=top, window=window, symbols=symbols, asked=Asked(loci, names)
     )
-    page = load_template(template, Path(out).resolve().parent)
-    html = page.render(
-        title=title,
-        date=date,
-        version=__version__,
-        results=str(results),
-        settings=facts({key: value for key, value in (settings or {}).items() if key != "sources"}),
-        trusted=list(trusted),
-        regions=sets,
-        methods=methods,
-        folds=(folds := describe_training(models)),
-        models=describe_models(analyses, models),
-        vocabulary=describe_vocabulary(lexicon),
-        insertions=describe_insertions(insertions),
-        comparisons=describe_comparisons(comparisons),
-        contrasts=describe_contrasts(contrasts),
-        variants=describe_variants(variants),
-        evolution=describe_evolution(evolution),
-        glyphs=glyph_definitions(),
-        fewer=drawn < top,
-        window=window,
-        **(described := _describe_all(analyses, lexicon, top=drawn, window=window)),
-        concerns=in_order(
+    run = _describe_run(
+        {"insertions": insertions, "variants": variants, "evolution": evolution, "contrasts": contrasts},
+        analyses=analyses,
+        regions=regions,
+        models=models,
+        lexicon=lexicon,
+        comparisons=comparisons,
+        settings=settings or {},
+        model_settings=model_settings or {},
+        engine=engine,
+        targets=described.targets,
+    )
+    script, digest = read_script()
+    run |= {
+        "title": title, "date": date, "version": __version__, "results": str(results),
+        "trusted": list(trusted),
+        "window": window, "script": script, "script_digest": digest, "recorded": described.recorded,
+        "shared_links": described.shared_links, "lead": lead(described.targets),
+    }  # fmt: skip
+    size = write_pages(out, run, described.targets, places, own, template=template, links=Links(assembly))
+    number = counted(len(analyses), "target")
+    get_logger(__name__).info("%s: %s, %.1f MB", out, number, size / 1e6)
+
+
+def _describe_run(
+    experiments: Mapping[str, Sequence[Any]],
+    *,
+    analyses: Sequence[AnalysisTarget],
+    regions: Sequence[RegionSet],
+    models: Sequence[TrainedModel],
+    lexicon: LexiconTables | None,
+    comparisons: Sequence[ComparisonTables],
+    settings: Mapping[str, Any],
+    model_settings: Mapping[str, Mapping[str, Any]],
+    engine: str,
+    targets: Sequence[TargetView],
+) -> dict[str, Any]:
+    """Describe all that is not of one target."""
+    sets, folds = [describe_regions(spec) for spec in regions], describe_training(models)
+    return {
+        "settings": facts({key: value for key, value in settings.items() if key != "sources"}),
+        "regions": sets,
+        "methods": describe_methods(
+            analyses,
+            regions=[(view.spec, view.read, view.kept) for view in sets],
+            models=model_settings,
+            settings=settings,
+            has_lexicon=lexicon is not None,
+            engine=engine,
+            **experiments,
+        ),
+        "folds": folds,
+        "models": describe_models(analyses, models),
+        "vocabulary": describe_vocabulary(lexicon),
+        "insertions": describe_insertions(experiments["insertions"]),
+        "comparisons": describe_comparisons(comparisons),
+        "contrasts": describe_contrasts(experiments["contrasts"]),
+        "variants": describe_variants(experiments["variants"]),
+        "evolution": describe_evolution(experiments["evolution"]),
+        "concerns": in_order(
             [
                 *model_concerns(folds),
                 *region_concerns(sets),
-                *(c for t in described["targets"] for c in t.concerns),
+                *(concern for target in targets for concern in target.concerns),
             ]
         ),
-    )
-    write_text(html, out)
-    number, size = counted(len(analyses), "target"), len(html.encode()) / 1e6
-    get_logger(__name__).info("%s: %s, %.1f MB", out, number, size)
-
-
-def _describe_all(
-    analyses: Sequence[AnalysisTarget], lexicon: LexiconTables | None, *, top: int, window: int
-) -> dict[str, Any]:
-    """Describe every target; provenance that all share is shown once."""
-    attributes = [recorded(spec.attributions) for spec in analyses]
-    common = shared(attributes)
-    databases = {str(path) for spec in analyses for path in spec.databases.values()}
-    room = _Room(
-        motifs=Pictures(LOGO_BUDGET),
-        doubtful=Pictures(DOUBTFUL_BUDGET),
-        flagged=max(3, min(FLAGGED_SHOWN, FLAGGED_IN_ALL // len(analyses))),
-        pairs=min(CHARTS_SHOWN, PAIRS_DRAWN // len(analyses)),
-        widths={path: match_widths(path) for path in databases},
-        small={path: database_smallness(path) for path in databases},
-        words=read_pattern_words(lexicon),
-    )
-    views = [
-        _describe(spec, given, common, room, top=top, window=window)
-        for spec, given in zip(analyses, attributes, strict=True)
-    ]
-    return {
-        "targets": views,
-        "own_links": (links := split_links(analyses))[0],
-        "shared_links": links[1],
-        "known": any(view.truth is not None for view in views),
-        "lead": lead(views),
-        "recorded": _in_order(common),
-        "logos_left_out": room.motifs.left_out + room.doubtful.left_out,
+        "known": any(target.truth is not None for target in targets),
     }
 
 
@@ -329,63 +237,3 @@ def lead(views: Sequence[TargetView]) -> str:
     empty = [view.spec.label for view in views if view.searched and not view.motifs]
     parts.append(f"No motif in {some(empty, ', ')}." if empty else "")
     return " ".join(part for part in parts if part)
-
-
-def _describe(
-    spec: AnalysisTarget,
-    attributes: Mapping[str, Any],
-    common: Mapping[str, Any],
-    room: _Room,
-    *,
-    top: int,
-    window: int,
-) -> TargetView:
-    widths = {name: room.widths[str(path)] for name, path in spec.databases.items()}
-    every = describe_motifs(
-        spec,
-        room.motifs,
-        room.doubtful,
-        flagged=room.flagged,
-        composite=lambda width, match: is_composite(width, match_width(match, widths)),
-        words=words_of(spec, room.words),
-    )
-    motifs = [motif for motif in every if not motif.flagged]
-    flagged = [motif for motif in every if motif.flagged]
-    best = read_top_regions(spec, top=top)
-    hits = describe_hits(spec, every, best.places)
-    notes = attributes.get("notes") or []
-    notes = [str(note) for note in notes] if isinstance(notes, list) else [str(notes)]
-    return TargetView(
-        spec=spec,
-        anchor=quote(f"{spec.analysis}.{spec.target}", safe=""),
-        summary=summarise(motifs, flagged, best.total)
-        if spec.motifs is not None
-        else f"{_capital(count(best.total, 'region'))} attributed, without motif discovery.",
-        settings=facts(spec.settings),
-        recorded=_in_order({key: value for key, value in attributes.items() if key not in common}),
-        notes=[
-            *notes,
-            *few_known_motifs({name: room.small[str(path)] for name, path in spec.databases.items()}),
-        ],
-        folds=describe_folds(spec, attributes),
-        agreement=describe_agreement(spec),
-        quality=describe_quality(spec),
-        stored=describe_storage(spec),
-        motifs=motifs,
-        flagged=flagged[: room.flagged],
-        flagged_hidden=max(len(flagged) - room.flagged, 0),
-        no_motif="" if every else why_no_motif(spec),
-        hits=hits,
-        syntax=describe_syntax(spec, every, charts=room.pairs),
-        seqlets=describe_seqlets(spec),
-        regions=draw_regions(best, hits.inside if hits else {}, window=window),
-        total=best.total,
-        truth=describe_truth(spec, every),
-        method=". ".join(filter(None, [method_line(attributes), reference_words(spec).rstrip(".")])),
-    )
-
-
-def _in_order(attributes: Mapping[str, Any]) -> list[Fact]:
-    keys = [key for key in FIRST_ATTRIBUTES if key in attributes]
-    keys += [key for key in attributes if key not in FIRST_ATTRIBUTES]
-    return facts({key: attributes[key] for key in keys})

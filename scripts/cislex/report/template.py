@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +14,10 @@ from markupsafe import Markup, escape
 
 from cislex.files.tables import require_file
 from cislex.report.facts import count, equation, setting
+from cislex.report.links import Links
+
+#: The script of every page, beside the template.
+SCRIPT = Path(__file__).with_name("script.js.j2")
 
 
 def capital(sentence: str) -> str:
@@ -18,11 +25,26 @@ def capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def load_template(path: str | Path, folder: Path) -> jinja2.Template:
-    """Load the template with escaping on; ``link`` makes a path relative to the page's folder."""
+def identifier(name: str) -> str:
+    """A name as a part of an id: other characters than letters, digits and ``_.-`` by their numbers."""
+    return re.sub(r"[^A-Za-z0-9_.-]", lambda found: f"_{ord(found[0]):x}_", name)
+
+
+def read_script() -> tuple[Markup, str]:
+    """The page's script, and its digest, by which the page admits this script and no other one."""
+    script = SCRIPT.read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return Markup(script), f"sha256-{digest}"
+
+
+def load_template(path: str | Path, folder: Path, links: Links | None = None) -> jinja2.Template:
+    """Load the template with escaping on; ``link`` makes a path relative to the page's folder.
+
+    Templates that it includes are read from its folder or, where they are not there, from the package.
+    """
     require_file(path, what="report: template")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(path).parent),
+        loader=jinja2.FileSystemLoader([Path(path).parent, Path(__file__).parent]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -37,10 +59,10 @@ def load_template(path: str | Path, folder: Path) -> jinja2.Template:
         # A path may go on in the next line after a slash, not amid a name.
         return Markup(escape(value).replace("/", Markup("/<wbr>")))
 
-    environment.filters["link"] = link
-    environment.filters["breakable"] = breakable
-    environment.filters["count"] = count
-    environment.filters["equation"] = equation
-    environment.filters["capital"] = capital
-    environment.filters["setting"] = setting
+    links = links or Links()
+    environment.filters |= {
+        "link": link, "breakable": breakable, "count": count, "equation": equation, "capital": capital,
+        "setting": setting, "identifier": identifier, "hash": lambda name: f"#{name}", "locus": links.locus,
+        "doi": links.doi, "matrix": links.matrix, "matrices": links.matrices,
+    }  # fmt: skip
     return environment.get_template(Path(path).name)

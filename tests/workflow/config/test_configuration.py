@@ -852,3 +852,16 @@ def test_selections_of_direct_sequences_are_honoured_or_refused_with_key_and_rea
     else:
         with pytest.raises(configuration.ConfigurationError, match=re.escape(message)):
             resolve(minimal)
+
+
+def test_loci_of_the_report_are_loci(minimal: dict[str, Any]) -> None:
+    loci = ["chrIV:1,000-2,000", "chrIV:1500", "HLA:01:5–9"]
+    assert resolve({**minimal, "report": {"loci": loci}})["report"] == {
+        "assembly": None, "loci": loci, "names": [],
+    }  # fmt: skip
+    for locus, told in (
+        ("chrIV", "chromosome:start-end or chromosome:position"),
+        ("c:9-5", "does not end after"),
+    ):
+        with pytest.raises(configuration.ConfigurationError, match=f"report.loci.*{told}"):
+            resolve({**minimal, "report": {"loci": [locus]}})

@@ -51,6 +51,7 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
         yield from model_checks(name, model)
     yield from _genome_checks(config)
     yield from _fetch_checks(config)
+    yield from _report_checks(config)
     yield from _method_checks(config)
     yield from _fold_checks(config)
     yield from variant_checks(config)
@@ -103,6 +104,13 @@ def _fetch_checks(config: dict[str, Any]) -> Iterator[str]:
                 f"fetch.{name}: give a digest to verify the download: sha256 (`sha256sum` of the published "
                 "file), or sequence_md5 for a genome"
             )
+
+
+def _report_checks(config: dict[str, Any]) -> Iterator[str]:
+    for locus in config["report"]["loci"]:
+        start, dash, end = locus.rpartition(":")[2].replace(",", "").replace("–", "-").partition("-")
+        if dash and int(end) <= int(start):
+            yield f"report.loci: '{locus}' does not end after its start; expected chromosome:start-end"
 
 
 def _genome_checks(config: dict[str, Any]) -> Iterator[str]:

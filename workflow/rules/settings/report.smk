@@ -6,6 +6,17 @@ Inputs: the config. Outputs: the functions below; no rule.
 
 import json as _json
 
+#: Targets on one page at most; the report of more is a folder of pages, as in cislex/report/page.py.
+REPORT_PAGES_ABOVE = 8
+
+
+def report_pages():
+    """The folder of pages, where there are many targets."""
+    targets = sum(len(analysis["targets"]) for analysis in config["analyses"].values())
+    if targets <= REPORT_PAGES_ABOVE:
+        return {}
+    return {"pages": directory(f"{RESULTS}/report")}
+
 
 def report_regions():
     """Files of each region set, as the report names them."""

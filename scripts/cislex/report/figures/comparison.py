@@ -9,10 +9,23 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from cislex.report.facts import shortened
-from cislex.report.figures.heat_map import LENGTH, LETTER, ROW
 from cislex.report.figures.logos import LEFT, RIGHT, logo_parts
 from cislex.report.figures.logos import WIDTH as LOGO_WIDTH
-from cislex.report.figures.svg import ALARM, GRID, INK, MAIN, SOFT, Scale, figure, line, rectangle, text
+from cislex.report.figures.svg import (
+    ALARM,
+    GRID,
+    INK,
+    LETTER,
+    MAIN,
+    NAME_SHOWN,
+    ROW,
+    SOFT,
+    Scale,
+    figure,
+    line,
+    rectangle,
+    text,
+)
 
 #: Width of a cell and of a panel of curves, height of a logo and of its name.
 STEP, PANEL, LOGO, GAP = 46.0, 420.0, 56.0, 18.0
@@ -36,14 +49,16 @@ def agreement_map(
     label
         What the figure shows.
     """
-    wide = LETTER * min(max(map(len, names), default=0), LENGTH)
+    wide = LETTER * min(max(map(len, names), default=0), NAME_SHOWN)
     left, top = 14 + wide, 14 + 0.75 * wide
     parts = []
     for number, name in enumerate(names):
         x, y = left + STEP * (number + 0.5), top - 6
         turn = f' transform="rotate(-50 {x:.1f} {y:.1f})"'
-        parts.append(text(x, y, shortened(name, LENGTH), fill=SOFT, size=11, extra=turn))
-        parts.append(text(left - 6, top + ROW * number + 14, shortened(name, LENGTH), anchor="end", size=12))
+        parts.append(text(x, y, shortened(name, NAME_SHOWN), fill=SOFT, size=11, extra=turn))
+        parts.append(
+            text(left - 6, top + ROW * number + 14, shortened(name, NAME_SHOWN), anchor="end", size=12)
+        )
     for (row, column), value in np.ndenumerate(values):
         x, y = left + STEP * column, top + ROW * row
         parts.append(f"<g><title>{escape(titles[row][column])}</title>")

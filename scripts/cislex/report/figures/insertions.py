@@ -10,11 +10,12 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from cislex.report.facts import shortened
-from cislex.report.figures.heat_map import LETTER, ROW
 from cislex.report.figures.svg import (
     GRID,
     INK,
+    LETTER,
     MAIN,
+    ROW,
     SECOND,
     SOFT,
     Scale,

@@ -10,11 +10,14 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from cislex.report.facts import power_of_ten, setting
+from cislex.report.facts import decimals, power_of_ten, setting
 
 INK, SOFT, GRID, MAIN, SECOND, ALARM = "#222", "#666", "#e4e4e4", "#31688e", "#d95f02", "#b2182b"
 WIDTH, HEIGHT = 560, 240
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 26, 46
+
+#: Height of a row and width of a letter in figures of rows, and letters of a name that are shown.
+ROW, LETTER, NAME_SHOWN = 20, 7.0, 44
 
 #: Deltas below this are drawn at it: float32 cannot tell them from zero.
 DELTA_FLOOR = 1e-10
@@ -86,8 +89,14 @@ def nice_ticks(low: float, high: float, *, count: int = 5) -> list[float]:
 
 
 def short(value: float) -> str:
-    """Write a tick label: as few digits as tell it apart."""
-    return "0" if abs(value) < 1e-12 else f"{value:,.4g}"
+    """Write a tick label: as few of four digits as tell it apart; never ``7.633e+04``."""
+    if abs(value) < 1e-12:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    if not -4 <= size <= 8:
+        return power_of_ten(value, 3).replace(".00×", "×")
+    text = decimals(value, max(3 - size, 0))
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def axes(

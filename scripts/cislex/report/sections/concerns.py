@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cislex.regions.row_ledger import ASKED_FOR, MANY_DROPPED
 from cislex.report.facts import decimals, percent
@@ -13,14 +14,22 @@ from cislex.report.sections.predictions import POOR_CORRELATION, AgreementView
 from cislex.report.sections.regions import RegionsView
 from cislex.report.sections.training import FoldView
 
+#: Concerns of one kind that the head lists; of more, the first one, and the others folded.
+FOLDED = 3
+
 
 @dataclass(frozen=True)
 class Concern:
-    """A sentence, and the id of the section that tells more; ``severe``: what follows may be worthless."""
+    """A sentence, and the id of the section that tells more; ``severe``: what follows may be worthless.
+
+    ``target`` is the id of the target that it is about; empty: of the run. Many of one ``kind`` are folded.
+    """
 
     text: str
     anchor: str
     severe: bool = False
+    target: str = ""
+    kind: str = ""
 
 
 def region_concerns(sets: Sequence[RegionsView]) -> list[Concern]:
@@ -39,6 +48,7 @@ def region_concerns(sets: Sequence[RegionsView]) -> list[Concern]:
                 f"{rows:,} of {view.read:,} rows of region set {view.spec.name} "
                 f"({percent(rows / view.read)}) were dropped; main reason: {why}{part}.",
                 "regions",
+                kind="rows",
             )
         )
     return found
@@ -47,7 +57,7 @@ def region_concerns(sets: Sequence[RegionsView]) -> list[Concern]:
 def model_concerns(folds: Sequence[FoldView]) -> list[Concern]:
     """Models trained here that a known motif alone beats on the test windows."""
     return [
-        Concern(f"Model {fold.spec.name}, {fold.spec.fold}: {defeat.text}", "models", severe=defeat.clear)
+        Concern(f"Model {fold.spec.name}, {fold.spec.fold}: {defeat.text}", "models", True, kind="motif")
         for fold in folds
         for defeat in fold.beaten
     ]
@@ -74,12 +84,46 @@ def gate_concern(label: str, anchor: str, quality: QualityView) -> list[Concern]
     else:
         what = "and were dropped (qc.on_fail: drop): no regions remain."
     severe = not quality.dropped or quality.dropped > MANY_DROPPED * quality.regions
-    return [Concern(f"{over} {what}", f"{anchor}-quality", severe=severe)]
+    return [Concern(f"{over} {what}", f"{anchor}-quality", severe=severe, target=anchor, kind="gate")]
 
 
-def in_order(concerns: Sequence[Concern]) -> list[Concern]:
-    """Severe ones first, each once."""
-    return sorted(dict.fromkeys(concerns), key=lambda concern: not concern.severe)
+def in_order(concerns: Sequence[Concern]) -> list[list[Concern]]:
+    """Severe ones first, each once; more than ``FOLDED`` of one kind together, others alone."""
+    groups: dict[tuple[bool, str], dict[str, Concern]] = {}
+    for concern in sorted(concerns, key=lambda concern: not concern.severe):
+        groups.setdefault((concern.severe, concern.kind), {}).setdefault(concern.text, concern)
+    found = []
+    for group in groups.values():
+        alike = list(group.values())
+        found += [alike] if len(alike) > FOLDED else [[concern] for concern in alike]
+    return found
+
+
+def cap_concern(label: str, anchor: str, attributes: Mapping[str, Any]) -> list[Concern]:
+    """TF-MoDISco used a part of the seqlets, because there were more than its cap."""
+    if not attributes.get("seqlet_cap_reached"):
+        return []
+    total = int(attributes["positive_seqlets"]) + int(attributes["negative_seqlets"])
+    share = percent(float(attributes["seqlet_fraction_kept"]))
+    text = (
+        f"{label}: motifs rest on {share} of the {total:,} seqlets, from a random sample of the regions "
+        "(motifs.max_seqlets); motifs of few regions may be missing."
+    )
+    return [Concern(text, f"{anchor}-motifs", target=anchor, kind="cap")]
+
+
+def note_concerns(
+    label: str, anchor: str, fallbacks: Sequence[str], databases: Sequence[str]
+) -> list[Concern]:
+    """Fallbacks that the attributions took, and databases too small for TOMTOM, which are told once."""
+    motifs = f"{anchor}-motifs"
+    return [
+        *(Concern(f"{label}: {note}.", anchor, target=anchor, kind="fallback") for note in fallbacks),
+        *(
+            Concern(f"{note[:1].upper()}{note[1:]}.", motifs, target=anchor, kind="database")
+            for note in databases
+        ),
+    ]
 
 
 def target_concerns(
@@ -98,7 +142,7 @@ def target_concerns(
             f"{label}: no attribution: every contribution is zero, so this output of the model does not "
             "depend on the sequence (a dead head, or a constant)."
         )
-        found.append(Concern(text, f"{anchor}-motifs", severe=True))
+        found.append(Concern(text, f"{anchor}-motifs", severe=True, target=anchor, kind="silent"))
     if agreement is not None and agreement.correlation is not None:
         value = agreement.correlation
         if value < POOR_CORRELATION:
@@ -108,6 +152,8 @@ def target_concerns(
                     f"{decimals(value, 2)}{agreement.scored_on}); what the model has learned may explain "
                     "little of them.",
                     f"{anchor}-observed",
+                    target=anchor,
+                    kind="observed",
                 )
             )
     if folds is not None and folds.disagreement is not None and folds.disagreement > POOR_AGREEMENT:
@@ -116,6 +162,8 @@ def target_concerns(
                 f"{label}: the folds disagree: their contributions differ by "
                 f"{percent(folds.disagreement)} of their size (median).",
                 f"{anchor}-folds",
+                target=anchor,
+                kind="folds",
             )
         )
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from cislex.report.facts import count, decimals, percent
@@ -13,6 +14,8 @@ from cislex.report.specs import AnalysisTarget
 from cislex.report.tables import numbers, read_hits, read_table
 
 Place = tuple[str, int, int]
+#: Start, end, name and strand of a hit.
+Hit = tuple[int, int, str, str]
 #: Column of the table for the share of a word's seqlets that hits cover.
 COVERED = "seqlets covered"
 
@@ -41,7 +44,7 @@ class HitsView:
     total: int
     columns: list[str]
     rows: list[dict[str, str]]
-    inside: dict[int, list[tuple[int, int, str]]]
+    inside: dict[int, list[Hit]]
     of_words: bool = False
     recall: str = ""
 
@@ -63,21 +66,23 @@ def describe_hits(
     if spec.hits is None:
         return None
     known = {motif.name: motif for motif in motifs}
-    inside: dict[int, list[tuple[int, int, str]]] = {}
+    inside: dict[int, list[Hit]] = {}
     sums: list[pd.DataFrame] = []
     of_words = spec.usage is not None  # a word without a known motif has its number for a name, too
     for block in read_hits(spec.hits):
         block = block if "word" in block.columns else block.assign(word=block["name"])
         of_words = of_words or bool((block["word"] != block["name"]).any())
-        for index, place in enumerate(drawn):
-            inside.setdefault(index, []).extend(_hits_within(block, place))
+        _collect(inside, block, drawn)
         columns = {"hits": 1, "plus": block["strand"] == "+", "minus": block["strand"] == "-"}
         means = {title: numbers(block, name) for name, title in MEANS.items() if name in block.columns}
         frame = pd.DataFrame({"word": block["word"], "name": block["name"], **columns, **means})
         sums.append(frame.groupby(["word", "name"]).sum(min_count=1))
     if not of_words:
         inside = {
-            index: [(low, high, known[name].short if name in known else name) for low, high, name in found]
+            index: [
+                (low, high, known[name].short if name in known else name, strand)
+                for low, high, name, strand in found
+            ]
             for index, found in inside.items()
         }
     if not sums:
@@ -119,12 +124,14 @@ def _recall_sentence(covered: pd.DataFrame) -> str:
     return f"Hits cover {share} of TF-MoDISco's {count(total, 'seqlet')} of these words in this target{more}."
 
 
-def _hits_within(block: pd.DataFrame, place: Place) -> list[tuple[int, int, str]]:
-    chrom, start, end = place
-    here = block[block["chrom"] == chrom]
-    starts, ends = numbers(here, "start"), numbers(here, "end")
-    here = here[(starts >= start) & (ends <= end)]
-    return [(int(hit["start"]), int(hit["end"]), hit["name"]) for _, hit in here.iterrows()]
+def _collect(inside: dict[int, list[Hit]], block: pd.DataFrame, drawn: Sequence[Place]) -> None:
+    """Add the hits of a block of rows that overlap each of the regions that are drawn."""
+    starts, ends = numbers(block, "start").to_numpy(), numbers(block, "end").to_numpy()
+    chroms, names, strands = (block[column].to_numpy() for column in ("chrom", "name", "strand"))
+    for index, (chrom, start, end) in enumerate(drawn):
+        here = np.flatnonzero((chroms == chrom) & (starts < end) & (ends > start))
+        found = [(int(starts[i]), int(ends[i]), str(names[i]), str(strands[i])) for i in here]
+        inside.setdefault(index, []).extend(found)
 
 
 def _hits_row(row: pd.Series, match: str, means: Sequence[str]) -> dict[str, str]:

@@ -117,7 +117,7 @@ def _sentence(spec: InsertionTables, single: pd.DataFrame, targets: Sequence[str
     for target in targets[:TARGETS_SHOWN]:
         own = called[called["target"] == target]
         sides = {verb: own.loc[sign, "word_a"].nunique() for verb, sign in _sides(own["effect"]).items()}
-        said_of = (f"{n} {verb}{'s' if n == 1 else ''}" for verb, n in sides.items() if n)
+        said_of = (f"{n:,} {verb}{'s' if n == 1 else ''}" for verb, n in sides.items() if n)
         moved = " and ".join(said_of) or "none moves"
         parts.append(f"{moved} the target {target}")
     return f"{said} At q ≤ {MAX_Q:g}, {'; '.join(parts)}."

@@ -130,8 +130,8 @@ def composition(lexicon: Lexicon) -> str:
         return "".join(f"The one pattern {one} {rest}." for n, one, _, rest in kinds if n)
     if len(present := [kind for kind in kinds if kind[0]]) == 1:
         n, _, more, rest = present[0]
-        return f"{'Both' if n == 2 else f'All {n}'} patterns {more} {rest}."
-    said = [f"{n or 'none'} {one if n == 1 else more} {rest}" for n, one, more, rest in kinds]
+        return f"{'Both' if n == 2 else f'All {n:,}'} patterns {more} {rest}."
+    said = [f"{f'{n:,}' if n else 'none'} {one if n == 1 else more} {rest}" for n, one, more, rest in kinds]
     first, *others = (text for text, (n, *_) in zip(said, kinds, strict=True) if n or text is said[0])
     return f"Of {count(lexicon.patterns, 'pattern')}, {', '.join([first, *others[:-1]])} and {others[-1]}."
 

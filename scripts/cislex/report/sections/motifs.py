@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
+from markupsafe import Markup
 
+from cislex.motifs.files import reverse_complement
+from cislex.motifs.logos import information_heights
 from cislex.report.facts import cell, count, decimals, probability, recorded
+from cislex.report.figures.motif_logos import Symbols, is_reversed_match, motif_logo
+from cislex.report.sections.pattern_arrays import Core, KnownMotifs, read_cores
 from cislex.report.sections.pattern_words import PatternWord
 from cislex.report.specs import AnalysisTarget
 from cislex.report.tables import numbers, read_table
@@ -22,28 +28,15 @@ MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
 WEAK_Q = 0.05
 
 
-@dataclass
-class Pictures:
-    """Files turned into data URIs, up to a number of bytes for the page; beyond it they are left out.
+def embed(path: Path) -> str | None:
+    """Return a file as a data URI, or ``None`` where there is no such file.
 
     An SVG as the source of an ``img`` runs no script and shares no ids with the page.
     """
-
-    budget: int
-    used: int = 0
-    left_out: int = field(default=0, init=False)
-
-    def embed(self, path: Path) -> str | None:
-        """Return a data URI, or ``None`` where there is no such file or no room."""
-        media = MEDIA.get(path.suffix.lower())
-        if media is None or not path.is_file():
-            return None
-        data = _encode(path.read_bytes(), path.suffix.lower())
-        if self.used + len(data) > self.budget:
-            self.left_out += 1
-            return None
-        self.used += len(data)
-        return f"data:{media}{data}"
+    media = MEDIA.get(path.suffix.lower())
+    if media is None or not path.is_file():
+        return None
+    return f"data:{media}{_encode(path.read_bytes(), path.suffix.lower())}"
 
 
 def _encode(content: bytes, suffix: str) -> str:
@@ -81,6 +74,7 @@ class MotifView:
     """One row of the motif table.
 
     ``word`` and ``identifier`` are name and number of the pattern's word in the lexicon; empty: it has none.
+    Logos are elements of the page; ``None``: there is no file to draw them from.
     """
 
     name: str
@@ -91,9 +85,9 @@ class MotifView:
     information: str
     flagged: str
     matches: list[Match]
-    logo: str | None
-    reverse: str | None
-    match_logo: str | None
+    logo: Markup | None
+    reverse: Markup | None
+    match_logo: Markup | None
     composite: bool = False
     word: str = ""
     identifier: str = ""
@@ -107,6 +101,12 @@ class MotifView:
     def said(self) -> str:
         """The word's name with the pattern's own; without a word the latter."""
         return f"{self.word} ({self.pattern})" if self.word else self.pattern
+
+    @property
+    def search(self) -> str:
+        """What a search finds it by."""
+        matches = (f"{match.name} {match.matrix}" for match in self.matches if not match.weak)
+        return " ".join(filter(None, [self.word, self.name, *matches, self.consensus]))
 
     @property
     def best(self) -> Match | None:
@@ -132,25 +132,32 @@ class MotifView:
         return f"composite with {self.best}" if self.composite else str(self.best)
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What logos of a page are drawn with: logos that it shares, and known motifs by database file."""
+
+    symbols: Symbols = field(default_factory=Symbols)
+    known: KnownMotifs = field(default_factory=dict)
+
+
 def describe_motifs(
     spec: AnalysisTarget,
-    pictures: Pictures,
-    doubtful: Pictures,
+    drawing: Drawing | None = None,
     *,
-    flagged: int = 15,
     composite: Callable[[int, Match], bool] = lambda width, match: False,
     words: Mapping[str, PatternWord] | None = None,
 ) -> list[MotifView]:
-    """Read ``motifs.tsv`` and the logos it names; the most frequent motif first, flagged ones last.
+    """Read ``motifs.tsv`` and draw its logos; the most frequent motif first, flagged ones last.
+
+    Logos are drawn from ``modisco.h5`` and the databases; where these are not given, from the files that the
+    table names.
 
     Parameters
     ----------
     spec
         The target.
-    pictures, doubtful
-        Take the logos of motifs and of flagged ones, which must not use up the room of the others.
-    flagged
-        How many of the flagged motifs get a logo: noise gives many wide ones, which make a page heavy.
+    drawing
+        What the page draws logos with.
     composite
         Says of a pattern's width (bp) and its best match whether it holds more than that; asked where the
         lexicon does not tell.
@@ -166,36 +173,24 @@ def describe_motifs(
     )
     table = table.assign(order=numbers(table, "n_seqlets").fillna(0), last=table["flagged"] != "")
     table = table.sort_values(["last", "order"], ascending=[True, False], kind="stable")
-    folder = None if spec.logos is None else Path(spec.logos)
-    drawn = (table["last"].cumsum() <= flagged).tolist()
+    cores, drawing = read_cores(spec, table), drawing or Drawing()
     return [
-        _motif(
-            row,
-            folder if draw else None,
-            doubtful if row["flagged"] else pictures,
-            composite,
-            (words or {}).get(row["motif"]),
-            several=len(spec.databases) > 1,
-        )
-        for (_, row), draw in zip(table.iterrows(), drawn, strict=True)
+        _motif(spec, row, cores.get(row["motif"]), drawing, composite, (words or {}).get(row["motif"]))
+        for _, row in table.iterrows()
     ]
 
 
 def _motif(
+    spec: AnalysisTarget,
     row: pd.Series,
-    folder: Path | None,
-    pictures: Pictures,
+    core: Core | None,
+    drawing: Drawing,
     composite: Callable[[int, Match], bool],
     word: PatternWord | None,
-    *,
-    several: bool,
 ) -> MotifView:
-    def picture(name: str) -> str | None:
-        # Only the last part of a name: a table cannot make the page read files elsewhere.
-        return pictures.embed(folder / Path(name).name) if folder is not None and Path(name).name else None
-
-    whole, matches = not row["flagged"], _matches(row, several=several)
+    matches = _matches(row, several=len(spec.databases) > 1)
     is_wide = bool(matches) and composite(int(row["width"] or 0), matches[0])
+    logo, reverse, match_logo = _logos(spec, row, core, drawing, matches)
     return MotifView(
         name=row["motif"],
         sign=row["sign"],
@@ -205,13 +200,60 @@ def _motif(
         information=cell(row["information"], lambda value: decimals(value, 2)),
         flagged=row["flagged"],
         matches=matches,
-        logo=picture(row["logo"]),
-        reverse=picture(f"{row['motif']}.rc.svg") if whole else None,
-        match_logo=picture(row.get("match_logo") or f"{row['motif']}.match.svg") if whole else None,
+        logo=logo,
+        reverse=reverse,
+        match_logo=match_logo,
         composite=is_wide if word is None else word.composite,
         word="" if word is None else word.name,
         identifier="" if word is None else word.word,
     )
+
+
+def _logos(
+    spec: AnalysisTarget, row: pd.Series, core: Core | None, drawing: Drawing, matches: Sequence[Match]
+) -> tuple[Markup | None, Markup | None, Markup | None]:
+    """Logos of a motif and, unless it is flagged, of its reverse complement and of its best match."""
+    name = row["motif"]
+    labels = (
+        f"Contribution logo of {name}: {row['consensus']}",
+        f"Reverse complement of {name}",
+        f"Logo of {matches[0]}" if matches else "Logo of the match",
+    )
+    if core is None:
+        files = row["logo"], f"{name}.rc.svg", row.get("match_logo") or f"{name}.match.svg"
+        first, second, third = (_image(spec, *of) for of in zip(files, labels, strict=True))
+        return (first, None, None) if row["flagged"] else (first, second, third)
+    own, turned = motif_logo(core.cwm, label=labels[0]), reverse_complement(core.cwm)
+    if row["flagged"]:
+        return own, None, None
+    return own, motif_logo(turned, label=labels[1]), _known_logo(spec, row, core, drawing, matches)
+
+
+def _known_logo(
+    spec: AnalysisTarget, row: pd.Series, core: Core, drawing: Drawing, matches: Sequence[Match]
+) -> Markup | None:
+    """Logo of the best match in bits, on the strand on which it resembles the motif; drawn once a page."""
+    if not matches:
+        return None
+    best, label = matches[0], f"Logo of {matches[0]}"
+    named = (
+        {best.database: spec.databases[best.database]} if best.database in spec.databases else spec.databases
+    )
+    for database, path in named.items():
+        ppm = drawing.known.get(str(path), {}).get(best.matrix)
+        if ppm is not None:
+            turned = is_reversed_match(core.ppm, ppm)
+            heights = partial(information_heights, reverse_complement(ppm) if turned else ppm)
+            key = f"{database}-{best.matrix}{'-rc' if turned else ''}"
+            return drawing.symbols.place(key, heights, label=label)
+    return _image(spec, row.get("match_logo") or f"{row['motif']}.match.svg", label)
+
+
+def _image(spec: AnalysisTarget, name: str, label: str) -> Markup | None:
+    # Only the last part of a name: a table cannot make the page read files elsewhere.
+    known = spec.logos is not None and Path(name).name
+    source = embed(Path(spec.logos) / Path(name).name) if known and spec.logos is not None else None
+    return None if source is None else Markup('<img src="{}" alt="{}">').format(Markup(source), label)
 
 
 def _matches(row: pd.Series, *, several: bool) -> list[Match]:
@@ -241,11 +283,6 @@ def _is_weak(q: str) -> bool:
         return float(q) > WEAK_Q
     except ValueError:
         return False
-
-
-def is_silent(spec: AnalysisTarget) -> bool:
-    """Whether TF-MoDISco was given attributions that are all zero."""
-    return spec.modisco is not None and bool(recorded(spec.modisco).get("no_attribution"))
 
 
 def why_no_motif(spec: AnalysisTarget) -> str:

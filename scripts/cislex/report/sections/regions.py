@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cislex.files.tables import open_hdf5
+from cislex.report.facts import cell
 from cislex.report.specs import RegionSet
 from cislex.report.tables import count_rows, read_table
 
@@ -58,9 +59,10 @@ def _reasons(spec: RegionSet) -> list[Reason]:
     found = []
     for reason, rows in table.groupby("reason", sort=False):
         first = rows.iloc[0]
-        place = f"{first.get('chrom', '')}:{first.get('start', '')}–{first.get('end', '')}".strip(":–")
+        start, end = (cell(first[name]) if first.get(name) else "" for name in ("start", "end"))
+        place = f"{first.get('chrom', '')}:{start}–{end}".strip(":–")
         parts = (
-            f"line {first['source_line']}" if first.get("source_line") else "",
+            f"line {cell(first['source_line'])}" if first.get("source_line") else "",
             place,
             first.get("detail", ""),
         )

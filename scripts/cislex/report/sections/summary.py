@@ -18,7 +18,7 @@ def named(lexicon: Lexicon) -> str:
 
 def some(items: Sequence[str], separator: str, *, first: int = 6) -> str:
     """Join the first few and count the others."""
-    more = f"{separator}and {len(items) - first} more" if len(items) > first else ""
+    more = f"{separator}and {len(items) - first:,} more" if len(items) > first else ""
     return separator.join(items[:first]) + more
 
 
@@ -54,7 +54,7 @@ def _directions(motifs: Sequence[MotifView]) -> str:
     counts = [(n, verb) for n, verb in ((up, "raise"), (len(motifs) - up, "lower")) if n]
     if len(counts) == 1:
         return f"All {counts[0][1]} the prediction."
-    said = " and ".join(f"{n} {verb}{'s' if n == 1 else ''}" for n, verb in counts)
+    said = " and ".join(f"{n:,} {verb}{'s' if n == 1 else ''}" for n, verb in counts)
     return f"{said} the prediction."
 
 

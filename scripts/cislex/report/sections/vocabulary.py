@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,31 +11,56 @@ from markupsafe import Markup
 
 from cislex.errors import StorageError
 from cislex.files.tables import open_hdf5
-from cislex.motifs.logos import logo_svg
 from cislex.report.facts import cell, count, equation, probability
-from cislex.report.figures.heat_map import share_map
+from cislex.report.figures.motif_logos import motif_logo
+from cislex.report.places import target_anchor
 from cislex.report.sections.methods_sentences import some
 from cislex.report.sections.motifs import database_label
 from cislex.report.specs import LexiconTables
 from cislex.report.tables import numbers, read_table
 from cislex.report.template import capital
 
-#: Words and targets that the figure and the table hold.
-WORDS_SHOWN, TARGETS_SHOWN = 40, 60
+#: Words and targets that the tables hold.
+WORDS_SHOWN, TARGETS_SHOWN = 300, 200
+#: Shares below this are not written into their cell.
+LEAST_WRITTEN = 0.005
 
 
 @dataclass(frozen=True)
 class WordRow:
-    """A word as the table shows it; ``logo`` is an image's address, empty: none."""
+    """A word as the table shows it; ``logo`` is None where no file has its matrix."""
 
     name: str
     word: str
-    logo: str
+    logo: Markup | None
     sign: str
     consensus: str
     match: str
-    seqlets: str
+    matrix: str
+    seqlets: int
     targets: str
+
+    @property
+    def search(self) -> str:
+        """What a search finds it by."""
+        return " ".join(filter(None, [self.name, f"word {self.word}", self.match.strip("–"), self.consensus]))
+
+
+@dataclass(frozen=True)
+class HeatCell:
+    """Use of a word by a target: the share as the cell writes it, its strength (0 to 1), and the seqlets."""
+
+    written: str
+    strength: float
+    seqlets: int
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Use of words (rows) by targets (columns): names and ids of the targets, each word's row and cells."""
+
+    targets: list[tuple[str, str]]
+    rows: list[tuple[WordRow, list[HeatCell]]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +74,7 @@ class VocabularyView:
     words, composites
         Rows of the table.
     heat_map
-        Shares of each target's seqlets; None with one target.
+        Shares of each target's seqlets in each word, composites included; None with one target.
     """
 
     spec: LexiconTables
@@ -58,7 +82,7 @@ class VocabularyView:
     left_out: str
     words: list[WordRow]
     composites: list[WordRow]
-    heat_map: Markup | None
+    heat_map: HeatMap | None
 
 
 def describe_vocabulary(spec: LexiconTables | None) -> VocabularyView | None:
@@ -79,7 +103,7 @@ def describe_vocabulary(spec: LexiconTables | None) -> VocabularyView | None:
     logos = _logos(shown, spec)
     databases = set(words["database"]) - {""} if "database" in words else set()
     rows = [
-        _row(row, len(names), logos.get(row["word"], ""), several=len(databases) > 1)
+        _row(row, len(names), logos.get(row["word"]), several=len(databases) > 1)
         for _, row in shown.iterrows()
     ]
     composite = [bool(found) for found in is_composite.iloc[:WORDS_SHOWN]]
@@ -89,12 +113,12 @@ def describe_vocabulary(spec: LexiconTables | None) -> VocabularyView | None:
         left_out=_left_out(len(words) - len(shown), len(names) - TARGETS_SHOWN),
         words=[row for row, found in zip(rows, composite, strict=True) if not found],
         composites=[row for row, found in zip(rows, composite, strict=True) if found],
-        heat_map=_heat_map(shown, usage.assign(column=targets), names) if len(names) > 1 else None,
+        heat_map=_heat_map(rows, usage.assign(column=targets), names) if len(names) > 1 else None,
     )
 
 
-def _logos(words: pd.DataFrame, spec: LexiconTables) -> dict[str, str]:
-    """Contribution logos of the words' cores, as addresses of images."""
+def _logos(words: pd.DataFrame, spec: LexiconTables) -> dict[str, Markup]:
+    """Contribution logos of the words' cores."""
     if spec.matrices is None:
         return {}
     found = {}
@@ -104,15 +128,14 @@ def _logos(words: pd.DataFrame, spec: LexiconTables) -> dict[str, str]:
                 raise StorageError(f"{spec.matrices} lacks {row['pattern']}, which {spec.words} names")
             scores = handle[f"{row['pattern']}/contrib_scores"][:]
             core = scores[int(row["trim_start"]) : int(row["trim_end"])]
-            title = f"Contribution logo of {row['name']}"
-            picture = logo_svg(core.T.astype(np.float64), title=title, label="contribution")
-            found[row["word"]] = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
+            label = f"Contribution logo of {row['name']}"
+            found[row["word"]] = motif_logo(core.T.astype(np.float64), label=label)
     return found
 
 
-def _row(row: pd.Series, targets: int, logo: str, *, several: bool) -> WordRow:
+def _row(row: pd.Series, targets: int, logo: Markup | None, *, several: bool) -> WordRow:
     """A row of the table; with ``several`` databases it says which one a match is from."""
-    match = row.get("match", "")
+    matrix = match = row.get("match", "")
     if match:
         source = f", {database_label(row['database'])}" if several else ""
         q = equation(cell(row.get("match_q", ""), probability), "q")
@@ -124,7 +147,8 @@ def _row(row: pd.Series, targets: int, logo: str, *, several: bool) -> WordRow:
         sign=row["sign"],
         consensus=row.get("consensus", ""),
         match=match or "–",
-        seqlets=f"{int(row['n_seqlets']):,}",
+        matrix=matrix,
+        seqlets=int(row["n_seqlets"]),
         targets=f"{row['n_targets']} of {targets}" if row.get("n_targets") else "",
     )
 
@@ -163,20 +187,21 @@ def _left_out(words: int, targets: int) -> str:
     return f"Not shown: {' and '.join(parts)}; the tables have all of them." if parts else ""
 
 
-def _heat_map(words: pd.DataFrame, usage: pd.DataFrame, targets: list[str]) -> Markup:
+def _heat_map(words: Sequence[WordRow], usage: pd.DataFrame, targets: list[str]) -> HeatMap:
     seqlets = usage.assign(n=numbers(usage, "n_seqlets")).pivot_table(
         index="word", columns="column", values="n", aggfunc="sum", fill_value=0
     )
     total = seqlets.sum(axis=0).reindex(targets).to_numpy(np.float64)[:TARGETS_SHOWN]
-    columns = targets[:TARGETS_SHOWN]
-    counts = seqlets.reindex(index=words["word"], columns=columns, fill_value=0).to_numpy(np.float64)
+    columns, index = targets[:TARGETS_SHOWN], [row.word for row in words]
+    counts = seqlets.reindex(index=index, columns=columns, fill_value=0).to_numpy(np.float64)
     shares = counts / np.where(total > 0, total, 1.0)
-    names = words["name"].tolist()
-    titles = [
-        [f"{name}, {column}: {count(int(n), 'seqlet')}" for column, n in zip(columns, row, strict=True)]
-        for name, row in zip(names, counts, strict=True)
+    most = float(shares.max(initial=0.0)) or 1.0
+    cells = [
+        [
+            HeatCell(f"{100 * share:.0f}" if share >= LEAST_WRITTEN else "", float(share / most), int(n))
+            for share, n in zip(row, ns, strict=True)
+        ]
+        for row, ns in zip(shares, counts, strict=True)
     ]
-    return share_map(
-        shares, names, columns, is_negative=(words["sign"] == "-").tolist(), titles=titles,
-        label="Share of each target's seqlets in each word",
-    )  # fmt: skip
+    ids = dict(zip(usage["column"], map(target_anchor, usage["analysis"], usage["target"]), strict=True))
+    return HeatMap([(name, ids[name]) for name in columns], list(zip(words, cells, strict=True)))
