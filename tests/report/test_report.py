@@ -265,7 +265,7 @@ def test_flagged_motifs_stand_apart(page: Path) -> None:
 def test_hits_are_counted_by_motif_and_strand(page: Path) -> None:
     text = plain(page)
     assert "301 hits over 300 regions." in text
-    assert "pos_0 REB1 (MA0363.3) 300 150 150 0.930 1.400" in text
+    assert "pos_0 REB1 (MA0363.3) 300 150 150 1.00 0.930 1.400" in text
     assert "Hits were not called in this run." in text
 
 

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from cislex.report.facts import Fact, count, facts, recorded, shared
 from cislex.report.figures.motif_logos import Symbols
 from cislex.report.places import target_anchor
@@ -73,6 +75,7 @@ class TargetView:
     seqlets: SeqletsView | None
     regions: list[RegionView]
     not_found: list[str]
+    predictions: Markup | None
     total: int
     truth: TruthView | None
     method: str
@@ -182,7 +185,7 @@ def _describe(
     motifs = [motif for motif in every if not motif.flagged]
     flagged = [motif for motif in every if motif.flagged]
     best = read_top_regions(spec, top=top, asked=room.asked)
-    hits = describe_hits(spec, every, best.places)
+    hits = describe_hits(spec, every, best.places, regions=best.total)
     notes = attributes.get("notes") or []
     notes = [str(note) for note in notes] if isinstance(notes, list) else [str(notes)]
     return TargetView(
@@ -207,6 +210,7 @@ def _describe(
         seqlets=describe_seqlets(spec),
         regions=draw_regions(spec, best, hits.inside if hits else {}, window=window, siblings=room.siblings),
         not_found=list(best.missing),
+        predictions=best.figure,
         total=best.total,
         truth=describe_truth(spec, every),
         method=". ".join(filter(None, [method_line(attributes), reference_words(spec).rstrip(".")])),

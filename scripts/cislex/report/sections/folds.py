@@ -8,9 +8,11 @@ from typing import Any
 
 import h5py
 import numpy as np
+from markupsafe import Markup
 
 from cislex.files.tables import open_hdf5
 from cislex.report.facts import percent
+from cislex.report.figures.histograms import histogram
 from cislex.report.specs import AnalysisTarget
 
 #: Regions whose spread is read; spread evenly over the file.
@@ -24,10 +26,14 @@ RANDOM = {"dinucleotide_shuffle", "shuffle", "genomic"}
 
 @dataclass(frozen=True)
 class FoldsView:
-    """What the page says; ``disagreement`` is the median spread as a share of the contributions, if known."""
+    """What the page says; ``disagreement`` is the median spread as a share of the contributions, if known.
+
+    ``figure`` shows that share of each region.
+    """
 
     text: str
     disagreement: float | None = None
+    figure: Markup | None = None
 
 
 def describe_folds(spec: AnalysisTarget, attributes: Mapping[str, Any]) -> FoldsView | None:
@@ -62,7 +68,12 @@ def describe_folds(spec: AnalysisTarget, attributes: Mapping[str, Any]) -> Folds
         f"{percent(POOR_AGREEMENT)} the folds have learned different things, or too little: a signal that "
         "only one of them has learned is weakened in the mean, not removed.",
         middle,
-    )
+        histogram(
+            100 * ratios, x_label="spread, % of the contributions",
+            label="Regions by the spread of the folds",
+            limits=(0.0, float(max(100, 100 * ratios.max()))), marked=100 * POOR_AGREEMENT,
+        ),
+    )  # fmt: skip
 
 
 def _meaning(spec: AnalysisTarget, attributes: Mapping[str, Any]) -> str:

@@ -18,6 +18,8 @@ Place = tuple[str, int, int]
 Hit = tuple[int, int, str, str]
 #: Column of the table for the share of a word's seqlets that hits cover.
 COVERED = "seqlets covered"
+#: And for the hits of a word over the number of regions.
+PER_REGION = "per region"
 
 #: Columns of ``hits.bed.gz`` whose mean is told for each motif.
 MEANS = {
@@ -50,7 +52,7 @@ class HitsView:
 
 
 def describe_hits(
-    spec: AnalysisTarget, motifs: Sequence[MotifView], drawn: Sequence[Place]
+    spec: AnalysisTarget, motifs: Sequence[MotifView], drawn: Sequence[Place], *, regions: int = 0
 ) -> HitsView | None:
     """Count hits by motif and find those inside the regions that the page draws.
 
@@ -62,6 +64,8 @@ def describe_hits(
         Its motifs, for their names where hits are of these.
     drawn
         Chromosome (or sequence name), start and end of each region drawn, in the page's order.
+    regions
+        Number of regions, for hits per region; 0: not told.
     """
     if spec.hits is None:
         return None
@@ -94,6 +98,10 @@ def describe_hits(
     for _, row in total.iterrows():
         match = known[row["word"]].known if row["word"] in known else "–"
         rows.append(_hits_row(row, row["word"] if of_words else match, means_of))
+    if regions:
+        means_of.insert(0, PER_REGION)
+        for cells, hits in zip(rows, total["hits"], strict=True):
+            cells[PER_REGION] = decimals(hits / regions, 2)
     covered = _read_recall(spec)
     if not covered.empty:
         shares = dict(zip(covered["word"], covered["seqlet_recall"], strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from cislex.motifs.files import reverse_complement
 from cislex.motifs.logos import information_heights
 from cislex.report.facts import cell, count, decimals, probability, recorded
 from cislex.report.figures.motif_logos import Symbols, is_reversed_match, motif_logo
+from cislex.report.sections.motif_details import MotifDetails, describe_details
 from cislex.report.sections.pattern_arrays import Core, KnownMotifs, read_cores
 from cislex.report.sections.pattern_words import PatternWord
 from cislex.report.specs import AnalysisTarget
@@ -91,6 +92,7 @@ class MotifView:
     composite: bool = False
     word: str = ""
     identifier: str = ""
+    details: MotifDetails | None = None
 
     @property
     def pattern(self) -> str:
@@ -174,10 +176,13 @@ def describe_motifs(
     table = table.assign(order=numbers(table, "n_seqlets").fillna(0), last=table["flagged"] != "")
     table = table.sort_values(["last", "order"], ascending=[True, False], kind="stable")
     cores, drawing = read_cores(spec, table), drawing or Drawing()
-    return [
+    flagged = set(table.loc[table["last"], "motif"])
+    details = describe_details(spec, {name: core for name, core in cores.items() if name not in flagged})
+    found = [
         _motif(spec, row, cores.get(row["motif"]), drawing, composite, (words or {}).get(row["motif"]))
         for _, row in table.iterrows()
     ]
+    return [replace(motif, details=details.get(motif.name)) for motif in found]
 
 
 def _motif(

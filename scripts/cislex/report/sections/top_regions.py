@@ -17,6 +17,7 @@ from cislex.errors import InputError, StorageError
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions
 from cislex.regions.extraction import bed_names
 from cislex.report.facts import number
+from cislex.report.figures.histograms import histogram
 from cislex.report.figures.regions import Mark, Region, region_figure
 from cislex.report.sections.completeness import drawn_locus
 from cislex.report.sections.hits import Hit, Place
@@ -82,6 +83,8 @@ class TopRegions:
         Number of regions in the file.
     missing
         What was asked for and is in no region.
+    figure
+        Histogram of all predictions; None without any.
     """
 
     regions: pd.DataFrame
@@ -92,6 +95,7 @@ class TopRegions:
     spread: NDArray[np.float32] | None
     total: int
     missing: Sequence[str] = ()
+    figure: Markup | None = None
 
     @property
     def places(self) -> list[Place]:
@@ -159,7 +163,16 @@ def read_top_regions(spec: AnalysisTarget, *, top: int, asked: Asked | None = No
             spread=_rows(handle["fold_spread"], rows).astype(np.float32) if "fold_spread" in handle else None,
             total=len(predictions),
             missing=missing,
+            figure=_predictions(predictions),
         )
+
+
+def _predictions(values: NDArray[np.float32]) -> Markup | None:
+    """Histogram of the predictions of all regions."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return None
+    return histogram(known, x_label="prediction", label="Predictions of all regions")
 
 
 def choose(
