@@ -104,7 +104,7 @@ def test_every_picture_is_shown_and_nothing_is_wider_than_the_page(
       });
     """, width=width)  # fmt: skip
     assert seen["images"] >= 20
-    assert seen["drawn"] == 53
+    assert seen["drawn"] == 56
     assert (seen["empty"], seen["flat"], seen["grown"]) == (0, 0, 0)
     assert seen["wide"] <= 0
     assert seen["match"] >= 100

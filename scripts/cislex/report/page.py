@@ -233,7 +233,7 @@ def lead(views: Sequence[TargetView]) -> str:
     lexicon = read_lexicon(motif for view in found for motif in view.motifs)
     parts = [f"{_capital(known_motifs(lexicon))} {where}{named(lexicon)}.", composition(lexicon)]
     best = [f"{view.motifs[0].best} in {view.spec.label}" for view in found if view.motifs[0].best]
-    parts.append(f"Best match of the most frequent pattern: {some(best, '; ')}." if best else "")
+    parts.append(f"Best match of the most frequent pattern: {some(best, '; ', first=3)}." if best else "")
     empty = [view.spec.label for view in views if view.searched and not view.motifs]
     parts.append(f"No motif in {some(empty, ', ')}." if empty else "")
     return " ".join(part for part in parts if part)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import h5py
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from cislex.alphabet import BASES
-from cislex.files.tables import has_coordinates, open_hdf5, read_regions
+from cislex.files.tables import open_hdf5, read_regions
 from cislex.motifs.logos import information_heights
 from cislex.report.facts import number
 from cislex.report.figures.histograms import histogram
@@ -61,15 +62,13 @@ def describe_details(spec: AnalysisTarget, cores: dict[str, Core]) -> dict[str, 
         return {}
     with open_hdf5(spec.attributions, what="report: attributions", datasets=["regions"]) as handle:
         regions, length = read_regions(handle), int(handle["sequences"].shape[2])
-    loci = [drawn_locus(row) for _, row in regions.iterrows()] if has_coordinates(regions) else []
-    names = loci or [str(name) for name in regions["name"]]
     with open_hdf5(spec.modisco, what="report: motifs") as handle:
         return {
-            name: _details(name, core, handle[core.pattern], names, length) for name, core in cores.items()
+            name: _details(name, core, handle[core.pattern], regions, length) for name, core in cores.items()
         }
 
 
-def _details(name: str, core: Core, pattern: h5py.Group, loci: Sequence[str], length: int) -> MotifDetails:
+def _details(name: str, core: Core, pattern: h5py.Group, regions: pd.DataFrame, length: int) -> MotifDetails:
     seqlets = pattern["seqlets"]
     positions = contributions = None
     examples: list[Example] = []
@@ -87,7 +86,7 @@ def _details(name: str, core: Core, pattern: h5py.Group, loci: Sequence[str], le
             sums, x_label="contribution of a seqlet", label=f"Contributions of seqlets of {name}"
         )
         rows = np.argsort(-np.abs(sums), kind="stable")[:EXAMPLES]
-        examples = [_example(seqlets, int(row), loci, sums, middles, core) for row in rows]
+        examples = [_example(seqlets, int(row), regions, sums, middles, core) for row in rows]
     return MotifDetails(
         hypothetical=motif_logo(core.hypothetical, label=f"Hypothetical contributions of {name}"),
         frequencies=motif_logo(
@@ -102,14 +101,14 @@ def _details(name: str, core: Core, pattern: h5py.Group, loci: Sequence[str], le
 def _example(
     seqlets: h5py.Group,
     row: int,
-    loci: Sequence[str],
+    regions: pd.DataFrame,
     sums: NDArray[np.float64],
     middles: NDArray[np.float64],
     core: Core,
 ) -> Example:
     index = int(seqlets["example_idx"][row])
     return Example(
-        locus=loci[index] if index < len(loci) else f"row {index:,}",
+        locus=drawn_locus(regions.iloc[index]) if index < len(regions) else f"row {index:,}",
         place=f"{middles[row]:+,.0f}".replace("-", "−"),
         bases=_letters(seqlets["sequence"][row], is_reversed=core.is_reversed),
         contribution=number(float(sums[row])),
