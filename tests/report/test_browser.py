@@ -1,4 +1,4 @@
-"""The report in a headless browser: it fits, loads fast, is accessible, and its script does what it should.
+"""The report in a headless browser: it fits, is small, is accessible, and its script does what it should.
 
 `make test-browser` runs these tests. That with axe-core needs the path of ``axe.min.js`` in ``CISLEX_AXE``.
 """
@@ -111,19 +111,14 @@ def test_every_picture_is_shown_and_nothing_is_wider_than_the_page(
 
 
 @pytest.mark.parametrize("name", ["index.html", "analysis_0.target_0.html"])
-def test_pages_of_many_targets_load_fast_and_are_short(folder: Path, tmp_path: Path, name: str) -> None:
-    seen = [
-        probe(folder / name, tmp_path, """
-          const timing = performance.getEntriesByType('navigation')[0];
-          told({ms: timing.domContentLoadedEventEnd, nodes: document.getElementsByTagName('*').length,
-                screens: document.documentElement.scrollHeight / 1000});
-        """)
-        for _ in range(3)
-    ]  # fmt: skip
+def test_pages_of_many_targets_are_short(folder: Path, tmp_path: Path, name: str) -> None:
+    seen = probe(folder / name, tmp_path, """
+      told({nodes: document.getElementsByTagName('*').length,
+            screens: document.documentElement.scrollHeight / 1000});
+    """)  # fmt: skip
     assert (folder / name).stat().st_size < 3_000_000
-    assert min(one["ms"] for one in seen) < 2000
-    assert seen[0]["nodes"] < 20_000
-    assert seen[0]["screens"] < 20
+    assert seen["nodes"] < 20_000
+    assert seen["screens"] < 20
 
 
 def test_the_script_sorts_filters_folds_and_finds(folder: Path, tmp_path: Path) -> None:
