@@ -150,7 +150,8 @@ job = {"chunks": 1, "targets": {"t": {"kind": "output", "index": 0}},
 space = types.SimpleNamespace
 snakemake = space(
     scriptdir=sys.argv[3] + "/scripts", log=[str(folder / "job.log")], threads=1,
-    input=space(sequences=str(folder / "s.h5"), weights=str(folder / "w.pt"), inspected=None, number=None),
+    input=space(sequences=str(folder / "s.h5"), weights=str(folder / "w.pt"),
+                inspected=None, number=None, windows=None),
     output=space(chunk=str(folder / "chunk.h5")), wildcards=space(chunk="0", fold="f", analysis="a"),
     resources=space(runtime=10),
     config={"analyses": {"a": {"qc": {"max_relative_delta": 1e-3, "on_fail": "error",
