@@ -54,9 +54,10 @@ _IS_MAIN = _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile"
 #: Whether `all` is what Snakemake makes where no target is named.
 IS_DEFAULT = _IS_MAIN or workflow.default_target is None
 
-#: The jobs of this run, for the terminal.
+#: The jobs of this run, and whether the terminal shows them.
 _JOBS = _under_way.UnderWay()
-if _lines.wanted(workflow, is_main=_IS_MAIN):
+_SHOWN = _lines.wanted(workflow, is_main=_IS_MAIN)
+if _SHOWN:
     _lines.install(_logger, _JOBS)
 
 _problem = _config_paths.folder_problem(ROOT, _sys.executable)

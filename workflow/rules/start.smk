@@ -49,7 +49,7 @@ onstart:
         files=_input_files.named_files(config),
         root=ROOT,
     )
-    if _lines.wanted(workflow, is_main=_IS_MAIN):
+    if _SHOWN:
         _planned = list(workflow.dag.needrun_jobs())
         _JOBS.plan(
             _Counter(job.rule.name for job in _planned),
@@ -62,12 +62,12 @@ onstart:
 
 
 onsuccess:
-    if _lines.wanted(workflow, is_main=_IS_MAIN):
+    if _SHOWN:
         _made = [str(path) for job in workflow.dag.targetjobs for path in job.input]
         _said = _closing.succeeded(config, _Path.cwd(), _JOBS, _made)
         _logger.info("\n".join(["", *_said]))
 
 
 onerror:
-    if _lines.wanted(workflow, is_main=_IS_MAIN):
+    if _SHOWN:
         _logger.error("\n".join(["", *_closing.failed(_JOBS, _sys.argv)]))

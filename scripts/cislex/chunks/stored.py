@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cislex.attribution import Attribution
 from cislex.chunks.files import SPREAD, WINDOW_SHARE
 from cislex.chunks.filling import Batch
-from cislex.chunks.thinning import Storage
+from cislex.chunks.thinning import Storage, absolute_contributions
 from cislex.errors import InputError
 from cislex.sequences.stored_windows import Ints, Windows
 
@@ -98,7 +98,7 @@ def _of_windows(
         for name, values in found.items()
     }
     if not partial:
-        sizes = np.abs(np.einsum("ncl,ncl->nl", found["hypothetical"], result.sequences.numpy()))
+        sizes = absolute_contributions(found["hypothetical"], result.sequences.numpy())
         inside = columns(sizes, examples, starts, width).sum(axis=1, dtype=np.float64)
         whole = sizes.sum(axis=1, dtype=np.float64)[examples]
         arrays[WINDOW_SHARE] = (inside / np.where(whole > 0, whole, 1.0)).astype(np.float32)

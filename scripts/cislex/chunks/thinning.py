@@ -69,7 +69,7 @@ class Storage:
         """
         found = dict(arrays)
         if self.keep is not None:
-            sizes = np.abs(np.einsum("ncl,ncl->nl", arrays["hypothetical"], sequences))
+            sizes = absolute_contributions(arrays["hypothetical"], sequences)
             kept = largest(sizes, self.keep)
             total = sizes.sum(axis=1, dtype=np.float64)
             share = (sizes * kept).sum(axis=1, dtype=np.float64) / np.where(total > 0, total, 1.0)
@@ -87,6 +87,12 @@ class Storage:
 def storage_from(settings: Mapping[str, Any] | None) -> Storage:
     """The storage of plain settings; without any everything is stored."""
     return Storage(**(settings or {}))
+
+
+def absolute_contributions(hypothetical: Floats, sequences: NDArray[np.uint8]) -> Floats:
+    """|contribution| of the bases that are there, float32 (n, L); zero where a base is unknown."""
+    found: Floats = np.abs(np.einsum("ncl,ncl->nl", hypothetical, sequences))
+    return found
 
 
 def largest(sizes: Floats, keep: int) -> NDArray[np.bool_]:

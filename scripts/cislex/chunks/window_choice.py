@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cislex.chunks.thinning import absolute_contributions
 from cislex.errors import ConfigError, InputError
 from cislex.files.tables import open_hdf5, read_regions, write_table
 from cislex.logs import get_logger, progress
@@ -116,9 +117,8 @@ def _all_windows(handle: h5py.File, settings: ScreenSettings) -> pd.DataFrame:
     parts = []
     for first in progress(range(0, count, step), total=count, label="choose windows", weight=step):
         block = slice(first, first + step)
-        values = handle["hypothetical"][block].astype(np.float32) * handle["sequences"][block]
-        sizes = np.abs(values.sum(axis=1)).astype(np.float64)
-        for place, row in enumerate(sizes, first):
+        sizes = absolute_contributions(handle["hypothetical"][block], handle["sequences"][block])
+        for place, row in enumerate(sizes.astype(np.float64), first):
             total = row.sum()
             for rank, (column, size) in enumerate(best_windows(row, settings.width, settings.top), 1):
                 parts.append((place, column, rank, size, size / total))

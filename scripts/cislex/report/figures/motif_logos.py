@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from markupsafe import Markup, escape
 
-from cislex.motifs.files import Matrix
+from cislex.motifs.files import Matrix, reverse_complement
 from cislex.motifs.logos import MARGIN_TOP, extent, stacked_letters
 from cislex.report.facts import number
 
@@ -67,7 +67,7 @@ def is_reversed_match(core: Matrix, known: Matrix) -> bool:
         products = a.T @ b
         return max(float(np.trace(products, offset=k)) for k in range(1 - len(products), products.shape[1]))
 
-    return best(known[::-1, ::-1]) > best(known)
+    return best(reverse_complement(known)) > best(known)
 
 
 def _opening(width: int, height: int, label: str) -> str:
