@@ -99,6 +99,13 @@ def test_the_terminal_has_a_line_per_job_and_ends_with_what_was_found(whole_run:
     assert "\nReport: results/report.html\nFinished in" in whole_run
 
 
+def test_the_terminal_names_what_was_made_where_files_are_asked_for(project: Path, snakemake: Run) -> None:
+    options = ("--configfile", "config.yaml", "--config", "results=few")
+    said = snakemake("few/config.yaml", "few/regions/mine/sequences.h5", *options, folder=project).stdout
+    assert re.search(r"^Made: .*few/regions/mine/sequences\.h5", said, re.M)
+    assert "Made: sequences.fa" not in said
+
+
 def test_the_report_names_the_planted_motif(finished: Path) -> None:
     page = (finished / "results" / "report.html").read_text()
     assert "PLANTED" in page

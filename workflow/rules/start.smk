@@ -63,7 +63,7 @@ onstart:
 
 onsuccess:
     if _SHOWN:
-        _made = [str(path) for job in workflow.dag.targetjobs for path in job.input]
+        _made = sorted(map(str, workflow.dag.derived_targetfiles))
         _said = _closing.succeeded(config, _Path.cwd(), _JOBS, _made)
         _logger.info("\n".join(["", *_said]))
 
