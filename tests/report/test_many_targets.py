@@ -52,6 +52,20 @@ def test_each_target_has_a_page_and_the_old_address_leads_to_the_index(folder: P
     assert "<title>Many &lt;i&gt;</title>" in old
 
 
+def test_one_page_takes_the_place_of_the_pages_of_more_targets(
+    run: tuple[Path, dict], tmp_path: Path
+) -> None:
+    _, arguments = run
+    few = {**arguments, "analyses": arguments["analyses"][:1]}
+    for name, content in (("old", ["index.html", "a.html"]), ("own", ["index.html", "notes.txt"])):
+        (tmp_path / name).mkdir()
+        for file in content:
+            (tmp_path / name / file).write_text("x")
+        render_report(tmp_path / f"{name}.html", title="Few", **few)
+    assert not (tmp_path / "old").exists()
+    assert {path.name for path in (tmp_path / "own").iterdir()} == {"index.html", "notes.txt"}
+
+
 def test_every_link_leads_to_a_file_and_a_place_in_it(folder: Path) -> None:
     ids = {
         path.name: set(re.findall(r' id="([^"]+)"', path.read_text(encoding="utf-8")))

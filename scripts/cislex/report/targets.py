@@ -15,6 +15,7 @@ from cislex.report.figures.motif_logos import Symbols
 from cislex.report.places import target_anchor
 from cislex.report.sections.completeness import QualityView, describe_quality
 from cislex.report.sections.concerns import Concern, cap_concern, note_concerns, target_concerns
+from cislex.report.sections.covered import share_under_hits
 from cislex.report.sections.files import split_links
 from cislex.report.sections.folds import FoldsView, describe_folds
 from cislex.report.sections.hits import HitsView, describe_hits
@@ -71,6 +72,7 @@ class TargetView:
     flagged: list[MotifView]
     no_motif: str
     hits: HitsView | None
+    covered: str
     syntax: SyntaxView | None
     seqlets: SeqletsView | None
     regions: list[RegionView]
@@ -206,6 +208,7 @@ def _describe(
         flagged=flagged,
         no_motif="" if every else why_no_motif(spec),
         hits=hits,
+        covered=share_under_hits(spec, hits.places) if hits else "",
         syntax=describe_syntax(spec, every),
         seqlets=describe_seqlets(spec),
         regions=draw_regions(spec, best, hits.inside if hits else {}, window=window, siblings=room.siblings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,9 @@ def write_pages(
     }  # fmt: skip
     if not own:
         page = load_template(template, out.resolve().parent, links)
-        return _write(page.render(**every, glyphs=glyph_definitions(_definitions(targets))), out)
+        size = _write(page.render(**every, glyphs=glyph_definitions(_definitions(targets))), out)
+        _remove_pages(out.with_suffix(""))
+        return size
     if out.suffix != ".html":
         raise InputError(f"report: {out}: the report of many targets needs a name that ends in .html")
     folder = out.with_suffix("")
@@ -74,6 +77,13 @@ def write_pages(
             size += _write(page.render(**only), temporary / f"{target.anchor}.html")
         replace_folder(temporary, folder)
     return size + _write(_leading_to(f"{quote(folder.name)}/{INDEX}", run["title"]), out)
+
+
+def _remove_pages(folder: Path) -> None:
+    """Remove the pages of an earlier report of more targets, which would look like part of this one."""
+    pages = list(folder.iterdir()) if (folder / INDEX).is_file() else []
+    if pages and all(page.suffix == ".html" and page.is_file() for page in pages):
+        shutil.rmtree(folder)
 
 
 def _definitions(targets: Sequence[TargetView]) -> Markup:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from cislex.report.facts import count, decimals, percent
+from cislex.report.sections.covered import Intervals
 from cislex.report.sections.motifs import MotifView
 from cislex.report.specs import AnalysisTarget
 from cislex.report.tables import numbers, read_hits, read_table
@@ -41,6 +42,8 @@ class HitsView:
         else of the target's own motifs, whose best matches the rows name.
     recall
         How many of TF-MoDISco's seqlets the hits cover, in a sentence; empty where it is not known.
+    places
+        Where the hits are.
     """
 
     total: int
@@ -49,6 +52,7 @@ class HitsView:
     inside: dict[int, list[Hit]]
     of_words: bool = False
     recall: str = ""
+    places: Intervals = field(default_factory=Intervals)
 
 
 def describe_hits(
@@ -72,11 +76,13 @@ def describe_hits(
     known = {motif.name: motif for motif in motifs}
     inside: dict[int, list[Hit]] = {}
     sums: list[pd.DataFrame] = []
+    every = Intervals()
     of_words = spec.usage is not None  # a word without a known motif has its number for a name, too
     for block in read_hits(spec.hits):
         block = block if "word" in block.columns else block.assign(word=block["name"])
         of_words = of_words or bool((block["word"] != block["name"]).any())
         _collect(inside, block, drawn)
+        every.add(block)
         columns = {"hits": 1, "plus": block["strand"] == "+", "minus": block["strand"] == "-"}
         means = {title: numbers(block, name) for name, title in MEANS.items() if name in block.columns}
         frame = pd.DataFrame({"word": block["word"], "name": block["name"], **columns, **means})
@@ -108,7 +114,8 @@ def describe_hits(
         means_of.append(COVERED)
         for cells, word in zip(rows, total["word"], strict=True):
             cells[COVERED] = percent(shares[word]) if word in shares else "–"
-    return HitsView(int(total["hits"].sum()), means_of, rows, inside, of_words, _recall_sentence(covered))
+    number, recall = int(total["hits"].sum()), _recall_sentence(covered)
+    return HitsView(number, means_of, rows, inside, of_words, recall, every)
 
 
 def _read_recall(spec: AnalysisTarget) -> pd.DataFrame:
