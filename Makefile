@@ -4,6 +4,10 @@ CORES ?= 2
 # Snakemake starts jobs only with a Python whose path has no blanks: in such a clone, make … VENV=/path/elsewhere.
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
+# HASHES=1: install no file whose SHA-256 is not in requirements.hashes.lock. torch is left out: the builds for CPUs
+# and GPUs of one version are different files.
+HASHES ?=
 CONFIG ?= config/config.yaml
 PROFILE ?= profiles/slurm
 # Recipes read them as "$$CONFIG": a name may hold blanks and quotes.
@@ -26,6 +30,7 @@ help:
 	@echo "make test    lint, types, unit, integration and cluster tests"
 	@echo "make coverage     unit tests, with the lines that they do not cover"
 	@echo "make test-browser the report in headless Chromium (and axe-core, if CISLEX_AXE is the path of axe.min.js)"
+	@echo "make audit        licences and known vulnerabilities of the installed packages"
 	@echo "make test-faults  every stage on a full disk, and killed at random moments"
 
 $(VENV)/.installed: requirements.lock
@@ -33,8 +38,25 @@ $(VENV)/.installed: requirements.lock
 	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), and the pinned packages exist for Python 3.11, 3.12 and 3.13: \
 	add PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(if $(HASHES),$(PIP) install --require-hashes --no-deps --requirement requirements.hashes.lock)
+	$(PIP) install --requirement requirements.lock
 	touch $@
+
+# Licences of all packages, and known vulnerabilities of their versions (asks the PyPI advisory service).
+AUDIT := .venv-audit
+.PHONY: audit
+audit: environment
+	test -d $(AUDIT) || { $(PYTHON) -m venv $(AUDIT) && \
+	  $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1 pip-licenses==5.5.5; }
+	$(AUDIT)/bin/pip-licenses --python=$(BIN)/python --from=mixed --order=license
+	$(AUDIT)/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+# Write the SHA-256 of every published file of the pinned packages (needs uv).
+.PHONY: hashes
+hashes:
+	@command -v uv >/dev/null || { echo "uv is missing: pip install uv"; exit 1; }
+	grep -v '^torch==' requirements.lock | uv pip compile - --generate-hashes --universal --python-version 3.11 --no-deps \
+	  --no-header --no-annotate --quiet --output-file requirements.hashes.lock
 
 environment: plain-path $(VENV)/.installed bedtools
 

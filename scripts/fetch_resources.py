@@ -11,7 +11,7 @@ if "snakemake" in globals():
 from cislex.downloads import fetch_resource
 
 
-def main(out: str, **settings: str | None) -> None:
+def main(out: str, **settings: str | float | None) -> None:
     """Run the stage with plain arguments, as fetch_resource takes them."""
     fetch_resource(out, **settings)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from cislex import downloads
@@ -107,13 +108,34 @@ def test_missing_file_and_unusable_settings(tmp_path: Path) -> None:
         read_sequence_table(tmp_path / "table")
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_download_that_is_too_large_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """Whether or not the server says how much it sends; what is read stays near the limit."""
+    sent = []
+
+    class Endless(io.BytesIO):
+        headers: ClassVar = {"Content-Length": "4000000000000"} if told else {}
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            sent.append(size or 0)
+            return b"\0" * (size or 0)
+
+    monkeypatch.setattr(downloads.urllib.request, "urlopen", lambda *args, **kwargs: Endless())
+    with pytest.raises(InputError, match=r"x sends .* bytes or more; expected at most 1,000,000: .* max_gb"):
+        fetch_resource(tmp_path / "out" / "x", url="https://example.org/x", sha256="0" * 64, max_gb=0.001)
+    assert sum(sent) <= 0 if told else 1_000_000 < sum(sent) < 1_500_000
+    assert only(tmp_path / "out") == []
+
+
 def test_failures_that_may_pass_are_tried_again(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peaks = mirror / "sub" / "peaks.bed"
     tries: list[str] = []
 
-    def flaky(url: str, raw: Path, name: str, timeout: float) -> None:
+    def flaky(url: str, raw: Path, name: str, timeout: float, most: int) -> None:
         tries.append(url)
         raw.write_bytes(b"half")
         if len(tries) < 3:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,17 @@ def test_every_rule_names_an_environment_that_exists() -> None:
 def test_the_lock_has_no_rival_of_modisco_lite_and_the_cpu_wheel_can_be_found() -> None:
     assert "modisco" not in locked()
     assert locked()["torch"] == "2.13.0"
+
+
+def test_every_package_of_the_lock_but_torch_has_digests() -> None:
+    entries = (ROOT / "requirements.hashes.lock").read_text().replace("\\\n", " ").splitlines()
+    digests = {line.split()[0]: re.findall(r"--hash=sha256:([0-9a-f]{64})\b", line) for line in entries}
+    pins = dict(re.fullmatch(r"([^=]+)==(.+)", pin).groups() for pin in digests)  # type: ignore[union-attr]
+    given = {normal(name): version for name, version in pins.items()}
+    assert given == {name: version for name, version in locked().items() if name != "torch"}, (
+        "run make hashes"
+    )
+    assert all(digests.values())
 
 
 def test_the_container_installs_the_lock_and_carries_all_that_the_workflow_reads() -> None:

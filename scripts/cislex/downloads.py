@@ -42,6 +42,7 @@ def fetch_resource(
     mirror_folder: str | Path | None = None,
     sha256: str | None = None,
     sequence_md5: str | Path | None = None,
+    max_gb: float = 100,
     retries: int = 3,
     timeout: float = 60.0,
     pause: float = 2.0,
@@ -66,6 +67,9 @@ def fetch_resource(
     sequence_md5
         Table (``chrom``, ``length``, ``md5``) of the FASTA's upper-case sequences, which does not
         depend on how the file was compressed. One of the two checks is required.
+    max_gb
+        Largest download, GB (10⁹ bytes): what a server sends is checked only when it is complete, so that
+        without a limit a wrong one could fill the disk.
     retries
         Further tries after a failure that may pass.
     timeout
@@ -83,7 +87,8 @@ def fetch_resource(
     ConfigError
         No check is given, or the URL has another scheme.
     InputError
-        The file cannot be had, or is not the expected one. Nothing is left under ``out``.
+        The file cannot be had, is larger than ``max_gb``, or is not the expected one. Nothing is left under
+        ``out``.
     StorageError
         The disk is full.
     """
@@ -95,7 +100,7 @@ def fetch_resource(
     expected = read_sequence_table(sequence_md5) if sequence_md5 else None
     with full_disk_named(out), temporary_folder(out) as folder:
         raw = folder / "raw"
-        origin = _obtain(raw, name, url, mirror, mirror_folder, (retries, timeout, pause))
+        origin = _obtain(raw, name, url, mirror, mirror_folder, (retries, timeout, pause), int(max_gb * 1e9))
         if sha256:
             _check_sha256(raw, name, origin, sha256)
         if expected is not None:
@@ -113,6 +118,7 @@ def _obtain(
     mirror: str | None,
     mirror_folder: str | Path | None,
     patience: tuple[int, float, float],
+    most: int,
 ) -> str:
     if mirror and mirror_folder:
         copy = Path(mirror_folder) / mirror
@@ -123,7 +129,7 @@ def _obtain(
     retries, timeout, pause = patience
     for attempt in range(retries + 1):
         try:
-            _download(url, raw, name, timeout)
+            _download(url, raw, name, timeout, most)
             return url
         except (OSError, http.client.HTTPException) as error:
             if refusal_in(error):  # another try would be refused, too, and the network is not to blame
@@ -141,16 +147,26 @@ def _obtain(
     raise AssertionError("unreachable")
 
 
-def _download(url: str, raw: Path, name: str, timeout: float) -> None:
+def _download(url: str, raw: Path, name: str, timeout: float, most: int) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "cislex"})
     with urllib.request.urlopen(request, timeout=timeout) as answer, open(raw, "wb") as handle:
         total = int(answer.headers.get("Content-Length") or 0)
         written = 0
+        _require_at_most(most, total, name, url)
         blocks = _blocks(answer)
         for block in progress(blocks, total=total, label=name, unit="B", weight=BLOCK) if total else blocks:
             written += handle.write(block)
+            _require_at_most(most, written, name, url)
     if total and written != total:
         raise OSError(f"connection closed after {written} of {total} bytes")
+
+
+def _require_at_most(most: int, size: int, name: str, url: str) -> None:
+    if size > most:
+        raise InputError(
+            f"fetch, {name}: {url} sends {size:,} bytes or more; expected at most {most:,}: check the URL, or "
+            "raise max_gb"
+        )
 
 
 def _blocks(handle: BinaryIO) -> Iterator[bytes]:
