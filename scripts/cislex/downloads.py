@@ -164,8 +164,8 @@ def _download(url: str, raw: Path, name: str, timeout: float, most: int) -> None
 def _require_at_most(most: int, size: int, name: str, url: str) -> None:
     if size > most:
         raise InputError(
-            f"fetch, {name}: {url} sends {size:,} bytes or more; expected at most {most:,}: check the URL, or "
-            "raise max_gb"
+            f"fetch, {name}: {url} sends {size:,} bytes or more; expected at most {most:,}: check the URL, "
+            "or raise max_gb"
         )
 
 

@@ -219,6 +219,25 @@ def test_seeds_of_references_add_to_the_seed_of_the_run_and_share_no_reference(
     assert not drawn[0] & drawn[1]
 
 
+def test_references_of_a_sequence_depend_on_no_other_sequence_and_on_no_order(
+    tmp_path: Path,
+) -> None:
+    """On a genome they follow the locus, without one the name."""
+    letters = ["".join(row) for row in np.random.default_rng(0).choice(list("ACGT"), (6, 30))]
+    job = ChunkJob(0, 1, "fold_0", TARGETS, METHOD)
+
+    def seeds(chosen: list[int]) -> dict[int, int]:
+        fasta, (regions, dropped, out) = tmp_path / "s.fa", (tmp_path / name for name in "rdo")
+        fasta.write_text("".join(f">s{i}\n{letters[i]}\n" for i in chosen))
+        import_sequences(fasta, regions, dropped, out)
+        with SequenceStore(out) as store:
+            return dict(zip(chosen, region_seeds(store, job, 0, len(chosen)).tolist(), strict=True))
+
+    every = seeds([0, 1, 2, 3, 4, 5])
+    assert len(set(every.values())) == 6
+    assert seeds([5, 3, 1]) == {i: every[i] for i in (5, 3, 1)}
+
+
 #: Methods by what they share over the targets of a job.
 SHARING: dict[str, dict[str, Any]] = {
     "rescale": {},

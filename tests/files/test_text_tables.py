@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cislex.files.tables import write_table
+from cislex.files.tables import write_table, write_table_parts
 from cislex.files.text_tables import read_numbers, read_text
 from cislex.prediction.evaluate import _read_predictions
 from cislex.report.sections.predictions import _read_observed
@@ -28,6 +28,17 @@ def test_cells_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
     assert (found["n"].dtype.kind, found["yes"].dtype.kind) == ("i", "b")
     if suffix == ".tsv":
         assert read_table(path, what="t", columns=["name"])["name"].tolist() == NAMES
+
+
+def test_the_same_table_is_the_same_file_whenever_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pd.DataFrame({"a": ["x", "ä"], "b": [1.5, np.nan]})
+    for name, now in (("one.tsv.gz", 1.0), ("two.tsv.gz", 2e9)):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        write_table_parts([frame, frame], tmp_path / name)
+    assert (tmp_path / "one.tsv.gz").read_bytes() == (tmp_path / "two.tsv.gz").read_bytes()
+    assert read_text(tmp_path / "one.tsv.gz").to_numpy().tolist() == [["x", "1.5"], ["ä", ""]] * 2
 
 
 def test_tabs_and_line_ends_are_blanks_and_move_no_cell(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from cislex.chunks.thinning import storage_from
 from cislex.chunks.writing import write_chunk
 from cislex.errors import CompletenessError
 from cislex.files.checkpoint import Checkpoint, partial_path
-from cislex.files.tables import FORMAT_VERSION, digest_regions
+from cislex.files.tables import FORMAT_VERSION, digest_regions, has_coordinates
 from cislex.logs import get_logger
 from cislex.models.loading import LoadedModel, check_model, load_model
 from cislex.provenance import code_digest, versions
@@ -378,12 +378,15 @@ def _refuse_over(
 
 
 def region_seeds(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:
-    """Seeds of rows ``start:stop``, from the locus (the name, for sequences without coordinates).
+    """Seeds of rows ``start:stop``, from genome and locus (the name, for sequences without coordinates).
 
-    ``references.seed`` is added to the seed of the run before it is hashed: two seeds share no reference.
+    They depend on no other row, and neither on the rows' order. ``references.seed`` is added to the seed of the
+    run before it is hashed: two seeds share no reference.
     """
     regions = store.regions(start, stop)
     named = regions["chrom"].where(regions["chrom"] != "", regions["name"])
-    source = store.source_digest if job.same_references else f"{store.source_digest}/{job.fold}"
+    # The digest of sequences given directly is one of all of them: without it, another one changes nothing.
+    genome = store.source_digest if has_coordinates(regions) else "sequences"
+    source = genome if job.same_references else f"{genome}/{job.fold}"
     seed = job.seed + int((job.method.get("references") or {}).get("seed", 0))
     return provenance.locus_seeds(source, named, regions["start"], regions["end"], regions["strand"], seed)

@@ -7,6 +7,7 @@ a tab or a line end: they are written as a blank.
 from __future__ import annotations
 
 import csv
+import gzip
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Literal
@@ -26,8 +27,16 @@ _FORM: dict[str, Any] = {
 def write_text_table(
     frame: pd.DataFrame, path: str | Path, *, header: bool = True, mode: Literal["a", "w"] = "w"
 ) -> None:
-    """Write a table; floats with 6 significant digits, no value as an empty cell, ``.gz`` compressed."""
-    _clean(frame).to_csv(path, header=header, mode=mode, **_FORM)
+    """Write a table; floats with 6 significant digits, no value as an empty cell, ``.gz`` compressed.
+
+    The same table gives the same bytes: a compressed file does not say when, and under which temporary name,
+    it was written.
+    """
+    if Path(path).suffix != ".gz":
+        _clean(frame).to_csv(path, header=header, mode=mode, **_FORM)
+        return
+    with open(path, f"{mode}b") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+        _clean(frame).to_csv(packed, header=header, mode="wb", **_FORM)
 
 
 def as_text(frame: pd.DataFrame, *, header: bool = True) -> str:
