@@ -95,7 +95,9 @@ def test_the_terminal_has_a_line_per_job_and_ends_with_what_was_found(whole_run:
     )
     assert len(lines) == jobs
     assert len(whole_run.splitlines()) < 2 * jobs
-    assert re.search(r"^  shap / a +300 regions, largest relative delta \S+; \d words: ", whole_run, re.M)
+    assert re.search(
+        r"^  shap / a +300 regions, largest relative delta at most 1.0e-04; \d words: ", whole_run, re.M
+    )
     assert "\nReport: results/report.html\nFinished in" in whole_run
 
 

@@ -380,8 +380,8 @@ def _refuse_over(
 def region_seeds(store: SequenceStore, job: ChunkJob, start: int, stop: int) -> NDArray[np.int64]:
     """Seeds of rows ``start:stop``, from genome and locus (the name, for sequences without coordinates).
 
-    They depend on no other row, and neither on the rows' order. ``references.seed`` is added to the seed of the
-    run before it is hashed: two seeds share no reference.
+    They depend on no other row, and neither on the rows' order. ``references.seed`` is added to the seed of
+    the run before it is hashed: two seeds share no reference.
     """
     regions = store.regions(start, stop)
     named = regions["chrom"].where(regions["chrom"] != "", regions["name"])

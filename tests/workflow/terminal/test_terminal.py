@@ -235,9 +235,14 @@ def test_a_run_ends_with_a_line_per_target(tmp_path: Path, clock: Clock) -> None
         "Regions peaks: 1,200; dropped: 2 blacklist, 1 edge",
         "  shap / counts  3 regions, 1 of them not passed by the gate, largest relative delta 2.0e-02; "
         "2 words: TAL1, GATA1",
-        "  ism / profile  1 regions; no words",
+        "  ism / profile  1 region; no words",
         "Report: out/report.html",
         "Finished in 62 min.",
     ]
+    table(
+        results / "shap" / "counts" / "qc.tsv", "name max_relative_delta status", "a 1e-4 pass", "b 3e-5 pass"
+    )
+    later = closing.succeeded(config, tmp_path, under_way, ["out/report.html"])
+    assert "2 regions, largest relative delta at most 1.0e-04;" in later[1]
     made = closing.succeeded({**config, "regions": {}}, tmp_path, under_way, ["a", "b", "c", "d"])
     assert made[-2] == "Made: a, b, c and 1 more"

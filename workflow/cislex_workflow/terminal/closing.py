@@ -81,6 +81,10 @@ def _regions(folder: Path, name: str) -> list[str]:
     return [f"Regions {name}: {kept:,}" + (f"; dropped: {dropped}" if dropped else "")]
 
 
+#: Relative deltas below it are not told apart in qc.tsv.
+ROUNDING = 1e-4
+
+
 def _attributed(path: Path) -> str:
     """Regions of a target, those that failed the gate, and the largest relative delta."""
     statuses: Counter[str] = Counter()
@@ -91,8 +95,14 @@ def _attributed(path: Path) -> str:
         largest = delta if math.isnan(largest) else max(largest, delta)
     total = sum(statuses.values())
     over = total - statuses["pass"]
-    text = f"{total:,} regions" + (f", {over:,} of them not passed by the gate" if over else "")
-    return text if math.isnan(largest) else f"{text}, largest relative delta {largest:.1e}"
+    text = f"{total:,} region{'' if total == 1 else 's'}" + (
+        f", {over:,} of them not passed by the gate" if over else ""
+    )
+    if math.isnan(largest):
+        return text
+    # Smaller ones may be rounding error, and the table has this bound in their place (cislex/chunks/gate.py).
+    bound = "at most " if largest <= ROUNDING else ""
+    return f"{text}, largest relative delta {bound}{largest:.1e}"
 
 
 def _motifs(folder: Path, words: list[tuple[str, int]] | None) -> str:
