@@ -31,6 +31,7 @@ help:
 	@echo "make coverage     unit tests, with the lines that they do not cover"
 	@echo "make test-browser the report in headless Chromium (and axe-core, if CISLEX_AXE is the path of axe.min.js)"
 	@echo "make audit        licences and known vulnerabilities of the installed packages"
+	@echo "make test-determinism  the same run again, in other chunks and batches, and in another order of regions"
 	@echo "make test-faults  every stage on a full disk, and killed at random moments"
 
 $(VENV)/.installed: requirements.lock
@@ -156,12 +157,12 @@ lint: environment
 	$(BIN)/snakemake --lint
 
 unit: environment
-	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults"
+	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults and not determinism"
 
 # The same, listing the lines that no test runs; takes half as long again.
 .PHONY: coverage
 coverage: environment
-	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults and not determinism" --cov --cov-report=term:skip-covered
 
 integration: environment
 	$(BIN)/python -m pytest tests/integration -m workflow
@@ -170,6 +171,11 @@ integration: environment
 .PHONY: test-slurm
 test-slurm: environment
 	$(BIN)/python -m pytest tests/slurm -m slurm
+
+# Four whole runs: the same config again, in other chunks and batches, and with its regions in another order.
+.PHONY: test-determinism
+test-determinism: environment
+	$(BIN)/python -m pytest tests/integration/test_determinism.py
 
 # Every stage on a small disk that is full at many levels, and killed at random moments (CONTRIBUTING.md); skipped
 # with the reason where no small disk can be mounted.
@@ -182,9 +188,12 @@ test-faults: environment
 test-browser: environment
 	$(BIN)/python -m pytest tests/report/test_browser.py
 
-# Unit and integration tests run side by side: each is often one process that waits or computes alone.
+# Two lanes side by side: each test is often one process that waits or computes alone, most of all those of SLURM.
 test: lint
-	$(MAKE) --no-print-directory -j2 --output-sync=line unit integration
+	$(MAKE) --no-print-directory -j2 --output-sync=line unit-and-slurm integration
+
+.PHONY: unit-and-slurm
+unit-and-slurm: unit
 	$(MAKE) --no-print-directory test-slurm
 
 clean:
