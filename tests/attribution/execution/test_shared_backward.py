@@ -85,6 +85,22 @@ class Mirrored(nn.Module):
         return self.head(torch.tanh(self.trunk(x).flip(0))).flip(0)
 
 
+class Hooked(nn.Module):
+    """The model itself doubles the gradient of its narrow activation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.trunk = nn.Sequential(nn.Conv1d(4, 4, 7), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+        self.head = nn.Linear(4, 30)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.tanh(self.trunk(x))
+        if h.requires_grad:
+            h.register_hook(lambda gradient: 2 * gradient)
+        return self.head(h)
+
+
 def outputs(number: int, *index: int) -> list[Target]:
     return [Output((t, *index)) for t in range(number)]
 
@@ -168,6 +184,26 @@ def test_rows_are_those_of_the_sequences(
     found, expected = both(monkeypatch, Mirrored().eval(), outputs(30), method=METHODS[name], batch_size=N)
     assert not passes
     assert_same(found, expected)
+
+
+@pytest.mark.parametrize("name", ["saliency", "tism"])
+def test_hooks_of_the_model_run_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_same(*both(monkeypatch, Hooked().eval(), outputs(30), METHODS[name]))
+
+
+def test_what_cancels_in_the_sum_of_all_targets_is_read() -> None:
+    """In bfloat16 the weights of neighbouring targets round to one number, and a − b and b − a cancel."""
+    torch.manual_seed(0)
+    leaf = torch.randn(2, 4, 10, dtype=torch.bfloat16, requires_grad=True)
+    narrow = torch.tanh(leaf.mean(2))
+    head = torch.randn(200, 3, dtype=torch.bfloat16)
+    values = list((narrow[:, :3] @ head.T).T)
+    values += [narrow[:, 3] * 2, narrow[:, 3] * -2]
+    expected = [torch.autograd.grad(value.sum(), leaf, retain_graph=True)[0].float() for value in values]
+    sums = torch.zeros(len(values), *leaf.shape)
+    for term in shared_backward.backward_terms(values, leaf):
+        term.add_to(sums)
+    torch.testing.assert_close(sums, torch.stack(expected), rtol=0.05, atol=0.01)
 
 
 def test_spread_over_references_is_of_each_target(passes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,22 +174,25 @@ def _narrow(values: Sequence[Tensor], leaf: Tensor) -> _Narrow | None:
         _mixed(values), [edge for edge, _ in candidates], retain_graph=True, allow_unused=True
     )
     read = [
-        ((gradient.flatten(1) != 0).any(0).nonzero().flatten(), edge, shape)
+        ((gradient.flatten(1) != 0).any(0).nonzero().flatten(), edge, shape, gradient)
         for gradient, (edge, shape) in zip(found, candidates, strict=True)
         if gradient is not None and gradient.is_floating_point()  # complex numbers are two entries each
     ]
     if not read:
         return None
-    entries, edge, shape = min(read, key=lambda item: len(item[0]))
+    entries, edge, shape, mixed = min(read, key=lambda item: len(item[0]))
     number = len(values) * rows * len(entries) * values[0].element_size()
     if not 0 < len(entries) <= SHARE * len(values) or number > LARGEST:
         return None
-    if not _by_rows(values, edge, leaf):
+    if not _by_rows(values, edge, leaf) or _changed_by_hooks(edge, mixed):
         return None
     weights = []
     for value in values:
         (gradient,) = gradient_of(value.sum(), edge, retain_graph=True)
-        weights.append(gradient.flatten(1)[:, entries])
+        own = gradient.flatten(1)
+        weights.append(own[:, entries])
+        if own.count_nonzero() != weights[-1].count_nonzero():
+            return None  # what one target reads and another takes off was zero in the sum of all
     return _Narrow(edge, shape, entries, torch.stack(weights))
 
 
@@ -211,6 +214,15 @@ def _by_rows(values: Sequence[Tensor], edge: GradientEdge, leaf: Tensor) -> bool
         return False
     (below,) = gradient_of(edge, leaf, above, retain_graph=True)
     return not bool(below[half:].any())
+
+
+def _changed_by_hooks(edge: GradientEdge, gradient: Tensor) -> bool:
+    """Whether the model has a hook there (``Tensor.register_hook``), which both passes would run."""
+    for given in (gradient, torch.ones_like(gradient)):
+        (found,) = gradient_of(edge, edge, given, retain_graph=True)
+        if not torch.equal(found, given):
+            return True
+    return False
 
 
 def _passages(values: Sequence[Tensor], leaf: Tensor) -> list[tuple[GradientEdge, torch.Size]]:
