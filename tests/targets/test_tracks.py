@@ -19,6 +19,7 @@ from cislex.attribution import (
 from cislex.attribution.methods import Method
 from cislex.errors import ConfigError, ModelError
 from cislex.targets import Log, Ratio, Target, from_config
+from cislex.targets.squash import Squash
 from cislex.targets.tracks import Bins, Tracks
 from torch import Tensor, nn
 
@@ -165,6 +166,20 @@ def test_the_other_strand_has_its_bins_where_they_lie_and_its_own_tracks() -> No
     both = Log(Ratio(target, Tracks())).turned()
     expected = torch.log(turned(OUTPUT) / Tracks()(OUTPUT))
     torch.testing.assert_close(both(OUTPUT), expected)
+
+
+def test_the_other_strand_is_unsquashed_by_its_own_numbers() -> None:
+    target = Tracks(
+        (1, 2),
+        strand_pairs=(2, 4),
+        unsquash=Squash(scale=(2.0, 4.0)),
+        strand_unsquash={"scale": (5.0, 8.0)},  # type: ignore[arg-type]
+        over_tracks="sum",
+    )
+    torch.testing.assert_close(target(OUTPUT), OUTPUT[:, 1].sum(1) / 2 + OUTPUT[:, 2].sum(1) / 4)
+    turned = target.turned()
+    torch.testing.assert_close(turned(OUTPUT), OUTPUT[:, 2].sum(1) / 5 + OUTPUT[:, 4].sum(1) / 8)
+    assert turned.turned() == target
 
 
 def test_deeplift_is_complete_in_float32() -> None:

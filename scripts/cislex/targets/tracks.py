@@ -108,6 +108,8 @@ class Tracks(Target):
         How the coverage was squashed on which the model was trained; undone for every bin and track.
     strand_pairs
         For each of ``tracks`` the track that has its place on the other strand, where they are stranded.
+    strand_unsquash
+        How the coverage of ``strand_pairs`` was squashed; None: as that of ``tracks``.
     """
 
     tracks: tuple[int, ...] | None = None
@@ -121,16 +123,18 @@ class Tracks(Target):
     intervals: Intervals | None = None
     unsquash: Squash | None = None
     strand_pairs: tuple[int, ...] | None = None
+    strand_unsquash: Squash | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.bins, dict):  # plain settings
             object.__setattr__(self, "bins", Bins(**self.bins))
         if isinstance(self.intervals, dict):
             object.__setattr__(self, "intervals", Intervals(**self.intervals))
-        if isinstance(self.unsquash, dict):
-            object.__setattr__(self, "unsquash", Squash(**self.unsquash))
-        if self.unsquash is not None:
-            self.unsquash.check(None if self.tracks is None else len(self.tracks))
+        for name in ("unsquash", "strand_unsquash"):
+            if isinstance(squash := getattr(self, name), dict):
+                object.__setattr__(self, name, squash := Squash(**squash))
+            if squash is not None:
+                squash.check(None if self.tracks is None else len(self.tracks))
         for name, found, known in (
             ("reduction", self.reduction, REDUCTIONS),
             ("over_tracks", self.over_tracks, REDUCTIONS),
@@ -228,8 +232,11 @@ class Tracks(Target):
         """(B, tracks, bins) reduced to (B, bins)."""
         chosen = self.strand_pairs if self.is_turned and self.strand_pairs is not None else self.tracks
         values = _chosen(values, chosen)
-        if self.unsquash is not None:
-            values = self.unsquash.undo(values)
+        unsquash = self.unsquash
+        if self.is_turned and self.strand_unsquash is not None:
+            unsquash = self.strand_unsquash
+        if unsquash is not None:
+            values = unsquash.undo(values)
         return values.sum(1) if self.over_tracks == "sum" else values.mean(1)
 
     def _weighted(self, values: Tensor, weights: Tensor) -> Tensor:

@@ -93,12 +93,52 @@ def test_a_job_has_the_numbers_alone_and_the_snapshot_gives_the_same(tmp_path: P
         ({"unsquash": {"scale": "table"}}, "unsquash.scale: table needs tracks"),
         ({"unsquash": {"scale": "own"}}, "found 'own', expected a number above 0, the word table"),
         ({"unsquash": {"clip_soft": 0.5}}, "found 0.5, expected"),
+        (
+            {"tracks": [2, 3, 2], "unsquash": {"scale": [1, 2, 3]}},
+            "found 3 numbers for 2 tracks; expected one",
+        ),
+        (
+            {"unsquash": {"scale": [1, 2]}},
+            "found 2 numbers for all tracks; expected one for each of `tracks`",
+        ),
         ({"tracks": [2, 12]}, "track 12 is not in .*, which has 5 tracks"),
     ],
 )
 def test_what_the_table_does_not_have_is_named(tmp_path: Path, target: dict[str, Any], message: str) -> None:
     with pytest.raises(configuration.ConfigurationError, match=f"analyses.x.targets.t.*: .*{message}"):
         resolve(tmp_path, {"t": {"kind": "tracks", **target}})
+
+
+def test_numbers_of_unsquash_stay_with_their_tracks(tmp_path: Path) -> None:
+    squash = {"scale": [0.5, 2, 3], "clip_soft": [30, 10, 20]}
+    entry = {"kind": "tracks", "tracks": [7, "RNA:K562"], "unsquash": squash}
+    found = resolve(tmp_path, {"t": entry})
+    target = found["analyses"]["x"]["targets"]["t"]
+    assert target["tracks"] == [2, 3, 7]
+    assert target["unsquash"] == {"scale": [2, 3, 0.5], "clip_soft": [10, 20, 30]}
+    assert target["strand_pairs"] == [3, 2, 7]
+    assert target["strand_unsquash"] == {"scale": [3, 2, 0.5], "clip_soft": [20, 10, 30]}
+    assert configuration.resolve(found, SCHEMA) == found
+    found = resolve(tmp_path, {"t": {**entry, "each": True}})
+    assert configuration.resolve(found, SCHEMA) == found
+    each = found["analyses"]["x"]["targets"]
+    assert {name: one["unsquash"]["scale"] for name, one in each.items()} == {
+        "t.ENCFF3.plus": [2], "t.ENCFF3.minus": [3], "t.ENCFF4": [0.5]
+    }  # fmt: skip
+    assert each["t.ENCFF3.plus"]["strand_unsquash"]["scale"] == [3]
+    single = targets_of(tmp_path, {"t": {**entry, "tracks": [2], "unsquash": {"scale": [4]}}})["t"]
+    assert (single["unsquash"], "strand_unsquash" in single) == ({"scale": [4]}, False)
+
+
+def test_unsquash_of_the_table_is_that_of_the_strand_that_is_read(tmp_path: Path) -> None:
+    table = TABLE.replace("3\tENCFF3-\tc.w5\t768\t384\t0.3", "3\tENCFF3-\tc.w5\t768\t384\t0.6")
+    path = tmp_path / "other.txt"
+    path.write_text(table)
+    squash = {"exponent": 0.75, "scale": "table", "clip_soft": "table"}
+    entry = {"kind": "tracks", "tracks": [2], "unsquash": squash}
+    target = targets_of(tmp_path, {"t": entry}, tracks=str(path))["t"]
+    assert target["unsquash"] == {"exponent": 0.75, "scale": 0.3, "clip_soft": 384}
+    assert target["strand_unsquash"] == {"exponent": 0.75, "scale": 0.6, "clip_soft": 384}
 
 
 def test_models_without_table_bins_or_file_are_named(tmp_path: Path) -> None:

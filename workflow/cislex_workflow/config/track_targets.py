@@ -138,19 +138,25 @@ def _inner(target: Settings) -> dict[str, Any]:
 
 def _numbers(part: Settings, tables: Tables) -> list[int] | None:
     """Numbers of the tracks, ascending; None for all."""
+    found = _named(part, tables)
+    return None if found is None else sorted(found)
+
+
+def _named(part: Settings, tables: Tables) -> list[int] | None:
+    """Numbers of the tracks in the order in which they are named, each once; None for all."""
     if part.get("tracks") is None:
         return None
     table = tables(part.get("head"))
-    found: set[int] = set()
+    found: list[int] = []
     for item in part["tracks"]:
         if isinstance(item, int):
-            found.add(item if table is None else table.track(item).index)
+            found.append(item if table is None else table.track(item).index)
         elif table is None:
             head = f" for head {part['head']}" if "head" in part else ""
             raise ValueError(f"track {item!r} is a name, but the model has no table `tracks`{head}")
         else:
-            found.update(table.find(item))
-    return sorted(found)
+            found += table.find(item)
+    return list(dict.fromkeys(found))
 
 
 def _complete(
@@ -165,13 +171,17 @@ def _complete(
     if target["kind"] != "tracks":
         return found
     found.pop("each", None)
-    tracks, table = numbers[id(target)], tables(target.get("head"))
+    tracks, table, pairs = numbers[id(target)], tables(target.get("head")), None
     if tracks is not None:
         found["tracks"] = tracks
         if pairs := _pairs(tracks, table):
             found["strand_pairs"] = pairs
     if "unsquash" in target:
-        found["unsquash"] = _unsquash(target["unsquash"], tracks, table)
+        named = _named(target, tables)
+        found["unsquash"] = _unsquash(target["unsquash"], tracks, table, named)
+        turned = _unsquash(target["unsquash"], pairs or tracks, table, named, tracks)
+        if turned != found["unsquash"]:
+            found.setdefault("strand_unsquash", turned)
     bins = target.get("bins") or model["bins"]
     if bins is not None:
         found["bins"] = _bins(bins, model)
@@ -199,17 +209,50 @@ def _pairs(tracks: list[int], table: TrackTable | None) -> list[int] | None:
     return None if pairs == tracks else pairs
 
 
-def _unsquash(squash: Settings, tracks: list[int] | None, table: TrackTable | None) -> Settings:
-    """The squashing with a number for all tracks, or one for each, in place of ``table``."""
+def _unsquash(
+    squash: Settings,
+    tracks: list[int] | None,
+    table: TrackTable | None,
+    named: list[int] | None,
+    own: list[int] | None = None,
+) -> Settings:
+    """The squashing with a number for all tracks, or one for each, in place of ``table``.
+
+    Parameters
+    ----------
+    squash
+        As it is given; its lists belong to ``named``.
+    tracks
+        Tracks whose numbers are wanted; None for all.
+    table
+        The model's, if there is one.
+    named
+        The tracks in the order in which the target names them.
+    own
+        Where ``tracks`` are those of the other strand: the tracks whose place they take, and whose number
+        they have where the list has none of their own.
+    """
     found = dict(squash)
     for key in ("clip_soft", "scale"):
-        if found.get(key) == "table":
+        value = found.get(key)
+        if value == "table":
             if tracks is None or table is None:
                 raise ValueError(
                     f"unsquash.{key}: table needs tracks, and a table of the model's; or give a number"
                 )
             numbers = table.numbers(key, tracks)
             found[key] = numbers[0] if len(set(numbers)) == 1 else numbers
+        elif isinstance(value, list):
+            if tracks is None or named is None or len(value) != len(named):
+                many = "all tracks" if named is None else f"{len(named)} tracks"
+                raise ValueError(
+                    f"unsquash.{key}: found {len(value)} numbers for {many}; expected one for each of "
+                    "`tracks`, in their order"
+                )
+            given = dict(zip(named, value, strict=True))
+            found[key] = [
+                given.get(one, given[place]) for one, place in zip(tracks, own or tracks, strict=True)
+            ]
     return found
 
 
