@@ -74,6 +74,9 @@ def test_what_cannot_be_found_out_is_a_commented_line_that_is_named_with_its_num
     # As the first lines of the file say: complete them, and remove the first #.
     done = [line.replace("# ", "", 1) if n in named else line for n, line in enumerate(lines, 1)]
     path.write_text("\n".join(done))
+    with pytest.raises(ConfigurationError, match=r"input_length: found '…', expected"):
+        resolved(path)  # no length is offered that would run
+    path.write_text(path.read_text().replace("input_length: …", "input_length: 140"))
     assert resolved(path)["models"]["net"]["module"] == "model.py:build"
 
 

@@ -152,7 +152,7 @@ def _model(out: Lines, given: Given, model: ModelFacts | None, candidates: tuple
     if model is None:
         out.open(2, "loader: factory", "how the weights are read: docs/models.md, Which loader")
         out.open(2, "module: my_model.py:build", "the function that builds the model (loader: factory)")
-        out.open(2, "input_length: 2114", "bp; also the length of the regions")
+        out.open(2, "input_length: …", "bp; also the length of the regions")
         out.open(2, "folds: {fold_0: fold_0.pt}", "the weights file of each fold")
         return
     out.add(2, f"loader: {model.kind.loader}", "found from the weights file")
@@ -168,8 +168,8 @@ def _model(out: Lines, given: Given, model: ModelFacts | None, candidates: tuple
         source = "as given" if given.length else "found from the model"
         out.add(2, f"input_length: {model.length}", f"bp, {source}; also the length of the regions")
     else:
-        tried = model.lengths.tried if model.lengths else 2114
-        out.open(2, f"input_length: {tried}", f"bp; {length_words(model.lengths)}")
+        # No number: one that happens to work would be taken for the right one.
+        out.open(2, "input_length: …", f"bp; {length_words(model.lengths)}")
     out.add(2, "folds:")
     for fold, path in model.folds.items():
         out.add(3, f"{flow(fold)}: {flow(str(path))}")
