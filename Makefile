@@ -17,30 +17,32 @@ RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 .PHONY: help environment bedtools demo yeast published grammar benchmark test unit lint integration clean
 
 help:
-	@echo "make demo    install everything and run the demo (synthetic genome): results/demo/report.html"
-	@echo "make yeast   real yeast genome and ChIP-exo peaks (downloads, or CISLEX_MIRROR=<folder>)"
-	@echo "make published  published weights: SpliceAI at splice sites of yeast (downloads; non-commercial use)"
-	@echo "make grammar planted arrangements of words, and which are recovered: results/grammar/report.html"
-	@echo "make benchmark  methods and references compared on the demo and on pairs of words: results/benchmark/comparisons"
-	@echo "make run CONFIG=my.yaml    your own config"
-	@echo "make inspect CONFIG=my.yaml  before the run: check the models and whether they can be attributed"
-	@echo "make estimate CONFIG=my.yaml   before the run: hours, memory, disk and a suggested number of chunks"
-	@echo "make resources CONFIG=my.yaml  after the run: compare used with requested resources"
-	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   run on a cluster (docs/cluster.md)"
-	@echo "make test    lint, types, unit, integration and cluster tests"
-	@echo "make coverage     unit tests, with the lines that they do not cover"
-	@echo "make test-browser the report in headless Chromium (and axe-core, if CISLEX_AXE is the path of axe.min.js)"
-	@echo "make audit        licences and known vulnerabilities of the installed packages"
-	@echo "make test-determinism  the same run again, in other chunks and batches, and in another order of regions"
-	@echo "make test-faults  every stage on a full disk, and killed at random moments"
+	@echo "make demo        install everything and run the demo (synthetic genome): results/demo/report.html"
+	@echo "make new NAME=mine GENOME=genome.fa PEAKS=my.narrowPeak MODEL=fold_0.pt MODULE=my_model.py:build"
+	@echo "                 write a config for your own data: config/mine.yaml"
+	@echo "make inspect   CONFIG=config/mine.yaml   before the run: can the models be attributed?"
+	@echo "make estimate  CONFIG=config/mine.yaml   before the run: hours, memory, disk, number of chunks"
+	@echo "make run       CONFIG=config/mine.yaml   the run (CORES=8)"
+	@echo "make cluster   CONFIG=config/mine.yaml PROFILE=profiles/mysite   the same on a cluster (docs/cluster.md)"
+	@echo "make resources CONFIG=config/mine.yaml   after the run: used and requested resources compared"
+	@echo "Examples:        make yeast, published, grammar, benchmark (README.md)"
+	@echo "Development:     make test, lint, unit, coverage, audit, wheel (CONTRIBUTING.md)"
+	@echo "More tests:      make test-wheel, test-browser, test-determinism, test-faults, test-slurm (CONTRIBUTING.md)"
 
 $(VENV)/.installed: requirements.lock
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "no Python at $(PYTHON), and the pinned packages exist for Python 3.11, 3.12 and 3.13: \
+	install one, or add PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
 	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), and the pinned packages exist for Python 3.11, 3.12 and 3.13: \
 	add PYTHON=python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(if $(HASHES),$(PIP) install --require-hashes --no-deps --requirement requirements.hashes.lock)
-	$(PIP) install --requirement requirements.lock
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "$(PYTHON) cannot make the environment $(VENV): see the lines above (Debian, Ubuntu: apt install \
+	python3-venv), or choose another folder with VENV=/path"; exit 1; }
+	{ $(if $(HASHES),$(PIP) install --require-hashes --no-deps --requirement requirements.hashes.lock &&) \
+	  $(PIP) install --requirement requirements.lock; } || { \
+	  echo "pip could not install requirements.lock: see the lines above; it needs a package index (network, or \
+	PIP_INDEX_URL) and about 2 GB of space"; exit 1; }
 	touch $@
 
 # Licences of all packages, and known vulnerabilities of their versions (asks the PyPI advisory service).
@@ -59,7 +61,13 @@ hashes:
 	grep -v '^torch==' requirements.lock | uv pip compile - --generate-hashes --universal --python-version 3.11 --no-deps \
 	  --no-header --no-annotate --quiet --output-file requirements.hashes.lock
 
-environment: plain-path $(VENV)/.installed bedtools
+environment: cores plain-path $(VENV)/.installed bedtools
+
+# With 0, Snakemake would start jobs all the same.
+.PHONY: cores
+cores:
+	@case "$(CORES)" in all|[1-9]|[1-9][0-9]|[1-9][0-9][0-9]|[1-9][0-9][0-9][0-9]) ;; \
+	  *) echo "CORES is '$(CORES)': expected a whole number of at least 1, or all"; exit 1;; esac
 
 .PHONY: plain-path
 plain-path:
@@ -71,7 +79,9 @@ plain-path:
 bedtools:
 	@command -v bedtools >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "installing bedtools"; apt-get update -qq && apt-get install -y -qq --no-install-recommends bedtools; \
+	    echo "installing bedtools"; \
+	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends bedtools; } || { \
+	      echo "apt-get could not install bedtools: see the lines above, or put the program bedtools on PATH"; exit 1; }; \
 	  else \
 	    echo "bedtools is missing: install it (Debian, Ubuntu: apt install bedtools; conda: bioconda::bedtools)"; exit 1; \
 	  fi; }
@@ -105,6 +115,17 @@ benchmark: environment
 	  $(foreach name,methods both either scaled,results/benchmark/comparisons/$(name)/comparison.tsv)
 	$(BIN)/python benchmarks/methods.py
 
+# Variables of `make new`: only from the command line, since some shells set NAME. make hands them down by itself.
+NEW := NAME GENOME PEAKS MODEL MODULE LENGTH FOLDER
+.PHONY: new new-name
+new: new-name environment
+	@unset $(foreach variable,$(NEW),$(if $(findstring command,$(origin $(variable))),,$(variable))) LINES; \
+	PYTHONPATH=scripts:workflow $(BIN)/python -m cislex_workflow.new_config.main
+
+new-name:
+	@$(if $(findstring command,$(origin NAME)),:,echo "no name: make new NAME=mine GENOME=genome.fa PEAKS=my.narrowPeak \
+	MODEL=fold_0.pt MODULE=my_model.py:build writes config/mine.yaml; all but NAME may be left out"; exit 1)
+
 .PHONY: run cluster inspect estimate resources
 # Snakemake silently ignores a profile that does not exist.
 cluster: config
@@ -121,7 +142,7 @@ config: named-config environment
 
 named-config:
 	@test -f "$$CONFIG" || { \
-	  echo "no config $$CONFIG: correct the name, or begin with the minimal one of config/README.md"; \
+	  echo "no config $${CONFIG:-(CONFIG is empty)}: correct the name, or write one: make new NAME=mine"; \
 	  exit 1; }
 
 run: config
@@ -146,8 +167,13 @@ config-tables: environment
 # Draw the README's graph of the demo's rules, without redundant arrows (needs graphviz).
 .PHONY: rule-graph
 rule-graph: environment
+	@command -v tred >/dev/null && command -v dot >/dev/null || { \
+	  echo "graphviz is missing: install it (Debian, Ubuntu: apt install graphviz)"; exit 1; }
 	$(BIN)/snakemake --quiet all --rulegraph dot | tred | sed -E 's/color ?= ?"[0-9][^"]*"/color="#3b6ea5"/; s/penwidth=2/penwidth=1.2/g' \
 	  | dot -Tsvg -Gnodesep=0.25 -Granksep=0.22 -Nheight=0.3 -Nmargin=0.12,0.04 -Nfontname=Helvetica -o docs/images/rules.svg
+
+# What needs neither Snakemake nor minutes.
+FAST := not workflow and not slurm and not faults and not determinism and not wheel
 
 lint: environment
 	$(BIN)/ruff check .
@@ -157,12 +183,12 @@ lint: environment
 	$(BIN)/snakemake --lint
 
 unit: environment
-	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults and not determinism"
+	$(BIN)/python -m pytest -m "$(FAST)"
 
 # The same, listing the lines that no test runs; takes half as long again.
 .PHONY: coverage
 coverage: environment
-	$(BIN)/python -m pytest -m "not workflow and not slurm and not faults and not determinism" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -m "$(FAST)" --cov --cov-report=term:skip-covered
 
 integration: environment
 	$(BIN)/python -m pytest tests/integration -m workflow
@@ -182,6 +208,17 @@ test-determinism: environment
 .PHONY: test-faults
 test-faults: environment
 	$(BIN)/python -m pytest tests/faults
+
+# The library as others install it: dist/cislex-*.whl.
+.PHONY: wheel test-wheel
+wheel: environment
+	@rm -rf build/lib build/bdist.* dist/cislex-*.whl
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/cislex-*.whl
+
+# The wheel in a new environment, where the README's example must run (downloads 1 GB unless pip has it).
+test-wheel: environment
+	$(BIN)/python -m pytest tests/test_wheel.py -m wheel
 
 # The report in headless Chromium, and with CISLEX_AXE=<path of axe.min.js> its accessibility; skipped without them.
 .PHONY: test-browser

@@ -61,5 +61,6 @@ def test_the_container_installs_the_lock_and_carries_all_that_the_workflow_reads
     assert "==" not in " ".join(lines), "versions belong to requirements.lock"
     copied = {source for line in lines if line.startswith("COPY ") for source in line.split()[1:-1]}
     assert all((ROOT / source).exists() for source in copied)
+    assert {"benchmarks/results", "resources"} <= copied  # rates of GPUs, digests of genomes
     assert {"Snakefile", "config", "envs", "profiles", "requirements.lock", "scripts", "workflow"} <= copied
     assert any("apt-get install" in line and "bedtools" in line for line in lines)

@@ -50,7 +50,10 @@ from cislex_workflow.terminal import under_way as _under_way
 _sys.path.pop(0)
 
 #: Another workflow may import this one, and then reads and makes files of its own.
-_IS_MAIN = _Path(workflow.main_snakefile).resolve() == ROOT / "Snakefile"
+_IS_MAIN = _Path(workflow.main_snakefile).resolve() in (
+    ROOT / "Snakefile",
+    ROOT / "workflow" / "Snakefile",
+)
 #: Whether `all` is what Snakemake makes where no target is named.
 IS_DEFAULT = _IS_MAIN or workflow.default_target is None
 
