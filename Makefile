@@ -11,7 +11,7 @@ HASHES ?=
 CONFIG ?= config/config.yaml
 PROFILE ?= profiles/slurm
 # Recipes read them as "$$CONFIG": a name may hold blanks and quotes.
-export CONFIG PROFILE GPU
+export CONFIG PROFILE GPU RESULTS
 RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
 .PHONY: help environment bedtools demo yeast published grammar benchmark test unit lint integration clean
@@ -26,6 +26,7 @@ help:
 	@echo "make inspect CONFIG=my.yaml  before the run: check the models and whether they can be attributed"
 	@echo "make estimate CONFIG=my.yaml   before the run: hours, memory, disk and a suggested number of chunks"
 	@echo "make resources CONFIG=my.yaml  after the run: compare used with requested resources"
+	@echo "make check CONFIG=my.yaml  after the run: read every file again; RESULTS=<folder> for a copy of results"
 	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   run on a cluster (docs/cluster.md)"
 	@echo "make test    lint, types, unit, integration and cluster tests"
 	@echo "make coverage     unit tests, with the lines that they do not cover"
@@ -105,7 +106,7 @@ benchmark: environment
 	  $(foreach name,methods both either scaled,results/benchmark/comparisons/$(name)/comparison.tsv)
 	$(BIN)/python benchmarks/methods.py
 
-.PHONY: run cluster inspect estimate resources
+.PHONY: run cluster inspect estimate resources check
 # Snakemake silently ignores a profile that does not exist.
 cluster: config
 	@test -e "$$PROFILE" || test -e "profiles/$$PROFILE" || { \
@@ -137,6 +138,14 @@ estimate: config
 
 resources: config
 	$(RUN) --configfile "$$CONFIG" --quiet rules progress reason host -- compare_resources
+
+# RESULTS=<folder>: a results folder that was copied from elsewhere, with the config that is kept in it. Nothing is
+# computed or changed, and genome and models may be gone.
+ifdef RESULTS
+check: CONFIG = $(RESULTS)/config.yaml
+endif
+check: config
+	$(RUN) --configfile "$$CONFIG" $(if $(RESULTS),--config "results=$$RESULTS") --forcerun verify_results -- check
 
 # Write the tables of config/README.md from the schema.
 .PHONY: config-tables
