@@ -9,7 +9,6 @@ import pandas as pd
 
 from cislex.errors import offenders
 from cislex.files.tables import open_hdf5
-from cislex.insertions.plan_files import read_plan
 from cislex.verification.findings import FileReport, Results
 from cislex.verification.tables import column
 
@@ -75,6 +74,8 @@ def compare_inserted(results: Results, report: FileReport, *, insertion: str, **
 
 def compare_plan(results: Results, report: FileReport, *, insertion: str) -> None:
     """The plan agrees with its own digest and with ``inserts.tsv``."""
+    from cislex.insertions.plan_files import read_plan  # imports torch, which few results need
+
     other = f"insertions/{insertion}/inserts.tsv"
 
     def fault() -> str | None:

@@ -66,7 +66,7 @@ def check_yaml(results: Results, report: FileReport, **_: str) -> None:
 def check_text(results: Results, report: FileReport, **_: str) -> None:
     """Check that a text is UTF-8 and ends with a line."""
     text = results.path(report.path).read_text(encoding="utf-8")
-    report.require("text", not text or text.endswith("\n"), "ends within a line")
+    report.require("text", text.endswith("\n"), "ends within a line" if text else "is empty")
     report.require("text", "\0" not in text, "holds bytes that are no text")
 
 
@@ -117,7 +117,7 @@ def check_fai(results: Results, report: FileReport, **_: str) -> None:
         if len(numbers) != 3 or not all(number.isdigit() for number in (length, *numbers)):
             report.faults.append(f"{name}: is no line of an index")
         found[name] = int(length)
-    report.check("index")
+    report.require("index", bool(found), "is empty")
     report.facts["lengths"] = found
 
 

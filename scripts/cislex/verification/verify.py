@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from cislex.files.tables import write_table
-from cislex.files.tied import tied_command, tied_environment
 from cislex.logs import get_logger, progress
 from cislex.provenance import digest_file
+from cislex.verification.apart import fault_apart
 from cislex.verification.findings import ANY_DAMAGE, FileReport, Results, error_text
 from cislex.verification.inputs import (
     RECORDS,
@@ -29,8 +27,6 @@ from cislex.verification.kinds import LEFT_OUT, kind_of
 
 #: Columns of ``verification.tsv``.
 COLUMNS = ["file", "kind", "bytes", "checks", "status", "what"]
-#: Seconds that a file without a digest may take in a process of its own: what hangs is damaged.
-LONGEST = 600
 logger = get_logger("verify")
 
 
@@ -143,8 +139,9 @@ def _check_alone(results: Results, name: str, recorded: Recorded) -> None:
             report.checks += [check for check in twin.checks if check not in report.checks]
             report.skipped += twin.skipped
             report.check(f"the same bytes as {twin.path.rpartition('/')[2]}")
-        elif known[0].fragile and not same:
-            _check_apart(results, report)
+        elif known[0].fragile and not same and (wrong := fault_apart(results.path(name))):
+            report.facts["unreadable"] = True
+            report.faults.append(wrong)
         else:
             known[0].alone(results, report, **known[1])
     except ANY_DAMAGE as error:
@@ -201,26 +198,6 @@ def _twin(results: Results, report: FileReport) -> FileReport | None:
     return other if linked or (digest is not None and digest == other.facts.get("digest")) else None
 
 
-def _check_apart(results: Results, report: FileReport) -> None:
-    """Check a file whose damage may end the process, or make it wait for ever, in another one."""
-    command = tied_command(__name__, [str(results.root), report.path])
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=tied_environment(), timeout=LONGEST, check=False
-        )
-        text = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-    except subprocess.TimeoutExpired:
-        text = f"not read after {LONGEST} s"
-        done = None
-    if done is not None and done.returncode == 0:
-        known = kind_of(report.path)
-        assert known is not None
-        known[0].alone(results, report, **known[1])
-        return
-    report.facts["unreadable"] = True
-    report.faults.append(f"cannot be read: {text}")
-
-
 def _missed(results: Results, found: list[str], expected: Iterable[str], recorded: Recorded) -> list[str]:
     """Files that have to be there and are not."""
     made = [name for name in recorded.outputs if _is_of(results, name)]
@@ -256,15 +233,3 @@ def _inputs(recorded: Recorded, project: str) -> list[FileReport]:
         check_input(report, Path(name.replace("{project}", project, 1)), digest)
         reports.append(report)
     return reports
-
-
-def _main(root: str, name: str) -> None:
-    """Check one file; an error, or a crash, is told by the status."""
-    known = kind_of(name)
-    assert known is not None
-    report = FileReport(name, known[0].name)
-    known[0].alone(Results(Path(root)), report, **known[1])
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:3])

@@ -21,8 +21,8 @@ def asked_for(arguments: Sequence[str]) -> set[str]:
         found, _ = get_argument_parser().parse_known_args(list(arguments))
     except SystemExit:  # no command line of Snakemake's
         return set()
-    jobs = found.target_jobs or []
-    return {str(name) for name in found.targets or []} | {str(job).split(":")[0] for job in jobs}
+    jobs = {str(job.rulename) for job in found.target_jobs or []}
+    return {str(name) for name in found.targets or []} | jobs
 
 
 def is_check(arguments: Sequence[str], results: str) -> bool:
