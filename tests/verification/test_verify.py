@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import verified_results as made
+import yaml
 from cislex.files.indexed_text import write_indexed, write_indexed_bed
 from cislex.files.sealed import seal
 from cislex.files.tables import write_table
@@ -56,9 +57,18 @@ def run(runs: tuple[Path, Path], tmp_path: Path) -> Path:
 
 
 def check(root: Path, genome: Path | None = None, **options: Any) -> dict[str, FileReport]:
-    options = {"settings": made.SETTINGS, "config": made.CONFIG, **options}
+    options = {"settings": made.SETTINGS, "config": made.CONFIG, "kept": kept_config(root), **options}
     found = verify_results(root, None, fasta=genome, threads=2, **options)
     return {report.path: report for report in found}
+
+
+def kept_config(root: Path) -> dict[str, Any] | None:
+    """As the workflow reads it."""
+    try:
+        found = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def without_records(root: Path) -> Path:
@@ -80,7 +90,12 @@ def test_a_whole_run_passes_and_nothing_is_changed(runs: tuple[Path, Path], tmp_
     before = state(runs[0])
     out = tmp_path / "verification.tsv"
     found = verify_results(
-        runs[0], out, settings=made.SETTINGS, config=made.CONFIG, fasta=runs[0].parent / "inputs/genome.fa"
+        runs[0],
+        out,
+        settings=made.SETTINGS,
+        config=made.CONFIG,
+        kept=made.CONFIG,
+        fasta=runs[0].parent / "inputs/genome.fa",
     )
     assert not [report for report in found if report.status != "ok"]
     assert state(runs[0]) == before

@@ -27,6 +27,7 @@ rule verify_results:
             "names": result_names(),
             "settings": verified_settings(),
             "config": PORTABLE_CONFIG,
+            "kept": kept_config(),
             "fasta": fasta_path() or None,
             "project": str(ROOT),
         },

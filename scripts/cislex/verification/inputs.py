@@ -89,14 +89,10 @@ def digest_folder(path: Path) -> str:
     return hashlib.blake2b("".join(lines).encode(), digest_size=16).hexdigest()
 
 
-def moved(path: str | Path, results: Results) -> Path:
+def moved(path: str | Path, results: Results, kept: Mapping[str, Any] | None) -> Path:
     """A path of the config; where it began with the results folder of the run, in the folder of now."""
-    kept = results.facts("config.yaml").get("value")
-    name = (
-        portable({"results": kept.get("results", ""), "path": str(path)})["path"]
-        if isinstance(kept, dict)
-        else str(path)
-    )
+    own = {"results": (kept or {}).get("results", ""), "path": str(path)}
+    name = str(portable(own)["path"])
     if not Path(path).is_file() and name.startswith("{results}/"):
         return results.path(name.removeprefix("{results}/"))
     return Path(path)
@@ -152,19 +148,25 @@ def _differing(results: Results, report: FileReport, fasta: Path) -> tuple[NDArr
     return np.array(sorted(wrong), np.int64), sample
 
 
-def check_config(report: FileReport, current: Mapping[str, Any] | None) -> None:
+def check_config(
+    report: FileReport, kept: Mapping[str, Any] | None, current: Mapping[str, Any] | None
+) -> None:
     """Compare the config that is kept with the one of now.
 
     Parameters
     ----------
     report
-        Of ``config.yaml``, after it was read.
+        Of ``config.yaml``.
+    kept
+        What it says; None: it could not be read.
     current
         The complete config of now; None: not checked.
     """
-    kept = report.facts.get("value")
-    if current is None or not isinstance(kept, dict):
+    if current is None:
         report.skip("the config of now (none was given)")
+        return
+    if kept is None:
+        report.require("digest of the config", False, "cannot be read as a config")
         return
     wrong = list(changes(portable(kept), portable(current), kept, current))
     digests = digest_json(portable(kept)), digest_json(portable(current))

@@ -13,7 +13,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pyBigWig
 import pysam
-import yaml
 
 from cislex.errors import offenders
 from cislex.motifs.meme_files import parse_meme
@@ -54,13 +53,6 @@ def check_records(results: Results, report: FileReport, **_: str) -> None:
         except ValueError:
             wrong.append(number)
     report.require("JSON", not wrong, f"lines {offenders(wrong)} cannot be read")
-
-
-def check_yaml(results: Results, report: FileReport, **_: str) -> None:
-    """Check that a YAML file is whole."""
-    found = yaml.safe_load(results.path(report.path).read_text(encoding="utf-8"))
-    report.require("YAML", isinstance(found, dict), "is no mapping")
-    report.facts["value"] = found
 
 
 def check_text(results: Results, report: FileReport, **_: str) -> None:

@@ -38,13 +38,14 @@ def verify_results(
     names: Mapping[str, list[str]] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     config: Mapping[str, Any] | None = None,
+    kept: Mapping[str, Any] | None = None,
     fasta: str | Path | None = None,
     project: str = "",
     threads: int = 1,
 ) -> list[FileReport]:
     """Check every file of a results folder by itself and against the others; change none of them.
 
-    Memory does not grow with the size of HDF5 files and tables but by some 150 bytes per region and target.
+    Memory does not grow with the size of files, but with the number of regions (docs/output.md).
 
     Parameters
     ----------
@@ -62,6 +63,8 @@ def verify_results(
         (whether it has words in one), ``database_hits`` (whether hits are of known motifs).
     config
         The complete config of now.
+    kept
+        The one in ``config.yaml``; None: it could not be read.
     fasta
         The genome.
     project
@@ -84,7 +87,7 @@ def verify_results(
             _check_folder(results, name, digest)
     for name in _missed(results, found, expected, recorded):
         _tell_missing(results, name, recorded)
-    genome = moved(fasta, results) if fasta else None
+    genome = moved(fasta, results, kept) if fasta else None
     for report in list(results.reports.values()):
         known = kind_of(report.path)
         if known and known[0].across and report.size is not None and not report.facts.get("unreadable"):
@@ -95,7 +98,7 @@ def verify_results(
         if known and known[0].name == "sequences" and not report.facts.get("unreadable"):
             check_genome(results, report, genome)
         if known and known[0].name == "config" and not report.faults:
-            check_config(report, config)
+            check_config(report, kept, config)
     reports = [*results.reports.values(), *_inputs(recorded, project)]
     if out is not None:
         write_table(as_table(reports), out)

@@ -4,6 +4,8 @@ Purpose: files of a finished run, and what the config promises of them.
 Inputs: the config. Outputs: the functions below; no rule.
 """
 
+import yaml as _yaml
+
 
 def expected_results():
     """Files below the results folder that a finished run of this config has."""
@@ -26,6 +28,16 @@ def expected_results():
             if str(path).startswith(prefix)
         }
     )
+
+
+def kept_config():
+    """The config in the results folder; None where it cannot be read."""
+    try:
+        with open(f"{RESULTS}/config.yaml", encoding="utf-8") as handle:
+            found = _yaml.safe_load(handle)
+    except (OSError, ValueError, _yaml.YAMLError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def result_names():
