@@ -5,8 +5,14 @@ The large arrays are read once, in blocks; of each row a checksum is kept, by wh
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
+import subprocess
+import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -16,9 +22,10 @@ from numpy.typing import NDArray
 from cislex.chunks.files import KEPT_SHARE, SPREAD, WINDOW_SHARE
 from cislex.chunks.gate import Gate, over_limit
 from cislex.chunks.thinning import CLEARED
-from cislex.errors import offenders
+from cislex.errors import CislexError, StorageError, offenders
 from cislex.files.tables import open_hdf5, read_regions
-from cislex.verification.blocks import checks_of_rows, in_parts, rows
+from cislex.files.tied import tied_command, tied_environment
+from cislex.verification.blocks import checks_of_rows, in_parts, rows, rows_at_once
 from cislex.verification.findings import FileReport, Results
 
 #: Datasets with a number for each base, where they are there.
@@ -40,6 +47,8 @@ LAYOUT = {
     WINDOW_SHARE: ("f4", "N"),
     KEPT_SHARE: ("f4", "N"),
 }
+#: What is gathered of each row, and bytes of files from which several processes share their rows.
+GATHERED, SHARED = ("sums", "sizes", "known", "wide", "bases"), 1 << 26
 NEEDED = ("sequences", "hypothetical", "baseline", "prediction", "rows", "regions")
 ATTRIBUTES = ("method", "target", "folds", "source_digest", "model_digests", "on_fail", "n_over_limit")
 #: Contributions add up to the difference of predictions to this share of the sum of their sizes.
@@ -59,8 +68,7 @@ def check_attributions(results: Results, report: FileReport, **_: str) -> None:
         report.facts["attributes"] = attributes
         _check_rows(handle, report)
         found = _Content(handle, attributes)
-        for low, high, arrays in in_parts([handle[name] for name in found.names], results.threads):
-            found.take(low, high, dict(zip(found.names, arrays, strict=True)))
+        found.gather(results.path(report.path), results.threads)
         found.tell(report)
         for name in handle:
             if name not in (*found.names, "regions") and handle[name].dtype.kind == "f":
@@ -128,6 +136,31 @@ class _Content:
         self.cleared = CLEARED.get(storage, 0)
         self.error = ROUNDED.get(storage, 0.0)
         self.keep = self.attributes.get("keep")
+
+    def gather(self, path: Path, processes: int) -> None:
+        """Look at all rows: of large files each process at its share, since unpacking keeps Python's lock."""
+        n, step = len(self.sums), rows_at_once([self.handle[name] for name in self.names])
+        parts = processes if self.handle.id.get_filesize() > SHARED else 1
+        edges = [round(part * n / parts / step) * step for part in range(parts)] + [n]
+        spans = [span for span in itertools.pairwise(edges) if span[0] < span[1]]
+        with ExitStack() as stack:
+            others = [stack.enter_context(_started(path, *span)) for span in spans[1:]]
+            for span in spans[:1]:
+                self.read(*span)
+            for other, (low, high) in zip(others, spans[1:], strict=True):
+                data, said = other.communicate()
+                if other.returncode:
+                    raise StorageError((said.decode().strip().splitlines() or ["reading was ended"])[-1])
+                with np.load(io.BytesIO(data)) as found:
+                    for name in GATHERED:
+                        getattr(self, name)[low:high] = found[name]
+                    for what, wrong in json.loads(str(found["faults"])).items():
+                        self.faults.setdefault(what, []).extend(wrong)
+
+    def read(self, start: int, stop: int) -> None:
+        """Look at some rows, of any number."""
+        for low, high, arrays in in_parts([self.handle[name] for name in self.names], 1, start, stop):
+            self.take(low, high, dict(zip(self.names, arrays, strict=True)))
 
     def take(self, low: int, high: int, arrays: dict[str, NDArray[Any]]) -> None:
         """Look at some rows."""
@@ -247,3 +280,27 @@ def _check_gate(handle: h5py.File, report: FileReport, attributes: dict[str, Any
     report.require("gate", over == told, text)
     if policy == "error" and report.kind == "attributions":
         report.require("gate", over == 0, f"{over} regions are over the limit, which is an error (on_fail)")
+
+
+def _started(path: Path, low: int, high: int) -> subprocess.Popen[bytes]:
+    """A process that looks at some rows."""
+    command = tied_command(__name__, [str(path), str(low), str(high)])
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=tied_environment())
+
+
+def _look(path: str, low: int, high: int) -> None:
+    """Write what is gathered of some rows to standard output."""
+    with open_hdf5(path, what="attributions") as handle:
+        found = _Content(handle, dict(handle.attrs))
+        found.read(low, high)
+    arrays = {name: getattr(found, name)[low:high] for name in GATHERED}
+    buffer = io.BytesIO()
+    np.savez(buffer, faults=np.array(json.dumps(found.faults)), **arrays)
+    sys.stdout.buffer.write(buffer.getvalue())
+
+
+if __name__ == "__main__":
+    try:
+        _look(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    except CislexError as error:
+        raise SystemExit(str(error)) from None

@@ -33,7 +33,9 @@ def rows_at_once(datasets: list[h5py.Dataset]) -> int:
     return max(first, BLOCK_BYTES // max(1, row) // first * first)
 
 
-def in_parts(datasets: list[h5py.Dataset], threads: int) -> Iterator[tuple[int, int, list[NDArray[Any]]]]:
+def in_parts(
+    datasets: list[h5py.Dataset], threads: int, start: int = 0, stop: int | None = None
+) -> Iterator[tuple[int, int, list[NDArray[Any]]]]:
     """Yield ``(low, high, arrays)`` of rows of datasets of equal length, in order, read ahead on threads.
 
     Raises
@@ -41,7 +43,7 @@ def in_parts(datasets: list[h5py.Dataset], threads: int) -> Iterator[tuple[int, 
     StorageError
         A block differs from its checksum; it names file, dataset and rows.
     """
-    count, step = len(datasets[0]), rows_at_once(datasets)
+    count, step = len(datasets[0]) if stop is None else stop, rows_at_once(datasets)
 
     def read(low: int) -> tuple[int, int, list[NDArray[Any]]]:
         high = min(low + step, count)
@@ -50,7 +52,7 @@ def in_parts(datasets: list[h5py.Dataset], threads: int) -> Iterator[tuple[int, 
     waiting: deque[Future[tuple[int, int, list[NDArray[Any]]]]] = deque()
     with ThreadPoolExecutor(max(1, threads)) as pool:
         try:
-            for low in range(0, count, step):
+            for low in range(start, count, step):
                 waiting.append(pool.submit(read, low))
                 if len(waiting) > threads:
                     yield waiting.popleft().result()
