@@ -21,7 +21,7 @@ rule verify_results:
         runtime=runtime_of("verify_results"),
     params:
         code=code("verify_results"),
-        folder=RESULTS,
+        folder=lambda wildcards: RESULTS,
         options=lambda wildcards: {
             "expected": expected_results(),
             "names": result_names(),
