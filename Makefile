@@ -11,7 +11,7 @@ HASHES ?=
 CONFIG ?= config/config.yaml
 PROFILE ?= profiles/slurm
 # Recipes read them as "$$CONFIG": a name may hold blanks and quotes.
-export CONFIG PROFILE GPU
+export CONFIG PROFILE GPU RESULTS
 RUN := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete
 
 .PHONY: help environment bedtools demo yeast published grammar benchmark test unit lint integration clean
@@ -25,6 +25,7 @@ help:
 	@echo "make run       CONFIG=config/mine.yaml   the run (CORES=8)"
 	@echo "make cluster   CONFIG=config/mine.yaml PROFILE=profiles/mysite   the same on a cluster (docs/cluster.md)"
 	@echo "make resources CONFIG=config/mine.yaml   after the run: used and requested resources compared"
+	@echo "make check     CONFIG=config/mine.yaml   after the run: every file read again (RESULTS=<folder>: of a copy)"
 	@echo "Examples:        make yeast, published, grammar, benchmark (README.md)"
 	@echo "Development:     make test, lint, unit, coverage, audit, wheel (CONTRIBUTING.md)"
 	@echo "More tests:      make test-wheel, test-browser, test-determinism, test-faults, test-slurm (CONTRIBUTING.md)"
@@ -126,7 +127,7 @@ new-name:
 	@$(if $(findstring command,$(origin NAME)),:,echo "no name: make new NAME=mine GENOME=genome.fa PEAKS=my.narrowPeak \
 	MODEL=fold_0.pt MODULE=my_model.py:build writes config/mine.yaml; all but NAME may be left out"; exit 1)
 
-.PHONY: run cluster inspect estimate resources
+.PHONY: run cluster inspect estimate resources check
 # Snakemake silently ignores a profile that does not exist.
 cluster: config
 	@test -e "$$PROFILE" || test -e "profiles/$$PROFILE" || { \
@@ -158,6 +159,14 @@ estimate: config
 
 resources: config
 	$(RUN) --configfile "$$CONFIG" --quiet rules progress reason host -- compare_resources
+
+# RESULTS=<folder>: a results folder that was copied from elsewhere, with the config that is kept in it. Nothing is
+# computed or changed, and genome and models may be gone.
+ifdef RESULTS
+check: CONFIG = $(RESULTS)/config.yaml
+endif
+check: config
+	$(RUN) --configfile "$$CONFIG" $(if $(RESULTS),--config "results=$$RESULTS") --forcerun verify_results -- check
 
 # Write the tables of config/README.md from the schema.
 .PHONY: config-tables

@@ -50,6 +50,8 @@ include: "workflow/rules/evolution.smk"
 # Report
 include: "workflow/rules/report.smk"
 include: "workflow/rules/snapshot.smk"
+# Finished results, read again
+include: "workflow/rules/verification.smk"
 # What must run again, and what is asked before the first job
 include: "workflow/rules/freshness.smk"
 include: "workflow/rules/start.smk"

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "scripts" / "cislex"
 ORDER = """
 alphabet errors logs wording provenance metrics multiple_testing uncertainty files runtime regions downloads
 targets models sequences training attribution chunks motifs lexicon syntax prediction variants insertions
-design comparison exports demo cost inquiry report
+design comparison exports demo cost inquiry report verification
 """.split()  # noqa: SIM905
 #: The same inside of ``attribution``; ``__init__`` and the public paths re-export.
 WITHIN = """

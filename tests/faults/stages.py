@@ -43,6 +43,7 @@ NEEDS = {
     "score_baseline": ("train_model",),
     "evaluate_predictions": ("predict_regions", "make_tables"),
     "render_report": ("make_tables",),
+    "verify_results": ("make_tables",),
     "make_tables": ("extract_regions",),
     "prepare_variants": ("index_genome",),
     "score_variants": ("prepare_variants",),

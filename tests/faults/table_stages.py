@@ -132,8 +132,14 @@ def render_report(work: Path, out: Path) -> None:
     )  # fmt: skip
 
 
+def verify_results(work: Path, out: Path) -> None:
+    folder, table = work / "report", out / "verification.tsv"
+    script("verify_results")(folder=str(folder), out=str(table), threads=1, options={})
+
+
 #: In an order in which each finds what it reads.
 TABLE_STAGES = (
     fetch_motif_database, fetch_resources, snapshot_config, inspect_model, estimate_cost, train_model,
     score_baseline, compare_with_truth, evaluate_predictions, gate_attributions, render_report,
+    verify_results,
 )  # fmt: skip

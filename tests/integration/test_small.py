@@ -115,6 +115,32 @@ def test_the_report_names_the_planted_motif(finished: Path) -> None:
     assert "M1" in motifs
 
 
+def test_a_check_reads_every_file_again_also_where_results_were_copied_to(
+    finished: Path, snakemake: Run, tmp_path: Path
+) -> None:
+    """Without the inputs, in another folder, and without what Snakemake remembers."""
+    copy = Path(shutil.copytree(finished / "results", tmp_path / "copy"))
+    options = ("--configfile", "copy/config.yaml", "--config", "results=copy", "--forcerun", "verify_results")
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    said = snakemake(*options, "--", "check", folder=tmp_path).stdout
+    assert re.search(r"files, .*, 0 with faults, \d+ not checked", said)
+    assert "not checked: fold_0.pt is not there" in said
+    table = pd.read_csv(copy / "verification.tsv", sep="\t")
+    assert set(table["kind"]) >= {"attributions", "hits", "lexicon", "report", "contrasted hits", "folder"}
+    assert not (table["kind"] == "unknown").any()
+    new = {path for path in copy.rglob("*") if path.is_file()} - before.keys()
+    assert {path.relative_to(copy).parts[0] for path in new} == {"verification.tsv", "logs", "benchmarks"}
+    assert {path: path.read_bytes() for path in before} == before
+    hits = copy / "gradient" / "a" / "hits.bed.gz"
+    hits.write_bytes(hits.read_bytes()[:-40])
+    done = snakemake(*options, "--", "check", folder=tmp_path, check=False)
+    assert done.returncode != 0
+    assert re.search(
+        r"^  gradient/a/hits\.bed\.gz: its bytes are not those that its job wrote", done.stdout, re.M
+    )
+    assert "Traceback" not in done.stdout
+
+
 def test_hits_are_called_with_the_words_of_the_lexicon_and_counted(finished: Path) -> None:
     lexicon, usage = (
         pd.read_csv(finished / f"results/lexicon/{name}.tsv", sep="\t") for name in ("lexicon", "usage")

@@ -86,6 +86,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "compare_with_truth": (("analysis", "target"), _constant(400, 120)),
     "render_report": ((), motifs.render_report),
     "snapshot_config": ((), _constant(150, 10)),
+    "verify_results": ((), motifs.verify_results),
     "estimate_cost": ((), _constant(250, 60)),
     "check_budget": ((), _constant(150, 10)),
 }

@@ -23,6 +23,7 @@ from cislex_workflow import job_resources as _job_resources
 from cislex_workflow import job_usage as _job_usage
 from cislex_workflow import model_sources as _model_sources
 from cislex_workflow import run_record as _run_record
+from cislex_workflow.checks import asked as _asked
 from cislex_workflow.checks import budget as _budget
 from cislex_workflow.checks import cluster as _cluster
 from cislex_workflow.checks import few_regions as _few_regions
@@ -43,6 +44,7 @@ from cislex_workflow.expected_use import experiments as _expected_experiments
 from cislex_workflow.expected_use import work as _expected_work
 from cislex_workflow.reruns import source_digest as _source_digest
 from cislex_workflow.reruns import watch as _watch
+from cislex_workflow.terminal import checked as _checked
 from cislex_workflow.terminal import closing as _closing
 from cislex_workflow.terminal import lines as _lines
 from cislex_workflow.terminal import under_way as _under_way
@@ -93,7 +95,11 @@ if workflow.is_main_process:
     for _notice in _few_regions.notices(_expected_work.Work(config)):
         _logger.warning(_notice)
 
-if _IS_MAIN:
+#: Whether finished results are checked and nothing else is asked for: their inputs may be gone, and nothing in
+#: the folder may change but the table.
+CHECKS_ONLY = _IS_MAIN and _asked.is_check(_sys.argv[1:], RESULTS)
+
+if _IS_MAIN and not CHECKS_ONLY:
     _missing = _input_files.missing_files(config, _Path.cwd())
     if _missing:
         raise WorkflowError(
@@ -306,3 +312,4 @@ include: "settings/evolution.smk"
 include: "settings/syntax.smk"
 include: "settings/cost.smk"
 include: "settings/report.smk"
+include: "settings/verification.smk"

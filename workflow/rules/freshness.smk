@@ -5,4 +5,6 @@ Inputs: the planned jobs; runs/records.jsonl and runs/digests.json next to the r
 Outputs: the planned jobs that must run; no rule. How: workflow/cislex_workflow/reruns/watch.py.
 """
 
-_watched = _watch.install(workflow, RESULTS, ROOT, config["analyses"])
+_watched = _watch.Watch(RESULTS, ROOT, config["analyses"])
+if not CHECKS_ONLY:
+    _watched.install(workflow)

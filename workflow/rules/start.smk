@@ -42,13 +42,14 @@ onstart:
     ):
         if _problems:
             raise WorkflowError(f"{_what}:\n  " + "\n  ".join(_problems))
-    _run_record.write(
-        _Path(RESULTS) / "runs",
-        _sys.argv,
-        config=PORTABLE_CONFIG,
-        files=_input_files.named_files(config),
-        root=ROOT,
-    )
+    if not CHECKS_ONLY:
+        _run_record.write(
+            _Path(RESULTS) / "runs",
+            _sys.argv,
+            config=PORTABLE_CONFIG,
+            files=_input_files.named_files(config),
+            root=ROOT,
+        )
     if _SHOWN:
         _planned = list(workflow.dag.needrun_jobs())
         _JOBS.plan(
@@ -62,7 +63,14 @@ onstart:
 
 
 onsuccess:
-    if _SHOWN:
+    if CHECKS_ONLY:
+        _said, _faults = _checked.found(_Path(RESULTS) / "verification.tsv")
+        print("\n".join(["", *_said]))
+        if _faults:
+            raise WorkflowError(
+                f"{RESULTS}: {_faults} of its files {'has' if _faults == 1 else 'have'} faults, named above"
+            )
+    if _SHOWN and not CHECKS_ONLY:
         _made = sorted(map(str, workflow.dag.derived_targetfiles))
         _said = _closing.succeeded(config, _Path.cwd(), _JOBS, _made)
         _logger.info("\n".join(["", *_said]))

@@ -67,7 +67,8 @@ def _mark(item: Any, kind: str, version: str) -> None:
 
 
 def _write_array(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
-    options = {"compression": "gzip", "shuffle": True} if values.ndim > 1 and values.size else {}
+    packed = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+    options = packed if values.size else {}
     _mark(group.create_dataset(name, data=values, **options), "array", "0.2.0")
 
 

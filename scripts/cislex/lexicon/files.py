@@ -173,9 +173,10 @@ def _write_word(group: h5py.Group, word: Word, sources: Sequence[PatternSource])
     for name, matrix in (
         ("sequence", motif.ppm), ("contrib_scores", motif.cwm), ("hypothetical_contribs", motif.hypothetical),
     ):  # fmt: skip
-        group.create_dataset(name, data=np.ascontiguousarray(matrix.T))
+        turned = np.ascontiguousarray(matrix.T)
+        create_array(group, name, turned.shape, turned.dtype)[...] = turned
     seqlets = group.create_group("seqlets")
-    seqlets.create_dataset("n_seqlets", data=np.array([motif.n_seqlets]))
+    create_array(seqlets, "n_seqlets", (1,), np.int64)[...] = motif.n_seqlets
     if not all(member.pattern.places for member in word.members):
         return
     number = {source.key: place for place, source in enumerate(sources)}

@@ -72,3 +72,12 @@ def render_report(work: Work, wildcards: Mapping[str, str]) -> Use:
     pages = [(work.regions(a["regions"]), len(a["targets"])) for a in work.config["analyses"].values()]
     targets = sum(number for _, number in pages)
     return Use(200 + 0.5e-3 * max(rows for rows, _ in pages), 20 + 5 * targets)
+
+
+def verify_results(work: Work, wildcards: Mapping[str, str]) -> Use:
+    stored = [(*work.stored(a), len(a["targets"])) for a in work.config["analyses"].values()]
+    # Blocks of arrays, two tables of regions and checksums of rows are held; 100 MB of files in a second.
+    rows = max((number for number, _, _ in stored), default=0)
+    kept = sum(number * targets for number, _, targets in stored)
+    size = sum(number * bases * targets for number, bases, targets in stored) * 25e-6
+    return Use(600 + 1.2e-3 * rows + 50e-6 * kept, 30 + size / 100)

@@ -258,6 +258,16 @@ def digest_file(path: str | Path) -> str:
     return hasher.hexdigest()
 
 
+def digest_folder(path: str | Path) -> str:
+    """BLAKE2b-128 hex digest of the names and contents of all files below a folder."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for found in sorted(Path(path).rglob("*")):
+        if found.is_file():
+            name = found.relative_to(path).as_posix()
+            hasher.update(f"{name}\0{digest_file(found)}\n".encode())
+    return hasher.hexdigest()
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

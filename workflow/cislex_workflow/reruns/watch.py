@@ -17,7 +17,15 @@ from typing import Any
 
 from snakemake.logging import logger
 
-from cislex_workflow.reruns.freshness import Digests, Names, Record, Records, differences, phrase
+from cislex_workflow.reruns.freshness import (
+    Digests,
+    Names,
+    Record,
+    Records,
+    differences,
+    digest_folder,
+    phrase,
+)
 from cislex_workflow.reruns.target_plan import (
     ATTRIBUTES,
     TargetPlan,
@@ -35,6 +43,8 @@ SAVED_EVERY = 30
 #: Rules whose outputs only pass on to the next rule what that depends on by itself, and how the names of
 #: such inputs end or what they contain.
 PASSING_RULES, PASSING_INPUTS = (ATTRIBUTES,), ("/chunks/", "/inspected.json")
+#: Ends of the names of small files that pass on, of which a digest is kept nevertheless.
+UNREAD = "/inspected.json"
 #: Ends of the names of files whose rows are those of a region set.
 ATTRIBUTIONS = ("/attributions.h5", "/attributions.all.h5")
 #: Rerun triggers without which the user asked for less than content; records are kept nevertheless.
@@ -197,6 +207,7 @@ class Watch:
     def _keep(self, job: Any) -> None:
         record = self._now(job)
         record.inputs = self._started.pop(job, record.inputs)
+        record.outputs |= self._unread(job)
         try:
             self.records.add(record)
         except OSError as error:
@@ -204,6 +215,16 @@ class Watch:
         if time.monotonic() - self._saved > SAVED_EVERY:
             self.digests.save()
             self._saved = time.monotonic()
+
+    def _unread(self, job: Any) -> dict[str, str | None]:
+        """Digests of outputs that no plan compares: folders, and small files that only pass on.
+
+        A check of the results does (rule verify_results).
+        """
+        names = {self.names.portable(str(path)): path for path in job.output if not path.flags.get("temp")}
+        folders = {name: digest_folder(str(path)) for name, path in names.items() if os.path.isdir(path)}
+        small = {name: self.digests.of(str(path)) for name, path in names.items() if name.endswith(UNREAD)}
+        return {**folders, **small}
 
     def _judge(self, dag: Any, overruled: set[Any]) -> None:
         """Sort the jobs whose outputs are there; those that differ will run, those that agree will not."""

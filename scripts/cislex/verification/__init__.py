@@ -1,0 +1,1 @@
+"""Every file of a finished run, read again: whether it is whole, and agrees with the others."""
