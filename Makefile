@@ -29,9 +29,9 @@ help:
 	@echo "make cluster CONFIG=my.yaml PROFILE=profiles/mysite   run on a cluster (docs/cluster.md)"
 	@echo "make test    lint, types, unit, integration and cluster tests"
 	@echo "make coverage     unit tests, with the lines that they do not cover"
-	@echo "make test-browser the report in headless Chromium (and axe-core, if CISLEX_AXE is the path of axe.min.js)"
 	@echo "make audit        licences and known vulnerabilities of the installed packages"
 	@echo "make test-determinism  the same run again, in other chunks and batches, and in another order of regions"
+	@echo "make test-browser the report and igv.html in headless Chromium (and axe-core, if CISLEX_AXE is the path of axe.min.js)"
 	@echo "make test-faults  every stage on a full disk, and killed at random moments"
 
 $(VENV)/.installed: requirements.lock
@@ -183,10 +183,10 @@ test-determinism: environment
 test-faults: environment
 	$(BIN)/python -m pytest tests/faults
 
-# The report in headless Chromium, and with CISLEX_AXE=<path of axe.min.js> its accessibility; skipped without them.
+# The report and igv.html in headless Chromium, and with CISLEX_AXE=<path of axe.min.js> its accessibility; skipped without them.
 .PHONY: test-browser
 test-browser: environment
-	$(BIN)/python -m pytest tests/report/test_browser.py
+	$(BIN)/python -m pytest tests/report/test_browser.py tests/exports/test_igv.py
 
 # Two lanes side by side: each test is often one process that waits or computes alone, most of all those of SLURM.
 test: lint
