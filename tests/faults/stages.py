@@ -202,7 +202,7 @@ def export_tracks(work: Path, out: Path) -> None:
 def export_layouts(work: Path, out: Path) -> None:
     names = ["modisco", "chrombpnet", "bedgraph", "anndata"]
     files = (work / "contributions.bw", work / "hits.bed.gz")
-    script("export_layouts")(work / "attributions.h5", out, names, *files)
+    script("export_layouts")(work / "attributions.h5", out / "exports", names, *files)
 
 
 def export_browser(work: Path, out: Path) -> None:

@@ -29,6 +29,7 @@ from cislex.exports.igv.page import write_igv_page
 from cislex.exports.signals import write_region_values
 from cislex.files.links import link_file
 from cislex.files.tables import open_hdf5, read_regions, require_file, write_text
+from cislex.files.temporary import replace_folder, temporary_folder
 from cislex.files.text_tables import read_numbers
 from cislex.logs import get_logger, progress
 from cislex.regions.chromosome_table import read_sizes
@@ -78,9 +79,36 @@ def export_browser(
     if not targets:
         raise InputError("export_browser: no target on the genome, so there is nothing to show in a browser")
     folder = Path(folder)
-    for part in ("data", "genome"):
-        shutil.rmtree(folder / part, ignore_errors=True)
     sizes = read_sizes(genome.chromosomes)
+    with temporary_folder(folder / "data") as staged:
+        tracks = _write_tracks(staged, targets, regions, variants, sizes)
+        reference, path = _write_genome(staged, genome, settings)
+        for part in ("data", "genome"):
+            if (staged / part).exists():
+                replace_folder(staged / part, folder / part)
+            else:  # that of an earlier run
+                shutil.rmtree(folder / part, ignore_errors=True)
+    locus = _first_locus(targets)
+    write_text(sessions.session_xml(tracks, genome=path, locus=locus), folder / "session.xml")
+    write_text(sessions.session_json(tracks, reference=reference, locus=locus), folder / "session.json")
+    write_text(hub.hub_text(settings), folder / "hub.txt")
+    write_text(hub.genomes_text(genome.assembly, settings, locus), folder / "genomes.txt")
+    write_text(hub.track_db_text(tracks), folder / "trackDb.txt")
+    write_text(hub.description_html(tracks, settings), folder / "description.html")
+    if settings.page_regions:
+        write_igv_page(targets, folder / "igv.html", sizes, settings)
+    logger.info("%d tracks of %d targets in %s", len(tracks), len(targets), folder)
+    return tracks
+
+
+def _write_tracks(
+    folder: Path,
+    targets: Sequence[BrowserTarget],
+    regions: Mapping[str, str | Path],
+    variants: Sequence[BrowserVariants],
+    sizes: Mapping[str, int],
+) -> list[Track]:
+    """Write ``data/`` below a folder; return the tracks."""
     tracks: list[Track] = []
     for number in progress(range(len(targets)), total=len(targets), label="tracks of targets"):
         tracks += _target_tracks(targets[number], COLORS[number % len(COLORS)], folder, sizes)
@@ -92,21 +120,8 @@ def export_browser(
         file = f"data/variants.{found.name}.bb"
         columns = write_variants(found.table, folder / file, sizes, found.targets)
         if columns is not None:
-            text = f"Variants of {found.name}: {', '.join(found.targets)}"
-            tracks.append(
-                Track("variants", f"variants {found.name}", text, file, "", "60,60,60", len(columns))
-            )
-    locus = _first_locus(targets)
-    reference, path = _write_genome(folder, genome, settings)
-    write_text(sessions.session_xml(tracks, genome=path, locus=locus), folder / "session.xml")
-    write_text(sessions.session_json(tracks, reference=reference, locus=locus), folder / "session.json")
-    write_text(hub.hub_text(settings), folder / "hub.txt")
-    write_text(hub.genomes_text(genome.assembly, settings, locus), folder / "genomes.txt")
-    write_text(hub.track_db_text(tracks), folder / "trackDb.txt")
-    write_text(hub.description_html(tracks, settings), folder / "description.html")
-    if settings.page_regions:
-        write_igv_page(targets, folder / "igv.html", sizes, settings)
-    logger.info("%d tracks of %d targets in %s", len(tracks), len(targets), folder)
+            name, text = f"variants {found.name}", f"Variants of {found.name}: {', '.join(found.targets)}"
+            tracks.append(Track("variants", name, text, file, "", "60,60,60", len(columns)))
     return tracks
 
 

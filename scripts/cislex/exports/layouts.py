@@ -20,6 +20,7 @@ from cislex.errors import ConfigError
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.indexed_text import TBI_END, write_indexed
 from cislex.files.tables import atomic_path, open_hdf5, read_regions, write_text
+from cislex.files.temporary import replace_folder, temporary_folder
 from cislex.files.text_tables import as_text
 from cislex.logs import get_logger, progress
 
@@ -76,23 +77,24 @@ def export_layouts(
         if needed.get(layout) is None:
             expected = f"one of {', '.join(needed)}" if layout not in needed else "its input (track, hits)"
             raise ConfigError(f"export_layouts: layout {layout!r}: expected {expected}")
-    folder = Path(folder)
-    with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
-        regions = read_regions(handle)
-        if (regions["chrom"] != "").all() and len(regions):
-            write_text(narrow_peaks(regions), folder / "regions.narrowPeak")
-        if "modisco" in layouts:
-            write_npz(handle, regions, folder)
-        if "chrombpnet" in layouts:
-            write_chrombpnet(handle, regions, folder / "contributions.h5")
-    if "bedgraph" in layouts:
-        assert track is not None
-        write_bedgraph(track, folder / "contributions.bedgraph.gz")
-    if "anndata" in layouts:
-        from cislex.exports.region_words import write_region_words
+    with temporary_folder(folder) as staged:
+        with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
+            regions = read_regions(handle)
+            if (regions["chrom"] != "").all() and len(regions):
+                write_text(narrow_peaks(regions), staged / "regions.narrowPeak")
+            if "modisco" in layouts:
+                write_npz(handle, regions, staged)
+            if "chrombpnet" in layouts:
+                write_chrombpnet(handle, regions, staged / "contributions.h5")
+        if "bedgraph" in layouts:
+            assert track is not None
+            write_bedgraph(track, staged / "contributions.bedgraph.gz")
+        if "anndata" in layouts:
+            from cislex.exports.region_words import write_region_words
 
-        assert hits is not None
-        write_region_words(attributions, hits, folder / "regions_by_words.h5ad")
+            assert hits is not None
+            write_region_words(attributions, hits, staged / "regions_by_words.h5ad")
+        replace_folder(staged, folder)
     logger.info("%s: %s written to %s", attributions, ", ".join(layouts), folder)
 
 
