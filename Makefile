@@ -229,10 +229,10 @@ wheel: environment
 test-wheel: environment
 	$(BIN)/python -m pytest tests/test_wheel.py -m wheel
 
-# The report in headless Chromium, and with CISLEX_AXE=<path of axe.min.js> its accessibility; skipped without them.
+# The report and igv.html in headless Chromium, and with CISLEX_AXE=<path of axe.min.js> its accessibility; skipped without them.
 .PHONY: test-browser
 test-browser: environment
-	$(BIN)/python -m pytest tests/report/test_browser.py
+	$(BIN)/python -m pytest tests/report/test_browser.py tests/exports/test_igv.py
 
 # Two lanes side by side: each test is often one process that waits or computes alone, most of all those of SLURM.
 test: lint

@@ -47,7 +47,9 @@ include: "workflow/rules/insertions.smk"
 include: "workflow/rules/comparison.smk"
 include: "workflow/rules/contrasts.smk"
 include: "workflow/rules/evolution.smk"
-# Report
+# Browsers, other tools, report
+include: "workflow/rules/browser.smk"
+include: "workflow/rules/layouts.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/snapshot.smk"
 # Finished results, read again
@@ -103,3 +105,5 @@ rule all:
         tracks=all_targets(
             "{analysis}/{target}/contributions.bw", coordinates_only=True
         ),
+        browser=f"{RESULTS}/browser/hub.txt" if has_browser() else [],
+        exports=layout_folders(),

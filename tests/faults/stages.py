@@ -25,6 +25,8 @@ NEEDS = {
     "aggregate_chunks": ("make_chunk",),
     "choose_windows": ("aggregate_chunks",),
     "export_tracks": ("aggregate_chunks",),
+    "export_layouts": ("export_tracks", "call_hits"),
+    "export_browser": ("export_tracks", "call_hits", "predict_regions"),
     "find_motifs": ("aggregate_chunks",),
     "make_patterns": ("aggregate_chunks",),
     "annotate_motifs": ("make_patterns",),
@@ -196,6 +198,31 @@ def export_tracks(work: Path, out: Path) -> None:
     from cislex.exports.tracks import export_tracks
 
     export_tracks(work / "attributions.h5", work / "genome.fa", out / "contributions.bw")
+
+
+def export_layouts(work: Path, out: Path) -> None:
+    names = ["modisco", "chrombpnet", "bedgraph", "anndata"]
+    files = (work / "contributions.bw", work / "hits.bed.gz")
+    script("export_layouts")(work / "attributions.h5", out / "exports", names, *files)
+
+
+def export_browser(work: Path, out: Path) -> None:
+    names = {"contributions": "contributions.bw", "hits": "hits.bed.gz", "predictions": "predictions.tsv"}
+    target = {"analysis": "a", "target": "first", "attributions": work / "attributions.h5"}
+    genome = {
+        "chromosomes": "chromosomes.tsv",
+        "fasta": "genome.fa",
+        "fai": "genome.fai",
+        "gzi": "genome.gzi",
+    }
+    script("export_browser")(
+        str(out),
+        [target | {key: work / name for key, name in names.items()}],
+        {key: work / name for key, name in genome.items()},
+        {"r": work / "regions.bed"},
+        [],
+        {"title": "Demo"},
+    )
 
 
 def find_motifs(work: Path, out: Path) -> None:
@@ -402,7 +429,8 @@ STAGES: dict[str, Callable[[Path, Path], None]] = {
     stage.__name__: stage
     for stage in (
         index_genome, extract_regions, encode_sequences, import_sequences, predict_regions, attribute_chunk,
-        choose_windows, aggregate_chunks, export_tracks, find_motifs, annotate_motifs, call_hits,
+        choose_windows, aggregate_chunks, export_tracks, export_layouts, export_browser,
+        find_motifs, annotate_motifs, call_hits,
         analyse_syntax,
         combine_lexicon, summarise_usage, call_seqlets, simulate_genome, plant_model, compare_grammar,
         prepare_variants, score_variants, combine_variants, attribute_variants, evaluate_variants,

@@ -44,6 +44,8 @@ def check(found: dict[str, Any], whole: dict[str, Any]) -> None:
         ("predict_regions", (0, 16_384, 24_576, 36_864)),
         ("export_tracks", (0, 20_480, 450_000, 560_000)),
         ("call_hits", (0, 300_000)),
+        ("export_browser", (0, 40_960, 1_000_000)),
+        ("export_layouts", (0, 100_000)),
         ("fetch_resources", (0, 12_288, 150_000)),
     ],
 )

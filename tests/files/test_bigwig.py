@@ -21,6 +21,19 @@ def test_values_come_back_as_they_were_added(tmp_path: Path) -> None:
         assert track.chroms() == {"chr2": 9000, "chr10": 400}
 
 
+def test_intervals_come_back_as_they_were_added(tmp_path: Path) -> None:
+    starts = np.arange(0, 8000, 8)
+    ends, values = starts + 5, np.random.default_rng(0).normal(size=1000)
+    with bigwig.writing_bigwig(tmp_path / "a.bw", {"chr2": 9000, "chr10": 400}) as add:
+        add("chr2", starts, values, ends)
+        add("chr10", starts[:0], values[:0], ends[:0])
+        add("chr10", starts[:2], values[:2], ends[:2])
+    with pyBigWig.open(str(tmp_path / "a.bw")) as track:
+        found = np.array(track.intervals("chr2"))
+        np.testing.assert_array_equal(found, np.column_stack([starts, ends, values.astype(np.float32)]))
+        assert len(track.intervals("chr10")) == 2
+
+
 @pytest.mark.parametrize("start", [-1, 8000])
 def test_what_the_library_refuses_is_an_error(tmp_path: Path, start: int) -> None:
     with (

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from pathlib import Path
 
+import hub_rules
+import numpy as np
 import pandas as pd
+import pyBigWig
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -59,6 +63,22 @@ def test_the_demo_model_is_good_on_held_out_chromosomes(demo: Path) -> None:
     for path in demo.glob("models/*/*.evaluation.tsv"):
         table = pd.read_csv(path, sep="\t")
         assert (table.loc[table["split"] == "test", "auroc"] > 0.9).all(), table.to_string()
+
+
+def test_the_demo_opens_in_genome_browsers_and_other_tools(demo: Path, snakemake: Run) -> None:
+    """A hub by the rules, hits in it as in the table; layouts on request; captions in Snakemake's report."""
+    assert hub_rules.problems(demo / "browser") == []
+    hits = pd.read_csv(demo / "enhancer/enhancer/hits.bed.gz", sep="\t")
+    with pyBigWig.open(str(demo / "browser/data/enhancer.enhancer.hits.bb")) as track:
+        found = [len(track.entries(chrom, 0, size)) for chrom, size in track.chroms().items()]
+    assert sum(found) == len(hits) > 0
+    wanted, run = "results/demo/exports/enhancer/enhancer", ("--config", "exports=[modisco,bedgraph,anndata]")
+    snakemake(wanted, *run, folder=demo.parents[1])
+    with np.load(demo / "exports/enhancer/enhancer/shap.npz") as arrays:
+        assert arrays["arr_0"].shape[1:] == (4, 200)
+    snakemake("--report", "run.zip", folder=demo.parents[1])
+    names = {Path(name).name for name in zipfile.ZipFile(demo.parents[1] / "run.zip").namelist()}
+    assert {"report.html", "igv.html", "motifs.tsv", "qc.tsv", "lexicon.tsv", "usage.tsv"} <= names
 
 
 def test_a_second_demo_does_nothing_and_new_motif_settings_rerun_only_motifs(

@@ -152,7 +152,8 @@ def test_every_rule_asks_before_any_file_exists(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "rule", ["extract_regions", "encode_sequences", "train_model", "attribute_chunk", "aggregate_chunks",
-             "predict_regions", "find_motifs", "call_hits", "export_tracks", "prepare_variants",
+             "predict_regions", "find_motifs", "call_hits", "export_tracks", "export_browser",
+             "export_layouts", "prepare_variants",
              "score_variants", "combine_variants", "evaluate_variants"],
 )  # fmt: skip
 def test_more_regions_ask_for_more(tmp_path: Path, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:

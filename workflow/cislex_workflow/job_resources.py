@@ -74,6 +74,8 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "gate_attributions": (("analysis", "target"), attributions.gate_attributions),
     "choose_windows": (("analysis",), attributions.choose_windows),
     "export_tracks": (("analysis", "target"), attributions.export_tracks),
+    "export_browser": ((), attributions.export_browser),
+    "export_layouts": (("analysis", "target"), attributions.export_layouts),
     "find_motifs": (("analysis", "target"), motifs.find_motifs),
     "fetch_motif_database": (("database",), _constant(200, 60)),
     "annotate_motifs": (("analysis", "target"), motifs.annotate_motifs),

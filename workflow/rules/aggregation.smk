@@ -51,7 +51,16 @@ rule gate_attributions:
     output:
         attributions=f"{RESULTS}/{{analysis}}/{{target}}/attributions.h5",
         # After the attributions: they may be a hard link to the input, and no output may be older than it.
-        qc=f"{RESULTS}/{{analysis}}/{{target}}/qc.tsv",
+        qc=report(
+            f"{RESULTS}/{{analysis}}/{{target}}/qc.tsv",
+            caption="../report/qc.rst",
+            category="Quality",
+            labels={
+                "analysis": "{analysis}",
+                "target": "{target}",
+                "table": "Completeness of regions",
+            },
+        ),
     log:
         f"{RESULTS}/logs/gate_attributions/{{analysis}}/{{target}}.log",
     benchmark:

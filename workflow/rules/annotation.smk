@@ -42,7 +42,16 @@ rule annotate_motifs:
         motifs=f"{RESULTS}/{{analysis}}/{{target}}/modisco.h5",
         databases=database_files,
     output:
-        table=f"{RESULTS}/{{analysis}}/{{target}}/motifs.tsv",
+        table=report(
+            f"{RESULTS}/{{analysis}}/{{target}}/motifs.tsv",
+            caption="../report/motifs.rst",
+            category="Motifs",
+            labels={
+                "analysis": "{analysis}",
+                "target": "{target}",
+                "table": "Motifs",
+            },
+        ),
         meme=f"{RESULTS}/{{analysis}}/{{target}}/motifs.meme",
         logos=directory(f"{RESULTS}/{{analysis}}/{{target}}/logos"),
     log:

@@ -14,7 +14,12 @@ rule evaluate_predictions:
         sources=label_files,
     output:
         observed=f"{RESULTS}/{{analysis}}/observed.tsv",
-        evaluation=f"{RESULTS}/{{analysis}}/evaluation.tsv",
+        evaluation=report(
+            f"{RESULTS}/{{analysis}}/evaluation.tsv",
+            caption="../report/evaluation.rst",
+            category="Evaluation",
+            labels={"analysis": "{analysis}", "table": "Predictions and labels"},
+        ),
     log:
         f"{RESULTS}/logs/evaluate_predictions/{{analysis}}.log",
     benchmark:

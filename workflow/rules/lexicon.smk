@@ -14,7 +14,12 @@ if has_lexicon():
                 database_path(name) for name in lexicon_databases(wildcards)
             ],
         output:
-            table=f"{RESULTS}/lexicon/lexicon.tsv",
+            table=report(
+                f"{RESULTS}/lexicon/lexicon.tsv",
+                caption="../report/lexicon.rst",
+                category="Lexicon",
+                labels={"table": "Words"},
+            ),
             members=f"{RESULTS}/lexicon/lexicon_members.tsv",
             meme=f"{RESULTS}/lexicon/lexicon.meme",
             modisco=f"{RESULTS}/lexicon/lexicon.h5",
@@ -47,7 +52,12 @@ if has_lexicon():
             hits=lexicon_files("hits.bed.gz", with_hits=True),
             attributions=lexicon_files("attributions.h5", with_hits=True),
         output:
-            table=f"{RESULTS}/lexicon/usage.tsv",
+            table=report(
+                f"{RESULTS}/lexicon/usage.tsv",
+                caption="../report/usage.rst",
+                category="Lexicon",
+                labels={"table": "Use of words by targets"},
+            ),
             matrix=f"{RESULTS}/lexicon/usage.h5ad",
         log:
             f"{RESULTS}/logs/summarise_usage/lexicon.log",

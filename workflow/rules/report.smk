@@ -10,7 +10,12 @@ rule render_report:
         files=report_files(),
     output:
         **report_pages(),
-        report=f"{RESULTS}/report.html",
+        report=report(
+            f"{RESULTS}/report.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"page": "Report of the run"},
+        ),
     log:
         f"{RESULTS}/logs/render_report/report.log",
     benchmark:

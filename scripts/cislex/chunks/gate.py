@@ -6,10 +6,7 @@ so that a gate that changes attributes nothing again.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +19,7 @@ from numpy.typing import NDArray
 from cislex.errors import CompletenessError, offenders
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import RowWriter
+from cislex.files.links import link_or_copy
 from cislex.files.tables import (
     atomic_path,
     create_array,
@@ -93,7 +91,7 @@ def gate_attributions(complete: str | Path, out: str | Path, qc: str | Path, *, 
         same = len(kept) == n and all(handle.attrs.get(key) == value for key, value in judged.items())
         with atomic_path(out) as temporary:
             if same:
-                _link(Path(complete), temporary)
+                link_or_copy(complete, temporary)
             else:
                 with new_hdf5(temporary) as result:
                     _copy_rows(handle, result, kept)
@@ -103,17 +101,6 @@ def gate_attributions(complete: str | Path, out: str | Path, qc: str | Path, *, 
     get_logger(__name__).info(
         "%s: %d regions, %d over the limit (%s)", target, len(kept), failed.sum(), gate.on_fail
     )
-
-
-def _link(source: Path, temporary: Path) -> None:
-    """Another name of a file; a copy where its file system has no hard links."""
-    beside = temporary.with_name(f"{temporary.name}.link")
-    beside.unlink(missing_ok=True)
-    with suppress(OSError):
-        os.link(source, beside)
-        os.replace(beside, temporary)
-        return
-    shutil.copyfile(source, temporary)
 
 
 def _copy_rows(source: h5py.File, result: h5py.File, kept: NDArray[np.int64]) -> None:

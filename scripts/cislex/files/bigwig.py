@@ -11,10 +11,10 @@ import json
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,18 @@ from cislex.files.tied import tied_command, tied_environment
 #: Bytes in which the length of a piece's description is told.
 PREFIX = 4
 
-Add = Callable[[str, int, NDArray[np.floating]], None]
+
+class Add(Protocol):
+    """What adds values to a bigWig, in order and without overlaps."""
+
+    def __call__(
+        self,
+        chrom: str,
+        start: int | NDArray[np.integer],
+        values: NDArray[np.floating],
+        ends: NDArray[np.integer] | None = None,
+    ) -> None:
+        """Add a value for each base from ``start`` on, or for each interval from ``start`` to ``ends``."""
 
 
 @contextmanager
@@ -43,7 +54,8 @@ def writing_bigwig(path: str | Path, sizes: Mapping[str, int]) -> Iterator[Add]:
     Yields
     ------
     callable
-        ``add(chrom, start, values)``: a value for each base from ``start`` on; in order, without overlaps.
+        ``add(chrom, start, values)``: a value for each base from ``start`` on; ``add(chrom, starts, values,
+        ends)``: a value for each interval; in order, without overlaps.
 
     Raises
     ------
@@ -57,8 +69,18 @@ def writing_bigwig(path: str | Path, sizes: Mapping[str, int]) -> Iterator[Add]:
         assert writer.stdin is not None
         pipe = writer.stdin
 
-        def add(chrom: str, start: int, values: NDArray[np.floating]) -> None:
-            _send(pipe, [chrom, start, len(values)], values.astype(np.float32).tobytes())
+        def add(
+            chrom: str,
+            start: int | NDArray[np.integer],
+            values: NDArray[np.floating],
+            ends: NDArray[np.integer] | None = None,
+        ) -> None:
+            sent = values.astype(np.float32).tobytes()
+            if ends is None:
+                _send(pipe, [chrom, int(start), len(values)], sent)
+            else:
+                places = np.array([start, ends], np.int64).tobytes()
+                _send(pipe, [chrom, None, len(values)], sent + places)
 
         try:
             _send(pipe, list(sizes.items()), b"")
@@ -105,10 +127,17 @@ def _write(path: str, pipe: IO[bytes]) -> None:
     while isinstance(piece := received(), list):
         chrom, start, count = piece
         values = np.frombuffer(pipe.read(4 * count), np.float32)
-        if len(values) != count:
+        places = None if start is not None else np.frombuffer(pipe.read(16 * count), np.int64).reshape(2, -1)
+        if len(values) != count or (places is not None and places.shape[1] != count):
             raise SystemExit("the job that computes the values has ended")
-        track.addEntries(chrom, start, values=values.astype(np.float64), span=1, step=1)
-        pieces.append((chrom, start, count, zlib.crc32(values.tobytes())))
+        if places is None:
+            track.addEntries(chrom, start, values=values.astype(np.float64), span=1, step=1)
+            pieces.append((chrom, start, start + count, zlib.crc32(values.tobytes())))
+        elif count:
+            starts, ends = places
+            track.addEntries([chrom] * count, starts.tolist(), ends=ends.tolist(), values=values.tolist())
+            told = np.column_stack([starts, ends, values.astype(np.float64)])
+            pieces.append((chrom, None, (int(starts[0]), int(ends[-1])), zlib.crc32(told.tobytes())))
     if piece is not None:
         raise SystemExit("the job that computes the values has ended")
     track.close()
@@ -119,12 +148,14 @@ def _write(path: str, pipe: IO[bytes]) -> None:
     with pyBigWig.open(path) as track:
         if pieces and track.chroms() != dict(sizes):
             raise SystemExit("the chromosomes in it are not those that were written")
-        for chrom, start, count, digest in pieces:
-            found = track.values(chrom, start, start + count, numpy=True).astype(np.float32)
+        for chrom, start, end, digest in pieces:
+            if start is None:
+                start, end = end
+                found = np.array(track.intervals(chrom, start, end), np.float64)
+            else:
+                found = track.values(chrom, start, end, numpy=True).astype(np.float32)
             if zlib.crc32(found.tobytes()) != digest:
-                raise SystemExit(
-                    f"{chrom}:{start}-{start + count} does not hold the values that were written"
-                )
+                raise SystemExit(f"{chrom}:{start}-{end} does not hold the values that were written")
 
 
 if __name__ == "__main__":

@@ -865,3 +865,24 @@ def test_loci_of_the_report_are_loci(minimal: dict[str, Any]) -> None:
     ):
         with pytest.raises(configuration.ConfigurationError, match=f"report.loci.*{told}"):
             resolve({**minimal, "report": {"loci": [locus]}})
+
+
+def test_files_for_browsers_and_tools_need_what_they_are_made_of(minimal: dict[str, Any]) -> None:
+    """`minimal` lies on the genome; layouts that no analysis can have are refused at the plan."""
+    whole = resolve({**minimal, "exports": ["bedgraph"]})
+    assert whole["browser"] == {
+        "genome": None, "signal": True, "email": None, "page_regions": 5, "page_width": 2000,
+    }  # fmt: skip
+    assert resolve({**minimal, "browser": None})["browser"] is None
+    known = {"report": {"assembly": "hg38"}, "browser": {"genome": False}}
+    assert resolve({**minimal, **known})["browser"]["genome"] is False
+    direct = {**minimal, "regions": {"mine": {"fasta": "x.fa"}}, "exports": ["bedgraph"]}
+    for config, told in (
+        ({**minimal, "browser": {"genome": False}}, "browser.genome: false needs report.assembly"),
+        ({**minimal, "exports": ["wig"]}, "exports"),
+        (direct, "exports: bedgraph needs regions on the genome"),
+        ({**minimal, "exports": ["anndata"]}, "exports: anndata needs hits"),
+        ({**minimal, "browser": {"email": "me"}}, "an email address"),
+    ):
+        with pytest.raises(configuration.ConfigurationError, match=told):
+            resolve(config)

@@ -44,7 +44,7 @@ PARSED = {"results", "title", "analyses.*.keep_chunks"}
 SECTIONS_PARSED = ("simulate.", "fetch.", "estimate.", "models.*.tracks", "models.*.bins")
 #: Settings of what is asked when a run starts or by another command, not of a job.
 #: Of the report alone, which otherwise names every setting.
-OF_THE_REPORT = {"report.assembly", "report.loci", "report.names"}
+OF_THE_REPORT = {"report.loci", "report.names"}
 COMMANDS = {"budget.gpu_hours", "budget.confirmed"}
 #: Read by a job when it runs, so that a change reruns nothing (tests of the inspection and of chunks).
 AT_RUN_TIME = {"analyses.*.qc.allow_incomplete"}
@@ -79,6 +79,7 @@ def config() -> dict[str, Any]:
     }  # fmt: skip
     letters = {**analyses["zoo"], "regions": "letters"}
     return {
+        "browser": {"genome": True},
         "genome": {"fasta": "g.fa", "aliases": "aliases.tsv", "blacklist": "black.bed"},
         "regions": {
             "peaks": {"peaks": "peaks.bed"},

@@ -52,6 +52,7 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     yield from _genome_checks(config)
     yield from _fetch_checks(config)
     yield from _report_checks(config)
+    yield from _export_checks(config)
     yield from _method_checks(config)
     yield from _fold_checks(config)
     yield from variant_checks(config)
@@ -111,6 +112,17 @@ def _report_checks(config: dict[str, Any]) -> Iterator[str]:
         start, dash, end = locus.rpartition(":")[2].replace(",", "").replace("–", "-").partition("-")
         if dash and int(end) <= int(start):
             yield f"report.loci: '{locus}' does not end after its start; expected chromosome:start-end"
+
+
+def _export_checks(config: dict[str, Any]) -> Iterator[str]:
+    """Files for browsers and other tools that no analysis could have."""
+    if config["browser"] and config["browser"]["genome"] is False and config["report"]["assembly"] is None:
+        yield "browser.genome: false needs report.assembly, the name by which browsers know the genome"
+    on_genome = any(config["regions"].get(a["regions"], {}).get("peaks") for a in config["analyses"].values())
+    if "bedgraph" in config["exports"] and not on_genome:
+        yield "exports: bedgraph needs regions on the genome, but all are sequences given directly"
+    if "anndata" in config["exports"] and not any(a["hits"] for a in config["analyses"].values()):
+        yield "exports: anndata needs hits, but no analysis has them; set analyses.<name>.hits"
 
 
 def _genome_checks(config: dict[str, Any]) -> Iterator[str]:

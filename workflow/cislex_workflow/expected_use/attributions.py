@@ -164,6 +164,19 @@ def export_tracks(work: Work, wildcards: Mapping[str, str]) -> Use:
     return Use(250 + 0.5e-3 * rows, 10 + rows * length / 2e6 + work.genome_mb() / 20)
 
 
+def export_layouts(work: Work, wildcards: Mapping[str, str]) -> Use:
+    rows, length = rows_of(work, wildcards)
+    return Use(500 + 3e-3 * rows, 15 + rows * length / 0.7e6)
+
+
+def export_browser(work: Work, wildcards: Mapping[str, str]) -> Use:
+    # About five hits a region; a chromosome is in memory while its 2bit is made.
+    analyses = list(work.config["analyses"].values())
+    rows = [work.stored(analysis)[0] * len(analysis["targets"]) for analysis in analyses]
+    memory = 400 + 5e-3 * max(rows) + min(5 * work.genome_mb(), 2500)
+    return Use(memory, 15 + 5e-4 * sum(rows) + work.genome_mb() / 10)
+
+
 def rows_of(work: Work, wildcards: Mapping[str, str]) -> tuple[int, int]:
     """Rows of the attributions of a job's analysis, and bp of each."""
     return work.stored(work.config["analyses"][wildcards["analysis"]])

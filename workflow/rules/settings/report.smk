@@ -15,7 +15,15 @@ def report_pages():
     targets = sum(len(analysis["targets"]) for analysis in config["analyses"].values())
     if targets <= REPORT_PAGES_ABOVE:
         return {}
-    return {"pages": directory(f"{RESULTS}/report")}
+    return {
+        "pages": report(
+            directory(f"{RESULTS}/report"),
+            htmlindex="index.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"page": "Pages of all targets"},
+        )
+    }
 
 
 def report_regions():
