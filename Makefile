@@ -33,6 +33,7 @@ help:
 	@echo "make audit        licences and known vulnerabilities of the installed packages"
 	@echo "make test-determinism  the same run again, in other chunks and batches, and in another order of regions"
 	@echo "make test-faults  every stage on a full disk, and killed at random moments"
+	@echo "make docs    build the documentation's site and serve it: http://127.0.0.1:8000"
 
 $(VENV)/.installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
@@ -149,6 +150,46 @@ rule-graph: environment
 	$(BIN)/snakemake --quiet all --rulegraph dot | tred | sed -E 's/color ?= ?"[0-9][^"]*"/color="#3b6ea5"/; s/penwidth=2/penwidth=1.2/g' \
 	  | dot -Tsvg -Gnodesep=0.25 -Granksep=0.22 -Nheight=0.3 -Nmargin=0.12,0.04 -Nfontname=Helvetica -o docs/images/rules.svg
 
+# The site and the notebooks need packages that the workflow does not, in an environment of their own. Kernels of the
+# notebooks see the packages of $(VENV) through a .pth file.
+DOCS_VENV ?= .venv-docs
+DOCS := $(DOCS_VENV)/bin
+# Not about this site: a later MkDocs, which is not in the lock.
+docs docs-build: export NO_MKDOCS_2_WARNING = 1
+$(DOCS_VENV)/.installed: requirements-docs.lock | environment
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-docs.lock
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(DOCS)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/workflow.pth"
+	touch $@
+
+# Build the site, in which every warning is an error, and serve it; `docs-build` only builds it, as CI does.
+.PHONY: docs docs-build docs-test docs-notebooks docs-gallery docs-results
+docs: docs-build
+	$(DOCS)/mkdocs serve --strict
+
+docs-build: $(DOCS_VENV)/.installed
+	$(DOCS)/mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
+
+# Run the notebooks that need no run of the workflow, as a reader would.
+docs-test: $(DOCS_VENV)/.installed
+	$(DOCS)/python -m pytest tests/documents/test_notebooks.py
+
+# The project of the first tutorial, which the notebook on result files and the gallery show.
+PROJECT := build/my-project
+$(PROJECT)/results/report.html: docs/tutorials/your-model.md docs/tutorials/practice.py | environment
+	rm -rf $(PROJECT)
+	mkdir -p build
+	cd build && CISLEX="$(CURDIR)" bash -eu -c "$$($(BIN)/python "$(CURDIR)"/docs/site/tutorial.py)"
+
+# Run all notebooks; the site then shows their output.
+docs-notebooks: $(DOCS_VENV)/.installed $(PROJECT)/results/report.html
+	RESULTS="$(CURDIR)/$(PROJECT)/results" $(DOCS)/python docs/site/notebooks.py
+
+docs-gallery: $(PROJECT)/results/report.html
+	$(BIN)/python docs/site/gallery.py $(PROJECT)/results/report.html
+
 lint: environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -195,6 +236,7 @@ test: lint
 .PHONY: unit-and-slurm
 unit-and-slurm: unit
 	$(MAKE) --no-print-directory test-slurm
+	$(MAKE) --no-print-directory docs-build docs-test
 
 clean:
 	rm -rf results .snakemake
