@@ -169,7 +169,7 @@ docs: docs-build
 	$(DOCS)/mkdocs serve --strict
 
 docs-build: $(DOCS_VENV)/.installed
-	$(DOCS)/mkdocs build --strict --quiet
+	$(DOCS)/mkdocs build --strict
 	@echo "open build/site/index.html"
 
 # Run the notebooks that need no run of the workflow, as a reader would.
@@ -186,6 +186,13 @@ $(PROJECT)/results/report.html: docs/tutorials/your-model.md docs/tutorials/prac
 # Run all notebooks; the site then shows their output.
 docs-notebooks: $(DOCS_VENV)/.installed $(PROJECT)/results/report.html
 	RESULTS="$(CURDIR)/$(PROJECT)/results" $(DOCS)/python docs/site/notebooks.py
+
+# Record the runs of the demo and of yeast, with one fold or two, where they are; write the tables of docs/results.md from
+# the records, and take the README's picture from the page of yeast.
+docs-results: environment
+	$(BIN)/python benchmarks/document_results.py \
+	  $(foreach name,demo yeast yeast-folds,$(if $(wildcard results/$(name)/report.html),--run results/$(name)))
+	$(if $(wildcard results/yeast/report.html),$(BIN)/python docs/site/gallery.py results/yeast/report.html --readme)
 
 docs-gallery: $(PROJECT)/results/report.html
 	$(BIN)/python docs/site/gallery.py $(PROJECT)/results/report.html

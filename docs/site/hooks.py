@@ -6,6 +6,7 @@ The documents are written for GitHub, too, and stay where they are: links are re
 from __future__ import annotations
 
 import json
+import logging
 import posixpath
 import re
 from pathlib import Path
@@ -17,6 +18,8 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+#: Warnings stop a strict build.
+LOG = logging.getLogger("mkdocs.hooks")
 ROOT = Path(__file__).resolve().parents[2]
 #: Documents outside docs/ that are pages, and their place in the site.
 OUTSIDE = {
@@ -85,7 +88,10 @@ def linked(link: str, origin: str, page: str) -> str:
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """Put the formulas in their places, as MathML, and let wide tables scroll."""
+    """Put the formulas in their places, as MathML; warn of lists and tables that GitHub alone understands."""
+    plain = re.sub(r"<pre.*?</pre>", "", html, flags=re.S)
+    for line in re.findall(r"^(?:- |\| |\d\. ).{0,40}", plain, re.M):
+        LOG.warning("%s: shown as text, set a blank line before it: %s", page.file.src_uri, line)
     for number, formula in enumerate(page.meta.pop("formulas", [])):
         html = html.replace(f"FORMULA{number:04d}END", formula)
     return html

@@ -82,7 +82,7 @@ def problem(words: list[str]) -> str | None:
 
 def of_python(arguments: list[str]) -> str | None:
     """Whether a program of the repository is there and knows its options."""
-    if arguments[0].startswith("-"):
+    if arguments[0].startswith(("-", "…")):
         return None
     source = ROOT / arguments[0]
     if not source.is_file():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from cislex import attribution
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -28,3 +30,8 @@ def test_the_navigation_has_every_page_once() -> None:
     found = (ROOT / "docs").rglob("*.*")
     pages = {str(path.relative_to(ROOT / "docs")) for path in found if path.suffix in (".md", ".ipynb")}
     assert sorted(named) == sorted(pages | outside)
+
+
+def test_the_page_of_the_api_has_every_public_name_of_attribution() -> None:
+    text = (ROOT / "docs" / "reference" / "attribution.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^::: cislex\.attribution\.(\w+)$", text, re.M)) == sorted(attribution.__all__)
