@@ -27,7 +27,7 @@ help:
 	@echo "make resources CONFIG=config/mine.yaml   after the run: used and requested resources compared"
 	@echo "make check     CONFIG=config/mine.yaml   after the run: every file read again (RESULTS=<folder>: of a copy)"
 	@echo "Examples:        make yeast, published, grammar, benchmark (README.md)"
-	@echo "Development:     make test, lint, unit, coverage, audit, wheel (CONTRIBUTING.md)"
+	@echo "Development:     make test, lint, unit, coverage, audit, wheel, docs (CONTRIBUTING.md)"
 	@echo "More tests:      make test-wheel, test-browser, test-determinism, test-faults, test-slurm (CONTRIBUTING.md)"
 
 $(VENV)/.installed: requirements.lock
@@ -181,6 +181,53 @@ rule-graph: environment
 	$(BIN)/snakemake --quiet all --rulegraph dot | tred | sed -E 's/color ?= ?"[0-9][^"]*"/color="#3b6ea5"/; s/penwidth=2/penwidth=1.2/g' \
 	  | dot -Tsvg -Gnodesep=0.25 -Granksep=0.22 -Nheight=0.3 -Nmargin=0.12,0.04 -Nfontname=Helvetica -o docs/images/rules.svg
 
+# The site and the notebooks need packages that the workflow does not, in an environment of their own. Kernels of the
+# notebooks see the packages of $(VENV) through a .pth file.
+DOCS_VENV ?= .venv-docs
+DOCS := $(DOCS_VENV)/bin
+# Not about this site: a later MkDocs, which is not in the lock.
+docs docs-build: export NO_MKDOCS_2_WARNING = 1
+$(DOCS_VENV)/.installed: requirements-docs.lock | environment
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-docs.lock
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(DOCS)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/workflow.pth"
+	touch $@
+
+# Build the site, in which every warning is an error, and serve it; `docs-build` only builds it, as CI does.
+.PHONY: docs docs-build docs-test docs-notebooks docs-gallery docs-results
+docs: docs-build
+	$(DOCS)/mkdocs serve --strict
+
+docs-build: $(DOCS_VENV)/.installed
+	$(DOCS)/mkdocs build --strict
+	@echo "open build/site/index.html"
+
+# Run the notebooks that need no run of the workflow, as a reader would.
+docs-test: $(DOCS_VENV)/.installed
+	$(DOCS)/python -m pytest tests/documents/test_notebooks.py
+
+# The project of the first tutorial, which the notebook on result files and the gallery show.
+PROJECT := build/my-project
+$(PROJECT)/results/report.html: docs/tutorials/your-model.md docs/tutorials/practice.py | environment
+	rm -rf $(PROJECT)
+	mkdir -p build
+	cd build && CISLEX="$(CURDIR)" bash -eu -c "$$($(BIN)/python "$(CURDIR)"/docs/site/tutorial.py)"
+
+# Run all notebooks; the site then shows their output.
+docs-notebooks: $(DOCS_VENV)/.installed $(PROJECT)/results/report.html
+	RESULTS="$(CURDIR)/$(PROJECT)/results" $(DOCS)/python docs/site/notebooks.py
+
+# Record the runs of the demo and of yeast, with one fold or two, where they are; write the tables of docs/results.md from
+# the records, and take the README's picture from the page of yeast.
+docs-results: environment
+	$(BIN)/python benchmarks/document_results.py \
+	  $(foreach name,demo yeast yeast-folds,$(if $(wildcard results/$(name)/report.html),--run results/$(name)))
+	$(if $(wildcard results/yeast/report.html),$(BIN)/python docs/site/gallery.py results/yeast/report.html --readme)
+
+docs-gallery: $(PROJECT)/results/report.html
+	$(BIN)/python docs/site/gallery.py $(PROJECT)/results/report.html
+
 # What needs neither Snakemake nor minutes.
 FAST := not workflow and not slurm and not faults and not determinism and not wheel
 
@@ -241,6 +288,7 @@ test: lint
 .PHONY: unit-and-slurm
 unit-and-slurm: unit
 	$(MAKE) --no-print-directory test-slurm
+	$(MAKE) --no-print-directory docs-build docs-test
 
 clean:
 	rm -rf results .snakemake

@@ -115,6 +115,20 @@ def test_the_tables_of_measured_accuracy_are_the_record(monkeypatch: pytest.Monk
     assert f"has {len(record['traps'])} small models" in text
 
 
+def test_the_tables_of_results_are_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = benchmark("document_results", monkeypatch)
+    text = writer.DOCUMENT.read_text(encoding="utf-8")
+    assert writer.document(text, writer.records()) == text, "run make docs-results"
+
+
+def test_the_document_names_no_record_that_is_not_there() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    named = set(re.findall(r"benchmarks/results/([\w-]+\.json)", text)) - {"h100.json"}
+    there = {path.name for path in (ROOT / "benchmarks" / "results").glob("*.json")}
+    assert len(named) > 5
+    assert named <= there
+
+
 def test_every_name_of_the_attribution_module_is_in_its_documentation() -> None:
     text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     assert not [name for name in attribution.__all__ if f"`{name}" not in text]
@@ -125,7 +139,7 @@ def test_every_name_of_the_attribution_module_is_in_its_documentation() -> None:
 
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "config" / "README.md"])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "config" / "README.md"])
 
 
 def anchors(path: Path) -> set[str]:

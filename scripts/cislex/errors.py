@@ -14,7 +14,16 @@ class CislexError(Exception):
 
 
 class ConfigError(CislexError):
-    """A setting, argument or combination of settings cannot be used."""
+    """A setting, argument or combination of settings cannot be used.
+
+    Examples
+    --------
+    >>> try:
+    ...     from_config({"kind": "output", "indx": 0})
+    ... except ConfigError as error:
+    ...     print(error)
+    target of kind output: found indx; its keys are index, head
+    """
 
 
 class InputError(CislexError):
@@ -30,6 +39,14 @@ class ModelError(CislexError):
         What happened.
     rows
         Numbers of the examples for which it happened, where they are known.
+
+    Examples
+    --------
+    >>> try:
+    ...     Output(7)(model(sequences))
+    ... except ModelError as error:
+    ...     print(error)
+    target: index 7 is out of range; the output has shape (N, 2), and each index counts from 0: choose 0 to 1
     """
 
     def __init__(self, message: str, *, rows: Iterable[int] = ()) -> None:

@@ -4,22 +4,6 @@ Purpose: the genome and the peak files of an example, exactly as they were publi
 Inputs: URLs, or the folder named by the environment variable CISLEX_MIRROR. Outputs: resources/downloads/{file}.
 """
 
-
-def download_options(name):
-    """Arguments of fetch_resource for one file; the usual limit is left out, and a new one fetches again."""
-    settings = config["fetch"][name]
-    options = {
-        "url": settings["url"],
-        "mirror": settings["mirror"] or name,
-        "sha256": settings["sha256"],
-    }
-    return (
-        options
-        if settings["max_gb"] == 100
-        else {**options, "max_gb": settings["max_gb"]}
-    )
-
-
 if config["fetch"]:
 
     # On the host that runs Snakemake: compute nodes of a cluster often reach no network.

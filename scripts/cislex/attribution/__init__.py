@@ -1,8 +1,11 @@
 """Attributions of sequence models: one call, one algebra, every method.
 
->>> from cislex.attribution import attribute, DeepLiftShap
->>> result = attribute(model, sequences, DeepLiftShap(), target=0)  # doctest: +SKIP
->>> result.hypothetical, result.contributions, result.delta  # doctest: +SKIP
+Examples
+--------
+>>> from cislex.attribution import DeepLiftShap, attribute
+>>> result = attribute(model, sequences, DeepLiftShap(), target=0)
+>>> result.hypothetical.shape, result.contributions.shape, result.delta.shape
+(torch.Size([4, 4, 60]), torch.Size([4, 4, 60]), torch.Size([4, 20]))
 """
 
 from cislex.attribution.api import attribute, attribute_batches, attribute_targets

@@ -108,6 +108,14 @@ def attribute(
         Naming what was found and what was expected.
     CompletenessError
         The first region's attributions do not sum up, and no known operation explains it.
+
+    Examples
+    --------
+    >>> result = attribute(model, sequences, DeepLiftShap(), target=1)
+    >>> result.hypothetical.shape, result.contributions.shape
+    (torch.Size([4, 4, 60]), torch.Size([4, 4, 60]))
+    >>> bool(result.max_relative_delta.max() < 1e-3)
+    True
     """
     return attribute_targets(
         model,
@@ -150,6 +158,13 @@ def attribute_targets(
     -------
     list[Attribution]
         One per target.
+
+    Examples
+    --------
+    >>> both = [Output(0), Output(1)]
+    >>> first, second = attribute_targets(model, sequences, DeepLiftShap(), both)
+    >>> first.prediction.shape
+    torch.Size([4])
     """
     x = check_sequences(sequences)
     batches = attribute_batches(
@@ -187,6 +202,13 @@ def attribute_batches(
     ------
     tuple[slice, list[Attribution]]
         The rows of the batch, in order, and one Attribution per target.
+
+    Examples
+    --------
+    >>> for rows, (result,) in attribute_batches(model, sequences, TISM(), [Output(0)], batch_size=2):
+    ...     print(rows, result.tism.shape)
+    slice(0, 2, None) torch.Size([2, 4, 60])
+    slice(2, 4, None) torch.Size([2, 4, 60])
     """
     run, inputs = _start(
         model,

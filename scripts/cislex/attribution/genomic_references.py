@@ -92,6 +92,12 @@ class GenomicWindows:
         A setting is out of range, or a chromosome is not in the genome (when drawn).
     InputError
         A file cannot be used, or fewer than ``n`` windows are left (when drawn).
+
+    Examples
+    --------
+    >>> windows = make_references(GenomicWindows(genome, n=3, tolerance=0.1), sequences)
+    >>> windows.shape
+    torch.Size([4, 3, 4, 60])
     """
 
     fasta: str | Path

@@ -25,6 +25,12 @@ class Saliency:
     """The gradient of the target; one forward and one backward.
 
     ``references`` only chooses the baseline of ``hypothetical``: uniform gives the corrected gradient.
+
+    Examples
+    --------
+    >>> gradient = attribute(model, sequences, Saliency()).local
+    >>> gradient.shape
+    torch.Size([4, 4, 60])
     """
 
     references: References = field(default_factory=Uniform)
@@ -34,7 +40,13 @@ class Saliency:
 
 @dataclass(frozen=True)
 class TISM:
-    """Taylor in-silico mutagenesis: the gradient read through ``Attribution.tism``."""
+    """Taylor in-silico mutagenesis: the gradient read through ``Attribution.tism``.
+
+    Examples
+    --------
+    >>> attribute(model, sequences, TISM()).tism.shape
+    torch.Size([4, 4, 60])
+    """
 
     references: References = field(default_factory=Uniform)
     name: ClassVar[str] = "tism"
@@ -47,6 +59,12 @@ class IntegratedGradients:
 
     ``rule`` is ``gauss_legendre``, ``trapezoid`` (``steps`` + 1 points, both ends included) or
     ``adaptive``, which doubles the steps until the relative delta is at most ``tolerance``.
+
+    Examples
+    --------
+    >>> method = IntegratedGradients(rule="adaptive", references=Uniform())
+    >>> attribute(model, sequences, method).contributions.shape
+    torch.Size([4, 4, 60])
     """
 
     steps: int = 50
@@ -66,7 +84,14 @@ class IntegratedGradients:
 
 @dataclass(frozen=True)
 class ExpectedGradients:
-    """Gradients at one random point on the line to each of many references (GradientSHAP)."""
+    """Gradients at one random point on the line to each of many references (GradientSHAP).
+
+    Examples
+    --------
+    >>> method = ExpectedGradients(DinucleotideShuffle(n=50))
+    >>> attribute(model, sequences, method).contributions.shape
+    torch.Size([4, 4, 60])
+    """
 
     references: References = field(default_factory=DinucleotideShuffle)
     seed: int = 0
@@ -79,6 +104,12 @@ class ISM:
     """In-silico mutagenesis: f(x with base a at i) − f(x), for i in [start, end), end included as given.
 
     ``end=None`` is the last base. Positions outside the window get zero.
+
+    Examples
+    --------
+    >>> effects = attribute(model, sequences, ISM(start=20, end=40)).tism
+    >>> bool((effects[:, :, :20] == 0).all())
+    True
     """
 
     start: int = 0
@@ -112,6 +143,12 @@ class DeepLiftShap:
         Rules that override or add to the built-in ones, by operation name, for example
         ``{"my_activation": "elementwise"}``; values are ``elementwise``, ``piecewise_linear``,
         ``integrate``, ``linear`` or a callable (see docs/methods.md).
+
+    Examples
+    --------
+    >>> method = DeepLiftShap(DinucleotideShuffle(n=10), rule="reveal_cancel")
+    >>> attribute(model, sequences, method).delta.shape
+    torch.Size([4, 10])
     """
 
     references: References = field(default_factory=DinucleotideShuffle)

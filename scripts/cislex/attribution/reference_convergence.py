@@ -71,6 +71,11 @@ class Sufficiency:
         Name of the method.
     top
         Fraction of the bases that count as strongest.
+
+    Examples
+    --------
+    >>> found = reference_sufficiency(model, sequences, DeepLiftShap(), counts=(2, 10))
+    >>> found.save(folder / "sufficiency.tsv")
     """
 
     counts: tuple[int, ...]
@@ -233,6 +238,12 @@ def reference_sufficiency(
     ------
     ConfigError
         Fewer than two numbers, or more references asked for than there are.
+
+    Examples
+    --------
+    >>> found = reference_sufficiency(model, sequences, DeepLiftShap(), counts=(2, 10))
+    >>> found.regions[found.regions["references"] == 10]["pearson"].tolist()
+    [1.0, 1.0, 1.0, 1.0]
     """
     x = check_sequences(sequences)
     wanted = _checked_counts(counts)

@@ -52,6 +52,11 @@ class DinucleotideShuffle:
         left for the last time as in the example, as tangermeme does: a part of them, in which the base before
         the last is always the example's own. ``auto``: uniform for windows shorter than 30 bp, else
         fixed_exits.
+
+    Examples
+    --------
+    >>> make_references(DinucleotideShuffle(n=5), sequences).shape
+    torch.Size([4, 5, 4, 60])
     """
 
     n: int = 20
@@ -81,6 +86,12 @@ class Shuffle:
     ----------
     n, seed
         See :class:`DinucleotideShuffle`.
+
+    Examples
+    --------
+    >>> shuffled = make_references(Shuffle(n=5), sequences)
+    >>> bool((shuffled.sum(-1) == sequences.sum(-1, keepdim=True).transpose(1, 2)).all())
+    True
     """
 
     n: int = 20
@@ -92,7 +103,13 @@ class Shuffle:
 
 @dataclass(frozen=True)
 class Zeros:
-    """One reference without any base."""
+    """One reference without any base.
+
+    Examples
+    --------
+    >>> int(make_references(Zeros(), sequences).sum())
+    0
+    """
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,11 @@ class Uniform:
     ----------
     frequencies
         Values of A, C, G, T; need not sum to one (0.5 each is a background in use).
+
+    Examples
+    --------
+    >>> make_references(Uniform((0.3, 0.2, 0.2, 0.3)), sequences)[0, 0, :, 0]
+    tensor([0.3000, 0.2000, 0.2000, 0.3000])
     """
 
     frequencies: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)
@@ -124,6 +146,12 @@ class FixedReferences:
     ----------
     sequences
         (N, R, 4, L), R references for each of N examples, or (R, 4, L), the same for all.
+
+    Examples
+    --------
+    >>> own = sequences.roll(1, dims=0).unsqueeze(1)  # each with its neighbour
+    >>> attribute(model, sequences, DeepLiftShap(FixedReferences(own))).delta.shape
+    torch.Size([4, 1])
     """
 
     sequences: Any
@@ -210,6 +238,13 @@ def make_references(
     ------
     InputError
         When shapes do not agree or a shuffle's window is outside of the sequences.
+
+    Examples
+    --------
+    >>> one = make_references(DinucleotideShuffle(n=2), sequences, seeds=[1, 2, 3, 4])
+    >>> two = make_references(DinucleotideShuffle(n=2), sequences[2:], seeds=[3, 4])
+    >>> bool((one[2:] == two).all())  # of a sequence and its seed alone
+    True
     """
     kinds = (DinucleotideShuffle, Shuffle, Zeros, Uniform, FixedReferences)
     if isinstance(references, Tensor | np.ndarray) or isinstance(sequences, kinds):

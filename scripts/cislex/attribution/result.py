@@ -88,6 +88,15 @@ class Attribution:
     """Attributions of N sequences to one target; torch tensors on the CPU.
 
     M below is ``multipliers``, x the one-hot sequences.
+
+    Examples
+    --------
+    >>> result = attribute(model, sequences, DeepLiftShap())
+    >>> bool((result.contributions == sequences * result.hypothetical).all())
+    True
+    >>> lost = result.prediction - result.reference_prediction.mean(1)
+    >>> torch.allclose(result.contributions.sum((1, 2)), lost, atol=1e-4)
+    True
     """
 
     #: (N, 4, L): mean over references of the multipliers m.

@@ -65,6 +65,12 @@ def save_references(
     InputError
         The shapes do not agree; or a sequence occurs twice, with different references and without
         different seeds, so that a replay could not tell which are meant.
+
+    Examples
+    --------
+    >>> save_references(folder / "saved.h5", DinucleotideShuffle(n=3), sequences)
+    >>> attribute(model, sequences, DeepLiftShap(load_references(folder / "saved.h5"))).delta.shape
+    torch.Size([4, 3])
     """
     x = check_sequences(sequences)
     checked = check_seeds(seeds, len(x))
@@ -160,6 +166,13 @@ class SavedReferences:
         Length of the sequences, bp.
     digest
         Digest of all sequences and references.
+
+    Examples
+    --------
+    >>> save_references(folder / "references.h5", DinucleotideShuffle(n=3), sequences)
+    >>> saved = load_references(folder / "references.h5")
+    >>> saved.n, saved.length
+    (3, 60)
     """
 
     path: Path
@@ -247,6 +260,12 @@ def load_references(path: str | Path) -> SavedReferences:
     ------
     InputError, StorageError
         The file is missing, broken, or of another kind.
+
+    Examples
+    --------
+    >>> save_references(folder / "shuffles.h5", Shuffle(n=2), sequences)
+    >>> load_references(folder / "shuffles.h5").n
+    2
     """
     with open_hdf5(path, what="saved references", datasets=_DATASETS) as handle:
         saved = handle["references"]

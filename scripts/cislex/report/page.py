@@ -137,6 +137,19 @@ def render_report(
         A file that was named is missing, or nothing was given to report.
     StorageError
         A file is broken, or a column or dataset is missing.
+
+    Examples
+    --------
+    >>> from cislex.report import AnalysisTarget, render_report
+    >>> peaks = AnalysisTarget(
+    ...     analysis="peaks",
+    ...     target="counts",
+    ...     region_set="peaks",
+    ...     model="net",
+    ...     attributions="results/peaks/counts/attributions.h5",
+    ...     motifs=None,
+    ... )
+    >>> render_report("report.html", title="My model", results="results", analyses=[peaks])  # doctest: +SKIP
     """
     if not analyses:
         raise InputError("report: no analysis was given; name at least one in the config")

@@ -1,4 +1,15 @@
-"""Targets: from a model's output to one number per example."""
+"""Targets: from a model's output to one number per example.
+
+Examples
+--------
+>>> as_target(1)
+Output(index=1, head=None)
+>>> list(all_from_config({"a": {"kind": "output"}, "b": {"kind": "log_counts"}}))
+['a', 'b']
+>>> opened_at(Output(0)), opened_at(PreActivation())  # modules whose input is read
+(frozenset(), frozenset({''}))
+>>> unbound: Bound = Output(0)  # any function output -> (N,)
+"""
 
 from cislex.targets.targets import (
     Bins,

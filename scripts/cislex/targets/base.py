@@ -22,7 +22,16 @@ Bound = Callable[[Any], Tensor]
 
 
 class Target:
-    """Maps a model's output for B rows to (B,) values."""
+    """Maps a model's output for B rows to (B,) values.
+
+    Examples
+    --------
+    >>> class Last(Target):
+    ...     def __call__(self, output):
+    ...         return output[:, -1]
+    >>> attribute(model, sequences, TISM(), target=Last()).prediction.shape
+    torch.Size([4])
+    """
 
     #: What the user calls it, such as its key in the config; for messages only.
     name: ClassVar[str | None] = None
@@ -53,7 +62,13 @@ class Target:
 
 
 class PairTarget(Target):
-    """A target that may have constants which depend on the pair; see the module."""
+    """A target that may have constants which depend on the pair; see the module.
+
+    Examples
+    --------
+    >>> isinstance(Profile(), PairTarget)
+    True
+    """
 
     def _pair_dependent(self) -> bool:
         raise NotImplementedError
@@ -114,13 +129,26 @@ def named(target: Target, name: str) -> Target:
 
 
 def bind_target(target: Target, output_x: Any, output_r: Any) -> Bound:
-    """Return the function output → (B,) that ``target`` is for these pairs: itself, or its bound form."""
+    """Return the function output → (B,) that ``target`` is for these pairs: itself, or its bound form.
+
+    Examples
+    --------
+    >>> bound = bind_target(Output(0), model(sequences), model(sequences))
+    >>> bound(model(sequences)).shape
+    torch.Size([4])
+    """
     bind = getattr(target, "bind", None)
     return target if bind is None else bind(output_x, output_r)
 
 
 def read_target(target: Target, output: Any) -> Tensor:
-    """Evaluate ``target(output)``, (B,); errors name the target."""
+    """Evaluate ``target(output)``, (B,); errors name the target.
+
+    Examples
+    --------
+    >>> read_target(Output(0), model(sequences)).shape
+    torch.Size([4])
+    """
     try:
         return target(output)
     except ModelError as error:

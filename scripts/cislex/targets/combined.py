@@ -14,7 +14,13 @@ from cislex.targets.base import Bound, PairTarget, Target, bind_target
 
 @dataclass(frozen=True)
 class Sum(PairTarget):
-    """Weighted sum of targets, also of different outputs; ``weights`` has one per part, None for 1."""
+    """Weighted sum of targets, also of different outputs; ``weights`` has one per part, None for 1.
+
+    Examples
+    --------
+    >>> Sum((Output(0), Output(1)), weights=(1.0, -0.5))(torch.tensor([[3.0, 2.0]]))
+    tensor([2.])
+    """
 
     parts: tuple[Target, ...]
     weights: tuple[float, ...] | None = None
@@ -45,7 +51,14 @@ class Sum(PairTarget):
 
 @dataclass(frozen=True)
 class Difference(PairTarget):
-    """``a`` − ``b``, for example one cell type against another."""
+    """``a`` − ``b``, for example one cell type against another.
+
+    Examples
+    --------
+    >>> target = Difference(Output(0), Output(1))
+    >>> target(torch.tensor([[3.0, 1.0]]))
+    tensor([2.])
+    """
 
     a: Target
     b: Target

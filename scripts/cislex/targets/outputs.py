@@ -20,7 +20,13 @@ OUTPUT, CAUGHT, WEIGHTS = "__output__", "__caught__", "__weights__"
 
 
 def plain_output(output: Any) -> Any:
-    """Return the model's own output."""
+    """Return the model's own output.
+
+    Examples
+    --------
+    >>> plain_output({"__output__": 1.0, "__caught__": {}})
+    1.0
+    """
     return output[OUTPUT] if isinstance(output, Mapping) and OUTPUT in output else output
 
 
@@ -31,6 +37,11 @@ def caught(output: Any, key: str) -> Any:
     ------
     ModelError
         When the model does not expose it.
+
+    Examples
+    --------
+    >>> caught({"__output__": None, "__caught__": {"": "the logits"}}, "")
+    'the logits'
     """
     if not isinstance(output, Mapping) or CAUGHT not in output:
         raise ModelError(
@@ -56,6 +67,12 @@ def select_head(output: Any, head: int | str | None) -> Tensor:
     ------
     ModelError
         When there is no such head, or none was chosen among several.
+
+    Examples
+    --------
+    >>> output = {"human": torch.zeros(2, 5), "mouse": torch.zeros(2, 3)}
+    >>> select_head(output, "mouse").shape
+    torch.Size([2, 3])
     """
     output = plain_output(output)
     if not isinstance(output, Mapping | tuple | list):
@@ -108,12 +125,24 @@ def flat_outputs(output: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def describe(value: Any) -> str:
-    """Describe a value in messages: dtype and shape of a tensor, the type of anything else."""
+    """Describe a value in messages: dtype and shape of a tensor, the type of anything else.
+
+    Examples
+    --------
+    >>> describe(torch.zeros(2, 3)), describe(None)
+    ('torch.float32 (2, 3)', 'NoneType')
+    """
     return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
 def entry(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
-    """``values[:, i, j, …]``, with a named error where the index is out of range."""
+    """``values[:, i, j, …]``, with a named error where the index is out of range.
+
+    Examples
+    --------
+    >>> entry(torch.arange(6.0).reshape(1, 2, 3), (1, 2))
+    tensor([5.])
+    """
     wanted = index if isinstance(index, tuple) else (index,)
     sizes = tuple(values.shape[1:])
     if len(wanted) > len(sizes) or not all(-n <= i < n for i, n in zip(wanted, sizes, strict=False)):
@@ -129,7 +158,13 @@ def entry(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
 
 
 def entries_of(values: Tensor, index: int | tuple[int, ...]) -> Tensor:
-    """``values[:, index]`` of (N, tracks, positions): one track, or several in the order that is given."""
+    """``values[:, index]`` of (N, tracks, positions): one track, or several in the order that is given.
+
+    Examples
+    --------
+    >>> entries_of(torch.zeros(2, 5, 60), (0, 3)).shape
+    torch.Size([2, 2, 60])
+    """
     if isinstance(index, int):
         return entry(values, index)
     return torch.stack([entry(values, i) for i in index], 1)
@@ -165,7 +200,13 @@ def join_rows(parts: Sequence[Any]) -> Any:
 
 
 def axis_last(values: Tensor, axis: int) -> Tensor:
-    """The values with one axis moved to the end."""
+    """The values with one axis moved to the end.
+
+    Examples
+    --------
+    >>> axis_last(torch.zeros(2, 60, 3), 1).shape
+    torch.Size([2, 3, 60])
+    """
     if axis == -1:
         return values
     if not (1 <= axis < values.ndim or -values.ndim < axis < 0):

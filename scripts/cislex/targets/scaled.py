@@ -36,6 +36,11 @@ class Log(Target):
         Target whose values are positive; a ``Profile`` only with ``weights="secant"``.
     pseudocount
         Added before the logarithm; needed where values can be 0.
+
+    Examples
+    --------
+    >>> Log(Output(0), pseudocount=1.0)(torch.tensor([[0.0, 5.0]]))
+    tensor([0.])
     """
 
     of: Target
@@ -59,6 +64,11 @@ class Ratio(Target):
         Targets; a ``Profile`` only with ``weights="secant"``.
     pseudocount
         Added to both; needed where ``b`` can be 0.
+
+    Examples
+    --------
+    >>> Ratio(Output(0), Output(1))(torch.tensor([[6.0, 2.0]]))
+    tensor([3.])
     """
 
     a: Target

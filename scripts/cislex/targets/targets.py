@@ -54,6 +54,12 @@ class Output(Target):
         Entry of the second axis, or one entry per axis after the first (track, position).
     head
         Which output, of a model that returns several.
+
+    Examples
+    --------
+    >>> output = torch.arange(12.0).reshape(1, 3, 4)
+    >>> Output((2, 1))(output)  # track 2, position 1
+    tensor([9.])
     """
 
     index: int | tuple[int, ...] = 0
@@ -90,6 +96,11 @@ class Slice(Target):
         ``sum`` or ``mean``.
     axis
         The axis that is cut; 1 for outputs (N, positions, tracks). The first axis holds the examples.
+
+    Examples
+    --------
+    >>> Slice(20, 40)(profile_model(sequences)).shape  # the sum over 20 positions
+    torch.Size([4])
     """
 
     start: int | None = None
@@ -134,6 +145,12 @@ class LogCounts(Target):
         Column, where counts are predicted for several tracks.
     head
         Which output; by default the second of a pair (profile, counts), or the only one.
+
+    Examples
+    --------
+    >>> profile, counts = torch.zeros(2, 1, 50), torch.tensor([[1.5], [2.5]])
+    >>> LogCounts()((profile, counts))
+    tensor([1.5000, 2.5000])
     """
 
     index: int | None = None
@@ -173,6 +190,12 @@ class Profile(PairTarget):
         Which output; by default the first of several.
     axis
         The axis of positions; 1 for outputs (N, positions, tracks).
+
+    Examples
+    --------
+    >>> result = attribute(profile_model, sequences, DeepLiftShap(), target=Profile())
+    >>> result.contributions.shape
+    torch.Size([4, 4, 60])
     """
 
     weights: str = "midpoint"
@@ -227,6 +250,13 @@ class PreActivation(PairTarget):
     module
         Name of the module whose input is meant, as in ``model.named_modules()`` (of several calls the last);
         None for the activation function that made the output, be it a module or not.
+
+    Examples
+    --------
+    >>> classifier = torch.nn.Sequential(model, torch.nn.Sigmoid())
+    >>> result = attribute(classifier, sequences, TISM(), target=PreActivation(Output(0)))
+    >>> torch.allclose(result.prediction, model(sequences)[:, 0], atol=1e-6)
+    True
     """
 
     target: Target = Output()
@@ -254,7 +284,14 @@ def opened_at(target: Target) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Custom(Target):
-    """A user-defined function, output → (N,), checked at every call."""
+    """A user-defined function, output → (N,), checked at every call.
+
+    Examples
+    --------
+    >>> largest = Custom(lambda output: output.amax(1))
+    >>> bool((largest(model(sequences)) == model(sequences).amax(1)).all())
+    True
+    """
 
     function: Callable[[Any], Tensor]
 
@@ -305,6 +342,11 @@ def from_config(settings: Mapping[str, Any], *, name: str | None = None) -> Targ
     before the final activation.
 
     Raises ConfigError when the kind or a key is not known.
+
+    Examples
+    --------
+    >>> from_config({"kind": "difference", "a": {"kind": "output"}, "b": {"kind": "output", "index": 1}})
+    Difference(a=Output(index=0, head=None), b=Output(index=1, head=None))
     """
     target = _from_config(settings)
     return target if name is None else named(target, name)

@@ -36,6 +36,11 @@ class Bins:
     crop
         bp at the start and at the end of the sequence that no bin covers; None for as many at either end as
         the number of bins leaves.
+
+    Examples
+    --------
+    >>> Bins(width=10, length=60, crop=(10, 10))
+    Bins(width=10, length=60, crop=(10, 10))
     """
 
     width: int
@@ -110,6 +115,13 @@ class Tracks(Target):
         For each of ``tracks`` the track that has its place on the other strand, where they are stranded.
     strand_unsquash
         How the coverage of ``strand_pairs`` was squashed; None: as that of ``tracks``.
+
+    Examples
+    --------
+    >>> bins = Bins(width=10, length=60)
+    >>> target = Tracks((0,), bins=bins, window=(-10, 10))
+    >>> target(torch.ones(2, 1, 6))  # the sum of two bins
+    tensor([2., 2.])
     """
 
     tracks: tuple[int, ...] | None = None

@@ -26,7 +26,14 @@ Outputs = Callable[[Any], Tensor] | Sequence[Target | int] | int | str | None
 
 @dataclass(frozen=True)
 class Distances:
-    """How far each substitution moves the vector of outputs; torch tensors on the CPU."""
+    """How far each substitution moves the vector of outputs; torch tensors on the CPU.
+
+    Examples
+    --------
+    >>> found = ism_distances(profile_model, sequences)
+    >>> bool((found.distance[sequences == 1] == 0).all())  # of the bases that are there
+    True
+    """
 
     #: (N, 4, L): ‖F(mutant) − F(x)‖₂; zero at own and unknown bases and outside of the window.
     distance: Tensor
@@ -94,6 +101,11 @@ def ism_distances(
     ------
     InputError, ConfigError, ModelError
         Naming what was found and what was expected.
+
+    Examples
+    --------
+    >>> ism_distances(profile_model, sequences).distance.shape
+    torch.Size([4, 4, 60])
     """
     vector = _vector(outputs)
 

@@ -48,6 +48,12 @@ class Epistasis:
 
     Zero at the example's own bases and at unknown bases, which are not mutated. Where a list of T targets was
     asked for, every array has a last axis of T.
+
+    Examples
+    --------
+    >>> found = epistasis(model, sequences, [10, 11, 30])
+    >>> found.pairs.tolist(), found.full.shape
+    ([[0, 1], [0, 2], [1, 2]], torch.Size([4, 3, 4, 3, 4]))
     """
 
     #: (N, P, 4, 4): ε of base a at the first and b at the second position of each pair.
@@ -91,6 +97,12 @@ class BlockEpistasis:
     """Pairwise effects of scrambled blocks, mean and spread over n draws; torch tensors on the CPU.
 
     Where a list of T targets was asked for, every array but ``blocks`` and ``pairs`` has a last axis of T.
+
+    Examples
+    --------
+    >>> found = block_epistasis(model, sequences, [(5, 15), (30, 40)], n=5)
+    >>> found.singles.shape, found.matrix.shape
+    (torch.Size([4, 2]), torch.Size([4, 2, 2]))
     """
 
     #: (N, P, n): ε of each draw; the scrambles of a block are the same alone and with another.
@@ -171,6 +183,12 @@ def epistasis(
     ------
     InputError, ConfigError, ModelError
         Naming what was found and what was expected; ConfigError when the result would exceed the limit.
+
+    Examples
+    --------
+    >>> found = epistasis(model, sequences, [10, 11, 30])
+    >>> found.strength.shape  # of every two positions
+    torch.Size([4, 3, 3])
     """
     run, single = prepare(
         model, sequences, target, **options, progress="epistasis" if progress else None,
@@ -296,6 +314,8 @@ def block_epistasis(
 ) -> BlockEpistasis:
     """Epistasis of blocks, such as two motifs: scramble A, scramble B, scramble both.
 
+    The other parameters and errors are those of :func:`cislex.attribution.epistasis`.
+
     Parameters
     ----------
     blocks
@@ -305,7 +325,11 @@ def block_epistasis(
     n, kind, seed, seeds
         See :func:`cislex.attribution.scrambles`; the draws are the same.
 
-    The other parameters and errors are those of :func:`epistasis`.
+    Examples
+    --------
+    >>> found = block_epistasis(model, sequences, [(5, 15), (30, 40)], n=5)
+    >>> found.epistasis.shape
+    torch.Size([4, 1])
     """
     check_kind(kind, n)
     run, single = prepare(

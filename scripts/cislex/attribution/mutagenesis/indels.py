@@ -40,6 +40,9 @@ def insertions(
 ) -> Perturbations:
     """Effects of inserting bases; the length is kept by letting others fall off one end.
 
+    The other parameters and errors are those of :func:`cislex.attribution.scrambles`. Unknown bases move
+    like any other.
+
     Parameters
     ----------
     inserts
@@ -50,12 +53,15 @@ def insertions(
         ``right``: the bases from the position on move right, and as many as were inserted fall off the right
         end (of the insert too, where it reaches beyond). ``left``: the bases before it move left instead.
 
-    The other parameters and errors are those of :func:`scrambles`. Unknown bases move like any other.
-
     Returns
     -------
     Perturbations
         ``effects`` (N, P, S).
+
+    Examples
+    --------
+    >>> insertions(model, sequences, ["A", "GATA"], positions=[10, 30]).effects.shape
+    torch.Size([4, 2, 2])
     """
     run, single = prepare(
         model, sequences, target, **options, progress="insertions" if progress else None,
@@ -94,6 +100,9 @@ def deletions(
 ) -> Perturbations:
     """Effects of deleting windows; the length is kept by moving one side in and filling its end.
 
+    The other parameters and errors are those of :func:`cislex.attribution.scrambles`. Unknown bases are
+    deleted and moved like any other.
+
     Parameters
     ----------
     windows
@@ -107,13 +116,15 @@ def deletions(
     n
         Draws; for ``random`` only.
 
-    The other parameters and errors are those of :func:`scrambles`. Unknown bases are deleted and moved like
-    any other.
-
     Returns
     -------
     Perturbations
         ``effects`` (N, W); with ``random`` also ``draws`` and ``spread``.
+
+    Examples
+    --------
+    >>> deletions(model, sequences, tiles(60, 6, stride=6)).effects.shape
+    torch.Size([4, 10])
     """
     run, single = prepare(
         model, sequences, target, **options, progress="deletions" if progress else None,

@@ -1,9 +1,4 @@
-"""Effects of scrambled blocks and of motifs written over the sequence, on a model's predictions.
-
->>> from cislex.attribution import scrambles, tiles
->>> found = scrambles(model, sequences, tiles(500, 10, stride=10), n=20, target=0)  # doctest: +SKIP
->>> found.effects, found.spread  # (N, 50) each  # doctest: +SKIP
-"""
+"""Effects of scrambled blocks and of motifs written over the sequence, on a model's predictions."""
 
 from __future__ import annotations
 
@@ -45,6 +40,12 @@ class Perturbations:
     """Effects f(perturbed) − f(x); torch tensors on the CPU.
 
     Where a list of T targets was asked for, effects, spread, draws and prediction have a last axis of T.
+
+    Examples
+    --------
+    >>> found = scrambles(model, sequences, tiles(60, 10, stride=10), n=5)
+    >>> torch.allclose(found.effects, found.draws.mean(2), atol=1e-6)
+    True
     """
 
     #: (N, W), or (N, W, S) for S inserts: effect, the mean over draws where there are several.
@@ -116,6 +117,12 @@ def scrambles(
     ------
     InputError, ConfigError, ModelError
         Naming what was found and what was expected.
+
+    Examples
+    --------
+    >>> found = scrambles(model, sequences, tiles(60, 10, stride=10), n=5)
+    >>> found.effects.shape, found.draws.shape
+    (torch.Size([4, 6]), torch.Size([4, 6, 5]))
     """
     check_kind(kind, n)
     run, single = prepare(
@@ -202,6 +209,8 @@ def substitutions(
 ) -> Perturbations:
     """Effects of writing a motif over the bases of a sequence.
 
+    The other parameters and errors are those of :func:`cislex.attribution.scrambles`.
+
     Parameters
     ----------
     inserts
@@ -210,12 +219,15 @@ def substitutions(
     positions
         (P,) or (N, P): first columns; by default every position at which the longest insert fits.
 
-    The other parameters and errors are those of :func:`scrambles`.
-
     Returns
     -------
     Perturbations
         ``effects`` (N, P, S); ``windows`` are those of the longest insert.
+
+    Examples
+    --------
+    >>> substitutions(model, sequences, "TGACTCA", positions=[20]).effects.shape
+    torch.Size([4, 1, 1])
     """
     run, single = prepare(
         model, sequences, target, **options, progress="substitutions" if progress else None,

@@ -37,6 +37,13 @@ def tiles(length: int, width: int, *, stride: int = 1, start: int = 0, end: int 
     -------
     Tensor
         (W, 2) int64, half-open.
+
+    Examples
+    --------
+    >>> tiles(30, 10, stride=10)
+    tensor([[ 0, 10],
+            [10, 20],
+            [20, 30]])
     """
     stop = length if end is None else end
     if width < 1 or stride < 1 or not 0 <= start <= stop <= length or width > stop - start:

@@ -29,7 +29,15 @@ LIMIT_GIB = 4.0
 
 @dataclass(frozen=True)
 class PositionAttributions:
-    """Attributions of P positions of a profile; torch tensors on the CPU."""
+    """Attributions of P positions of a profile; torch tensors on the CPU.
+
+    Examples
+    --------
+    >>> found = attribute_positions(profile_model, sequences, positions=[20, 40])
+    >>> seen = found.contributions[0, 0].nonzero().flatten()  # by position 20
+    >>> bool(((seen >= 17) & (seen <= 23)).all())
+    True
+    """
 
     #: (N, P, L): contributions of the sequence's own bases to each position.
     contributions: Tensor
@@ -106,6 +114,12 @@ def attribute_positions(
     ------
     InputError, ConfigError, ModelError, UnsupportedOperationError
         Naming what was found and what was expected; ConfigError when the result would exceed the limit.
+
+    Examples
+    --------
+    >>> found = attribute_positions(profile_model, sequences, positions=[20, 40])
+    >>> found.contributions.shape
+    torch.Size([4, 2, 60])
     """
     job = prepare_positions(model, sequences, method, **options)
     result = _Result(job, hypothetical, limit_gib)
@@ -132,6 +146,11 @@ def position_batches(
     ------
     PositionBatch
         Neighbouring positions of some sequences, on the columns that they can see.
+
+    Examples
+    --------
+    >>> sum(len(batch.chosen) for batch in position_batches(profile_model, sequences[:1]))
+    60
     """
     return prepare_positions(model, sequences, method, **options).batches()
 
