@@ -108,12 +108,26 @@ def test_a_whole_run_passes_and_nothing_is_changed(runs: tuple[Path, Path], tmp_
     assert "bases of the genome" in sequences.checks
 
 
+#: Files that repeat others for other programs.
+COPIES = {"file for genome browsers", "layout of another tool"}
+
+
+def test_copies_for_other_programs_are_compared_with_what_their_job_wrote(run: Path) -> None:
+    for name in ("browser/data/a.bw", "exports/shap/t/shap.npz"):
+        (run / name).parent.mkdir(parents=True)
+        (run / name).write_bytes(b"x" if name.endswith("npz") else b"")
+    found = check(run)
+    assert {found[name].kind for name in found if name.startswith(("browser/", "exports/"))} == COPIES
+    assert found["browser/data/a.bw"].faults == ["is empty"]
+    assert not found["exports/shap/t/shap.npz"].faults
+
+
 def test_every_kind_of_file_is_in_the_run_that_is_checked(runs: tuple[Path, Path]) -> None:
     there = {known[0].name for name in files_of(runs[0]) if (known := kind_of(name))}
     lists = {
         known[0].name for path in runs[0].rglob("*") if (known := kind_of(str(path.relative_to(runs[0]))))
     }
-    assert {kind.name for kind in KINDS} - there - lists == {"windows"}, (
+    assert {kind.name for kind in KINDS} - there - lists == {"windows", *COPIES}, (
         "tests/integration/test_storage.py has these"
     )
 

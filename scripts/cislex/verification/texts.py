@@ -62,6 +62,14 @@ def check_text(results: Results, report: FileReport, **_: str) -> None:
     report.require("text", "\0" not in text, "holds bytes that are no text")
 
 
+def check_copy(results: Results, report: FileReport, **_: str) -> None:
+    """Check that a file is not empty which repeats other results for another program.
+
+    Its content is checked where it comes from, and its bytes by the digest of the folder that its job wrote.
+    """
+    report.require("size", results.path(report.path).stat().st_size > 0, "is empty")
+
+
 def check_weights(results: Results, report: FileReport, **_: str) -> None:
     """Check that weights are a whole archive, by the checksums of its members."""
     with zipfile.ZipFile(results.path(report.path)) as archive:
