@@ -212,7 +212,8 @@ PROJECT := build/my-project
 $(PROJECT)/results/report.html: docs/tutorials/your-model.md docs/tutorials/practice.py | environment
 	rm -rf $(PROJECT)
 	mkdir -p build
-	cd build && CISLEX="$(CURDIR)" bash -eu -c "$$($(BIN)/python "$(CURDIR)"/docs/site/tutorial.py)"
+	$(BIN)/python docs/site/tutorial.py > build/tutorial.sh
+	cd build && CISLEX="$(CURDIR)" bash -euo pipefail tutorial.sh
 
 # Run all notebooks; the site then shows their output.
 docs-notebooks: $(DOCS_VENV)/.installed $(PROJECT)/results/report.html
