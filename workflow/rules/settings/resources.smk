@@ -3,6 +3,7 @@
 Purpose: the arguments of fetch_resources. Inputs: the config. Outputs: the function below; no rule.
 """
 
+
 def download_options(name):
     """Arguments of fetch_resource for one file; the usual limit is left out, and a new one fetches again."""
     settings = config["fetch"][name]
