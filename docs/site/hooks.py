@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
+from markdown.blockprocessors import OListProcessor
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+# As on GitHub, a list goes on with its number after a block of code.
+OListProcessor.LAZY_OL = False
 
 #: Warnings stop a strict build.
 LOG = logging.getLogger("mkdocs.hooks")
@@ -26,9 +30,9 @@ OUTSIDE = {
     "config/README.md": "config.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
-    "README.md": "index.md",
+    "README.md": "overview.md",
 }
-ORIGINS = {page: path for path, page in OUTSIDE.items() if page != "index.md"}
+ORIGINS = {page: path for path, page in OUTSIDE.items()}
 LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^)\s]+)\)")
 FENCE = re.compile(r"(^ *```.*?^ *```[^\n]*$)", re.M | re.S)
 INLINE_MATH, BLOCK_MATH = re.compile(r"\$`([^`]+)`\$"), re.compile(r"^```math\n(.*?)\n```$", re.M | re.S)

@@ -26,7 +26,7 @@ def test_the_lock_of_the_site_has_the_versions_of_the_workflow_where_both_have_a
 def test_the_navigation_has_every_page_once() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
     named = re.findall(r": (\S+\.(?:md|ipynb))$", text, re.M)
-    outside = {"config.md", "contributing.md", "changelog.md"}
+    outside = {"overview.md", "config.md", "contributing.md", "changelog.md"}
     found = (ROOT / "docs").rglob("*.*")
     pages = {str(path.relative_to(ROOT / "docs")) for path in found if path.suffix in (".md", ".ipynb")}
     assert sorted(named) == sorted(pages | outside)
