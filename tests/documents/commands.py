@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Every document that is kept under version control, the site's included.
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").glob("*.md")])
+#: Every document that is kept under version control, the site's included; the changelog tells of the past.
+DOCUMENTS = sorted(
+    path
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").glob("*.md")]
+    if path.name != "CHANGELOG.md"
+)
 SHELL = re.compile(r"^ *```bash\n(.*?)^ *```", re.M | re.S)
 SPAN = re.compile(r"`([^`\n]+)`")
 #: First words by which a code span is known as a command.
