@@ -106,6 +106,15 @@ def test_a_screen_finds_the_planted_motif_and_ism_refines_it(finished: Path) -> 
     assert (arrays(finished, "quick")["hypothetical"].any(axis=1).sum(axis=1) <= 40).all()
 
 
+def test_a_check_of_the_results_reads_windows_and_what_is_stored_of_them(
+    finished: Path, snakemake: Run
+) -> None:
+    snakemake("--configfile", "config.yaml", "--", "check", folder=finished)
+    table = pd.read_csv(finished / "results" / "verification.tsv", sep="\t").set_index("file")
+    assert table.loc["refined/windows.tsv", "kind"] == "windows"
+    assert set(table["status"]) == {"ok"}, table[table["status"] != "ok"].to_string()
+
+
 def test_only_what_a_screen_changes_runs_again(finished: Path, snakemake: Run) -> None:
     assert "Nothing to be done" in snakemake("--configfile", "config.yaml", folder=finished).stdout
     config = yaml.safe_load((finished / "config.yaml").read_text())
