@@ -105,7 +105,8 @@ def test_insertions_are_those_of_string_slices(model: nn.Module, side: str, batc
             mutants = encode([row[:40] if side == "right" else row[-40:] for row in longer])
             torch.testing.assert_close(found.effects[:, w, s], (model(mutants) - model(X.double()))[:, 0])
     lost = 4 if side == "right" else 0
-    assert (found.effects[:, lost] == 0).all()  # all of it falls off
+    # All of it falls off; the place of a row in a batch moves the last bit on some processors.
+    assert found.effects[:, lost].abs().max() < 1e-15
 
 
 @pytest.mark.parametrize("left", [False, True])
