@@ -295,7 +295,8 @@ def test_a_job_stops_before_its_time_limit_and_the_next_attempt_goes_on_from_the
         assert 0 < found.attrs["resumed_at"] < 150
         for name in ("hypothetical", "baseline", "prediction", "delta"):
             values, expected = found["targets/a"][name][:], wanted["targets/a"][name][:]
-            np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6, err_msg=name)
+            # Other batches after the stop: a unit in the last place of float32 at these sizes is 1e-6.
+            np.testing.assert_allclose(values, expected, rtol=0, atol=5e-6, err_msg=name)
     assert not list(unattributed.rglob("*.partial"))
 
 
