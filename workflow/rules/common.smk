@@ -298,7 +298,6 @@ def chunk_output(path):
 
 
 include: "settings/allocation.smk"
-include: "settings/resources.smk"
 include: "settings/regions.smk"
 include: "settings/training.smk"
 include: "settings/evaluation.smk"

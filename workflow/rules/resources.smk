@@ -33,7 +33,12 @@ if config["fetch"]:
             runtime=runtime_of("fetch_resources"),
         params:
             code=code("fetch_resources"),
-            source=lambda wildcards: download_options(wildcards.file),
+            source=lambda wildcards: {
+                "url": config["fetch"][wildcards.file]["url"],
+                "mirror": config["fetch"][wildcards.file]["mirror"] or wildcards.file,
+                "sha256": config["fetch"][wildcards.file]["sha256"],
+                "max_gb": config["fetch"][wildcards.file]["max_gb"],
+            },
         message:
             "Download: {wildcards.file}"
         script:
