@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cislex.errors import ConfigError
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.indexed_text import TBI_END, write_indexed
-from cislex.files.tables import atomic_path, open_hdf5, read_regions, write_text
+from cislex.files.tables import atomic_path, has_coordinates, open_hdf5, read_regions, write_text
 from cislex.files.temporary import replace_folder, temporary_folder
 from cislex.files.text_tables import as_text
 from cislex.logs import get_logger, progress
@@ -80,7 +80,7 @@ def export_layouts(
     with temporary_folder(folder) as staged:
         with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
             regions = read_regions(handle)
-            if (regions["chrom"] != "").all() and len(regions):
+            if has_coordinates(regions):
                 write_text(narrow_peaks(regions), staged / "regions.narrowPeak")
             if "modisco" in layouts:
                 write_npz(handle, regions, staged)

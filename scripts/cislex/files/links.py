@@ -23,11 +23,8 @@ def link_or_copy(source: str | Path, temporary: Path) -> None:
     """
     beside = temporary.with_name(f"{temporary.name}.link")
     beside.unlink(missing_ok=True)
-    with suppress(OSError):
-        os.link(Path(source).resolve(), beside)
-        os.replace(beside, temporary)
-        return
-    shutil.copyfile(source, temporary)
+    if not _linked(source, beside, temporary):
+        shutil.copyfile(source, temporary)
 
 
 def link_file(source: str | Path, out: str | Path) -> None:
@@ -44,11 +41,18 @@ def link_file(source: str | Path, out: str | Path) -> None:
     """
     require_file(source, what="link")
     out = Path(out)
-    beside = temporary_path(out)
     with suppress(OSError):
         out.parent.mkdir(parents=True, exist_ok=True)
+    # Not inside of atomic_path, which sets the permissions of what it renames.
+    if not _linked(source, temporary_path(out), out):
+        with atomic_path(out) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def _linked(source: str | Path, beside: Path, name: Path) -> bool:
+    """Put a hard link to a file, made beside, in the place of ``name``; False where there can be none."""
+    with suppress(OSError):
         os.link(Path(source).resolve(), beside)
-        os.replace(beside, out)
-        return
-    with atomic_path(out) as temporary:
-        shutil.copyfile(source, temporary)
+        os.replace(beside, name)
+        return True
+    return False

@@ -158,6 +158,11 @@ def create_array(
     )
 
 
+def write_array(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
+    """Write an array whole, as a dataset of :func:`create_array`."""
+    create_array(group, name, values.shape, values.dtype)[...] = values
+
+
 def rows_per_hdf5_chunk(length: int) -> int:
     """Rows of one compressed HDF5 chunk: one for long windows, so that chunks can be copied directly."""
     return max(1, HDF5_CHUNK_BYTES // (16 * length))

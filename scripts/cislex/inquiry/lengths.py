@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from cislex.errors import message_of
+from cislex.models.full_precision import own_dtype
 from cislex.models.loading import LoadedModel
+from cislex.prediction.inspect import random_sequences
 
 #: Length in bp that is tried first, and the longest.
 FIRST, LONGEST = 1000, 1 << 17
@@ -91,17 +93,14 @@ class Trial:
     """One forward pass of two random sequences at a length; None if it works, else why not."""
 
     def __init__(self, loaded: LoadedModel) -> None:
-        self.loaded = loaded
+        self.loaded, self.dtype = loaded, own_dtype(loaded.model)
 
     def __call__(self, length: int) -> str | None:
         """What the model says of two sequences of this length in bp, None where it computes."""
-        parameter = next(self.loaded.model.parameters(), torch.zeros(0))
-        codes = torch.randint(4, (2, length), generator=torch.Generator().manual_seed(0))
-        dtype = parameter.dtype if parameter.is_floating_point() else torch.float32
-        onehot = nn.functional.one_hot(codes, 4).transpose(1, 2).to(self.loaded.device, dtype)
+        x = random_sequences(length, 2).to(self.loaded.device, self.dtype)
         try:
             with torch.inference_mode():
-                self.loaded.model(onehot.contiguous())
+                self.loaded.model(x)
         except (Exception, SystemExit) as error:
             return message_of(error)
         return None

@@ -20,9 +20,9 @@ from cislex.files.tables import (
     FORMAT_VERSION,
     REGION_COLUMNS,
     atomic_path,
-    create_array,
     open_hdf5,
     read_regions,
+    write_array,
     write_regions,
 )
 from cislex.insertions.backgrounds import Codes
@@ -107,10 +107,10 @@ def write_plan(plan: Plan, path: str | Path) -> None:
     }
     with atomic_path(path) as temporary, new_hdf5(temporary) as handle:
         for name, values in arrays.items():
-            create_array(handle, name, values.shape, values.dtype)[...] = values
+            write_array(handle, name, values)
         write_regions(handle["sites"], sites.regions)
         settings = json.dumps(_settings(plan)).encode()
-        create_array(handle, "settings", (len(settings),), "u1")[...] = np.frombuffer(settings, np.uint8)
+        write_array(handle, "settings", np.frombuffer(settings, np.uint8))
         handle.attrs.update(
             provenance.to_attributes(
                 {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cislex import provenance
 from cislex.files.hdf5 import new_hdf5
-from cislex.files.tables import FORMAT_VERSION, atomic_path, create_array, write_table
+from cislex.files.tables import FORMAT_VERSION, atomic_path, write_array, write_table
 from cislex.lexicon.naming import Name, composite_of
 from cislex.lexicon.patterns import PLACES, Pattern, PatternSource, window_size
 from cislex.lexicon.words import Member, Word
@@ -173,24 +173,21 @@ def _write_word(group: h5py.Group, word: Word, sources: Sequence[PatternSource])
     for name, matrix in (
         ("sequence", motif.ppm), ("contrib_scores", motif.cwm), ("hypothetical_contribs", motif.hypothetical),
     ):  # fmt: skip
-        turned = np.ascontiguousarray(matrix.T)
-        create_array(group, name, turned.shape, turned.dtype)[...] = turned
+        write_array(group, name, np.ascontiguousarray(matrix.T))
     seqlets = group.create_group("seqlets")
-    create_array(seqlets, "n_seqlets", (1,), np.int64)[...] = motif.n_seqlets
+    write_array(seqlets, "n_seqlets", np.array([motif.n_seqlets], np.int64))
     if not all(member.pattern.places for member in word.members):
         return
     number = {source.key: place for place, source in enumerate(sources)}
     placed = [_placed(member, motif.cwm.shape[1]) for member in word.members]
     for name in PLACES:
         values = np.concatenate([places[name] for places in placed])
-        data = values.astype(bool) if name == "is_revcomp" else values
-        create_array(seqlets, name, data.shape, data.dtype)[...] = data
+        write_array(seqlets, name, values.astype(bool) if name == "is_revcomp" else values)
     origin = [
         np.full(len(places["start"]), number[member.pattern.source.key])
         for member, places in zip(word.members, placed, strict=True)
     ]
-    data = np.concatenate(origin).astype(np.int64)
-    create_array(seqlets, "source", data.shape, data.dtype)[...] = data
+    write_array(seqlets, "source", np.concatenate(origin).astype(np.int64))
 
 
 def _placed(member: Member, width: int) -> dict[str, NDArray[np.int64]]:

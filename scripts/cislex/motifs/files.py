@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cislex.alphabet import BASES
 from cislex.errors import StorageError
 from cislex.files.hdf5 import new_hdf5
-from cislex.files.tables import atomic_path, create_array, open_hdf5, write_text
+from cislex.files.tables import atomic_path, open_hdf5, write_array, write_text
 from cislex.motifs.meme_files import parse_meme
 
 Matrix = NDArray[np.float64]
@@ -286,23 +286,18 @@ def _write_pattern(group: h5py.Group, pattern: Any, rows: NDArray[np.int64], off
     """One pattern of TFMoDISco; seqlets' rows and starts as in attributions.h5, subpatterns below it."""
     matrices = ("sequence", "contrib_scores", "hypothetical_contribs")
     for name in matrices:
-        _write_array(group, name, np.asarray(getattr(pattern, name), dtype=np.float64))
+        write_array(group, name, np.asarray(getattr(pattern, name), dtype=np.float64))
     found = pattern.seqlets
     seqlets = group.create_group("seqlets")
-    _write_array(seqlets, "n_seqlets", np.array([len(found)]))
-    _write_array(seqlets, "start", np.array([s.start + offset for s in found], dtype=np.int64))
-    _write_array(seqlets, "end", np.array([s.end + offset for s in found], dtype=np.int64))
-    _write_array(seqlets, "example_idx", rows[[s.example_idx for s in found]])
-    _write_array(seqlets, "is_revcomp", np.array([bool(s.is_revcomp) for s in found]))
+    write_array(seqlets, "n_seqlets", np.array([len(found)]))
+    write_array(seqlets, "start", np.array([s.start + offset for s in found], dtype=np.int64))
+    write_array(seqlets, "end", np.array([s.end + offset for s in found], dtype=np.int64))
+    write_array(seqlets, "example_idx", rows[[s.example_idx for s in found]])
+    write_array(seqlets, "is_revcomp", np.array([bool(s.is_revcomp) for s in found]))
     for name in matrices:
-        _write_array(seqlets, name, np.array([getattr(s, name) for s in found], dtype=np.float32))
+        write_array(seqlets, name, np.array([getattr(s, name) for s in found], dtype=np.float32))
     for number, subpattern in (pattern.subcluster_to_subpattern or {}).items():
         _write_pattern(group.create_group(f"subpattern_{number}"), subpattern, rows, offset)
-
-
-def _write_array(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
-    """A dataset in blocks with checksums, which modisco-lite itself does not write."""
-    create_array(group, name, values.shape, values.dtype)[...] = values
 
 
 def write_modisco(

@@ -80,5 +80,5 @@ def _write_record(handle: IO[bytes], letters: NDArray[np.uint8]) -> None:
 
 def _stretches(chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and lengths of the stretches that are true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
+    edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
     return edges[::2], edges[1::2] - edges[::2]

@@ -24,7 +24,7 @@ from cislex.chunks.files import read_reference_number
 from cislex.chunks.methods_from_config import method_from_settings, with_references
 from cislex.errors import ConfigError
 from cislex.files.hdf5 import new_hdf5
-from cislex.files.tables import FORMAT_VERSION, atomic_path, create_array, require_file, write_table
+from cislex.files.tables import FORMAT_VERSION, atomic_path, require_file, write_array, write_table
 from cislex.files.text_tables import read_numbers
 from cislex.logs import get_logger
 from cislex.models.loading import LoadedModel, check_model, load_model
@@ -367,7 +367,7 @@ def _write(
                 arrays[f"{allele}_prediction"] = prediction[number].astype(np.float32)
                 arrays[f"{allele}_max_relative_delta"] = sums[target].delta[number].astype(np.float32)
             for name, values in arrays.items():
-                create_array(group, name, values.shape, values.dtype)[...] = values
+                write_array(group, name, values)
         handle.attrs.update(provenance.to_attributes(identity))
 
 

@@ -22,7 +22,7 @@ from cislex import provenance
 from cislex.chunks.slices import slice_of
 from cislex.errors import ConfigError
 from cislex.files.hdf5 import new_hdf5
-from cislex.files.tables import FORMAT_VERSION, atomic_path, create_array
+from cislex.files.tables import FORMAT_VERSION, atomic_path, write_array
 from cislex.logs import get_logger
 from cislex.models.loading import check_model, load_model
 from cislex.regions.genome import Genome
@@ -223,5 +223,5 @@ def score_chunk(
 def _write(out: str | Path, arrays: Mapping[str, NDArray[Any]], identity: Mapping[str, Any]) -> None:
     with atomic_path(out) as temporary, new_hdf5(temporary) as handle:
         for name, values in arrays.items():
-            create_array(handle, name, values.shape, values.dtype)[...] = values
+            write_array(handle, name, values)
         handle.attrs.update(provenance.to_attributes(identity))

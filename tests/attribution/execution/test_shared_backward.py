@@ -72,27 +72,25 @@ class Spectrum(nn.Module):
         return self.head(torch.view_as_real(torch.fft.rfft(self.trunk(x))).flatten(1))
 
 
-class Mirrored(nn.Module):
-    """Rows of the narrow activation in reverse order: its first axis is not that of the sequences."""
+class Narrow(nn.Module):
+    """Parts of models whose outputs read four numbers."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.trunk = nn.Sequential(nn.Conv1d(4, 4, 7), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
         self.head = nn.Linear(4, 30)
+
+
+class Mirrored(Narrow):
+    """Rows of the narrow activation in reverse order: its first axis is not that of the sequences."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(torch.tanh(self.trunk(x).flip(0))).flip(0)
 
 
-class Hooked(nn.Module):
+class Hooked(Narrow):
     """The model itself doubles the gradient of its narrow activation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.trunk = nn.Sequential(nn.Conv1d(4, 4, 7), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
-        self.head = nn.Linear(4, 30)
 
     def forward(self, x: Tensor) -> Tensor:
         h = torch.tanh(self.trunk(x))

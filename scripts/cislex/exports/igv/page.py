@@ -21,6 +21,7 @@ from cislex.exports.browser_specs import COLORS, BrowserSettings, BrowserTarget
 from cislex.exports.features import LOWERS, NEITHER, RAISES
 from cislex.files.tables import open_hdf5, read_regions, write_text
 from cislex.logs import get_logger
+from cislex.sequences.store import reverse_complement, to_codes
 
 #: Template of the page, and igv.js.
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -118,10 +119,10 @@ def _window(
     hits: pysam.TabixFile | None,
     width: int,
 ) -> dict[str, Any]:
-    letters = LETTERS[np.where(onehot.any(axis=0), onehot.argmax(axis=0), 4)]
+    codes = to_codes(onehot)
     if region.strand == "-":
-        complement = dict(zip("ACGTN", "TGCAN", strict=True))
-        letters, values = np.array([complement[x] for x in letters[::-1]]), values[::-1]
+        codes, values = reverse_complement(codes[None])[0], values[::-1]
+    letters = LETTERS[codes]
     low, high = _strongest(values, width)
     first, last = (region.start + low + place for place in _strongest(values[low:high], ZOOM))
     start, end = region.start + low, region.start + high
