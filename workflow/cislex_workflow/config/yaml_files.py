@@ -112,7 +112,10 @@ def load(text: str) -> Any:
     lost = list(_of_node(node, "", "the text", False, set())) if node else []
     if lost:
         raise ValueError(lost[0].removeprefix(": "))
-    return yaml.load(text, Loader=Loader)
+    try:
+        return yaml.load(text, Loader=Loader)
+    except yaml.YAMLError as error:  # such as a key that is a list
+        raise ValueError(f"1: not YAML: {getattr(error, 'problem', None) or error}") from None
 
 
 def _of_node(node: yaml.Node, path: str, where: str, numbers: bool, seen: set[int]) -> Iterator[str]:
