@@ -1,7 +1,7 @@
 """Files of the user, plain or compressed by gzip or bgzip: damage is a named error, never a shorter file.
 
-A bgzipped file is a row of gzip files, so one that was cut between two of them unpacks without an error. Whether
-it is whole is told by the empty block with which bgzip ends a file.
+A bgzipped file is a row of gzip files, so one that was cut between two of them unpacks without an error. What
+tells is the empty block with which bgzip ends a file.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _seekable(path: Path) -> Iterator[Path]:
-    """The file itself, or a plain copy where gzip made it, or it has a byte-order mark: htslib reads neither."""
+    """The file itself; what htslib cannot read (gzip, a byte-order mark) as a plain copy."""
     with open_bytes(path) as source:
         marked = source.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
     if not marked and (not is_gzip(path) or is_bgzip(path)):
@@ -108,7 +108,7 @@ def _seekable(path: Path) -> Iterator[Path]:
 
 
 def _read_vcf(path: str | Path, *, text: bool) -> pd.DataFrame:
-    rows = []
+    rows: list[tuple[int | None, str, int, str, str, str]] = []
     with _quiet(), _seekable(Path(path)) as readable, _row_numbers(path, text=text) as numbers:
         number = next(numbers, None)  # of the row that comes next
         if number is None:
@@ -121,12 +121,10 @@ def _read_vcf(path: str | Path, *, text: bool) -> pd.DataFrame:
                         rows.append((number, record.chrom, record.start, record.ref or "", alt, name))
                     number = next(numbers, None)
         except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path}:{number or 'end'}: {_why(path, number, text=text)} ({error})"
-            ) from error
+            raise InputError(f"{_why(path, number, text=text)} ({error})") from error
         # htslib also ends, without an error, at what it cannot read.
         if text and (number is not None or any(row[0] is None for row in rows)):
-            raise InputError(f"{path}:{number or 'end'}: {_why(path, number, text=text)}")
+            raise InputError(_why(path, number, text=text))
     table = pd.DataFrame(rows, columns=VARIANT_COLUMNS)
     return _typed(table)
 
@@ -143,14 +141,14 @@ def _row_numbers(path: str | Path, *, text: bool) -> Iterator[Iterator[int]]:
 
 
 def _why(path: str | Path, number: int | None, *, text: bool) -> str:
-    """What cannot be read in a line, or the record of that number."""
+    """Where, and what, cannot be read: a line, or the record of that number."""
     if not text or number is None:
-        return "the file is damaged or truncated"
+        return f"{path}:{number or ' after its last variant'}: the file is damaged or truncated"
     with open_bytes(path) as lines:
         line = next(itertools.islice(lines, number - 1, None)).decode("utf-8", "replace")
     fields = line.rstrip("\r\n").split("\t")
-    found = f"{len(fields)} fields, {' '.join(fields[:5])!r}"
-    return f"cannot be read as VCF: found {found}; expected CHROM POS ID REF ALT QUAL FILTER INFO"
+    found = f"cannot be read as VCF: found {len(fields)} fields, {' '.join(fields[:5])!r}"
+    return f"{path}:{number}: {found}; expected CHROM POS ID REF ALT QUAL FILTER INFO"
 
 
 def _read_table(path: str | Path) -> pd.DataFrame:
