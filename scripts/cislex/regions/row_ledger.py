@@ -77,8 +77,8 @@ class RowLedger:
         names, genome = list(self.peaks["chrom"][unknown].unique()), list(known)
         return (
             f". The file has {offenders(names)}; the genome has {offenders(genome)}"
-            f"{_same_but_for_chr(names, genome)}. If these are other names of the same chromosomes, map them in "
-            "a table (two columns: alias, name) and set genome: {aliases: file.tsv}"
+            f"{_same_but_for_chr(names, genome)}. If these are other names of the same chromosomes, map them "
+            "in a table (two columns: alias, name) and set genome: {aliases: file.tsv}"
         )
 
 

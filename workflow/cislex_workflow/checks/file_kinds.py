@@ -6,7 +6,6 @@ parses the workflow without loading torch.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,11 +24,8 @@ KINDS = (
     (r"regions\..*\.fasta|backgrounds\.fasta|start\.fasta|training\.labels\..*", "fasta"),
     (r"regions\..*\.hdf5|labels\..*\.hdf5|training\.hdf5\.path", "arrays"),
     (r"bigwig|labels\..*\.(plus|minus)|signal\.tracks\..*", "bigwig"),
-    (
-        r"regions\..*\.peaks|genome\.blacklist|training\.tasks\..*|signal\.peaks|negatives\.path|labels\..*\.peaks",
-        "peaks",
-    ),
-    (r"keep_bed|intervals\.bed", "peaks"),
+    (r"regions\..*\.peaks|genome\.blacklist|labels\..*\.peaks|keep_bed|intervals\.bed", "peaks"),
+    (r"training\.tasks\..*|signal\.peaks|negatives\.path", "peaks"),
     (r"folds\..*|bias(\..*)?", "weights"),
 )
 #: First bytes of files that were not saved as what they are named for.
@@ -72,11 +68,13 @@ def problems(config: dict[str, Any], folder: Path) -> Iterator[str]:
 
 def _of_file(path: Path, kind: str) -> str | None:
     """What is wrong with a file of a kind; None where nothing is, or where it cannot be told."""
-    if not os.access(path, os.R_OK):
-        return "cannot be read: no permission"
-    raw = _first(path)
+    try:
+        with path.open("rb") as handle:
+            raw = handle.read(HEAD)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
     if not raw:
-        return "is empty: copy or download it again" if raw is not None else None
+        return "is empty: copy or download it again"
     for signature, text in ANY:
         if raw[: len(signature)].lower() == signature:
             return text
@@ -92,14 +90,6 @@ def _of_file(path: Path, kind: str) -> str | None:
     if kind in ("genome", "fasta"):
         return _of_fasta(text_files.start(path, HEAD))
     return None
-
-
-def _first(path: Path) -> bytes | None:
-    try:
-        with path.open("rb") as handle:
-            return handle.read(HEAD)
-    except OSError:
-        return None
 
 
 def _of_arrays(raw: bytes) -> str | None:
@@ -127,8 +117,8 @@ def _of_genome(path: Path, raw: bytes) -> str | None:
         return "has the name of a compressed file but is not compressed; rename it" if named else None
     if raw[12:14] != b"BC":
         return (
-            "is compressed with gzip, which has no random access: gunzip the file, then bgzip it (or leave it "
-            "uncompressed)"
+            "is compressed with gzip, which has no random access: gunzip the file, then bgzip it (or leave "
+            "it uncompressed)"
         )
     if not named:
         return "is bgzipped, so its name must end in .gz or .bgz"

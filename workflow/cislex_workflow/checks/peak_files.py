@@ -84,7 +84,8 @@ def _of_row(cells: list[str], first: list[str]) -> str | None:
         if len(first) >= 3:
             return f"{len(cells)} columns where the first row has {len(first)}"
         shown = " ".join(cells)[:60]
-        return f"found {len(cells)} column(s) in {shown!r}; expected at least chrom, start and end, separated by tabs"
+        expected = "expected at least chrom, start and end, separated by tabs"
+        return f"found {len(cells)} column(s) in {shown!r}; {expected}"
     for column, cell in zip(("start", "end"), cells[1:3], strict=True):
         if not _WHOLE.fullmatch(cell):
             return f"{column} {cell!r} is not a whole number"
