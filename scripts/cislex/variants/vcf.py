@@ -10,7 +10,7 @@ import codecs
 import io
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,41 +108,55 @@ def _seekable(path: Path) -> Iterator[Path]:
 
 
 def _read_vcf(path: str | Path, *, text: bool) -> pd.DataFrame:
-    rows: list[tuple[int | None, str, int, str, str, str]] = []
+    rows: list[tuple[int, str, int, str, str, str]] = []
     with _quiet(), _seekable(Path(path)) as readable, _row_numbers(path, text=text) as numbers:
-        number = next(numbers, None)  # of the row that comes next
-        if number is None:
+        number, place = next(numbers, (0, None))  # of the row that comes next
+        if not number:
             raise InputError(f"{path}: no variants after the header")
         try:
             with pysam.VariantFile(str(readable)) as records:
                 for record in records:
+                    if not number or place not in (None, record.pos):
+                        break
                     name = record.id or "."
                     for alt in record.alts or ("",):
                         rows.append((number, record.chrom, record.start, record.ref or "", alt, name))
-                    number = next(numbers, None)
+                    number, place = next(numbers, (0, None))
+                else:
+                    record = None
         except (OSError, ValueError) as error:
             raise InputError(f"{_why(path, number, text=text)} ({error})") from error
-        # htslib also ends, without an error, at what it cannot read.
-        if text and (number is not None or any(row[0] is None for row in rows)):
+        # htslib also ends, or reads 0, without an error, at what it cannot read.
+        if text and (number or record is not None):
             raise InputError(_why(path, number, text=text))
     table = pd.DataFrame(rows, columns=VARIANT_COLUMNS)
     return _typed(table)
 
 
 @contextmanager
-def _row_numbers(path: str | Path, *, text: bool) -> Iterator[Iterator[int]]:
-    """Numbers of the lines of a file with variants; of a BCF of its records, without an end."""
+def _row_numbers(path: str | Path, *, text: bool) -> Iterator[Iterator[tuple[int, int | None]]]:
+    """Number and position of the lines with variants; of a BCF of its records, without position and end."""
     if not text:
-        yield itertools.count(1)
+        yield ((number, None) for number in itertools.count(1))
         return
     with open_bytes(path) as lines:
-        plain = (line.removeprefix(codecs.BOM_UTF8) for line in lines)
-        yield (number for number, line in enumerate(plain, 1) if line.strip() and not line.startswith(b"#"))
+        yield _of_rows(lines)
 
 
-def _why(path: str | Path, number: int | None, *, text: bool) -> str:
+def _of_rows(lines: Iterable[bytes]) -> Iterator[tuple[int, int | None]]:
+    """Number and position (−1: none) of the lines after the header, of which htslib can read no empty one."""
+    in_header = True
+    for number, line in enumerate(lines, 1):
+        in_header = in_header and (not line.strip() or line.removeprefix(codecs.BOM_UTF8).startswith(b"#"))
+        if not in_header and not line.startswith(b"#"):
+            cell = line.split(b"\t", 2)[1:2]
+            yield number, int(cell[0]) if cell and cell[0].isdigit() else -1
+        in_header = in_header and not line.startswith(b"#CHROM")
+
+
+def _why(path: str | Path, number: int, *, text: bool) -> str:
     """Where, and what, cannot be read: a line, or the record of that number."""
-    if not text or number is None:
+    if not text or not number:
         return f"{path}:{number or ' after its last variant'}: the file is damaged or truncated"
     with open_bytes(path) as lines:
         line = next(itertools.islice(lines, number - 1, None)).decode("utf-8", "replace")

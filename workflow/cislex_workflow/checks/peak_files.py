@@ -19,7 +19,9 @@ MOST_LINES, MOST_BYTES = 200_000, 1 << 25
 #: First words of a header line that lacks its ``#``.
 HEADERS = {"chrom", "chr", "chromosome", "seqname", "seqnames"}
 SKIPPED = ("#", "track ", "track\t", "browser ", "browser\t")
-_WHOLE = re.compile(r"\s*[-+]?\d{1,12}(\.0*)?\s*", re.ASCII)
+#: Coordinates above this are a mistake in any genome.
+_MAX_COORDINATE = 1 << 40
+_WHOLE = re.compile(r"\s*[-+]?\d{1,15}(\.0*)?\s*", re.ASCII)
 
 
 def problems(key: str, path: Path, config: dict[str, Any], folder: Path) -> Iterator[str]:
@@ -86,13 +88,17 @@ def _of_row(cells: list[str], first: list[str]) -> str | None:
         shown = " ".join(cells)[:60]
         expected = "expected at least chrom, start and end, separated by tabs"
         return f"found {len(cells)} column(s) in {shown!r}; {expected}"
+    if not cells[0].strip():
+        return "no chromosome name"
     for column, cell in zip(("start", "end"), cells[1:3], strict=True):
         if not _WHOLE.fullmatch(cell):
             return f"{column} {cell!r} is not a whole number"
     start, end = (int(float(cell)) for cell in cells[1:3])
     if start < 0:
         return f"start {start} is negative"
-    return None if start < end else f"start {start} is not below end {end}"
+    if start >= end:
+        return f"start {start} is not below end {end}"
+    return f"end {end} is beyond any chromosome" if end > _MAX_COORDINATE else None
 
 
 def _of_chromosomes(path: Path, config: dict[str, Any], folder: Path) -> Iterator[str]:
