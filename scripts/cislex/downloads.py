@@ -17,13 +17,14 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from cislex.errors import ConfigError, InputError, offenders
+from cislex.files.compressed import is_gzip
 from cislex.files.scratch import full_disk_named, refusal_in
 from cislex.files.tables import atomic_path, require_file
 from cislex.files.temporary import temporary_folder
 from cislex.files.text_tables import read_text
 from cislex.logs import get_logger, progress
 from cislex.provenance import digest_file
-from cislex.regions.genome import digest_sequences, is_gzip
+from cislex.regions.genome import digest_sequences
 
 logger = get_logger(__name__)
 

@@ -24,10 +24,10 @@ from cislex_workflow import job_usage as _job_usage
 from cislex_workflow import model_sources as _model_sources
 from cislex_workflow import run_record as _run_record
 from cislex_workflow.checks import asked as _asked
+from cislex_workflow.checks import before_start as _before_start
 from cislex_workflow.checks import budget as _budget
 from cislex_workflow.checks import cluster as _cluster
 from cislex_workflow.checks import few_regions as _few_regions
-from cislex_workflow.checks import file_contents as _file_contents
 from cislex_workflow.checks import gate as _gate
 from cislex_workflow.checks import input_files as _input_files
 from cislex_workflow.config import configuration as _configuration
@@ -99,22 +99,10 @@ if workflow.is_main_process:
 #: the folder may change but the table.
 CHECKS_ONLY = _IS_MAIN and _asked.is_check(_sys.argv[1:], RESULTS)
 
-if _IS_MAIN and not CHECKS_ONLY:
-    _missing = _input_files.missing_files(config, _Path.cwd())
-    if _missing:
-        raise WorkflowError(
-            _input_files.message(
-                _missing, _Path.cwd(), list(map(_Path, workflow.configfiles))
-            )
-        )
-    _misfits = _file_contents.problems(config, _Path.cwd())
-    if _misfits:
-        raise WorkflowError(
-            "\n  ".join(
-                ["the config does not match the files that it names:", *_misfits]
-            )
-        )
-    _problem = _input_files.results_problem(RESULTS, _Path.cwd())
+if _IS_MAIN and workflow.is_main_process and not CHECKS_ONLY:
+    _problem = _before_start.refusal(
+        config, _Path.cwd(), list(map(_Path, workflow.configfiles))
+    )
     if _problem:
         raise WorkflowError(_problem)
 

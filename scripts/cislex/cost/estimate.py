@@ -6,7 +6,6 @@ the local device, or for a named GPU from measured records of other models (``ci
 
 from __future__ import annotations
 
-import gzip
 import heapq
 import math
 from collections.abc import Mapping, Sequence
@@ -21,11 +20,11 @@ from cislex.cost.forwards import ForwardPlan, forward_lines
 from cislex.cost.rates import WITH_REFERENCES, Rate, passes, scale_rate, with_number
 from cislex.cost.wording import cells_of, duration, in_bytes
 from cislex.errors import StorageError
+from cislex.files.compressed import open_bytes
 from cislex.files.tables import require_file, write_table, write_text
 from cislex.files.text_tables import read_text
 from cislex.files.user_arrays import named_dataset, one_of_three_dimensions, open_arrays
 from cislex.logs import get_logger
-from cislex.regions.genome import is_gzip
 
 logger = get_logger(__name__)
 
@@ -167,7 +166,7 @@ def _count_lines(path: str | Path, *, fasta: bool = False) -> int:
     """Rows of a table without comments and header, or records of a FASTA file."""
     require_file(path, what="regions")
     skipped = (b"#", b"track", b"browser", b"\n", b"\r")
-    with gzip.open(path, "rb") if is_gzip(path) else open(path, "rb") as handle:
+    with open_bytes(path) as handle:
         if fasta:
             return sum(line.startswith(b">") for line in handle)
         return sum(not line.startswith(skipped) for line in handle)

@@ -45,7 +45,13 @@ def _walk(
 
 
 def _identity(item: h5py.Group | h5py.Dataset) -> tuple[int, bytes]:
-    info = h5py.h5o.get_info(item.id)
+    try:
+        info = h5py.h5o.get_info(item.id)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise InputError(
+            f"{item.file.filename}: {item.name or 'an object'} cannot be read ({error}): the file is "
+            "damaged; copy it again"
+        ) from error
     return int(info.fileno), str(info.addr).encode()
 
 

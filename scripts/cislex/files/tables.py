@@ -104,10 +104,15 @@ def write_text(text: str, path: str | Path) -> None:
 def require_file(path: str | Path, *, what: str) -> Path:
     """Return the path when it is a readable file, else raise a named error."""
     found = Path(path)
+    if found.is_dir():
+        raise InputError(f"{what}: {found} is a folder; expected a file")
     if not found.is_file():
         raise InputError(f"{what}: no such file: {found}")
-    if not os.access(found, os.R_OK):
-        raise InputError(f"{what}: not readable: {found}")
+    try:
+        with open(found, "rb"):
+            pass
+    except OSError as error:  # to ask for permission (os.access) may say yes where it is refused
+        raise InputError(f"{what}: {found} cannot be read: {error.strerror}") from error
     return found
 
 

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Callable, Collection
+import warnings
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+from cislex.errors import InputError
 
 _BREAKS = frozenset("\t\r\n")
 _FORM: dict[str, Any] = {
@@ -57,16 +64,56 @@ def _clean(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_text(path: str | Path, *, columns: Callable[[str], bool] | None = None) -> pd.DataFrame:
-    """Read a table with a header, every cell as text and none as missing."""
-    return pd.read_csv(
-        path,
-        sep="\t",
-        dtype="str",
-        na_filter=False,
-        quoting=csv.QUOTE_NONE,
-        index_col=False,
-        usecols=columns,
-    )
+    """Read a table with a header, every cell as text and none as missing.
+
+    Raises
+    ------
+    InputError
+        It is no such table.
+    """
+    with table_named(path), warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the header
+        return pd.read_csv(
+            path,
+            sep="\t",
+            dtype="str",
+            na_filter=False,
+            quoting=csv.QUOTE_NONE,
+            index_col=False,
+            usecols=columns,
+        )
+
+
+@contextmanager
+def table_named(path: str | Path) -> Iterator[None]:
+    """Turn what pandas raises for text that is no table into InputError."""
+    try:
+        yield
+    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile, pd.errors.ParserWarning) as error:
+        reason = next(iter(str(error).splitlines()), "no message")
+        raise InputError(
+            f"{path}: cannot be read as a table ({reason}): it is truncated, or was changed; if cislex wrote "
+            "it, delete it and run again"
+        ) from error
+
+
+def whole_numbers(table: pd.DataFrame, column: str, path: str | Path, *, least: int = 0) -> NDArray[np.int64]:
+    """A column as int64 (N,).
+
+    Raises
+    ------
+    InputError
+        A cell is no whole number from ``least``.
+    """
+    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+    bad = ~((values >= least) & (values == np.floor(values)) & (values < 2**53))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"{path}: {column} of row {row + 1} is {table[column].iloc[row]!r}; expected a whole number from "
+            f"{least} ({int(bad.sum())} such rows); if cislex wrote the file, delete it and run again"
+        )
+    return values.astype(np.int64)
 
 
 def read_numbers(

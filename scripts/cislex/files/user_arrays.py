@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +52,7 @@ Arrays: TypeAlias = "h5py.File | NumpyArrays"
 def _named(path: str | Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy and zipfile raise many kinds of errors for damaged bytes
         advice = "; save plain numbers, without dtype=object" if "bject" in str(error) else ""
         raise InputError(f"{path} is not a complete NumPy file of numbers: {error}{advice}") from error
 
@@ -97,12 +96,13 @@ def listed(handle: Arrays) -> str:
 
 def one_of_three_dimensions(handle: Arrays) -> list[str]:
     """Names of the arrays with three dimensions, one for each array that has several."""
-    found: list[str] = []
-    for name, shape in shapes(handle).items():
-        again = isinstance(handle, h5py.File) and any(same_object(handle[name], handle[one]) for one in found)
-        if len(shape) == 3 and not again:
-            found.append(name)
-    return found
+    if not isinstance(handle, h5py.File):
+        return [name for name, shape in shapes(handle).items() if len(shape) == 3]
+    found: dict[str, h5py.Dataset] = {}
+    for name, data in all_datasets(handle).items():
+        if len(data.shape or ()) == 3 and not any(same_object(data, one) for one in found.values()):
+            found[name] = data
+    return list(found)
 
 
 def has_array(handle: Arrays, name: str) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +10,8 @@ from numpy.typing import NDArray
 
 from cislex.alphabet import BASES
 from cislex.errors import InputError, offenders
-from cislex.files.tables import require_file
+from cislex.files.compressed import read_lines
 from cislex.logs import get_logger
-from cislex.regions.genome import is_gzip
 from cislex.wording import counted
 
 #: Sites of a motif whose file does not tell their number, as in MEME's own programs.
@@ -47,7 +44,8 @@ def parse_meme(path: str | Path) -> list[Parsed]:
         When it is not a MEME file, its alphabet is not DNA, a matrix is not DNA frequencies (by line), or
         different matrices have one identifier.
     """
-    lines = [line.strip() for line in _text(path).splitlines()]
+    text = read_lines(path, what="motif database", expected="a MEME file")
+    lines = [line.strip() for line in text]
     if not any(_VERSION.match(line) for line in lines):
         raise InputError(f"{path} is not a MEME file: it has no line 'MEME version …'")
     order = _base_order(lines, path)
@@ -101,22 +99,6 @@ def _without_copies(motifs: list[Parsed], path: str | Path) -> list[Parsed]:
             "%s: %s repeated with the same identifier and matrix; read once", path, counted(copies, "motif")
         )
     return list(first.values())
-
-
-def _text(path: str | Path) -> str:
-    require_file(path, what="motif database")
-    try:
-        with (gzip.open if is_gzip(path) else open)(path, "rb") as handle:
-            data = handle.read()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: the compressed file is corrupt or truncated: {error}") from error
-    if b"\0" in data:
-        raise InputError(f"{path} is not a MEME file: it is binary, or UTF-16; save it as UTF-8 text")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        logger.warning("%s:%d: not UTF-8; read as Latin-1", path, data.count(b"\n", 0, error.start) + 1)
-        return data.decode("latin-1")
 
 
 def _read_matrix(

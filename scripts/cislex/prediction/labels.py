@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, InputError, offenders
+from cislex.files.compressed import read_lines
 from cislex.files.malformed import MALFORMED
-from cislex.files.tables import require_file
 from cislex.files.user_arrays import named_dataset, open_arrays
 from cislex.regions.extraction import locus, rows_of_source
-from cislex.regions.genome import is_gzip
 from cislex.regions.intervals import genome_name, nearest_distance
 from cislex.regions.peaks import read_peaks
 from cislex.training.signal import MINUS, PLUS, UNSTRANDED, Channel, total_signal
@@ -320,43 +319,44 @@ def _from_table(source: LabelSource, regions: pd.DataFrame, origin: Origin, what
 
 def _read_table(path: str | Path, what: str, malformed: str) -> tuple[pd.DataFrame, list[str]]:
     """A table with a header (tabs or commas, may be gzipped), or BED; and the columns of the file."""
-    require_file(path, what=what)
+    lines = read_lines(path, what=what, expected="a table or BED")
     found: list[str] = []
-    with (gzip.open if is_gzip(path) else open)(path, "rt", encoding="utf-8-sig") as handle:
-        for number, line in enumerate(handle):
-            separator = "\t" if "\t" in line else ","
-            cells = _cells(line.lstrip("#"), separator)
-            found = found or cells
-            if "name" in cells or set(PLACE) <= set(cells):
-                return _read_rows(path, separator, cells, number + 1, what), cells
-            if len(cells) > 2 and cells[1].isdecimal() and cells[2].isdecimal():
-                peaks = read_peaks(path, malformed=malformed, summits=False)
-                return peaks, peaks.attrs["columns"]
-            if line.strip() and not line.startswith(("#", "track", "browser")):
-                break
+    for number, line in enumerate(lines):
+        separator = "\t" if "\t" in line else ","
+        cells = _cells(line.lstrip("#"), separator)
+        found = found or cells
+        if "name" in cells or set(PLACE) <= set(cells):
+            return _read_rows(lines[number + 1 :], separator, cells, f"{what}: {path}"), cells
+        if len(cells) > 2 and cells[1].isdecimal() and cells[2].isdecimal():
+            peaks = read_peaks(path, malformed=malformed, summits=False)
+            return peaks, peaks.attrs["columns"]
+        if line.strip() and not line.startswith(("#", "track", "browser")):
+            break
     raise InputError(
         f"{what}: {path} is neither BED nor a table whose header has name, or chrom, start and end; its "
-        f"first line has {', '.join(found) or 'nothing'}"
+        f"first line has {', '.join(found)[:80] or 'nothing'}"
     )
 
 
 def _cells(line: str, separator: str) -> list[str]:
     """Cells of a header; quotes are letters like any other where tabs separate. None is empty."""
-    line = line.rstrip("\r\n")
-    cells = line.split(separator) if separator == "\t" else next(csv.reader([line]), [])
+    if separator == "\t" or len(line) > csv.field_size_limit():
+        cells = line.split(separator)
+    else:
+        cells = next(csv.reader([line]), [])
     return [cell.strip() or f"column {i}" for i, cell in enumerate(cells, 1)]
 
 
-def _read_rows(path: str | Path, separator: str, names: list[str], skip: int, what: str) -> pd.DataFrame:
+def _read_rows(lines: list[str], separator: str, names: list[str], where: str) -> pd.DataFrame:
     """The rows below a header, as text."""
     try:
         return pd.read_csv(
-            path, sep=separator, header=None, names=names, skiprows=skip, dtype="str", na_filter=False,
-            index_col=False, quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
-            compression="gzip" if is_gzip(path) else None,
+            io.StringIO("\n".join(lines)), sep=separator, header=None, names=names, dtype="str",
+            na_filter=False, index_col=False,
+            quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
         )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
-        raise InputError(f"{what}: {path} cannot be read as a table: {error}") from error
+        raise InputError(f"{where} cannot be read as a table: {error}") from error
 
 
 def _column(column: str | int | None, columns: list[str], path: str | Path, what: str) -> str:
@@ -384,7 +384,7 @@ def _find(keys: pd.Series, values: pd.Series, wanted: list[pd.Series], what: str
 
 def _as_numbers(cells: pd.Series, what: str) -> Labels:
     """Cells as float64; NaN where a cell is empty."""
-    texts = cells.fillna("").astype(str).str.strip()
+    texts = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
     values = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
     odd = np.isnan(values) & ~texts.str.lower().isin(EMPTY).to_numpy()
     if odd.any():

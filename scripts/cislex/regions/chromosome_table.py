@@ -8,7 +8,7 @@ import pandas as pd
 
 from cislex.errors import InputError
 from cislex.files.tables import require_file
-from cislex.files.text_tables import read_numbers
+from cislex.files.text_tables import read_numbers, whole_numbers
 
 COLUMNS = ("chrom", "length", "md5")
 
@@ -27,4 +27,7 @@ def read_chromosomes(path: str | Path) -> pd.DataFrame:
 def read_sizes(path: str | Path) -> dict[str, int]:
     """Length of each chromosome (bp) in the order of the genome, from ``chromosomes.tsv``."""
     table = read_chromosomes(path)
-    return dict(zip(table["chrom"], table["length"].astype(int).tolist(), strict=True))
+    if not len(table) or table["chrom"].duplicated().any():
+        state = "names a chromosome twice" if len(table) else "has no rows"
+        raise InputError(f"{path}: {state}; delete it and run again")
+    return dict(zip(table["chrom"], whole_numbers(table, "length", path).tolist(), strict=True))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import InputError
 from cislex.files.tables import atomic_path, require_file, write_table
-from cislex.files.text_tables import read_numbers, write_text_table
+from cislex.files.text_tables import read_numbers, table_named, whole_numbers, write_text_table
 from cislex.logs import announce, get_logger
 from cislex.regions.genome import Genome, read_aliases
 from cislex.regions.peaks import read_peak_file, read_peaks
@@ -143,14 +143,19 @@ def read_regions_bed(path: str | Path) -> pd.DataFrame:
     """
     require_file(path, what="regions")
     texts = dict.fromkeys(("#chrom", "name", "score", "strand"), "str")
-    table = pd.read_csv(path, sep="\t", dtype=texts, na_filter=False, quoting=csv.QUOTE_NONE)
+    with table_named(path):
+        table = pd.read_csv(path, sep="\t", dtype=texts, na_filter=False, quoting=csv.QUOTE_NONE)
     found = list(table.columns.str.lstrip("#"))
     if found != REGION_COLUMNS:
         raise InputError(
             f"{path}: expected the columns {', '.join(REGION_COLUMNS)}; found {', '.join(found)}"
         )
     table.columns = pd.Index(REGION_COLUMNS)
-    table = table.assign(chrom=table["chrom"].replace(".", ""))
+    places = [column for column in REGION_COLUMNS if f"#{column}" not in texts and column not in texts]
+    table = table.assign(
+        chrom=table["chrom"].replace(".", ""),
+        **{column: whole_numbers(table, column, path) for column in places},
+    )
     if summary_path(path).is_file():
         table.attrs["rows_read"] = _check_summary(path, len(table))
     return table
@@ -161,14 +166,15 @@ def _check_summary(path: str | Path, count: int) -> int:
     summary = read_numbers(summary_path(path), texts=("digest",))
     if list(summary) != ["rows", "dropped", "digest"] or len(summary) != 1:
         raise InputError(f"{summary_path(path)}: expected one row of rows, dropped and digest; run again")
+    rows, lost = (int(whole_numbers(summary, name, summary_path(path))[0]) for name in ("rows", "dropped"))
     written = summary.iloc[0]
-    if written["rows"] != count or written["digest"] != _digest(path):
+    if rows != count or written["digest"] != _digest(path):
         raise InputError(
-            f"{path}: found {count} regions, but {written['rows']} were written, or different ones: the "
+            f"{path}: found {count} regions, but {rows} were written, or different ones: the "
             f"file was truncated or changed; delete it and run again (or delete {summary_path(path).name} to "
             "use it as is)"
         )
-    return int(written["rows"]) + int(written["dropped"])
+    return rows + lost
 
 
 def _digest(path: str | Path) -> str:

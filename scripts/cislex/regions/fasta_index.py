@@ -173,7 +173,10 @@ def index_fits(index: str | Path, fasta: str | Path) -> bool:
     size, position = Path(fasta).stat().st_size, 0
     with open(fasta, "rb") as handle:
         for record in records:
-            if not 0 <= record.offset - position <= MOST_HEADER or min(record.bases, record.width) < 0:
+            if (
+                not 0 <= record.offset - position <= MOST_HEADER
+                or min(record.length, record.bases, record.width) < 0
+            ):
                 return False
             handle.seek(position)
             header = handle.read(record.offset - position).lstrip(b"\r\n")

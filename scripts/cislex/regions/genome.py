@@ -6,10 +6,8 @@ Lower case (soft masking) reads as upper case. Any other character is an error.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import shutil
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 
 from cislex.alphabet import BASES
 from cislex.errors import InputError, offenders
+from cislex.files.compressed import is_bgzip, is_gzip, open_bytes, read_lines, require_end
 from cislex.files.scratch import refusal_in, scratch_folder
 from cislex.files.tables import atomic_path, require_file, write_table
 from cislex.logs import get_logger
@@ -86,12 +85,6 @@ def _refuse(value: int, where: str, position: int) -> None:
     )
 
 
-def is_gzip(path: str | Path) -> bool:
-    """Whether the file's first bytes are gzip's (bgzip's too), whatever its name."""
-    with open(path, "rb") as handle:
-        return handle.read(2) == b"\x1f\x8b"
-
-
 def stream_fasta(path: str | Path, *, block: int = BLOCK) -> Iterator[tuple[int, str, bytes]]:
     """Yield ``(number, name, piece)`` of each record; a long record comes in several pieces.
 
@@ -101,20 +94,30 @@ def stream_fasta(path: str | Path, *, block: int = BLOCK) -> Iterator[tuple[int,
     require_file(path, what="FASTA file")
     number, name = -1, ""
     tail = b"\n"  # so that every header, the first one too, is preceded by a line end
-    try:
-        with gzip.open(path, "rb") if is_gzip(path) else open(path, "rb") as handle:
-            while data := handle.read(block):
-                text, tail = _hold_back((tail + data).replace(b"\r", b""))
-                for new, found, piece in _split_records(text, name, path):
-                    number, name = number + new, found
-                    yield number, name, piece
-            for new, found, piece in _split_records(tail, name, path):
-                number += new
-                yield number, found, piece
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: the compressed file is corrupt or truncated: {error}") from error
+    with open_bytes(path) as handle:
+        while data := handle.read(block):
+            if number < 0:
+                _check_beginning(data, path)
+            text, tail = _hold_back((tail + data).replace(b"\r", b""))
+            for new, found, piece in _split_records(text, name, path):
+                number, name = number + new, found
+                yield number, name, piece
+        for new, found, piece in _split_records(tail, name, path):
+            number += new
+            yield number, found, piece
     if number < 0:
         raise InputError(f"{path}: no FASTA record found; expected a line that begins with '>'")
+
+
+def _check_beginning(data: bytes, path: str | Path) -> None:
+    """Refuse what would be read as another file: another encoding, or lines without an end."""
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{path}: begins with a byte-order mark; save the file as plain text (ASCII)")
+    if b"\r" in data[:-1] and b"\n" not in data:  # one at its end may have a line feed after it
+        raise InputError(
+            f"{path}: lines end with a carriage return alone (old Mac text); convert them, for example with "
+            "tr '\\r' '\\n'"
+        )
 
 
 def _hold_back(text: bytes) -> tuple[bytes, bytes]:
@@ -269,15 +272,14 @@ class Genome:
                     f"{self.path}: has the name of a compressed file but is not compressed; rename it"
                 )
             return
-        with open(self.path, "rb") as handle:
-            blocked = handle.read(16)[12:14] == b"BC"
-        if not blocked:
+        if not is_bgzip(self.path):
             raise InputError(
                 f"{self.path}: compressed with gzip, which has no random access; "
                 "gunzip the file, then bgzip it (or leave it uncompressed)"
             )
         if not self.path.name.lower().endswith((".gz", ".bgz")):
             raise InputError(f"{self.path}: is bgzipped, so its name must end in .gz or .bgz")
+        require_end(self.path)
 
     def _usable_index(
         self, compressed: bool, fai: str | Path | None, gzi: str | Path | None
@@ -375,8 +377,8 @@ def read_aliases(path: str | Path | None) -> dict[str, str]:
     if path is None:
         return {}
     aliases: dict[str, str] = {}
-    text = require_file(path, what="table of chromosome aliases").read_text(encoding="utf-8-sig")
-    for number, line in enumerate(text.splitlines(), start=1):
+    lines = read_lines(path, what="table of chromosome aliases", expected="a table of two columns")
+    for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
         fields = [field.strip() for field in line.split("\t")]

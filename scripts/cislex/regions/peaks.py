@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import itertools
-import zlib
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +16,9 @@ from numpy.typing import NDArray
 from pandas.api.types import is_integer_dtype
 
 from cislex.errors import ConfigError, InputError
+from cislex.files.compressed import read_lines
 from cislex.files.malformed import ROW_COLUMNS, Faults, require_stance, write_rows
-from cislex.files.tables import require_file
 from cislex.logs import get_logger
-from cislex.regions.genome import is_gzip
 
 logger = get_logger(__name__)
 
@@ -166,19 +163,8 @@ def _account(
 
 
 def _data_lines(path: str | Path) -> tuple[NDArray[np.int64], list[str]]:
-    require_file(path, what="peak file")
-    try:
-        with (gzip.open if is_gzip(path) else open)(path, "rb") as handle:
-            data = handle.read()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: the compressed file is corrupt or truncated: {error}") from error
-    if b"\0" in data:
-        raise InputError(f"{path}: expected a text file of peaks (BED), found binary data")
-    text = _decoded(data, path).replace("\r\n", "\n").replace("\r", "\n")
-    del data
+    lines = read_lines(path, what="peak file", expected="a text file of peaks (BED)")
     skipped = ("#", "track ", "track\t", "browser ", "browser\t")
-    lines = text.split("\n")
-    del text  # with a million rows each copy counts
     is_row = [bool(line) and not line.startswith(skipped) and not line.isspace() for line in lines]
     numbers = np.flatnonzero(is_row).astype(np.int64) + 1
     rows = list(itertools.compress(lines, is_row))
@@ -189,15 +175,6 @@ def _data_lines(path: str | Path) -> tuple[NDArray[np.int64], list[str]]:
     if "\t" not in rows[0]:
         rows = ["\t".join(row.split()) for row in rows]
     return numbers, rows
-
-
-def _decoded(data: bytes, path: str | Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        logger.warning("%s:%d: not UTF-8; read as Latin-1", path, line)
-        return data.decode("latin-1")
 
 
 def _parse(path: str | Path, numbers: NDArray[np.int64], rows: list[str], faults: Faults) -> pd.DataFrame:
@@ -226,7 +203,7 @@ def _parse(path: str | Path, numbers: NDArray[np.int64], rows: list[str], faults
     frame = _read_rows(rows, columns, texts)
     # A column with one wrong number is read again as text, so that the error can quote the file.
     wholes = {"start", "end", *columns[9:10]}
-    if wrong := {column for column in wholes if not is_integer_dtype(frame[column])}:
+    if wrong := {column for column in wholes if frame[column].dtype != np.int64}:
         frame = _read_rows(rows, columns, texts | wrong)
     frame.insert(0, "source_line", numbers)
     return frame

@@ -74,11 +74,21 @@ class RowLedger:
         unknown = self.reason == "unknown_chromosome"
         if not unknown.any():
             return ""
+        names, genome = list(self.peaks["chrom"][unknown].unique()), list(known)
         return (
-            f". The file has {offenders(self.peaks['chrom'][unknown].unique())}; the genome has "
-            f"{offenders(known)}. If these are other names of the same chromosomes, map them in a table (two "
-            "columns: alias, name) and set genome: {aliases: file.tsv}"
+            f". The file has {offenders(names)}; the genome has {offenders(genome)}"
+            f"{_same_but_for_chr(names, genome)}. If these are other names of the same chromosomes, map them "
+            "in a table (two columns: alias, name) and set genome: {aliases: file.tsv}"
         )
+
+
+def _same_but_for_chr(names: list[str], genome: list[str]) -> str:
+    """What makes names of chromosomes those of the genome, where ``chr`` does; else nothing."""
+    if {f"chr{name}" for name in names} & set(genome):
+        return ": the genome puts chr in front of the same names"
+    if {name.removeprefix("chr") for name in names} & set(genome):
+        return ": the genome has the same names without chr"
+    return ""
 
 
 def best_first(rows: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:

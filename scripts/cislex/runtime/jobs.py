@@ -6,6 +6,7 @@ Imported before anything heavy, so that an import error ends up in the log too.
 from __future__ import annotations
 
 import errno
+import faulthandler
 import os
 import sys
 import time
@@ -40,6 +41,7 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
     sys.excepthook = tell  # first: a log that cannot be written is told in the same way
     with full_disk_named(log):
         redirect(log)
+    faulthandler.enable()  # where compiled code crashes, as HDF5's does for damaged files, the log says where
     os.environ.update({**MEMORY, **os.environ, **local_caches(threads)})
 
 

@@ -6,8 +6,8 @@ Each filter drops rows with a reason, as those of peaks do; no row is lost witho
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.errors import ConfigError, InputError, offenders
+from cislex.files.compressed import read_lines
 from cislex.files.malformed import require_stance
-from cislex.files.tables import require_file
 from cislex.files.user_arrays import Arrays, named_dataset
 from cislex.logs import get_logger
-from cislex.regions.genome import UNKNOWN, is_gzip
+from cislex.regions.genome import UNKNOWN
 from cislex.regions.row_ledger import RowLedger, best_first, drop_surplus
 from cislex.sequences.direct_sources import DirectSource
 
@@ -151,7 +151,7 @@ def _read_bases(
 def _keep_named(ledger: RowLedger, names: NDArray[np.object_], path: str | Path | None) -> None:
     if path is None:
         return
-    lines = require_file(path, what="regions, names").read_text(encoding="utf-8-sig").splitlines()
+    lines = read_lines(path, what="regions, names", expected="a name on each line")
     wanted = {line.strip() for line in lines} - {""}
     if lost := sorted(wanted - set(names)):
         logger.warning("%s: names without a sequence: %s", path, offenders(lost))
@@ -250,13 +250,13 @@ class _Columns:
 
 def _read_columns(path: str | Path) -> pd.DataFrame:
     """A table of text by name; a name that has two rows is an error."""
-    require_file(path, what="regions, table")
+    text = "\n".join(read_lines(path, what="regions, table", expected="a table"))
     try:
         table = pd.read_csv(
-            path, sep="\t", dtype="str", na_filter=False, quoting=csv.QUOTE_NONE, encoding="utf-8-sig",
-            index_col=False, compression="gzip" if is_gzip(path) else None,
+            io.StringIO(text), sep="\t", dtype="str", na_filter=False, quoting=csv.QUOTE_NONE,
+            index_col=False,
         )  # fmt: skip
-    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError, gzip.BadGzipFile) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         raise InputError(f"regions, table: {path} cannot be read as a table: {error}") from error
     table = table.rename(columns={column: column.strip().lstrip("#") for column in table.columns})
     if "name" not in table:

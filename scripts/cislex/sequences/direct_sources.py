@@ -72,7 +72,9 @@ class FastaRecords:
                 self.names.append(name)
                 self.lengths.append(0)
             self.lengths[-1] += len(piece)
-        values, counts = np.unique(self.lengths, return_counts=True)
+        values, counts = np.unique([n for n in self.lengths if n], return_counts=True)
+        if not len(values):
+            raise InputError(f"{self.path}: all records are empty; expected sequences")
         self.length = int(values[np.argmax(counts)])
 
     def require_one_length(self) -> None:
@@ -83,8 +85,6 @@ class FastaRecords:
                 f"{self.path}: sequences must have the same length; most have {self.length} bp, but not "
                 f"{offenders(wrong)}; trim them or pad them with N, or exclude them with malformed: drop"
             )
-        if self.length == 0:
-            raise InputError(f"{self.path}: all records are empty; expected sequences")
         require_length(self.path, self.length, self.expected)
 
     def blocks(self, *, strict: bool) -> Iterator[Block]:

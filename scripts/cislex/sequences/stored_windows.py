@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cislex.errors import ConfigError, InputError
 from cislex.files.hdf5_blocks import RowWriter
 from cislex.files.tables import open_hdf5, require_file, write_regions
-from cislex.files.text_tables import read_numbers
+from cislex.files.text_tables import read_numbers, whole_numbers
 from cislex.regions.strands import on_genome
 from cislex.sequences.store import SequenceStore
 
@@ -65,9 +65,9 @@ class Windows:
         if missing or not len(table):
             lack = f"lacks the columns {', '.join(missing)}" if missing else "has no windows"
             raise InputError(f"{path}: {lack}; delete it and run again")
-        rows, starts, low, high = (table[name].to_numpy(np.int64) for name in columns)
+        rows, starts, low, high = (whole_numbers(table, name, path) for name in columns)
         widths = np.unique(high - low)
-        if len(widths) > 1 or (np.diff(rows) < 0).any():
+        if len(widths) > 1 or widths[0] < 1 or (np.diff(rows) < 0).any():
             raise InputError(f"{path}: expected windows of one width, by row; delete it and run again")
         return cls(rows, starts, int(widths[0]))
 

@@ -6,13 +6,12 @@ Rows are what the file says; whether they can be scored is for ``alleles`` to te
 
 from __future__ import annotations
 
-import gzip
+import codecs
 import io
+import itertools
 import shutil
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,9 @@ import pandas as pd
 import pysam
 
 from cislex.errors import InputError, offenders
+from cislex.files.compressed import is_bgzip, is_gzip, open_bytes
 from cislex.files.scratch import scratch_folder
 from cislex.files.tables import require_file
-from cislex.regions.genome import is_gzip
 
 #: What every table of variants has: ``start`` is 0-based, ``alt`` one allele, empty where there is none.
 VARIANT_COLUMNS = ["source_line", "chrom", "start", "ref", "alt", "id"]
@@ -63,7 +62,7 @@ def read_variants(path: str | Path) -> pd.DataFrame:
 
 
 def _kind(path: Path) -> str:
-    with _damage_named(path), gzip.open(path, "rb") if is_gzip(path) else open(path, "rb") as handle:
+    with open_bytes(path) as handle:
         start = handle.read(64)
     if start.startswith(b"BCF"):
         return "bcf"
@@ -71,23 +70,15 @@ def _kind(path: Path) -> str:
         raise InputError(f"{path}: found binary data; {_ADVICE}")
     return (
         "vcf"
-        if start.removeprefix(b"\xef\xbb\xbf").startswith((b"##fileformat=VCF", b"#CHROM\tPOS"))
+        if start.removeprefix(codecs.BOM_UTF8).startswith((b"##fileformat=VCF", b"#CHROM\tPOS"))
         else "table"
     )
 
 
 @contextmanager
-def _damage_named(path: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: the compressed file is corrupt or truncated: {error}") from error
-
-
-@contextmanager
 def _lines(path: str | Path) -> Iterator[io.TextIOBase]:
     """The lines of a text file, compressed or not."""
-    with _damage_named(path), gzip.open(path, "rb") if is_gzip(path) else open(path, "rb") as handle:
+    with open_bytes(path) as handle:
         yield io.TextIOWrapper(handle, encoding="utf-8-sig", errors="replace")
 
 
@@ -103,52 +94,75 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _seekable(path: Path) -> Iterator[Path]:
-    """The file itself, or a decompressed copy of one that gzip, not bgzip, made: htslib cannot read it."""
-    with open(path, "rb") as handle:
-        start = handle.read(16)
-    if start[:2] != b"\x1f\x8b" or start[12:14] == b"BC":
+    """The file itself; what htslib cannot read (gzip, a byte-order mark) as a plain copy."""
+    with open_bytes(path) as source:
+        marked = source.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+    if not marked and (not is_gzip(path) or is_bgzip(path)):
         yield path
         return
-    with scratch_folder("variants") as folder, _damage_named(path):
-        with gzip.open(path, "rb") as source, open(folder / "plain", "wb") as copy:
+    with scratch_folder("variants") as folder:
+        with open_bytes(path) as source, open(folder / "plain", "wb") as copy:
+            source.read(len(codecs.BOM_UTF8) if marked else 0)
             shutil.copyfileobj(source, copy)
         yield folder / "plain"
 
 
 def _read_vcf(path: str | Path, *, text: bool) -> pd.DataFrame:
-    header = 0
-    if text:
-        with _lines(path) as lines:
-            for header, line in enumerate(lines):  # noqa: B007  (the number of header lines)
-                if not line.startswith("#"):
-                    break
-            else:
-                raise InputError(f"{path}: no variants after the header")
-    rows, number = [], header
-    with _quiet(), _seekable(Path(path)) as readable:
+    rows: list[tuple[int, str, int, str, str, str]] = []
+    with _quiet(), _seekable(Path(path)) as readable, _row_numbers(path, text=text) as numbers:
+        number, place = next(numbers, (0, None))  # of the row that comes next
+        if not number:
+            raise InputError(f"{path}: no variants after the header")
         try:
             with pysam.VariantFile(str(readable)) as records:
-                for number, record in enumerate(records, start=header + 1):
+                for record in records:
+                    if not number or place not in (None, record.pos):
+                        break
                     name = record.id or "."
                     for alt in record.alts or ("",):
                         rows.append((number, record.chrom, record.start, record.ref or "", alt, name))
+                    number, place = next(numbers, (0, None))
+                else:
+                    record = None
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}:{number + 1}: {_why(path, number, text=text)} ({error})") from error
+            raise InputError(f"{_why(path, number, text=text)} ({error})") from error
+        # htslib also ends, or reads 0, without an error, at what it cannot read.
+        if text and (number or record is not None):
+            raise InputError(_why(path, number, text=text))
     table = pd.DataFrame(rows, columns=VARIANT_COLUMNS)
     return _typed(table)
 
 
-def _why(path: str | Path, read: int, *, text: bool) -> str:
-    """What cannot be read after so many lines."""
+@contextmanager
+def _row_numbers(path: str | Path, *, text: bool) -> Iterator[Iterator[tuple[int, int | None]]]:
+    """Number and position of the lines with variants; of a BCF of its records, without position and end."""
     if not text:
-        return "the file is damaged or truncated"
-    with _lines(path) as lines:
-        line = next(islice(lines, read, None), "")
-    fields = line.rstrip("\n").split("\t")
-    if not line:
-        return "the file is damaged or truncated"
-    found = f"{len(fields)} fields, {' '.join(fields[:5])!r}"
-    return f"cannot be read as VCF: found {found}; expected CHROM POS ID REF ALT QUAL FILTER INFO"
+        yield ((number, None) for number in itertools.count(1))
+        return
+    with open_bytes(path) as lines:
+        yield _of_rows(lines)
+
+
+def _of_rows(lines: Iterable[bytes]) -> Iterator[tuple[int, int | None]]:
+    """Number and position (−1: none) of the lines after the header, of which htslib can read no empty one."""
+    in_header = True
+    for number, line in enumerate(lines, 1):
+        in_header = in_header and (not line.strip() or line.removeprefix(codecs.BOM_UTF8).startswith(b"#"))
+        if not in_header and not line.startswith(b"#"):
+            cell = line.split(b"\t", 2)[1:2]
+            yield number, int(cell[0]) if cell and cell[0].isdigit() else -1
+        in_header = in_header and not line.startswith(b"#CHROM")
+
+
+def _why(path: str | Path, number: int, *, text: bool) -> str:
+    """Where, and what, cannot be read: a line, or the record of that number."""
+    if not text or not number:
+        return f"{path}:{number or ' after its last variant'}: the file is damaged or truncated"
+    with open_bytes(path) as lines:
+        line = next(itertools.islice(lines, number - 1, None)).decode("utf-8", "replace")
+    fields = line.rstrip("\r\n").split("\t")
+    found = f"cannot be read as VCF: found {len(fields)} fields, {' '.join(fields[:5])!r}"
+    return f"{path}:{number}: {found}; expected CHROM POS ID REF ALT QUAL FILTER INFO"
 
 
 def _read_table(path: str | Path) -> pd.DataFrame:

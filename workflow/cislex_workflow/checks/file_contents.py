@@ -13,6 +13,7 @@ from typing import Any
 
 from cislex_workflow import model_sources
 from cislex_workflow.checks import meme_files, variant_files
+from cislex_workflow.checks.peak_files import HEADERS, SKIPPED
 from cislex_workflow.checks.text_files import MOST_LINES, lines
 from cislex_workflow.config.configuration import suggestion
 
@@ -22,8 +23,6 @@ BED_COLUMNS = (
     *("thick_start", "thick_end", "rgb", "block_count", "block_sizes", "block_starts"),
 )
 NARROWPEAK_COLUMNS = (*BED_COLUMNS[:6], "signal_value", "p_value", "q_value", "summit_offset")
-#: First words of a header line that lacks its ``#``.
-_HEADERS = {"chrom", "chr", "chromosome", "seqname", "seqnames"}
 
 
 def problems(config: dict[str, Any], folder: Path) -> list[str]:
@@ -133,9 +132,9 @@ def columns_of(path: Path, *, table: bool = False, file_format: str = "auto") ->
             header = _header(line.lstrip("#"))
             if "name" in header or {"chrom", "start", "end"} <= set(header):
                 return header
-        row = not line.startswith(("#", "track ", "track\t", "browser ", "browser\t"))
+        row = not line.startswith(SKIPPED)
         cells = line.split("\t") if "\t" in line else line.split()
-        if not row or cells[0].lower() in _HEADERS:
+        if not row or cells[0].lower() in HEADERS:
             continue
         if len(cells) < 3 or not (cells[1].isdecimal() and cells[2].isdecimal()):
             return None

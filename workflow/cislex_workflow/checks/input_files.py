@@ -95,6 +95,14 @@ def _of_model(key: str, model: dict[str, Any]) -> Iterator[tuple[str, str | None
                 yield f"{key}.training.signal.tracks.{name}.{strand}", path
 
 
+def given_files(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Key and path of every file that is read and that no rule of this workflow makes."""
+    made = (config["results"].rstrip("/") + "/", "resources/downloads/")
+    for key, path in named_files(config):
+        if path and not path.startswith(made):
+            yield key, path
+
+
 def missing_files(config: dict[str, Any], folder: Path) -> list[str]:
     """A line for each file that is not there and that no rule of this workflow makes.
 
@@ -105,11 +113,8 @@ def missing_files(config: dict[str, Any], folder: Path) -> list[str]:
     folder
         The folder in which relative paths start.
     """
-    made = (config["results"].rstrip("/") + "/", "resources/downloads/")
     found = []
-    for key, path in named_files(config):
-        if not path or path.startswith(made):
-            continue
+    for key, path in given_files(config):
         if not (folder / path).exists():
             found.append(f"{key}: no such file: {path}")
         elif (folder / path).is_dir() and ".training.labels." not in key:

@@ -46,6 +46,14 @@ def start(path: Path, size: int) -> bytes | None:
         return None
 
 
+def numbered_lines(path: Path, most: int) -> Iterator[tuple[int, str]]:
+    """Number, from 1, and text of the first lines; nothing more where the file cannot be read."""
+    try:
+        yield from enumerate(_numbered(path, most), 1)
+    except UNREADABLE:
+        return
+
+
 def _numbered(path: Path, most: int) -> Iterator[str]:
     with path.open("rb") as handle:
         compressed = handle.read(2) == b"\x1f\x8b"

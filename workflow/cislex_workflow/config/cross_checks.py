@@ -7,6 +7,7 @@ from typing import Any
 
 from cislex_workflow.config.comparison_checks import comparison_checks
 from cislex_workflow.config.contrast_checks import contrast_checks
+from cislex_workflow.config.errors import suggestion
 from cislex_workflow.config.evolution_checks import evolution_checks
 from cislex_workflow.config.insertion_checks import insertion_checks
 from cislex_workflow.config.model_settings import model_checks
@@ -28,8 +29,9 @@ def cross_checks(config: dict[str, Any]) -> Iterator[str]:
     for name, analysis in config["analyses"].items():
         for key, section in (("regions", "regions"), ("model", "models")):
             if analysis[key] not in config[section]:
-                known = ", ".join(config[section])
-                yield f"analyses.{name}.{key}: no '{analysis[key]}' in {section}: {known}"
+                known = config[section]
+                hint = suggestion(analysis[key], known)
+                yield f"analyses.{name}.{key}: no '{analysis[key]}' in {section}: {', '.join(known)}{hint}"
         if analysis["model"] in config["models"]:
             loader = config["models"][analysis["model"]]["loader"]
             if loader == "torchscript" and analysis["method"]["name"] == "deep_lift_shap":

@@ -18,6 +18,8 @@ from cislex_workflow.config.schema_parts import below, options
 
 #: What a path may name in braces.
 PLACEHOLDERS = ("{results}", "{project}")
+#: Bytes of a file's name and of a path, at most, as Linux has them.
+MOST_NAME, MOST_PATH = 255, 4095
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
@@ -50,6 +52,12 @@ def expand(path: str) -> str:
         raise ValueError(
             f"{path}: braces are only allowed in {' and '.join(PLACEHOLDERS)} (Snakemake reads others as "
             "wildcards): correct the path, or rename the file"
+        )
+    size = max(len(os.fsencode(part)) for part in found.split("/"))
+    if size > MOST_NAME or len(os.fsencode(found)) > MOST_PATH:
+        raise ValueError(
+            f"{found[:40]}…: the path is too long: a name has at most {MOST_NAME} bytes (here {size}), a "
+            f"path {MOST_PATH}"
         )
     return plain(found)
 

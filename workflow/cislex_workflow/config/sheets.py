@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +31,38 @@ def read_sheet(path: Path, section: str) -> dict[str, Any]:
     ConfigurationError
         Where the sheet cannot be read, with its line.
     """
-    if not path.is_file():
-        raise ConfigurationError(f"{section}: no such sheet: {path}")
-    try:
-        text = decode(path)
-    except ValueError as error:
-        raise ConfigurationError(f"{section}: {path}:{error}") from None
-    rows = csv.reader(text.splitlines(keepends=True), delimiter="\t")
-    header = [cell.strip() for cell in next(rows, [])]
+    rows = _rows(path, section)
+    _, header = next(rows, (0, []))
     _check_header(header, f"{section}: {path}")
     entries: dict[str, Any] = {}
-    for row in rows:
-        cells = [cell.strip() for cell in row]
+    for number, cells in rows:
         if any(cells):
-            where = f"{section}: {path}:{rows.line_num}"
+            where = f"{section}: {path}:{number}"
             name, entry = _entry(header, cells, where)
             if not name or name in entries:
                 raise ConfigurationError(f"{where}: name {name!r} is empty or a duplicate")
             entries[name] = entry
     return entries
+
+
+def _rows(path: Path, section: str) -> Iterator[tuple[int, list[str]]]:
+    """Number of the last line and cells of each row."""
+    if path.is_dir():
+        raise ConfigurationError(f"{section}: {path} is a folder; expected a sheet (TSV)")
+    if not path.is_file():
+        raise ConfigurationError(f"{section}: no such sheet: {path}")
+    try:
+        text = decode(path)
+    except OSError as error:
+        raise ConfigurationError(f"{section}: {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{section}: {path}:{error}") from None
+    rows = csv.reader(text.splitlines(keepends=True), delimiter="\t")
+    try:
+        for row in rows:
+            yield rows.line_num, [cell.strip() for cell in row]
+    except csv.Error as error:
+        raise ConfigurationError(f"{section}: {path}:{rows.line_num + 1}: not a sheet: {error}") from None
 
 
 def _check_header(header: list[str], where: str) -> None:

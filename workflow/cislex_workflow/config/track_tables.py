@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from cislex_workflow.checks.text_files import UNREADABLE, whole
+from cislex_workflow.checks.text_files import whole
 
 #: Columns whose text names a track, the best name first.
 NAMES = ("identifier", "name", "description")
@@ -117,11 +117,16 @@ def read_track_table(path: Path) -> TrackTable:
     """
     if not path.is_file():
         raise ValueError(f"no such file: {path}; the names of tracks are looked up in it before any job runs")
+    text = whole(path, most=MOST_TRACKS)
+    if text is None:
+        raise ValueError(
+            f"{path}: cannot be read as a table: it is damaged, not text (UTF-8), or has more than "
+            f"{MOST_TRACKS:,} lines"
+        )
     try:
-        text = whole(path, most=MOST_TRACKS)
-    except UNREADABLE as error:
-        raise ValueError(f"{path}: {error}") from None
-    rows = list(csv.reader(text or [], delimiter="\t"))
+        rows = list(csv.reader(text, delimiter="\t"))
+    except csv.Error as error:
+        raise ValueError(f"{path}: cannot be read as a table: {error}") from None
     header = [cell.strip().lstrip("#").lower() for cell in (rows[0] if rows else [])]
     if not set(NAMES) & set(header):
         raise ValueError(
@@ -134,7 +139,7 @@ def read_track_table(path: Path) -> TrackTable:
         if not any(cell.strip() for cell in row):
             continue
         cells = {column: cell.strip() for column, cell in zip(header, row, strict=False)}
-        number = str(len(tracks)) if numbered is None else cells[numbered]
+        number = str(len(tracks)) if numbered is None else cells.get(numbered, "")
         if not number.isdecimal() or int(number) in tracks:
             raise ValueError(f"{path}:{line}: track number {number!r} is no whole number, or occurs twice")
         tracks[int(number)] = Track(int(number), cells)

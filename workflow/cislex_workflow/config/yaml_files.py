@@ -13,6 +13,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ import yaml
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+#: Levels of a config, and its values with those that anchors repeat, at most.
+MOST_DEPTH, MOST_VALUES = 64, 1_000_000
 #: Problems that are told in full.
 MOST_TOLD = 8
 
@@ -46,6 +49,7 @@ def problems(path: Path, *, numbers: bool = True) -> Iterator[str]:
     try:
         text = decode(path)
         nodes = compose(text)
+        construct(text)
     except FileNotFoundError:
         yield f"no config {path}: correct the name, or start from the minimal config in config/README.md"
     except OSError as error:
@@ -86,18 +90,74 @@ def compose(text: str) -> yaml.Node | None:
     ValueError
         Where it is neither, with the line.
     """
+    text = _as_yaml(text)
+    with _faults_named():
+        deep = _too_deep(text)
+        nodes = None if deep else yaml.compose(text, Loader=Loader)
+    if deep:
+        raise ValueError(f"{deep}: not YAML: nested more than {MOST_DEPTH} deep")
+    if nodes is not None and (values := _values(nodes, {})) > MOST_VALUES:
+        raise ValueError(
+            f" the anchors stand for {values:.3g} values in all, more than {MOST_VALUES:,}: write out what "
+            "is needed"
+        )
+    return nodes
+
+
+def _too_deep(text: str) -> int:
+    """The line on which a text is nested too deep; 0 where it is not."""
+    depth = 0
+    for event in yaml.parse(text, Loader=Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_DEPTH:
+            return event.start_mark.line + 1 if event.start_mark else 1
+    return 0
+
+
+def _values(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values below a node, those of aliases as often as they are named."""
+    if known.get(id(node)) == 0:
+        raise ValueError(f"{node.start_mark.line + 1}: an anchor stands within what it names; write it out")
+    if id(node) not in known:
+        known[id(node)] = 0
+        children = node.value if isinstance(node, yaml.CollectionNode) else []
+        parts = (part for child in children for part in (child if isinstance(child, tuple) else (child,)))
+        known[id(node)] = 1 + sum(_values(part, known) for part in parts)
+    return known[id(node)]
+
+
+def construct(text: str) -> Any:
+    """What a text in YAML or JSON stands for.
+
+    Raises
+    ------
+    ValueError
+        Where it is neither, or names what cannot be (a key that is a list, the 31st of February).
+    """
+    with _faults_named():
+        return yaml.load(_as_yaml(text), Loader=Loader)
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
     try:
-        json.loads(text)
-        text = text.replace("\t", " ")  # between values: in them, JSON writes \t
-    except ValueError:
-        pass
-    try:
-        return yaml.compose(text, Loader=Loader)
+        yield
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ValueError(f"{line}: not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise ValueError(f" not YAML: {str(error).splitlines()[0]}") from None
+    except ValueError as error:  # such as a date that there is not
+        raise ValueError(f" not YAML: {error}; put texts that look like dates into quotes") from None
+
+
+def _as_yaml(text: str) -> str:
+    """JSON with blanks for the tabs between its values, in which it writes \\t; other texts as they are."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return text.replace("\t", " ")
 
 
 def load(text: str) -> Any:
@@ -112,7 +172,7 @@ def load(text: str) -> Any:
     lost = list(_of_node(node, "", "the text", False, set())) if node else []
     if lost:
         raise ValueError(lost[0].removeprefix(": "))
-    return yaml.load(text, Loader=Loader)
+    return construct(text)
 
 
 def _of_node(node: yaml.Node, path: str, where: str, numbers: bool, seen: set[int]) -> Iterator[str]:

@@ -76,14 +76,17 @@ def count_lines(path: str | Path) -> int | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _count_lines(path: str, total: int, _mtime: int) -> int:
-    with open(path, "rb") as handle:
-        head = handle.read(HEAD)
-    read = len(head)
-    if head[:2] == b"\x1f\x8b":
-        unpacker = zlib.decompressobj(31)
-        head = unpacker.decompress(head)
-        read -= len(unpacker.unused_data)
+def _count_lines(path: str, total: int, _mtime: int) -> int | None:
+    try:
+        with open(path, "rb") as handle:
+            head = handle.read(HEAD)
+        read = len(head)
+        if head[:2] == b"\x1f\x8b":
+            unpacker = zlib.decompressobj(31)
+            head = unpacker.decompress(head)
+            read -= len(unpacker.unused_data)
+    except (OSError, zlib.error):  # the checks of files say what is wrong
+        return None
     return math.ceil(head.count(b"\n") * total / max(1, read))
 
 
