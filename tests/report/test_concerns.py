@@ -14,7 +14,7 @@ from cislex.motifs.discovery import ModiscoSettings
 from cislex.motifs.files import MemeMotif, write_meme
 from cislex.provenance import to_attributes
 from cislex.report import AnalysisTarget, RegionSet, TrainedModel, render_report
-from cislex.report.sections.concerns import Concern, in_order, model_concerns, region_concerns
+from cislex.report.sections.concerns import Concern, cap_concern, in_order, model_concerns, region_concerns
 from cislex.report.sections.models import describe_models
 from cislex.report.sections.motifs import why_no_motif
 from cislex.report.sections.regions import Reason, RegionsView
@@ -202,6 +202,12 @@ def test_a_part_of_the_seqlets_small_databases_and_fallbacks_stand_at_the_head(t
     assert "peaks_yeast / reb1: motifs rest on 5 % of the 84,000 seqlets, from a random sample" in told
     assert "peaks_yeast / rap1: max pooling: 1 call integrated along the path." in told
     assert told.count("The database holds fewer than 25 known motifs") == 1
+
+
+@pytest.mark.parametrize(("kept", "told"), [(0.9975, 0), (0.95, 0), (0.949, 1), (0.2, 1)])
+def test_motifs_that_rest_on_nearly_all_seqlets_are_no_concern(kept: float, told: int) -> None:
+    attributes = {"positive_seqlets": 2005, "negative_seqlets": 13, "seqlet_cap_reached": 1}
+    assert len(cap_concern("a / t", "a", {**attributes, "seqlet_fraction_kept": kept})) == told
 
 
 def test_many_concerns_of_one_kind_are_folded_and_severe_ones_come_first() -> None:

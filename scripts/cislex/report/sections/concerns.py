@@ -16,6 +16,8 @@ from cislex.report.sections.training import FoldView
 
 #: Concerns of one kind that the head lists; of more, the first one, and the others folded.
 FOLDED = 3
+#: Motifs that rest on this share of the seqlets or more are not doubtful for it.
+NEARLY_ALL = 0.95
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,11 @@ def in_order(concerns: Sequence[Concern]) -> list[list[Concern]]:
 
 def cap_concern(label: str, anchor: str, attributes: Mapping[str, Any]) -> list[Concern]:
     """TF-MoDISco used a part of the seqlets, because there were more than its cap."""
-    if not attributes.get("seqlet_cap_reached"):
+    kept = float(attributes.get("seqlet_fraction_kept", 1.0))
+    if not attributes.get("seqlet_cap_reached") or kept >= NEARLY_ALL:
         return []
     total = int(attributes["positive_seqlets"]) + int(attributes["negative_seqlets"])
-    share = percent(float(attributes["seqlet_fraction_kept"]))
+    share = percent(kept)
     text = (
         f"{label}: motifs rest on {share} of the {total:,} seqlets, from a random sample of the regions "
         "(motifs.max_seqlets); motifs of few regions may be missing."
