@@ -1,5 +1,6 @@
 """Find the motifs in the attributions of one target (rule find_motifs)."""
 
+import os
 import sys
 
 if "snakemake" in globals():
@@ -7,6 +8,8 @@ if "snakemake" in globals():
     from cislex.runtime.jobs import begin
 
     begin(snakemake.log[0], threads=snakemake.threads)  # noqa: F821
+    # With OpenMP, numba's first choice, modisco-lite does not fork processes for its clusterings.
+    os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 from cislex.motifs.discovery import ModiscoSettings, find_motifs
 
 

@@ -14,6 +14,9 @@ import pytest
 from cislex.errors import ConfigError, InputError
 from cislex.motifs.discovery import ModiscoSettings, find_motifs, shuffled_rows
 from cislex.motifs.files import TrimSettings, read_motifs, reverse_complement, trim_core
+from cislex.motifs.modisco_repairs import prepare_kernels
+from modiscolite import precompile
+from numba.core.caching import NullCache
 
 
 def noise(count: int, length: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -216,3 +219,11 @@ def test_no_rows_are_no_constant_output(tmp_path: Path) -> None:
     )
     with h5py.File(tmp_path / "m.h5") as handle:
         assert (handle.attrs["no_attribution"], handle.attrs["regions"]) == (0, 0)
+
+
+def test_every_kernel_that_a_run_compiles_is_kept_for_the_next_job() -> None:
+    kernels = [kernel for group in precompile._kernels() for kernel, _ in group]
+    prepare_kernels(1)
+    lost = [kernel.py_func.__name__ for kernel in kernels if isinstance(kernel._cache, NullCache)]
+    assert len(kernels) > 10
+    assert not lost

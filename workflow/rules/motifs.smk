@@ -18,7 +18,7 @@ rule find_motifs:
         analysis=with_motifs(),
     conda:
         "../../envs/motifs.yaml"
-    threads: 2
+    threads: lambda wildcards: motif_threads()
     resources:
         mem_mb=memory_of("find_motifs"),
         runtime=runtime_of("find_motifs"),

@@ -23,7 +23,7 @@ from cislex.errors import ConfigError, InputError, offenders
 from cislex.files.tables import FORMAT_VERSION, has_coordinates, open_hdf5, read_regions
 from cislex.logs import get_logger, progress
 from cislex.motifs.files import write_modisco
-from cislex.motifs.modisco_repairs import no_seqlet_is_no_pattern
+from cislex.motifs.modisco_repairs import no_seqlet_is_no_pattern, prepare_kernels
 from cislex.wording import counted
 
 #: The version whose results, file layout and traps this module was measured with.
@@ -375,10 +375,9 @@ def _count_seqlets(scores: Scores, settings: ModiscoSettings) -> SeqletCounts:
 
 
 def _run_modisco(scores: Scores, settings: ModiscoSettings, threads: int) -> dict[str, Any]:
-    import numba
     from modiscolite.tfmodisco import TFMoDISco
 
-    numba.set_num_threads(min(threads, numba.get_num_threads()))
+    prepare_kernels(threads)
     logger.info("running TF-MoDISco (no progress output)")
     extraction = _extraction(settings)
     extraction["target_seqlet_fdr"] = extraction.pop("target_fdr")
