@@ -222,7 +222,7 @@ def test_batch_size_is_halved_when_memory_is_short() -> None:
 
 
 def test_memory_short_for_one_pair_is_a_named_error() -> None:
-    size = batching.BatchSize(torch.device("cpu"), 1)
+    size = batching.BatchSize(torch.device("cpu"), 1, 100)
     with pytest.raises(ModelError, match="single example-reference pair"):
         size.halve(torch.OutOfMemoryError("no"))
 

@@ -137,7 +137,7 @@ class TestSizes:
         monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3 * gib)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60 * gib, 80 * gib))
         monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 5 * gib)
-        return BatchSize(torch.device("cuda"), None)
+        return BatchSize(torch.device("cuda"), None, 100)
 
     def test_follows_from_what_is_free(self, size: BatchSize) -> None:
         first = size.pairs
@@ -154,8 +154,13 @@ class TestSizes:
         assert size.pairs == chosen
 
     def test_a_size_that_was_asked_for_stays(self, size: BatchSize) -> None:
-        fixed = BatchSize(size.device, 10)
+        fixed = BatchSize(size.device, 10, 100)
         fixed.begin()
         fixed.end(10)
         assert fixed.pairs == 10
         assert [fixed.examples(references) for references in (1, 4, 20)] == [10, 2, 1]
+
+
+@pytest.mark.parametrize(("length", "pairs"), [(50, 160), (200, 100), (500, 40), (2_114, 10), (196_608, 10)])
+def test_short_sequences_share_a_batch_on_a_cpu(length: int, pairs: int) -> None:
+    assert BatchSize(torch.device("cpu"), None, length).pairs == pairs

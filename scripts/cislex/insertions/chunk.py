@@ -111,7 +111,7 @@ def make_predictor(
 ) -> Predictor:
     """Make a model ready for sequences of a length in bp; see :func:`cislex.attribution.attribute`."""
     prepared = prepare_model(open_for(unwrap(model), wanted), device, precision)
-    size = BatchSize(prepared.device, batch_size or batch_rows(length))
+    size = BatchSize(prepared.device, batch_size or batch_rows(length), length)
     return Predictor(prepared, tuple(wanted), both_strands, size)
 
 

@@ -378,7 +378,7 @@ def _cost(
     else:
         memory = host
         where = f"CPU, {torch.get_num_threads()} threads"
-    pairs = BatchSize(on, batch_size).pairs
+    pairs = BatchSize(on, batch_size, x.shape[2]).pairs
     return [
         Row("cost", "seconds_per_region", f"{seconds:.4g}", where),
         Row("cost", "startup_seconds", f"{startup:.1f}", "imports, loading, the first region"),

@@ -161,7 +161,7 @@ def variant_effects(
     """
     values = np.empty((len(MEASURES), len(comparison.targets), len(table)))
     rows = batch_rows(options.length) if batch_size is None else batch_size
-    size = BatchSize(comparison.prepared.device, rows)
+    size = BatchSize(comparison.prepared.device, rows, options.length)
     windows = 2 * len(options.shifts) * len(options.anchors)
     step = max(1, min(4096, BLOCK_BASES // (options.length * windows)))
     order = genome_order(table)

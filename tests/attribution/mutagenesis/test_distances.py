@@ -110,7 +110,7 @@ def test_a_model_that_does_not_care_has_no_scores() -> None:
 def test_bad_outputs_are_named(model: nn.Module) -> None:
     with pytest.raises(ModelError, match="head None"):
         ism_distances(model, X)
-    with pytest.raises(ModelError, match=r"outputs: found shape \(1,\)"):
+    with pytest.raises(ModelError, match=r"outputs: found shape \(2,\)"):
         ism_distances(model, X, outputs=lambda output: output["classes"][:, 0])
     with pytest.raises(ConfigError, match="empty list"):
         ism_distances(model, X, outputs=[])

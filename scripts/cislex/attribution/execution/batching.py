@@ -13,8 +13,10 @@ from cislex.attribution.result import BatchResult
 from cislex.errors import ModelError
 from cislex.logs import get_logger
 
-#: Pairs at once on a CPU: activations of a few rows stay in cache, large batches drown in page faults.
+#: Fewest pairs at once on a CPU: activations of a few rows stay in cache, large batches drown in page faults.
 CPU_PAIRS = 10
+#: Bases of the pairs at once on a CPU, and the most of them: short sequences wait for Python, not for arithmetic.
+CPU_BASES, MOST_CPU_PAIRS = 20_000, 160
 #: Pairs of the first batch on a GPU, from whose memory the size of the others follows.
 FIRST_GPU_PAIRS = 64
 #: Most pairs at once on a GPU; beyond it nothing is gained.
@@ -23,14 +25,20 @@ MOST_GPU_PAIRS = 4096
 SHARE = 0.7
 
 
-class BatchSize:
-    """The number of pairs at once, updated after every batch."""
+def pairs_of(device: torch.device, length: int) -> int:
+    """Pairs of sequences of a length in bp in the first batch, where no batch size is given."""
+    if device.type != "cpu":
+        return FIRST_GPU_PAIRS
+    return max(CPU_PAIRS, min(MOST_CPU_PAIRS, CPU_BASES // length))
 
-    def __init__(self, device: torch.device, pairs: int | None) -> None:
+
+class BatchSize:
+    """The number of pairs at once, updated after every batch; ``length``: of the sequences in bp."""
+
+    def __init__(self, device: torch.device, pairs: int | None, length: int) -> None:
         self.device = device
         self.fixed = pairs is not None
-        default = CPU_PAIRS if device.type == "cpu" else FIRST_GPU_PAIRS
-        self.pairs = default if pairs is None else pairs
+        self.pairs = pairs_of(device, length) if pairs is None else pairs
         self.notes: dict[str, str] = {}
         #: Saves memory in another way where one pair is too much; whether there was such a way.
         self.last_resort: Callable[[], bool] | None = None

@@ -151,7 +151,7 @@ def prepare(
         to_codes(x),
         extra,
         measure or measure_targets(targets),
-        BatchSize(prepared.device, batch_size),
+        BatchSize(prepared.device, batch_size, x.shape[2]),
         1 if measure else len(targets),
         progress,
         {"precision": prepared.precision},
