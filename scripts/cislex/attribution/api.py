@@ -71,8 +71,8 @@ def attribute(
     extra_inputs
         Further inputs of the model, (N, …) each.
     batch_size
-        Example-reference pairs at once, halved when memory is short. None: on a GPU chosen from its memory, on a
-        CPU from the length (10 of 2,114 bp, 100 of 200 bp).
+        Example-reference pairs at once, halved when memory is short. None: chosen from a GPU's memory, or on
+        a CPU from the length (10 of 2,114 bp, 100 of 200 bp).
     device
         By default where the model is; ``auto`` for a GPU where there is one.
     precision
