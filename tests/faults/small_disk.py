@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,7 @@ class Trials:
                 ).returncode
         return {"status": status, **self._state()}
 
-    def _fork(self, events: int | None = None) -> int:
+    def _fork(self, events: int | None = None, before: Callable[[], None] | None = None) -> int:
         child = os.fork()
         if child == 0:
             screen = os.open(self._screen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -195,7 +196,7 @@ class Trials:
             os.dup2(screen, 2)
             if events is not None:
                 _tell_events(self._disk, events)
-            run_job(self._stage, self._work, self._disk)
+            run_job(self._stage, self._work, self._disk, before)
         return child
 
     def _clear(self) -> None:
@@ -207,7 +208,7 @@ class Trials:
     def _state(self) -> dict[str, Any]:
         """What lies on the disk, and what was said."""
         log = self._disk / "log" / "job.log"
-        said = (log.read_text() if log.exists() else "") + self._screen.read_text()
+        told = [log.read_text() if log.exists() else "", self._screen.read_text()]
         everything = [path for path in sorted(self._disk.rglob("*")) if path.parent != self._disk]
         out = [p for p in everything if p.is_relative_to(self._disk / "out") and p.is_file()]
         left = [
@@ -216,7 +217,9 @@ class Trials:
         left += [path for path in (self._disk / "tmp").iterdir() if not path.name.startswith(CACHES)]
         is_final = [not path.name.endswith(".partial") and path not in left for path in out]
         return {
-            "said": said[-3000:],
+            "said": "".join(told)[-3000:],
+            # An error is the last line of the log, or of the screen where the log cannot take it.
+            "last": [text.strip().splitlines()[-1] for text in told if text.strip()],
             "files": {
                 str(path.relative_to(self._disk / "out")): digest_of(path)
                 for path, final in zip(out, is_final, strict=True)
@@ -242,8 +245,11 @@ def _tell_events(disk: Path, descriptor: int) -> None:
     sys.addaudithook(hook)
 
 
-def run_job(stage: str, work: Path, disk: Path) -> None:
-    """Run a stage as a job does, its log on the small disk, and end the process."""
+def run_job(stage: str, work: Path, disk: Path, before: Callable[[], None] | None = None) -> None:
+    """Run a stage as a job does, its log on the small disk, and end the process.
+
+    ``before`` is called when the job has begun and the stage has not.
+    """
     signal.alarm(200)
     tempfile.tempdir = os.environ["TMPDIR"] = str(disk / "tmp")
     status = 1
@@ -253,6 +259,8 @@ def run_job(stage: str, work: Path, disk: Path) -> None:
         begin(disk / "log" / "job.log")
         from stages import STAGES
 
+        if before is not None:
+            before()
         STAGES[stage](work, disk / "out")
         status = 0
     except BaseException:
