@@ -15,7 +15,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5f, h5i
+from h5py import h5a, h5d, h5f, h5i, h5l
 
 from cislex.errors import StorageError
 
@@ -115,10 +115,10 @@ class _CheckedPlace:
         """Whether a name, or a part of it, is a soft or external link, which may lead nowhere."""
         parts = str(name).strip("/").split("/")
         places = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
-        kinds = h5py.SoftLink | h5py.ExternalLink
         with suppress(KeyError, OSError, RuntimeError):
             for place in places:
-                if isinstance(super().get(place, getlink=True), kinds):  # type: ignore[misc]
+                kind = self.id.links.get_info(place.encode()).type  # type: ignore[attr-defined]
+                if kind in (h5l.TYPE_SOFT, h5l.TYPE_EXTERNAL):
                     return True
         return False
 
@@ -131,10 +131,30 @@ class _CheckedPlace:
 
     def __contains__(self, name: Any) -> bool:
         try:
-            return bool(super().__contains__(name))  # type: ignore[misc]
+            return bool(super().__contains__(name)) or self._is_there(name)  # type: ignore[misc]
         except (KeyError, OSError, RuntimeError) as error:
             path = os.fsdecode(h5f.get_name(self.id))  # type: ignore[attr-defined]
             raise StorageError(f"{path}: {name}: cannot be opened ({error}); {ADVICE}") from error
+
+    def _is_there(self, name: Any) -> bool:
+        """Ask again where h5py says no, since it takes damage for absence; links may lead nowhere."""
+        parts = str(name).strip("/").split("/")
+        for depth in range(len(parts)):
+            if not self.id.links.exists("/".join(parts[: depth + 1]).encode()):  # type: ignore[attr-defined]
+                return False
+        if self._is_link(name):
+            return False
+        raise KeyError("its name is there, but it cannot be opened")
+
+    def get(self, name: Any, default: Any = None, *args: Any, **options: Any) -> Any:
+        """What has a name, or the default where nothing has it."""
+        if name not in self:
+            return default
+        if args or options:
+            return super().get(name, default, *args, **options)  # type: ignore[misc]
+        with suppress(KeyError):  # a link that leads nowhere
+            return self[name]
+        return default
 
 
 class CheckedGroup(_CheckedPlace, h5py.Group):
