@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from cislex.errors import InputError, StorageError
 from cislex.files.hdf5_sources import require_data
-from cislex.files.scratch import FULL, full_disk_named
+from cislex.files.scratch import FULL, write_errors_named
 from cislex.files.sealed import CheckedFile
 from cislex.files.temporary import remove_abandoned, temporary_path
 from cislex.files.text_tables import write_text_table
@@ -57,7 +57,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}; {_advice(error)}") from error
     try:
-        with full_disk_named(target):
+        with write_errors_named(target):
             yield temporary
             with open(temporary, "rb+") as handle:
                 os.fsync(handle.fileno())

@@ -13,7 +13,7 @@ from typing import Any
 import numba
 from numba.core.dispatcher import Dispatcher
 
-from cislex.files.scratch import full_disk_named
+from cislex.files.scratch import write_errors_named
 
 #: The lock's name in numba's cache folder.
 LOCK = "compiling.lock"
@@ -69,7 +69,7 @@ def compile_once(kernel: Any) -> Any:
 
     @functools.wraps(compile_alone)
     def in_turn(signature: Any) -> Any:
-        with full_disk_named("compiled code", advice=ADVICE), _LOCK:
+        with write_errors_named("compiled code", advice=ADVICE), _LOCK:
             return compile_alone(signature)
 
     kernel.compile = in_turn

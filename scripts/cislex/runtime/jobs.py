@@ -16,7 +16,14 @@ from pathlib import Path
 from types import TracebackType
 
 from cislex.errors import CislexError, StorageError
-from cislex.files.scratch import full_disk_named, private_folder, refusal_in, temporary_root, user_folder
+from cislex.files.scratch import (
+    REFUSED,
+    private_folder,
+    refusal_in,
+    temporary_root,
+    user_folder,
+    write_errors_named,
+)
 from cislex.logs import last_words, redirect
 
 #: When this job began, in seconds since 1970; its process began a little earlier.
@@ -39,7 +46,7 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
         Threads that the rule was given.
     """
     sys.excepthook = tell  # first: a log that cannot be written is told in the same way
-    with full_disk_named(log):
+    with write_errors_named(log):
         redirect(log)
     faulthandler.enable()  # where compiled code crashes, as HDF5's does for damaged files, the log says where
     os.environ.update({**MEMORY, **os.environ, **local_caches(threads)})
@@ -51,6 +58,7 @@ _ADVICE = {
     errno.EFBIG: "the file is too large for ulimit -f or the file system: write elsewhere",
     errno.ENOSPC: "the disk is full: free some space and run again",
     errno.EDQUOT: "your quota is exceeded: free some space and run again",
+    errno.ESTALE: "the network file system lost it: run again",
     errno.EROFS: "the folder is read-only here: choose another",
     errno.EACCES: "you have no permission: change it, or choose another folder",
     errno.EPERM: "you have no permission: change it, or choose another folder",
@@ -68,8 +76,10 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
     """
     text = None
     refusal = refusal_in(error)
-    if refusal is not None and not isinstance(error, StorageError):
-        text = f"{StorageError.__name__}: {_full(refusal)}"
+    if refusal is not None and not isinstance(
+        error, CislexError if refusal.errno in REFUSED else StorageError
+    ):
+        text = f"{StorageError.__name__}: {_refused(refusal)}"
     elif isinstance(error, CislexError):
         text = f"{kind.__name__}: {error}{_cause(error)}"
     elif isinstance(error, OSError) and error.errno in _ADVICE and error.filename is not None:
@@ -84,12 +94,15 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
     last_words(f"{text}\n")
 
 
-def _full(refusal: OSError) -> str:
-    """What a full disk refused to a library: most often a cache of compiled code."""
+def _refused(refusal: OSError) -> str:
+    """What a full or broken disk refused to a library: most often a cache of compiled code."""
     if refusal.filename is not None:
         return f"{refusal.filename}: {refusal.strerror}; {_ADVICE[refusal.errno or errno.ENOSPC]}"
     frames = traceback.extract_tb(refusal.__traceback__)[-1:]
     place = "".join(f" ({frame.filename}:{frame.lineno})" for frame in frames)
+    if refusal.errno in REFUSED:
+        what, then = REFUSED[refusal.errno]
+        return f"{what}, perhaps that of temporary files (TMPDIR is {_temporary()}){place}: {then}"
     return (
         f"disk full or quota hit while writing temporary files or caches{place}: {refusal.strerror}; "
         f"TMPDIR is {_temporary()}: free some space, or set TMPDIR to a folder with more, and run again"
@@ -121,7 +134,9 @@ def _place(trace: TracebackType | None) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(trace)
-        if not frame.filename.startswith(own) and not any(part in frame.filename for part in installed)
+        if not frame.filename.startswith(own)
+        and not any(part in frame.filename for part in installed)
+        and Path(frame.filename).is_file()  # unlike the sources of compiled code
     ]
     if not frames:
         return ""
