@@ -270,7 +270,7 @@ def test_a_name_that_damage_hides_is_not_taken_for_absent(files: dict[str, Path]
     damage(copy, copy.read_bytes().index(b"OHDR") + 20, None)
     with open_hdf5(copy, what="motifs") as handle:
         for ask in (lambda: "pos_patterns" in handle, lambda: handle.get("pos_patterns", ())):
-            with pytest.raises(StorageError, match=r"modisco\.h5: pos_patterns: cannot be opened"):
+            with pytest.raises(StorageError, match=r"modisco\.h5: pos_patterns: cannot be read"):
                 ask()
     with h5py.File(tmp_path / "links.h5", "w") as handle:
         handle["soft"], handle["external"] = h5py.SoftLink("/nothing"), h5py.ExternalLink("no.h5", "/x")

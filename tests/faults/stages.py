@@ -402,7 +402,7 @@ def evolve_sequences(work: Path, out: Path) -> None:
     }  # fmt: skip
     script("evolve_sequences")(
         {"a": work / "weights.pt"}, {},
-        {name: out / f"evolved_{name}" for name in ("table", "fasta", "arrays")}, job,
+        {"table": out / "evolved.tsv", "fasta": out / "evolved.fa", "arrays": out / "evolved.h5"}, job,
         model={"loader": "trained"}, device="cpu",
     )  # fmt: skip
 

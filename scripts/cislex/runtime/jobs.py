@@ -84,14 +84,22 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
         text = f"{kind.__name__}: {error}{_cause(error)}"
     elif isinstance(error, OSError) and error.errno in _ADVICE and error.filename is not None:
         text = f"{kind.__name__}: {error.filename}: {error.strerror}; {_ADVICE[error.errno]}"
-    elif isinstance(error, MemoryError):
+    elif _lacks_memory(error):
+        what = next(iter(str(error).splitlines()), "out of memory")
         text = (
-            f"{kind.__name__}: {error or 'out of memory'}; give the job more memory (mem_mb of its rule in "
-            f"the profile), or make its chunks or batches smaller{_place(trace)}"
+            f"{MemoryError.__name__}: {what}; give the job more memory (mem_mb of its rule in the profile; "
+            "where it is that of a GPU, another GPU or device: cpu), or make its chunks or batches "
+            f"smaller{_place(trace)}"
         )
     if text is None:
         text = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
     last_words(f"{text}\n")
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether the system or the device refused memory, to Python or to PyTorch."""
+    of_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or of_torch
 
 
 def _refused(refusal: OSError) -> str:
