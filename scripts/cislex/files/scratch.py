@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import functools
 import os
 import shutil
 import stat
@@ -107,12 +108,23 @@ def temporary_root() -> Path:
         When no folder that the system offers can be written, or all are full.
     """
     try:
-        return Path(tempfile.gettempdir())
+        root = Path(tempfile.gettempdir())
+        _tell_of_another(os.environ.get("TMPDIR") or str(root), root)
+        return root
     except FileNotFoundError as error:
         raise StorageError(
             f"no temporary folder can be written, or all are full ({error.strerror}): free some space, or "
             "set TMPDIR to a folder with space, and run again"
         ) from error
+
+
+@functools.cache
+def _tell_of_another(wanted: str, root: Path) -> None:
+    """Say once where temporary files go if TMPDIR is not there."""
+    if not Path(wanted).is_dir():
+        get_logger(__name__).warning(
+            "TMPDIR is %s, which is no folder: temporary files go to %s", wanted, root
+        )
 
 
 @contextmanager

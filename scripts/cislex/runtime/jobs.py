@@ -30,6 +30,8 @@ from cislex.logs import last_words, redirect
 _BEGAN = time.time()
 #: Seconds before a job's limit at which it stops by itself, and the share of the limit, whichever is more.
 MARGIN_SECONDS, MARGIN_SHARE = 45.0, 0.05
+#: Seconds by which clocks of nodes differ without a fault.
+CLOCK_SECONDS = 60.0
 #: glibc returns freed memory to the system at once by default, and page faults then dominate small batches.
 #: Programs that a job starts read this; for itself a job calls ``keep_freed_memory``.
 MEMORY = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(2**32))
@@ -202,4 +204,10 @@ def deadline(runtime: float, environment: Mapping[str, str] | None = None) -> fl
     if "SLURM_JOB_ID" not in environment:
         return None
     end = float(environment.get("SLURM_JOB_END_TIME") or _BEGAN + 60 * runtime)
+    start = float(environment.get("SLURM_JOB_START_TIME") or end - 60 * runtime)
+    # No job begins after its end, or has more time than it was given: then this node's clock is not the
+    # controller's.
+    longest = max(end - start, 0.0) if "SLURM_JOB_START_TIME" in environment else float("inf")
+    if not 0 < end - _BEGAN <= longest + CLOCK_SECONDS:
+        end = _BEGAN + (end - start if end > start else 60 * runtime)
     return end - max(MARGIN_SECONDS, MARGIN_SHARE * (end - _BEGAN))
