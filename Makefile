@@ -263,8 +263,10 @@ test-determinism: environment
 # Every stage on a small disk that is full at many levels, killed at random moments, with damaged inputs and in broken
 # surroundings (CONTRIBUTING.md); skipped with the reason where no small disk can be mounted.
 .PHONY: faults test-faults
-faults test-faults: environment
+faults: environment
 	$(BIN)/python -m pytest tests/faults
+
+test-faults: faults
 
 # The library as others install it: dist/cislex-*.whl.
 .PHONY: wheel test-wheel

@@ -1,7 +1,7 @@
 """A full disk: every stage ends with one sentence, leaves nothing broken under a final name, and fails.
 
 The disk is a small tmpfs, filled up to a level. A few levels of some stages run with the other tests; all
-stages from no space to enough by ``make test-faults``.
+stages from no space to enough by ``make faults``.
 """
 
 from __future__ import annotations
