@@ -268,8 +268,9 @@ def run_job(stage: str, work: Path, disk: Path, before: Callable[[], None] | Non
     ``before`` is called when the job has begun and the stage has not.
     """
     signal.alarm(200)
-    os.environ["TMPDIR"] = os.environ.pop("TMPDIR_OF_JOB", str(disk / "tmp"))
-    tempfile.tempdir = None
+    other = os.environ.pop("TMPDIR_OF_JOB", None)
+    os.environ["TMPDIR"] = other or str(disk / "tmp")
+    tempfile.tempdir = None if other else str(disk / "tmp")
     status = 1
     try:
         from cislex.runtime.jobs import begin

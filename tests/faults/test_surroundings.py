@@ -133,3 +133,10 @@ def test_a_cache_of_compiled_code_that_cannot_be_written(small_disk: Any, stage:
     changes = [{"NUMBA_CACHE_DIR": "/proc/nowhere"}]
     found = small_disk.ask(stage, "adversities.surroundings", changes=changes)
     check(found, says="NUMBA_CACHE_DIR is /proc/nowhere, which cannot be written .*: unset it")
+
+
+@pytest.mark.parametrize("stage", fast_or_all)
+def test_a_limit_of_memory(small_disk: Any, stage: str) -> None:
+    """The process may grow by 4 or 32 MB; with nothing at all, compiled code ends it."""
+    cases = [{"more": 4_000_000}, {"more": 32_000_000}]
+    check(small_disk.ask(stage, "adversities.meeting", name="memory", cases=cases), says="more memory")
