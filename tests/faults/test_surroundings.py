@@ -137,7 +137,7 @@ def test_a_cache_of_compiled_code_that_cannot_be_written(small_disk: Any, stage:
 
 @pytest.mark.parametrize("stage", fast_or_all)
 def test_a_limit_of_memory(small_disk: Any, stage: str) -> None:
-    """It may grow by 4 or 32 MB; with nothing at all, compiled code ends it. oneDNN does not speak of memory."""
+    """It may grow by 4 or 32 MB; with nothing, compiled code ends it. oneDNN does not speak of memory."""
     short = "memory|could not create a primitive"
     cases = [{"more": 4_000_000}, {"more": 32_000_000}]
     check(small_disk.ask(stage, "adversities.meeting", name="memory", cases=cases), says=short)
