@@ -28,7 +28,7 @@ help:
 	@echo "make check     CONFIG=config/mine.yaml   after the run: every file read again (RESULTS=<folder>: of a copy)"
 	@echo "Examples:        make yeast, published, grammar, benchmark (README.md)"
 	@echo "Development:     make test, lint, unit, coverage, audit, wheel, docs (CONTRIBUTING.md)"
-	@echo "More tests:      make test-wheel, test-browser, test-determinism, test-faults, test-slurm (CONTRIBUTING.md)"
+	@echo "More tests:      make test-wheel, test-browser, test-determinism, faults, test-slurm (CONTRIBUTING.md)"
 
 $(VENV)/.installed: requirements.lock
 	@command -v "$(PYTHON)" >/dev/null || { \
@@ -260,11 +260,13 @@ test-slurm: environment
 test-determinism: environment
 	$(BIN)/python -m pytest tests/integration/test_determinism.py
 
-# Every stage on a small disk that is full at many levels, and killed at random moments (CONTRIBUTING.md); skipped
-# with the reason where no small disk can be mounted.
-.PHONY: test-faults
-test-faults: environment
+# Every stage on a small disk that is full at many levels, killed at random moments, with damaged inputs and in broken
+# surroundings (CONTRIBUTING.md); skipped with the reason where no small disk can be mounted.
+.PHONY: faults test-faults
+faults: environment
 	$(BIN)/python -m pytest tests/faults
+
+test-faults: faults
 
 # The library as others install it: dist/cislex-*.whl.
 .PHONY: wheel test-wheel

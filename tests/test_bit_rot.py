@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -23,6 +24,7 @@ from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import group_in, opened, read_all
 from cislex.files.sealed import COPY, fletcher32, sealed_attributes
 from cislex.files.tables import create_array, digest_regions, open_hdf5
+from cislex.motifs.files import read_motifs, write_modisco
 from cislex.sequences.store import SequenceStore, write_sequences
 
 N, LENGTH, REFERENCES = 60, 200, 3
@@ -59,7 +61,22 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         write_chunk(folder / "chunk.h5", log, ["a"], np.arange(N), (N, LENGTH), lambda: facts)
     made = {name: folder / f"{name}.h5" for name in ("sequences", "chunk", "attributions")}
     aggregate(made, folder)
+    made["modisco"] = folder / "modisco.h5"
+    write_patterns(made["modisco"], generator)
     return made
+
+
+def write_patterns(path: Path, generator: np.random.Generator) -> None:
+    """Two patterns with thirty seqlets each."""
+    matrices = {
+        name: generator.random((30, 4)) for name in ("sequence", "contrib_scores", "hypothetical_contribs")
+    }
+    place = {"start": 9, "end": 39, "example_idx": 7, "is_revcomp": False}
+    pattern = SimpleNamespace(
+        **matrices, seqlets=[SimpleNamespace(**matrices, **place)] * 30, subcluster_to_subpattern=None
+    )
+    found = {"pos_patterns": [pattern, pattern]}
+    write_modisco(path, found, rows=np.arange(N), offset=0, length=LENGTH, attributes={"regions": N})
 
 
 def normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -105,10 +122,15 @@ def read_attributions(path: Path) -> list[Any]:
         return [dict(handle.attrs), sorted(found), *(found[name] for name in sorted(found)), *regions]
 
 
+def read_patterns(path: Path) -> list[Any]:
+    return [(m.name, m.n_seqlets, m.ppm, m.cwm, m.hypothetical, m.start, m.end) for m in read_motifs(path)]
+
+
 READERS: dict[str, Callable[[Path], list[Any]]] = {
     "sequences": read_sequences,
     "chunk": read_chunk,
     "attributions": read_attributions,
+    "modisco": read_patterns,
 }
 
 
@@ -239,6 +261,26 @@ def test_attributes_read_as_h5py_reads_them_but_from_bytes_with_a_checksum(tmp_p
         handle.attrs["text"] = "old"
     with open_hdf5(tmp_path / "old.h5", what="old") as checked:
         assert dict(checked.attrs) == {"text": "old"}
+
+
+def test_a_name_that_damage_hides_is_not_taken_for_absent(files: dict[str, Path], tmp_path: Path) -> None:
+    """h5py's ``in`` and ``get`` say no where the table of names cannot be read."""
+    copy = tmp_path / "modisco.h5"
+    shutil.copyfile(files["modisco"], copy)
+    damage(copy, copy.read_bytes().index(b"OHDR") + 20, None)
+    with open_hdf5(copy, what="motifs") as handle:
+        for ask in (lambda: "pos_patterns" in handle, lambda: handle.get("pos_patterns", ())):
+            with pytest.raises(StorageError, match=r"modisco\.h5: pos_patterns: cannot be read"):
+                ask()
+    with h5py.File(tmp_path / "links.h5", "w") as handle:
+        handle["soft"], handle["external"] = h5py.SoftLink("/nothing"), h5py.ExternalLink("no.h5", "/x")
+        handle["group/item"] = 1
+    with open_hdf5(tmp_path / "links.h5", what="links") as handle, h5py.File(handle.filename) as plain:
+        for name in ("soft", "external", "group/item", "group/no", "no/item"):
+            assert (name in handle) == (name in plain)
+        assert handle.get("soft", 7) == 7
+        assert handle.get("group/no", 7) == 7
+        assert handle["group"].get("item", getclass=True) is h5py.Dataset
 
 
 def test_what_is_not_there_is_no_damage(files: dict[str, Path]) -> None:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.files.compressed import is_gzip
-from cislex.files.scratch import full_disk_named, refusal_in
+from cislex.files.scratch import refusal_in, write_errors_named
 from cislex.files.tables import atomic_path, require_file
 from cislex.files.temporary import temporary_folder
 from cislex.files.text_tables import read_text
@@ -99,7 +99,7 @@ def fetch_resource(
     if urlsplit(url).scheme not in SCHEMES:
         raise ConfigError(f"fetch, {name}: url {url!r}: expected one of {', '.join(SCHEMES)}")
     expected = read_sequence_table(sequence_md5) if sequence_md5 else None
-    with full_disk_named(out), temporary_folder(out) as folder:
+    with write_errors_named(out), temporary_folder(out) as folder:
         raw = folder / "raw"
         origin = _obtain(raw, name, url, mirror, mirror_folder, (retries, timeout, pause), int(max_gb * 1e9))
         if sha256:

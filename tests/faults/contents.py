@@ -13,20 +13,29 @@ VOLATILE = ("regions_per_second", "resumed_at", "attributes_json")
 MEASURED = re.compile(r"^.*(seconds|memory|minutes|_mb\b|/s\b|hours|GPU).*$", re.MULTILINE)
 
 
-def digest_of(path: Path) -> str:
-    """A digest of what a file holds, each value read; or why it cannot be read."""
+#: Digests of files in texts and attributes.
+DIGEST = re.compile(r"\b[0-9a-f]{32}\b")
+
+
+def digest_of(path: Path, *, digests: bool = True) -> str:
+    """A digest of what a file holds, each value read; or why it cannot be read.
+
+    ``digests``: digests of other files that it names count.
+    """
     try:
         if path.suffix in (".h5", ".hdf5"):
-            return hashlib.md5(_hdf5(path)).hexdigest()
+            return hashlib.md5(_hdf5(path, digests)).hexdigest()
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         if path.suffix in (".tsv", ".txt"):
             data = MEASURED.sub("", data.decode()).encode()
+        if not digests:
+            data = DIGEST.sub("", data.decode("latin-1")).encode()
         return hashlib.md5(data).hexdigest()
     except Exception as error:
         return f"unreadable: {type(error).__name__}: {error}"
 
 
-def _hdf5(path: Path) -> bytes:
+def _hdf5(path: Path, digests: bool) -> bytes:
     import h5py
 
     parts: list[bytes] = []
@@ -34,7 +43,9 @@ def _hdf5(path: Path) -> bytes:
     def add(name: str, thing: h5py.Dataset | h5py.Group) -> None:
         parts.append(name.encode())
         parts.extend(
-            f"{key}={value!r}".encode() for key, value in sorted(thing.attrs.items()) if key not in VOLATILE
+            (text if digests else DIGEST.sub("", text)).encode()
+            for key, value in sorted(thing.attrs.items())
+            if key not in VOLATILE and (text := f"{key}={value!r}")
         )
         if isinstance(thing, h5py.Dataset):
             values = thing[()]

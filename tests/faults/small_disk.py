@@ -9,6 +9,7 @@ of that process, and costs no more than the stage's own work.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -50,9 +52,11 @@ class Trials:
     def __init__(self, stage: str, work: Path, disk: Path) -> None:
         from stages import STAGES, make_inputs
 
-        self._run, self._stage, self._work, self._disk = STAGES[stage], stage, work, disk
+        self._run, self.stage, self.work, self.disk = STAGES[stage], stage, work, disk
         self._screen = work / "screen.txt"
         self._warm = False
+        #: Whether digests of other files that results name count when results are compared.
+        self.digests = True
         make_inputs(work, stage)
 
     def warm(self) -> None:
@@ -60,10 +64,10 @@ class Trials:
         if self._warm:
             return
         with tempfile.TemporaryDirectory() as folder:
-            self._run(self._work, Path(folder))
+            self._run(self.work, Path(folder))
         threads = len(os.listdir("/proc/self/task"))
         if threads > 1 + ("numba" in sys.modules):  # numba begins its own anew after a fork
-            raise RuntimeError(f"{self._stage}: {threads} threads, so that it cannot be forked")
+            raise RuntimeError(f"{self.stage}: {threads} threads, so that it cannot be forked")
         self._warm = True
 
     def levels(self, levels: list[int | None]) -> list[dict[str, Any]]:
@@ -100,8 +104,11 @@ class Trials:
         """The stage as a program of its own, whose imports and caches find the disk full, too."""
         own = {name for name in os.environ if name.endswith("CACHE_DIR") or name == "MPLCONFIGDIR"}
         environment = {name: value for name, value in os.environ.items() if name not in own}
-        command = [sys.executable, __file__, "--job", self._stage, self._work, self._disk]
-        return [self._level(level, [*map(str, command)], environment) for level in levels]
+        return [self._level(level, self.command(), environment) for level in levels]
+
+    def command(self) -> list[str]:
+        """The stage as a program of its own."""
+        return [*map(str, (sys.executable, __file__, "--job", self.stage, self.work, self.disk))]
 
     def kills(self, count: int, seed: int, seconds: float = 1e9) -> dict[str, Any]:
         """The stage killed at random moments, once to thrice, and run again each time, in about so long.
@@ -111,17 +118,17 @@ class Trials:
         """
         self.warm()
         rng = random.Random(seed)
-        self._clear()
+        self.clear()
         began = time.monotonic()
-        whole, events = self._undisturbed()
+        whole, events = self.undisturbed()
         lasts = time.monotonic() - began
         found = []
         for number in range(count):
             if number >= 4 and time.monotonic() - began > seconds:
                 break
-            self._clear()
+            self.clear()
             if number % 3 == 2:
-                self._trial()
+                self.trial()
             after = []
             for _ in range(rng.choice((1, 1, 2, 3))):
                 how = rng.choice((signal.SIGKILL, signal.SIGTERM))
@@ -133,10 +140,10 @@ class Trials:
                 after.append(
                     {"how": how.name, "event": moment, "delay": delay, "ended": status, **self._state()}
                 )
-            found.append({"kills": after, "rerun": self._trial()})
+            found.append({"kills": after, "rerun": self.trial()})
         return {"whole": whole, "events": events, "seconds": lasts, "trials": found}
 
-    def _undisturbed(self) -> tuple[dict[str, Any], int]:
+    def undisturbed(self) -> tuple[dict[str, Any], int]:
         reader, writer = os.pipe()
         child = self._fork(writer)
         os.close(writer)
@@ -163,23 +170,27 @@ class Trials:
     def _level(
         self, free: int | None, command: list[str] | None = None, environment: dict[str, str] | None = None
     ) -> dict[str, Any]:
-        self._clear()
-        filler = self._disk / "filler"
+        self.clear()
+        filler = self.disk / "filler"
         if free is not None:
-            here = os.statvfs(self._disk)
+            here = os.statvfs(self.disk)
             with open(filler, "wb") as handle:
                 os.posix_fallocate(handle.fileno(), 0, max(1, here.f_bavail * here.f_frsize - free))
-        found = {"free": free, **self._trial(command, environment)}
+        found = {"free": free, **self.trial(command, environment)}
         if found["partial"]:  # what is finished stays, and the next attempt goes on from there
             filler.unlink()
-            found["rerun"] = self._trial()
+            found["rerun"] = self.trial()
         return found
 
-    def _trial(
-        self, command: list[str] | None = None, environment: dict[str, str] | None = None
+    def trial(
+        self,
+        command: list[str] | None = None,
+        environment: dict[str, str] | None = None,
+        before: Callable[[], None] | None = None,
     ) -> dict[str, Any]:
+        """The stage once more, on the disk as it is: how it ended, and what is there then."""
         if command is None:
-            status = os.waitstatus_to_exitcode(os.waitpid(self._fork(), 0)[1])
+            status = os.waitstatus_to_exitcode(os.waitpid(self._fork(before=before), 0)[1])
         else:
             with open(self._screen, "wb") as screen:
                 status = subprocess.run(
@@ -187,45 +198,54 @@ class Trials:
                 ).returncode
         return {"status": status, **self._state()}
 
-    def _fork(self, events: int | None = None) -> int:
+    def _fork(self, events: int | None = None, before: Callable[[], None] | None = None) -> int:
         child = os.fork()
         if child == 0:
             screen = os.open(self._screen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(screen, 1)
             os.dup2(screen, 2)
             if events is not None:
-                _tell_events(self._disk, events)
-            run_job(self._stage, self._work, self._disk)
+                _tell_events(self.disk, events)
+            run_job(self.stage, self.work, self.disk, before)
         return child
 
-    def _clear(self) -> None:
-        for path in self._disk.iterdir():
+    def clear(self) -> None:
+        """Empty the disk."""
+        for path in self.disk.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         for name in ("tmp", "out", "log"):
-            (self._disk / name).mkdir()
+            (self.disk / name).mkdir()
 
     def _state(self) -> dict[str, Any]:
         """What lies on the disk, and what was said."""
-        log = self._disk / "log" / "job.log"
-        said = (log.read_text() if log.exists() else "") + self._screen.read_text()
-        everything = [path for path in sorted(self._disk.rglob("*")) if path.parent != self._disk]
-        out = [p for p in everything if p.is_relative_to(self._disk / "out") and p.is_file()]
+        log = self.disk / "log" / "job.log"
+        told = [log.read_text() if log.exists() else "", self._screen.read_text()]
+        everything = [path for path in sorted(self.disk.rglob("*")) if path.parent != self.disk]
+        out = [p for p in everything if p.is_relative_to(self.disk / "out") and p.is_file()]
         left = [
-            path for path in everything if any(p.startswith(".") for p in path.relative_to(self._disk).parts)
+            path for path in everything if any(p.startswith(".") for p in path.relative_to(self.disk).parts)
         ]
-        left += [path for path in (self._disk / "tmp").iterdir() if not path.name.startswith(CACHES)]
+        left += [path for path in (self.disk / "tmp").iterdir() if not path.name.startswith(CACHES)]
         is_final = [not path.name.endswith(".partial") and path not in left for path in out]
         return {
-            "said": said[-3000:],
+            "said": "".join(told)[-3000:],
+            # An error is the last line of the log, or of the screen where the log cannot take it.
+            "last": [_last(text) for text in told if text.strip()],
             "files": {
-                str(path.relative_to(self._disk / "out")): digest_of(path)
+                str(path.relative_to(self.disk / "out")): digest_of(path, digests=self.digests)
                 for path, final in zip(out, is_final, strict=True)
                 if final
             },
             "partial": [path.name for path in out if path.name.endswith(".partial")],
-            "left": sorted(str(path.relative_to(self._disk)) for path in left),
+            "left": sorted(str(path.relative_to(self.disk)) for path in left),
             "size": sum(path.stat().st_size for path in out),
         }
+
+
+def _last(text: str) -> str:
+    """The last line but for that on the cause of an error."""
+    lines = text.strip().splitlines()
+    return lines[-2] if lines[-1].startswith("caused by ") and lines[1:] else lines[-1]
 
 
 def _tell_events(disk: Path, descriptor: int) -> None:
@@ -242,10 +262,15 @@ def _tell_events(disk: Path, descriptor: int) -> None:
     sys.addaudithook(hook)
 
 
-def run_job(stage: str, work: Path, disk: Path) -> None:
-    """Run a stage as a job does, its log on the small disk, and end the process."""
+def run_job(stage: str, work: Path, disk: Path, before: Callable[[], None] | None = None) -> None:
+    """Run a stage as a job does, its log on the small disk, and end the process.
+
+    ``before`` is called when the job has begun and the stage has not.
+    """
     signal.alarm(200)
-    tempfile.tempdir = os.environ["TMPDIR"] = str(disk / "tmp")
+    other = os.environ.pop("TMPDIR_OF_JOB", None)
+    os.environ["TMPDIR"] = other or str(disk / "tmp")
+    tempfile.tempdir = None if other else str(disk / "tmp")
     status = 1
     try:
         from cislex.runtime.jobs import begin
@@ -253,10 +278,13 @@ def run_job(stage: str, work: Path, disk: Path) -> None:
         begin(disk / "log" / "job.log")
         from stages import STAGES
 
+        if before is not None:
+            before()
         STAGES[stage](work, disk / "out")
         status = 0
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        with contextlib.suppress(OSError):  # neither the log nor the screen takes another byte
+            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
     with contextlib.suppress(OSError):
         sys.stderr.flush()
     os._exit(status)
@@ -274,7 +302,11 @@ def serve(stage: str, work: Path, disk: Path) -> Connection:
         trials = Trials(stage, work, disk)
         while True:
             what, arguments = theirs.recv()
-            theirs.send(getattr(trials, what)(**arguments))
+            module, _, name = what.rpartition(".")
+            if module:
+                theirs.send(getattr(importlib.import_module(module), name)(trials, **arguments))
+            else:
+                theirs.send(getattr(trials, name)(**arguments))
     except EOFError:
         os._exit(0)
     except BaseException as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parent))
 from table_stages import TABLE_STAGES, make_tables, script
@@ -63,26 +64,29 @@ NEEDS = {
 }
 
 
-def make_inputs(work: Path, stage: str) -> None:
-    """Make what a stage reads, each by the stage that makes it, unless it is there."""
+def make_inputs(work: Path, stage: str, seed: int = 0) -> None:
+    """Make what a stage reads, each by the stage that makes it, unless it is there.
+
+    Another ``seed`` gives another run: other DNA, peaks and weights.
+    """
     if not (work / ".made-first").exists():
-        make_first(work)
+        make_first(work, seed)
         (work / ".made-first").touch()
     for needed in NEEDS.get(stage, ()):
         if not (work / f".made-{needed}").exists():
-            make_inputs(work, needed)
+            make_inputs(work, needed, seed)
             {**STAGES, **MAKERS}[needed](work, work)
             (work / f".made-{needed}").touch()
 
 
-def make_first(work: Path) -> None:
+def make_first(work: Path, seed: int) -> None:
     """A genome, peaks, sequences, weights and known motifs."""
     import numpy as np
     import torch
     from cislex.models.architectures import build
     from cislex.training.train import save_checkpoint
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     letters = ["".join("ACGT"[base] for base in rng.integers(0, 4, 60_000)) for _ in range(2)]
     (work / "genome.fa").write_text("".join(f">chr{i}\n{text}\n" for i, text in enumerate(letters)))
     starts = np.sort(rng.choice(500, N // 2, replace=False)) * 100 + 3000
@@ -98,7 +102,7 @@ def make_first(work: Path) -> None:
     header = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     (work / "calls.vcf").write_text(header + "".join(calls))
     (work / "direct.fa").write_text("".join(f">s{i}\n{letters[0][i : i + LENGTH]}\n" for i in range(N)))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = build("cnn", **SETTINGS)
     weights = work / "weights.pt"
     save_checkpoint(model, weights, architecture="cnn", hyperparameters=SETTINGS, tasks=["a", "b"])
@@ -116,17 +120,21 @@ def make_patterns(work: Path, out: Path) -> None:
     """Where contributions of some regions are greatest: patterns that have hits."""
     import h5py
     import numpy as np
+    from cislex.motifs.files import write_modisco
 
-    with h5py.File(work / "attributions.h5") as attributions, h5py.File(out / "modisco.h5", "w") as handle:
+    patterns = []
+    with h5py.File(work / "attributions.h5") as attributions:
         bases, scores = attributions["sequences"][:40], attributions["hypothetical"][:40]
-        total = np.abs(bases * scores).sum(1)
-        for number, row in enumerate(np.argsort(-total.max(1))[:3]):
-            start = int(np.clip(total[row].argmax() - 16, 0, LENGTH - 32))
-            site, score = (x[row, :, start : start + 32].T.astype(float) for x in (bases, scores))
-            pattern = handle.create_group(f"pos_patterns/pattern_{number}")
-            pattern["sequence"], pattern["contrib_scores"] = site, site * score
-            pattern["hypothetical_contribs"] = score
-            pattern["seqlets/n_seqlets"], pattern["seqlets/sequence"] = np.array([30]), np.stack([site] * 30)
+    total = np.abs(bases * scores).sum(1)
+    for row in np.argsort(-total.max(1))[:3]:
+        start = int(np.clip(total[row].argmax() - 16, 0, LENGTH - 32))
+        site, score = (x[row, :, start : start + 32].T.astype(float) for x in (bases, scores))
+        matrices = {"sequence": site, "contrib_scores": site * score, "hypothetical_contribs": score}
+        place = {"start": start, "end": start + 32, "example_idx": row, "is_revcomp": False}
+        seqlets = [SimpleNamespace(**matrices, **place)] * 30
+        patterns.append(SimpleNamespace(**matrices, seqlets=seqlets, subcluster_to_subpattern=None))
+    made = {"pos_patterns": patterns}
+    write_modisco(out / "modisco.h5", made, rows=np.arange(40), offset=0, length=LENGTH, attributes={})
 
 
 def index_genome(work: Path, out: Path) -> None:
@@ -394,7 +402,7 @@ def evolve_sequences(work: Path, out: Path) -> None:
     }  # fmt: skip
     script("evolve_sequences")(
         {"a": work / "weights.pt"}, {},
-        {name: out / f"evolved_{name}" for name in ("table", "fasta", "arrays")}, job,
+        {"table": out / "evolved.tsv", "fasta": out / "evolved.fa", "arrays": out / "evolved.h5"}, job,
         model={"loader": "trained"}, device="cpu",
     )  # fmt: skip
 

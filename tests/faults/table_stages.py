@@ -109,7 +109,8 @@ def inspect_model(work: Path, out: Path) -> None:
 
 
 def estimate_cost(work: Path, out: Path) -> None:
-    plan = {"regions": "set", "method": {"name": "saliency"}, "targets": 2, "seqlets": 2000}
+    stored = {"length": 256}
+    plan = {"regions": "set", "method": {"name": "saliency"}, "targets": 2, "seqlets": 2000, "stored": stored}
     source = {
         "extracted": work / "regions.bed", "source": work / "peaks.bed", "kind": "peaks", "dataset": None,
         "limit": None, "length": 256, "chunks": 1,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from stages import STAGES
+
+#: Trials of each stage, of which each is killed once to thrice, and what draws their moments.
+KILLS, SEED = int(os.environ.get("CISLEX_KILLS", "12")), int(os.environ.get("CISLEX_SEED", "1"))
 
 
 def check(found: dict[str, Any]) -> None:
@@ -44,4 +48,4 @@ def test_a_killed_stage_leaves_nothing_half_written_and_runs_again(small_disk: A
 @pytest.mark.faults
 @pytest.mark.parametrize("stage", STAGES)
 def test_kills_at_random_moments(small_disk: Any, stage: str) -> None:
-    check(small_disk.ask(stage, "kills", count=12, seed=1, seconds=15))
+    check(small_disk.ask(stage, "kills", count=KILLS, seed=SEED, seconds=1.25 * KILLS))

@@ -124,7 +124,7 @@ def test_a_refusal_is_found_behind_other_errors() -> None:
     outer.__context__ = full
     assert scratch.refusal_in(outer) is full
     assert scratch.refusal_in(ValueError()) is None
-    with pytest.raises(StorageError, match="free some space"), scratch.full_disk_named("x"):
+    with pytest.raises(StorageError, match="free some space"), scratch.write_errors_named("x"):
         raise full
 
 

@@ -251,3 +251,13 @@ def test_deadline_of_the_batch_system_wins() -> None:
     end = jobs._BEGAN + 600
     found = deadline(60, {"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": str(end)})
     assert found == pytest.approx(end - 45, abs=1)
+
+
+@pytest.mark.parametrize("off", [-7200, -3600, 0, 5400, 7200])
+def test_deadline_on_a_node_whose_clock_is_off(off: int) -> None:
+    """A job of an hour that has just begun, for the controller; for this node hours ago or ahead."""
+    start = jobs.started_at() - off
+    told = {"SLURM_JOB_START_TIME": str(start), "SLURM_JOB_END_TIME": str(start + 3600)}
+    end = jobs.deadline(10, {"SLURM_JOB_ID": "1", **told})
+    assert end is not None
+    assert end - jobs.started_at() == pytest.approx(3600 * 0.95)

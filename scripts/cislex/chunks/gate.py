@@ -20,6 +20,7 @@ from cislex.errors import CompletenessError, offenders
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import RowWriter
 from cislex.files.links import link_or_copy
+from cislex.files.sealed import open_file
 from cislex.files.tables import (
     atomic_path,
     create_array,
@@ -96,7 +97,7 @@ def gate_attributions(complete: str | Path, out: str | Path, qc: str | Path, *, 
                 with new_hdf5(temporary) as result:
                     _copy_rows(handle, result, kept)
                     result.attrs.update({**handle.attrs, **judged})
-            with h5py.File(temporary) as result:
+            with open_file(temporary) as result:
                 write_table_parts(quality_table(result, regions, failed, errors, gate), qc)
     get_logger(__name__).info(
         "%s: %d regions, %d over the limit (%s)", target, len(kept), failed.sum(), gate.on_fail

@@ -30,7 +30,7 @@ from cislex.comparison.columns import CURVES, FAITHFULNESS
 from cislex.comparison.curves import KINDS, area, base_counts, curve_sequences, normalised, ranking
 from cislex.comparison.planted import Planted, read_planted
 from cislex.comparison.scores import Source, blocks, contributions, open_scores
-from cislex.errors import ConfigError, ModelError
+from cislex.errors import ConfigError, ModelError, offenders
 from cislex.files.tables import write_table
 from cislex.insertions.chunk import Predictor, make_predictor
 from cislex.logs import get_logger, progress
@@ -86,7 +86,10 @@ class FaithfulnessSettings:
 
 @dataclass
 class _Regions:
-    """The regions: rows, codes (n, L), draws (n, D, L), scores of each target (n, L), pairs of words."""
+    """The regions: rows, codes (n, L), draws (n, D, L), scores of each target (n, L), pairs of words.
+
+    And the digest of each fold's model.
+    """
 
     rows: Rows
     codes: Codes
@@ -95,6 +98,7 @@ class _Regions:
     counts: NDArray[np.int64]
     planted: Planted | None
     pairs: dict[int, tuple[str, str]]
+    models: dict[str, str]
 
 
 @dataclass
@@ -184,6 +188,11 @@ def measure_faithfulness(
             if not len(own):
                 continue
             loaded = load_model(weights=path, **model)
+            if regions.models.get(fold, loaded.digest) != loaded.digest:
+                raise ModelError(
+                    f"{path} ({fold}): this is not the model whose attributions are compared "
+                    f"({offenders(attributions.values())}): weights or attributions changed; run again"
+                )
             check_model(loaded, length)
             predictor = make_predictor(
                 loaded.model, wanted, length, device=where, precision=job.precision,
@@ -215,6 +224,8 @@ def _choose(
 ) -> _Regions:
     """Draw regions that every target has, and their reference draws."""
     with open_scores(sources) as (found, rows):
+        for scores in found.values():
+            scores.require_sequences(store)
         shuffled = np.random.default_rng(settings.seed).permutation(store.n)
         chosen = np.sort(shuffled[np.isin(shuffled, rows)][: settings.n])
         read = {target: scores.read(chosen) for target, scores in found.items()}
@@ -230,6 +241,7 @@ def _choose(
         codes=to_codes(onehot),
         draws=to_codes(drawn),
         scores={target: contributions(*values) for target, values in read.items()},
+        models={fold: digest for one in found.values() for fold, digest in one.model_digests.items()},
         counts=base_counts(store.length, settings.steps),
         planted=planted,
         pairs={} if planted is None else words.pairs_of(planted, np.arange(len(chosen))),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import InputError, offenders
 from cislex.files.tables import open_hdf5, read_regions, read_scattered
+from cislex.sequences.store import SequenceStore
 
 DATASETS = ("hypothetical", "baseline", "sequences", "regions", "rows")
 Floats = NDArray[np.float64]
@@ -49,6 +50,8 @@ class Scores:
     ----------
     rows : int64 (n,)
         Row of each region in ``sequences.h5``, ascending.
+    model_digests : dict[str, str]
+        Digest of each fold's model; empty in files that do not tell.
     folds : int
         Folds of which contributions are the mean and whose spread is known; 1: there is no spread.
     """
@@ -61,6 +64,7 @@ class Scores:
         self.rows: Rows = self._handle["rows"][:]
         self.length = int(self._handle["hypothetical"].shape[2])
         self.source_digest = str(self._handle.attrs["source_digest"])
+        self.model_digests = dict(json.loads(self._handle.attrs.get("model_digests", "{}")))
         spread = "fold_spread" in self._handle
         self.folds = len(json.loads(self._handle.attrs["folds"])) if spread else 1
 
@@ -75,6 +79,17 @@ class Scores:
     def regions(self) -> pd.DataFrame:
         """``chrom, start, end, name, strand`` of each region."""
         return read_regions(self._handle)
+
+    def require_sequences(self, store: SequenceStore) -> None:
+        """Raise InputError unless the regions are those of ``sequences.h5``."""
+        given, own = store.regions(), self.regions()
+        same = self.source_digest == store.source_digest and (not len(own) or self.rows[-1] < len(given))
+        columns = ["chrom", "name", "strand"]  # starts are those of windows where only these are stored
+        if not same or (given[columns].iloc[self.rows].to_numpy(str) != own[columns].to_numpy(str)).any():
+            raise InputError(
+                f"{self.source.path}: its regions are not those of {store.path}: one of the files belongs to "
+                "another run; delete the older one and run again"
+            )
 
     def starts(self, rows: Rows) -> Rows:
         """Start of the regions, or of their windows, in rows of ``sequences.h5``."""

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.errors import ConfigError
+from cislex.files.bigwig import reading_bigwig, require_whole
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.indexed_text import TBI_END, write_indexed
 from cislex.files.tables import atomic_path, has_coordinates, open_hdf5, read_regions, write_text
@@ -165,29 +166,34 @@ def _blocks(handle: h5py.File, regions: pd.DataFrame, label: str) -> Iterator[Bl
 
 def write_bedgraph(track: str | Path, out: Path) -> None:
     """Write a bigWig as bedGraph in blocks of gzip with a tabix index; equal neighbours are one row."""
-    import pyBigWig
-
-    with pyBigWig.open(str(track)) as found:
+    with reading_bigwig(track, what="track of contributions") as found:
         sizes = dict(sorted(found.chroms().items()))
 
         def blocks() -> Iterator[str]:
+            bases, total = 0, 0.0
             for chrom, size in sizes.items():
                 for low in range(0, size, PIECE_BASES):
-                    rows = found.intervals(chrom, low, min(low + PIECE_BASES, size))
-                    if rows:
-                        yield from _bedgraph_rows(chrom, np.array(rows, np.float64), low)
+                    rows = np.array(
+                        found.intervals(chrom, low, min(low + PIECE_BASES, size)) or (), np.float64
+                    )
+                    rows = rows.reshape(-1, 3)
+                    rows = rows[rows[:, 0] >= low]  # one across the border came with the piece before
+                    widths = rows[:, 1] - rows[:, 0]
+                    bases, total = bases + int(widths.sum()), total + float(widths @ rows[:, 2])
+                    if len(rows):
+                        yield _bedgraph_rows(chrom, rows)
+            require_whole(track, found.header(), bases, total)
 
         write_indexed(blocks(), out, preset="bed", is_long=max(sizes.values(), default=0) > TBI_END)
 
 
-def _bedgraph_rows(chrom: str, rows: NDArray[np.float64], low: int) -> Iterator[str]:
-    rows = rows[rows[:, 0] >= low]  # an interval across the border came with the piece in which it begins
-    if len(rows):
-        new = np.ones(len(rows), bool)
-        new[1:] = (rows[1:, 0] != rows[:-1, 1]) | (rows[1:, 2] != rows[:-1, 2])
-        first = np.flatnonzero(new)
-        last = np.append(first[1:], len(rows)) - 1
-        yield "".join(
-            f"{chrom}\t{int(start)}\t{int(end)}\t{value:.6g}\n"
-            for start, end, value in zip(rows[first, 0], rows[last, 1], rows[first, 2], strict=True)
-        )
+def _bedgraph_rows(chrom: str, rows: NDArray[np.float64]) -> str:
+    """Start, end and value of each interval, (n, 3), as text."""
+    new = np.ones(len(rows), bool)
+    new[1:] = (rows[1:, 0] != rows[:-1, 1]) | (rows[1:, 2] != rows[:-1, 2])
+    first = np.flatnonzero(new)
+    last = np.append(first[1:], len(rows)) - 1
+    return "".join(
+        f"{chrom}\t{int(start)}\t{int(end)}\t{value:.6g}\n"
+        for start, end, value in zip(rows[first, 0], rows[last, 1], rows[first, 2], strict=True)
+    )

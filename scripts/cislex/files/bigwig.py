@@ -14,13 +14,15 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cislex.errors import StorageError
 from cislex.files.scratch import probe_space
+from cislex.files.sealed import ADVICE
+from cislex.files.tables import require_file
 from cislex.files.tied import tied_command, tied_environment
 
 #: Bytes in which the length of a piece's description is told.
@@ -101,6 +103,51 @@ def writing_bigwig(path: str | Path, sizes: Mapping[str, int]) -> Iterator[Add]:
         raise StorageError(
             f"{path}: the bigWig could not be written (status {status}; see the writer's messages in "
             "the log above); check that the disk has space and is healthy, and run again"
+        )
+
+
+@contextmanager
+def reading_bigwig(path: str | Path, *, what: str) -> Iterator[Any]:
+    """Open a bigWig that this package wrote, and yield pyBigWig's handle.
+
+    Raises
+    ------
+    InputError, StorageError
+        When it is missing, or cannot be read, here or while the block reads from it.
+    """
+    import pyBigWig
+
+    require_file(path, what=what)
+    try:
+        with pyBigWig.open(str(path)) as track:
+            yield track
+    except RuntimeError as error:
+        raise StorageError(f"{what}: {path}: cannot be read ({error}); {ADVICE}") from error
+
+
+def require_whole(path: str | Path, header: Mapping[str, float], bases: int, total: float) -> None:
+    """Compare what was read of a whole bigWig with what its header says: a damaged index hides values.
+
+    Parameters
+    ----------
+    path
+        The bigWig.
+    header
+        ``header()`` of its handle.
+    bases, total
+        Bases that were read, and the sum of their values.
+
+    Raises
+    ------
+    StorageError
+        When they differ.
+    """
+    told = header["nBasesCovered"], header["sumData"]
+    # pyBigWig cuts the sum down to a whole number.
+    if bases != told[0] or abs(total - told[1]) > 1 + 1e-6 * abs(total):
+        raise StorageError(
+            f"{path}: {bases:,} bases with values that add up to {total:g} were read, but its header says "
+            f"{told[0]:,} and {told[1]:g}; {ADVICE}"
         )
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cislex.errors import StorageError
+from cislex.files.scratch import REFUSED
 from cislex.logs import get_logger
 
 #: First bytes of a file of this format.
@@ -139,9 +140,12 @@ class Checkpoint:
         os.close(own)
 
     def _refused(self, error: OSError) -> StorageError:
+        _, advice = REFUSED.get(
+            error.errno or 0, ("", "free some space, or choose another results folder, and run again")
+        )
         return StorageError(
             f"{self.path}: cannot write partial results: {error.strerror or error}; finished results are "
-            "kept; free some space, or choose another results folder, and run again"
+            f"kept; {advice}"
         )
 
     def remove(self) -> None:

@@ -23,7 +23,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from cislex.errors import StorageError
-from cislex.files.sealed import ADVICE, damaged, fletcher32, sealed_attributes
+from cislex.files.sealed import damaged, fletcher32, incomplete, lacks_locks, reason, sealed_attributes
 from cislex.files.tables import require_file
 
 #: Blocks that wait to be packed, for each dataset: bounds memory.
@@ -62,22 +62,32 @@ def opened(path: str | Path, *, what: str) -> Iterator[h5f.FileID]:
     InputError, StorageError
         See ``tables.open_hdf5``, when it is missing or broken.
     """
-    access = h5p.create(h5p.FILE_ACCESS)
-    access.set_fclose_degree(h5f.CLOSE_STRONG)
     try:
-        handle = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, access)
+        handle = _open(path)
     except OSError as error:
         require_file(path, what=what)
-        raise StorageError(f"{what}: {path} is not a complete HDF5 file: {error}") from error
+        raise incomplete(path, error, what) from error
     try:
         yield handle
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         of_hdf5 = "synchronously" in str(error) or isinstance(error, RuntimeError)
         if getattr(error, "errno", None) is not None or not of_hdf5:
             raise
-        raise StorageError(f"{what}: {path}: cannot be read ({error}); {ADVICE}") from error
+        raise StorageError(f"{what}: {path}: {reason(error)}") from error
     finally:
         handle.close()
+
+
+def _open(path: str | Path) -> h5f.FileID:
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    try:
+        return h5f.open(os.fsencode(path), h5f.ACC_RDONLY, access)
+    except OSError as error:
+        if not lacks_locks(error):
+            raise
+        access.set_file_locking(False, False)
+        return h5f.open(os.fsencode(path), h5f.ACC_RDONLY, access)
 
 
 def names_in(group: h5g.GroupID) -> set[str]:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import h5py
 
 from cislex.errors import InputError
+from cislex.files.sealed import open_file
 from cislex.logs import get_logger
 
 logger = get_logger(__name__)
@@ -149,7 +150,7 @@ def _source_problem(data: h5py.Dataset, source: h5py.h5d.VDSmap, above: tuple[tu
     if path is None:
         return f"no file {name}"
     try:
-        with h5py.File(path, "r") as handle:
+        with open_file(path) as handle:
             return _inner_problem(handle, name, source, above)
     except OSError as error:
         return f"{name} cannot be read ({error})"

@@ -96,6 +96,23 @@ def write_indexed(
             old.unlink(missing_ok=True)
 
 
+def open_indexed(path: str | Path) -> pysam.TabixFile:
+    """Open a file of :func:`write_indexed_bed` by its index.
+
+    Raises
+    ------
+    StorageError
+        When it cannot be read.
+    """
+    try:
+        return pysam.TabixFile(str(path))
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise StorageError(
+            f"{path}: cannot be read by its index ({error}); it is damaged: delete it and its index, and run "
+            "again to recreate them"
+        ) from error
+
+
 def _bed_blocks(frame: pd.DataFrame) -> Iterator[str]:
     for first in range(0, max(len(frame), 1), BLOCK_ROWS):
         yield as_text(frame.iloc[first : first + BLOCK_ROWS], header=not first)

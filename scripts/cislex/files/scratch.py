@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import functools
 import os
 import shutil
 import stat
@@ -22,13 +23,33 @@ from cislex.logs import get_logger
 
 #: What the system says where no more can be written.
 FULL = (errno.ENOSPC, errno.EDQUOT)
+#: What else it says of a write, by what happened and what to do.
+REFUSED = {
+    errno.EFBIG: (
+        "the file is too large for ulimit -f or the file system",
+        "raise the limit, or choose another folder, and run again",
+    ),
+    errno.EIO: (
+        "the disk or the network failed (Input/output error)",
+        "tell the administrator, or choose another folder, and run again",
+    ),
+    errno.EROFS: ("the file system is read-only", "choose another folder, and run again"),
+    errno.ESTALE: ("the network file system lost the file (Stale file handle)", "run again"),
+}
 #: Bytes whose writing tells a full disk from another failure of a program that says nothing.
 PROBE = 1 << 20
 
 
 @contextmanager
-def full_disk_named(path: str | Path, *, advice: str = "free some space and run again") -> Iterator[None]:
-    """Make a refusal of a full disk, or of a quota, an error that names the file and says what to do.
+def write_errors_named(path: str | Path, *, advice: str = "free some space and run again") -> Iterator[None]:
+    """Make a refusal of a full disk, a quota or a broken disk an error that names the file and what to do.
+
+    Parameters
+    ----------
+    path
+        What is written.
+    advice
+        What to do where the disk is full.
 
     Raises
     ------
@@ -38,17 +59,27 @@ def full_disk_named(path: str | Path, *, advice: str = "free some space and run 
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno in FULL:
+            raise StorageError(
+                f"disk full or quota exceeded while writing {path}; no partial file is left: {advice}"
+            ) from error
+        if error.errno not in REFUSED or _is_of_another(error, path):
             raise
-        raise StorageError(
-            f"disk full or quota exceeded while writing {path}; no partial file is left: {advice}"
-        ) from error
+        what, then = REFUSED[error.errno]
+        raise StorageError(f"{what}, while writing {path}; no partial file is left: {then}") from error
+
+
+def _is_of_another(error: OSError, path: str | Path) -> bool:
+    """Whether an error names a file that lies elsewhere, such as an input that cannot be read."""
+    if error.filename is None or not isinstance(error.filename, str | os.PathLike):
+        return False
+    return Path(error.filename).parent != Path(path).parent
 
 
 def refusal_in(error: BaseException | None) -> OSError | None:
-    """The full disk's refusal that led to an error, or None."""
+    """The refusal of a full or broken disk that led to an error, or None."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in (*FULL, *REFUSED):
             return error
         error = error.__cause__ or error.__context__
     return None
@@ -77,12 +108,23 @@ def temporary_root() -> Path:
         When no folder that the system offers can be written, or all are full.
     """
     try:
-        return Path(tempfile.gettempdir())
+        root = Path(tempfile.gettempdir())
+        _tell_of_another(os.environ.get("TMPDIR") or str(root), root)
+        return root
     except FileNotFoundError as error:
         raise StorageError(
             f"no temporary folder can be written, or all are full ({error.strerror}): free some space, or "
             "set TMPDIR to a folder with space, and run again"
         ) from error
+
+
+@functools.cache
+def _tell_of_another(wanted: str, root: Path) -> None:
+    """Say once where temporary files go if TMPDIR is not there."""
+    if not Path(wanted).is_dir():
+        get_logger(__name__).warning(
+            "TMPDIR is %s, which is no folder: temporary files go to %s", wanted, root
+        )
 
 
 @contextmanager
@@ -103,7 +145,7 @@ def scratch_folder(what: str) -> Iterator[Path]:
     """
     root = temporary_root()
     advice = "free some space there, or set TMPDIR to a folder with more, and run again"
-    with full_disk_named(f"temporary files in {root}", advice=advice):
+    with write_errors_named(f"temporary files in {root}", advice=advice):
         folder = _new_folder(root, what)
         try:
             yield folder
@@ -142,7 +184,7 @@ def user_folder(name: str, *, elsewhere: Iterable[Path] = ()) -> Path | None:
 def private_folder(what: str) -> Path:
     """A new folder below the temporary folder for this process alone, removed when it ends."""
     root = temporary_root()
-    with full_disk_named(f"temporary files in {root}"):
+    with write_errors_named(f"temporary files in {root}"):
         folder = _new_folder(root, what)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

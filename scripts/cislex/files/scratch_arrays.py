@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cislex.files.scratch import full_disk_named
+from cislex.files.scratch import write_errors_named
 
 
 def scratch_array(path: str | Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -32,7 +32,7 @@ def scratch_array(path: str | Path, shape: tuple[int, ...]) -> NDArray[np.float6
     size = 8 * math.prod(shape)
     if not size:
         return np.full(shape, np.nan)
-    with full_disk_named(path, advice="free some space there, or set TMPDIR to another folder"):
+    with write_errors_named(path, advice="free some space there, or set TMPDIR to another folder"):
         with open(path, "wb") as handle:
             os.posix_fallocate(handle.fileno(), 0, size)
         values = np.memmap(path, np.float64, "r+", shape=shape)

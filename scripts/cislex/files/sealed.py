@@ -8,20 +8,69 @@ as bytes that are covered, and only these are read here; text columns of dataset
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5f, h5i
+from h5py import h5a, h5d, h5f, h5i, h5l
 
 from cislex.errors import StorageError
+from cislex.files.scratch import REFUSED
 
 #: Attribute with the others as JSON, uint8 (bytes,).
 COPY = "attributes_json"
 ADVICE = "the file is damaged: delete it and run again to recreate it"
+#: What HDF5 says where the system could not read, and not the file is wrong.
+_UNREADABLE = re.compile(r"errno = 5\b|\[Errno 5\]|errno = 116\b|\[Errno 116\]")
+
+
+#: And where its file system has no locks, which HDF5 asks for (``NO_LOCKS`` of checkpoints), or this process
+#: has the file open without one already.
+_NO_LOCKS = re.compile(r"unable to lock file, errno = (37|38|95)\b|file locking flag values don't match")
+
+
+def open_file(path: str | Path, kind: type[h5py.File] = h5py.File) -> h5py.File:
+    """Open a file for reading, also on a file system without locks.
+
+    Raises
+    ------
+    OSError
+        When it cannot be opened; also when another process writes it.
+    """
+    try:
+        return kind(path, "r")
+    except OSError as error:
+        if not lacks_locks(error):
+            raise
+        return kind(path, "r", locking=False)
+
+
+def lacks_locks(error: OSError) -> bool:
+    """Whether HDF5 could not open a file because it may have to do without locks."""
+    return _NO_LOCKS.search(str(error)) is not None
+
+
+def reason(error: Exception) -> str:
+    """Why HDF5 could not read a file, in one line, and what to do."""
+    text = " ".join(str(error).split())
+    if _UNREADABLE.search(text):
+        what, advice = REFUSED[errno.ESTALE if "116" in text else errno.EIO]
+        return f"cannot be read: {what}; {advice}"
+    return f"cannot be read ({text}); {ADVICE}"
+
+
+def incomplete(path: str | Path, error: Exception, what: str) -> StorageError:
+    """The error of a file that cannot be opened."""
+    text = reason(error)
+    if ADVICE not in text:
+        return StorageError(f"{what}: {path}: {text}")
+    return StorageError(f"{what}: {path} is not a complete HDF5 file: {' '.join(str(error).split())}")
 
 
 def fletcher32(data: bytes) -> bytes:
@@ -73,7 +122,7 @@ def sealed_attributes(place: h5f.FileID) -> dict[str, Any] | None:
 def damaged(dataset: h5d.DatasetID, rows: str, error: Exception) -> StorageError:
     """The error of a dataset that cannot be read: file, dataset, rows, and what to do."""
     path, name = os.fsdecode(h5f.get_name(dataset)), (h5i.get_name(dataset) or b"?").decode()
-    return StorageError(f"{path}: {name}, {rows}: cannot be read ({error}); {ADVICE}")
+    return StorageError(f"{path}: {name}, {rows}: {reason(error)}")
 
 
 class CheckedDataset(h5py.Dataset):
@@ -106,7 +155,7 @@ class _CheckedPlace:
             if isinstance(error, KeyError) and ("doesn't exist" in str(error) or self._is_link(name)):
                 raise
             path = os.fsdecode(h5f.get_name(self.id))  # type: ignore[attr-defined]
-            raise StorageError(f"{path}: {name}: cannot be opened ({error}); {ADVICE}") from error
+            raise StorageError(f"{path}: {name}: {reason(error)}") from error
         if isinstance(found, h5py.Dataset):
             return CheckedDataset(found.id)
         return CheckedGroup(found.id) if isinstance(found, h5py.Group) else found
@@ -115,10 +164,10 @@ class _CheckedPlace:
         """Whether a name, or a part of it, is a soft or external link, which may lead nowhere."""
         parts = str(name).strip("/").split("/")
         places = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
-        kinds = h5py.SoftLink | h5py.ExternalLink
         with suppress(KeyError, OSError, RuntimeError):
             for place in places:
-                if isinstance(super().get(place, getlink=True), kinds):  # type: ignore[misc]
+                kind = self.id.links.get_info(place.encode()).type  # type: ignore[attr-defined]
+                if kind in (h5l.TYPE_SOFT, h5l.TYPE_EXTERNAL):
                     return True
         return False
 
@@ -127,14 +176,34 @@ class _CheckedPlace:
             yield from super().__iter__()  # type: ignore[misc]
         except (KeyError, OSError, RuntimeError) as error:
             path = os.fsdecode(h5f.get_name(self.id))  # type: ignore[attr-defined]
-            raise StorageError(f"{path}: names cannot be read ({error}); {ADVICE}") from error
+            raise StorageError(f"{path}: its names: {reason(error)}") from error
 
     def __contains__(self, name: Any) -> bool:
         try:
-            return bool(super().__contains__(name))  # type: ignore[misc]
+            return bool(super().__contains__(name)) or self._is_there(name)  # type: ignore[misc]
         except (KeyError, OSError, RuntimeError) as error:
             path = os.fsdecode(h5f.get_name(self.id))  # type: ignore[attr-defined]
-            raise StorageError(f"{path}: {name}: cannot be opened ({error}); {ADVICE}") from error
+            raise StorageError(f"{path}: {name}: {reason(error)}") from error
+
+    def _is_there(self, name: Any) -> bool:
+        """Ask again where h5py says no, since it takes damage for absence; links may lead nowhere."""
+        parts = str(name).strip("/").split("/")
+        for depth in range(len(parts)):
+            if not self.id.links.exists("/".join(parts[: depth + 1]).encode()):  # type: ignore[attr-defined]
+                return False
+        if self._is_link(name):
+            return False
+        raise KeyError("its name is there, but it cannot be opened")
+
+    def get(self, name: Any, default: Any = None, *args: Any, **options: Any) -> Any:
+        """What has a name, or the default where nothing has it."""
+        if name not in self:
+            return default
+        if args or options:
+            return super().get(name, default, *args, **options)  # type: ignore[misc]
+        with suppress(KeyError):  # a link that leads nowhere
+            return self[name]
+        return default
 
 
 class CheckedGroup(_CheckedPlace, h5py.Group):
@@ -151,6 +220,6 @@ class CheckedFile(_CheckedPlace, h5py.File):
             found = sealed_attributes(self.id)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise StorageError(
-                f"{os.fsdecode(h5f.get_name(self.id))}: its attributes cannot be read ({error}); {ADVICE}"
+                f"{os.fsdecode(h5f.get_name(self.id))}: its attributes: {reason(error)}"
             ) from error
         return super().attrs if found is None else found

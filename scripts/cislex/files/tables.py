@@ -19,8 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from cislex.errors import InputError, StorageError
 from cislex.files.hdf5_sources import require_data
-from cislex.files.scratch import FULL, full_disk_named
-from cislex.files.sealed import CheckedFile
+from cislex.files.scratch import FULL, write_errors_named
+from cislex.files.sealed import CheckedFile, incomplete, open_file
 from cislex.files.temporary import remove_abandoned, temporary_path
 from cislex.files.text_tables import write_text_table
 
@@ -57,7 +57,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}; {_advice(error)}") from error
     try:
-        with full_disk_named(target):
+        with write_errors_named(target):
             yield temporary
             with open(temporary, "rb+") as handle:
                 os.fsync(handle.fileno())
@@ -121,9 +121,9 @@ def open_hdf5(path: str | Path, *, what: str, datasets: Sequence[str] = ()) -> I
     """Open an HDF5 file for reading; what is missing or damaged is a named error, also when it is read."""
     require_file(path, what=what)
     try:
-        handle = CheckedFile(path, "r")
+        handle = open_file(path, CheckedFile)
     except OSError as error:
-        raise StorageError(f"{what}: {path} is not a complete HDF5 file: {error}") from error
+        raise incomplete(path, error, what) from error
     with handle:
         missing = [name for name in datasets if name not in handle]
         if missing:

@@ -14,6 +14,7 @@ import h5py
 import torch
 
 from cislex.errors import CislexError, ModelError
+from cislex.files.sealed import open_file
 from cislex.files.tables import require_file
 from cislex.models import architectures
 from cislex.models.formats.keras_files import read_keras
@@ -103,7 +104,7 @@ def _of_hdf5(path: Path, module: str | None) -> WeightsKind:
     parts = [name for name in ("wo_bias_bpnet_1st_conv", "bpnet_1st_conv") if name in layers]
     if parts:
         return WeightsKind("chrombpnet", {"part": "nobias"} if len(parts) == 2 else {})
-    with h5py.File(path, "r") as handle:
+    with open_file(path) as handle:
         whole = "model_config" in handle.attrs
     if whole:
         return _keras(module)

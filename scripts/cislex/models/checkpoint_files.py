@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import pathlib
 import re
 import warnings
@@ -71,7 +72,7 @@ def _reason(weights: Path, error: Exception) -> str:
     if found := _other_kind(weights):
         return f"not a file of weights but {found}"
     text = str(error)
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.strerror and error.errno != errno.EINVAL:  # of a cut archive
         return f"cannot be read: {error.strerror}"
     if isinstance(error, MemoryError) or "alloc" in text.lower():
         return f"{weights.stat().st_size / 2**20:,.0f} MB of weights do not fit into memory"

@@ -254,6 +254,8 @@ def check_model(loaded: LoadedModel, length: int, *, names: Sequence[str] = ()) 
 def _advice(error: BaseException) -> str:
     """What an error of a forward pass that failed on plain sequences points to."""
     text = str(error).lower()
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return "They do not fit into memory: take a device with more, or device: cpu, or shorter regions"
     if "dtype" in text or "should be the same" in text:
         return "Does the model cast its input or a part of its weights? All of it should be float32"
     return "Does the regions' length match the model's?"

@@ -21,7 +21,7 @@ from cislex.chunks.spans import ERROR, span_errors
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.files.indexed_text import write_indexed_bed
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions, require_file
-from cislex.files.text_tables import read_text
+from cislex.files.text_tables import read_text, table_named
 from cislex.logs import get_logger
 from cislex.motifs.files import Motif, TrimSettings, read_motifs
 from cislex.motifs.finemo_runs import HitSettings, blocks_of, core_margins, find_hits
@@ -272,10 +272,17 @@ def read_hits(path: str | Path) -> pd.DataFrame:
 
     Files of before (plain gzip) lack the columns ``word``, ``pattern`` and ``share``; what ``motif`` names
     in them is a motif of the target's own.
+
+    Raises
+    ------
+    InputError
+        The file is missing, or no such table.
     """
+    require_file(path, what="hits")
     texts = dict.fromkeys(TEXTS, "str")
     missing = {name: [""] for name in ("hit_coefficient", "hit_similarity")}
-    frame = pd.read_csv(
-        path, sep="\t", dtype=texts, keep_default_na=False, na_values=missing, quoting=csv.QUOTE_NONE
-    )
+    with table_named(path):
+        frame = pd.read_csv(
+            path, sep="\t", dtype=texts, keep_default_na=False, na_values=missing, quoting=csv.QUOTE_NONE
+        )
     return frame.rename(columns={"#chrom": "chrom"})

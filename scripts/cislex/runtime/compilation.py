@@ -13,11 +13,38 @@ from typing import Any
 import numba
 from numba.core.dispatcher import Dispatcher
 
-from cislex.files.scratch import full_disk_named
+from cislex.errors import StorageError
+from cislex.files.checkpoint import NO_LOCKS
+from cislex.files.scratch import FULL, write_errors_named
+from cislex.logs import get_logger
 
 #: The lock's name in numba's cache folder.
 LOCK = "compiling.lock"
 ADVICE = "free some space in TMPDIR (or set NUMBA_CACHE_DIR to a folder with more) and run again"
+
+
+def _locked(folder: Path) -> int:
+    """Descriptor of the lock in numba's cache folder, which is made if it is not there."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise StorageError(
+            f"NUMBA_CACHE_DIR is {folder}, which cannot be written ({error.strerror}): unset it, or set it "
+            "to a folder that can, and run again"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        get_logger(__name__).warning(
+            "%s: the file system does not support locks (%s): processes may compile the same code",
+            folder, error.strerror,
+        )  # fmt: skip
+    return file
 
 
 class _MachineLock:
@@ -37,10 +64,12 @@ class _MachineLock:
         self._depth += 1
         cache: str = numba.config.CACHE_DIR  # type: ignore[attr-defined]
         if self._depth == 1 and cache:
-            folder = Path(cache)
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                self._file = _locked(Path(cache))
+            except BaseException:
+                self._depth = 0
+                self._threads.release()
+                raise
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -69,7 +98,7 @@ def compile_once(kernel: Any) -> Any:
 
     @functools.wraps(compile_alone)
     def in_turn(signature: Any) -> Any:
-        with full_disk_named("compiled code", advice=ADVICE), _LOCK:
+        with write_errors_named("compiled code", advice=ADVICE), _LOCK:
             return compile_alone(signature)
 
     kernel.compile = in_turn

@@ -16,13 +16,22 @@ from pathlib import Path
 from types import TracebackType
 
 from cislex.errors import CislexError, StorageError
-from cislex.files.scratch import full_disk_named, private_folder, refusal_in, temporary_root, user_folder
+from cislex.files.scratch import (
+    REFUSED,
+    private_folder,
+    refusal_in,
+    temporary_root,
+    user_folder,
+    write_errors_named,
+)
 from cislex.logs import last_words, redirect
 
 #: When this job began, in seconds since 1970; its process began a little earlier.
 _BEGAN = time.time()
 #: Seconds before a job's limit at which it stops by itself, and the share of the limit, whichever is more.
 MARGIN_SECONDS, MARGIN_SHARE = 45.0, 0.05
+#: Seconds by which clocks of nodes differ without a fault.
+CLOCK_SECONDS = 60.0
 #: glibc returns freed memory to the system at once by default, and page faults then dominate small batches.
 #: Programs that a job starts read this; for itself a job calls ``keep_freed_memory``.
 MEMORY = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(2**32))
@@ -39,7 +48,7 @@ def begin(log: str | Path, *, threads: int = 1) -> None:
         Threads that the rule was given.
     """
     sys.excepthook = tell  # first: a log that cannot be written is told in the same way
-    with full_disk_named(log):
+    with write_errors_named(log):
         redirect(log)
     faulthandler.enable()  # where compiled code crashes, as HDF5's does for damaged files, the log says where
     os.environ.update({**MEMORY, **os.environ, **local_caches(threads)})
@@ -51,6 +60,7 @@ _ADVICE = {
     errno.EFBIG: "the file is too large for ulimit -f or the file system: write elsewhere",
     errno.ENOSPC: "the disk is full: free some space and run again",
     errno.EDQUOT: "your quota is exceeded: free some space and run again",
+    errno.ESTALE: "the network file system lost it: run again",
     errno.EROFS: "the folder is read-only here: choose another",
     errno.EACCES: "you have no permission: change it, or choose another folder",
     errno.EPERM: "you have no permission: change it, or choose another folder",
@@ -68,28 +78,41 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
     """
     text = None
     refusal = refusal_in(error)
-    if refusal is not None and not isinstance(error, StorageError):
-        text = f"{StorageError.__name__}: {_full(refusal)}"
+    if refusal is not None and not isinstance(
+        error, CislexError if refusal.errno in REFUSED else StorageError
+    ):
+        text = f"{StorageError.__name__}: {_refused(refusal)}"
     elif isinstance(error, CislexError):
         text = f"{kind.__name__}: {error}{_cause(error)}"
     elif isinstance(error, OSError) and error.errno in _ADVICE and error.filename is not None:
         text = f"{kind.__name__}: {error.filename}: {error.strerror}; {_ADVICE[error.errno]}"
-    elif isinstance(error, MemoryError):
+    elif _lacks_memory(error):
+        what = next(iter(str(error).splitlines()), "out of memory")
         text = (
-            f"{kind.__name__}: {error or 'out of memory'}; give the job more memory (mem_mb of its rule in "
-            f"the profile), or make its chunks or batches smaller{_place(trace)}"
+            f"{MemoryError.__name__}: {what}; give the job more memory (mem_mb of its rule in the profile; "
+            "where it is that of a GPU, another GPU or device: cpu), or make its chunks or batches "
+            f"smaller{_place(trace)}"
         )
     if text is None:
         text = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
     last_words(f"{text}\n")
 
 
-def _full(refusal: OSError) -> str:
-    """What a full disk refused to a library: most often a cache of compiled code."""
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether the system or the device refused memory, to Python or to PyTorch."""
+    of_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or of_torch
+
+
+def _refused(refusal: OSError) -> str:
+    """What a full or broken disk refused to a library: most often a cache of compiled code."""
     if refusal.filename is not None:
         return f"{refusal.filename}: {refusal.strerror}; {_ADVICE[refusal.errno or errno.ENOSPC]}"
     frames = traceback.extract_tb(refusal.__traceback__)[-1:]
     place = "".join(f" ({frame.filename}:{frame.lineno})" for frame in frames)
+    if refusal.errno in REFUSED:
+        what, then = REFUSED[refusal.errno]
+        return f"{what}, perhaps that of temporary files (TMPDIR is {_temporary()}){place}: {then}"
     return (
         f"disk full or quota hit while writing temporary files or caches{place}: {refusal.strerror}; "
         f"TMPDIR is {_temporary()}: free some space, or set TMPDIR to a folder with more, and run again"
@@ -121,7 +144,9 @@ def _place(trace: TracebackType | None) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(trace)
-        if not frame.filename.startswith(own) and not any(part in frame.filename for part in installed)
+        if not frame.filename.startswith(own)
+        and not any(part in frame.filename for part in installed)
+        and Path(frame.filename).is_file()  # unlike the sources of compiled code
     ]
     if not frames:
         return ""
@@ -179,4 +204,10 @@ def deadline(runtime: float, environment: Mapping[str, str] | None = None) -> fl
     if "SLURM_JOB_ID" not in environment:
         return None
     end = float(environment.get("SLURM_JOB_END_TIME") or _BEGAN + 60 * runtime)
+    start = float(environment.get("SLURM_JOB_START_TIME") or end - 60 * runtime)
+    # No job begins after its end, or has more time than it was given: then this node's clock is not the
+    # controller's.
+    longest = max(end - start, 0.0) if "SLURM_JOB_START_TIME" in environment else float("inf")
+    if not 0 < end - _BEGAN <= longest + CLOCK_SECONDS:
+        end = _BEGAN + (end - start if end > start else 60 * runtime)
     return end - max(MARGIN_SECONDS, MARGIN_SHARE * (end - _BEGAN))

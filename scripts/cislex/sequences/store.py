@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from cislex.errors import InputError, offenders
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import RowWriter, pack
-from cislex.files.scratch import full_disk_named
+from cislex.files.scratch import write_errors_named
 from cislex.files.tables import (
     FORMAT_VERSION,
     atomic_path,
@@ -109,7 +109,7 @@ def encode_sequences(
         source_digest = genome_digest(read_chromosomes(chromosomes))
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     with (
-        full_disk_named(out),
+        write_errors_named(out),
         tempfile.TemporaryFile(dir=Path(out).parent) as scratch,
         Genome(fasta, fai=fai, gzi=gzi) as genome,
     ):

@@ -133,7 +133,8 @@ def place_hits(
     Raises
     ------
     InputError
-        A file is missing, damaged or of another kind, or no hit lies in any region.
+        A file is missing, damaged or of another kind, or no hit lies in any region; or one lies in none of
+        ``attributions.h5``.
     """
     column = column or word_column(hits)
     table = _read_regions(regions)
@@ -158,6 +159,11 @@ def place_hits(
         raise InputError(
             f"{hits}: none of its {total} hits lies in a region of {regions}; give the regions in which the "
             "hits were called"
+        )
+    if outside and h5py.is_hdf5(regions):  # the file in which hits are called has the regions of all of them
+        raise InputError(
+            f"{hits}: {outside} of its {total} hits lie in no region of {regions}: one of the files belongs "
+            "to another run; call the hits again"
         )
     columns = np.concatenate(blocks, axis=1) if blocks else np.zeros((6, 0))
     return dataclasses.replace(

@@ -231,7 +231,13 @@ def _read_windows(
         order = np.lexsort((starts, chroms.astype(str)))  # the file is read in its own order
         for row in order:
             if (name := own.get(chroms[row])) is not None:
-                values = handle.values(name, starts[row], starts[row] + length, numpy=True)
+                try:
+                    values = handle.values(name, starts[row], starts[row] + length, numpy=True)
+                except RuntimeError as error:
+                    place = f"{name}:{starts[row]:,}-{starts[row] + length:,}"
+                    raise InputError(
+                        f"{what}: cannot be read at {place} ({error}): the file is damaged; copy it again"
+                    ) from error
                 yield int(row), np.nan_to_num(values, nan=0.0)
     finally:
         handle.close()

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyBigWig
 from numpy.typing import NDArray
 
 from cislex.errors import InputError, offenders
-from cislex.files.tables import require_file
+from cislex.files.bigwig import reading_bigwig
 
 
 def attribution_around(rows: pd.DataFrame, track: str | Path, flank: int) -> NDArray[np.float64]:
@@ -36,7 +35,7 @@ def attribution_around(rows: pd.DataFrame, track: str | Path, flank: int) -> NDA
         When the track lacks a chromosome of the variants: it is of another genome.
     """
     found = np.full(len(rows), np.nan)
-    with pyBigWig.open(str(require_file(track, what="track of contributions"))) as handle:
+    with reading_bigwig(track, what="track of contributions") as handle:
         sizes = handle.chroms()
         missing = [name for name in dict.fromkeys(rows["chrom"]) if name not in sizes]
         if missing:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cislex.files.sealed import open_file
 from cislex.files.tied import tied_command, tied_environment
 
 #: Seconds that reading may take: what hangs is damaged.
@@ -46,7 +47,7 @@ def _read(path: str) -> None:
         if isinstance(item, h5py.Dataset):
             item[()]
 
-    with h5py.File(path) as handle:
+    with open_file(path) as handle:
         handle.visititems(read)
 
 

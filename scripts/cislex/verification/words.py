@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-import h5py
 import numpy as np
 import pandas as pd
 import pyBigWig
 
 from cislex.errors import offenders
+from cislex.files.sealed import open_file
 from cislex.files.tables import open_hdf5, read_regions, read_scattered
 from cislex.regions.chromosome_table import read_sizes
 from cislex.verification.findings import FileReport, Results
@@ -163,7 +163,7 @@ def compare_matrix(results: Results, report: FileReport, table: pd.DataFrame) ->
     name = "lexicon/usage.h5ad"
 
     def fault() -> str | None:
-        with h5py.File(results.path(name)) as handle:
+        with open_file(results.path(name)) as handle:
             matrix, words = handle["X"][:], handle["obs/_index"].asstr()[:].tolist()
         order = table.groupby("word", sort=False)["n_seqlets"].apply(list)
         if sorted(order.index) != sorted(words):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cislex.exports.browser_specs import COLORS, BrowserSettings, BrowserTarget
 from cislex.exports.features import LOWERS, NEITHER, RAISES
+from cislex.files.indexed_text import open_indexed
 from cislex.files.tables import open_hdf5, read_regions, write_text
 from cislex.logs import get_logger
 from cislex.sequences.store import reverse_complement, to_codes
@@ -100,7 +101,7 @@ def _windows(target: BrowserTarget, settings: BrowserSettings) -> list[dict[str,
         values = [
             (handle["hypothetical"][row] * letters).sum(0) for row, letters in zip(rows, onehot, strict=True)
         ]
-    hits = pysam.TabixFile(str(target.hits)) if target.hits else None
+    hits = open_indexed(target.hits) if target.hits else None
     try:
         return [
             _window(region, prediction[region.row], onehot[i], values[i], hits, settings.page_width)

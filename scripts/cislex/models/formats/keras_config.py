@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 
 from cislex.errors import ModelError, offenders
+from cislex.files.sealed import open_file
 
 #: Modules of Keras whose classes and functions compute; a description may name what is in them.
 _COMPUTING = (
@@ -80,7 +81,7 @@ def read_description(path: Path) -> KerasDescription:
     if zipfile.is_zipfile(path) and path.suffix == ".keras":
         text = _from_archive(path)
     elif h5py.is_hdf5(path) and path.suffix in (".h5", ".hdf5"):
-        with h5py.File(path, "r") as handle:
+        with open_file(path) as handle:
             text = handle.attrs.get("model_config")
         if text is None:
             raise ModelError(

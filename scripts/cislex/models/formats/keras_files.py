@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cislex.errors import ModelError, offenders
 from cislex.files.hdf5_sources import all_datasets, require_data
+from cislex.files.sealed import open_file
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -74,7 +75,7 @@ def read_keras(path: Path) -> KerasFile:
         raise ModelError(f"{path}: not an HDF5 file; expected a Keras .h5 model")
     layers: dict[str, Arrays] = {}
     twice: list[str] = []
-    with h5py.File(path, "r") as handle:
+    with open_file(path) as handle:
         group = handle.get("model_weights", handle)
 
         for name, item in all_datasets(group).items():
