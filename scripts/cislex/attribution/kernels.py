@@ -91,6 +91,11 @@ class Workers:
             other.result()
 
 
+def on_host(tensor: Tensor) -> bool:
+    """Whether a tensor lies in this processor's memory, where looking at a number waits for nothing."""
+    return tensor.device.type == "cpu"
+
+
 def fits(example: Tensor, *references: Tensor) -> bool:
     """Whether loops can run: rows of examples and references, contiguous, on a CPU, in a known precision.
 
@@ -103,7 +108,7 @@ def fits(example: Tensor, *references: Tensor) -> bool:
     """
     return (
         all(
-            item.device.type == "cpu" and item.dtype == example.dtype and item.is_contiguous()
+            on_host(item) and item.dtype == example.dtype and item.is_contiguous()
             for item in (example, *references)
         )
         and example.dtype in (torch.float32, torch.float64)

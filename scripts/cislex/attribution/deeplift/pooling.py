@@ -7,6 +7,8 @@ g·(y_x − c) to the reference's; divided by the difference of the input there,
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -61,23 +63,31 @@ def _route(h: Tensor, x: Tensor, at_x: Tensor, at_r: Tensor) -> Tensor:
         # a difference of that size is zero, or the route would depend on the batch.
         size = y_x.abs().masked_fill_(d_x == 0, 0.0).amax(tuple(range(1, x.ndim)), keepdim=True)
         limit = ROUNDING * torch.finfo(x.dtype).eps * size
-        w_x = torch.where(_same(x, h, at_x, d_x, limit), 1.0, (top - y_r) / d_x)
-        w_r = torch.where(_same(x, h, at_r, d_r, limit), 0.0, (y_x - top) / d_r)
+        alike = functools.cache(lambda: _alike(x, h, limit))
+        w_x = torch.where(_same(alike, at_x, d_x, limit), 1.0, (top - y_r) / d_x)
+        w_r = torch.where(_same(alike, at_r, d_r, limit), 0.0, (y_x - top) / d_r)
     return _Route.apply(h, [y_r], (at_x, at_r), (w_x, w_r))
 
 
-def _same(x: Tensor, h: Tensor, at: Tensor, difference: Tensor, limit: Tensor) -> Tensor:
+def _same(alike: Callable[[], Tensor], at: Tensor, difference: Tensor, limit: Tensor) -> Tensor:
     """Where a difference at ``at`` is nothing but rounding.
 
     A small difference alone does not say so: among a hundred thousand activations a few differ by no more.
     But where the sequences agree over a whole receptive field, all channels of the position agree.
     """
     near = difference.abs() <= limit
-    if x.dim() < 3 or x.shape[-2] == 1 or not bool((near & (difference != 0)).any()):
+    if near.dim() < 3 or near.shape[-2] == 1:
         return near
+    # There is seldom any; but a GPU is asked for nothing, since the answer would be waited for.
+    if kernels.on_host(near) and not bool((near & (difference != 0)).any()):
+        return near
+    return (difference == 0) | (near & alike().gather(-1, at))
+
+
+def _alike(x: Tensor, h: Tensor, limit: Tensor) -> Tensor:
+    """Where all channels of a position agree, or all positions of a row: bool, shape of x."""
     close = difference_of(x, h).abs() <= limit
-    alike = close.all(-2, keepdim=True) | close.all(-1, keepdim=True)  # a position, or a whole row
-    return (difference == 0) | (near & alike.gather(-1, at))
+    return close.all(-2, keepdim=True) | close.all(-1, keepdim=True)
 
 
 class _Pool(torch.autograd.Function):

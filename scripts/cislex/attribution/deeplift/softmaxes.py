@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from cislex.attribution import kernels
 from cislex.attribution.operations import Call
 
 #: Numbers of a block on a CPU: what is made for one point of the line stays in the cache.
@@ -44,7 +45,7 @@ def average_slopes(
     axis, size = call.argument(1, "dim"), start.shape[call.argument(1, "dim")]
     total = torch.zeros_like(start, memory_format=torch.contiguous_format)
     ends = [start, difference, gradient, total]
-    if start.device.type == "cpu" and axis % start.dim() == start.dim() - 1:
+    if kernels.on_host(start) and axis % start.dim() == start.dim() - 1:
         rows = max(1, BLOCK // size)
         blocks = zip(*(end.reshape(-1, size).split(rows) for end in ends), strict=True)
         axis = 1
