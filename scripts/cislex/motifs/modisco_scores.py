@@ -156,11 +156,10 @@ def read_rows(handle: h5py.File, window: Window, rows: NDArray[np.int64]) -> tup
     one_hot, hypothetical = (np.empty((len(rows), window.width, 4), np.float32) for _ in range(2))
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
-    step = (handle["hypothetical"].chunks or (64,))[0]
-    for start in progress(range(0, window.regions, step), total=window.regions, label="reading", weight=step):
+    # Datasets are stored in blocks of rows, each of which is unpacked as a whole.
+    step = max((handle[name].chunks or (64,))[0] for name in ("sequences", "hypothetical"))
+    for start in (step * np.unique(ordered // step)).tolist():
         found = slice(*np.searchsorted(ordered, (start, start + step)))
-        if found.start == found.stop:
-            continue
         observed, values = _read(handle, slice(start, min(start + step, window.regions)), window)
         within = ordered[found] - start
         one_hot[order[found]] = observed[within].transpose(0, 2, 1)

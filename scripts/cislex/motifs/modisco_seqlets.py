@@ -156,12 +156,13 @@ class _Windows:
 
     def blocks(self) -> Iterator[tuple[int, Doubles]]:
         """First row of a block, and its windows (n, L + 1 - size)."""
-        from modiscolite.extract_seqlets import _smooth
-
         step = max(1, BLOCK_WINDOWS // self.per_row)
         for first in range(0, len(self.contributions), step):
-            # Adding 0 makes a negative zero positive, which counts and comparisons do not tell apart.
-            yield first, _smooth(self.contributions[first : first + step], self.size) + 0.0
+            block = self.contributions[first : first + step]
+            # Added up in float32, as there: differences of these sums are what modisco-lite compares.
+            sums = np.zeros((len(block), block.shape[1] + 1), np.float32)
+            np.cumsum(block, axis=1, out=sums[:, 1:])
+            yield first, np.subtract(sums[:, self.size :], sums[:, : -self.size], dtype=np.float64)
 
     def take(self, indices: Integers) -> Doubles:
         """Windows at sorted flat indices."""
@@ -209,7 +210,8 @@ class _Windows:
 
 def _intervals(values: Doubles) -> Integers:
     """The interval of every value; intervals are in the order of the values."""
-    bits: Integers = np.ascontiguousarray(values).view(np.int64)
+    # Adding 0 makes negative zeros positive: they are equal.
+    bits: Integers = (values + 0.0).view(np.int64)
     # Bits of negative floats run backwards.
     return (((bits ^ ((bits >> 63) & np.int64(2**63 - 1))) >> _SHIFT) + _HALF).ravel()
 
