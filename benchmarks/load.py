@@ -7,7 +7,8 @@ Each size is a run of Snakemake in a folder of its own: a random genome with pla
 many variants), a small network with these words for filters, DeepLIFT/SHAP with one shuffle, and every stage
 up to the report, the tracks for browsers and `make check`. The genome grows with the peaks: a base is in two
 windows on average. Seconds and memory of each job are those that the workflow itself keeps (``benchmarks/``);
-chunks of one rule are added up, and of memory the largest job counts.
+chunks of one rule are added up, and of memory the largest job counts. Seconds of the processor (in brackets)
+say more than those of the clock on a busy machine; Snakemake reads them every 30 s.
 
 Flags: ``time`` where ten times the regions take more than 15 times as long, ``memory`` where the memory of a
 job grew by more than 300 MB. Files are counted as inodes. Folders are deleted after measuring, without
@@ -233,14 +234,19 @@ def flags_of(small: dict[str, float], large: dict[str, float], factor: float) ->
     return flags
 
 
+def cell_of(stage: dict[str, float]) -> str:
+    """Seconds of the clock and of the processor, and MB."""
+    return f"{stage['seconds']:,.0f} s ({stage['cpu']:,.0f} s), {stage['mb']:,.0f} MB"
+
+
 def table_of(record: dict[str, dict[str, Any]]) -> str:
-    """A row for each stage: seconds and MB at every size, the growth of the last step, flags."""
+    """A row for each stage: time and memory at every size, growth of the processor's time, flags."""
     sizes = sorted(record, key=int)
     head = ["stage", *(f"{int(n):,}" for n in sizes), "growth", "flags"]
     rows = [head, ["---"] * len(head)]
     for stage in record[sizes[-1]]["stages"]:
         found = [record[n]["stages"].get(stage) for n in sizes]
-        cells = ["–" if f is None else f"{f['seconds']:,.0f} s, {f['mb']:,.0f} MB" for f in found]
+        cells = ["–" if f is None else cell_of(f) for f in found]
         growth, flags = "–", ""
         if len(found) > 1 and found[-1] and found[-2]:
             growth = f"{found[-1]['cpu'] / max(found[-2]['cpu'], 0.1):.1f}"
