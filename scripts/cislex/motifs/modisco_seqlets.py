@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cislex.sequences.shuffles import compiled
+
 #: Windows made at once (32 MB of float64).
 BLOCK_WINDOWS = 1 << 22
 #: modisco-lite's own: windows from which thresholds come, draws from the null, bins of its histograms.
@@ -129,14 +131,8 @@ def extract(
     threshold = ordered.absolute(int(weak * windows.count))
     rows, starts, sums, sizes = [], [], [], []
     for first, tracks in windows.blocks():
-        passing = (tracks >= upper) | (tracks <= lower)
-        tracks = np.where(passing, np.abs(tracks), -np.inf)
-        tracks[:, :flank] = tracks[:, -flank:] = -np.inf
-        found = library._iterative_extract_seqlets(
-            score_track=tracks, window_size=size, flank=flank, suppress=size // 2 + flank
-        )
-        row = first + np.array([s.example_idx for s in found], dtype=np.int64)
-        start = np.array([s.start for s in found], dtype=np.int64)
+        taken, per_row = _peaks(tracks, upper, lower, flank, size // 2 + flank)
+        row, start = first + np.repeat(np.arange(len(tracks)), per_row), taken - flank
         bases = contributions[row[:, None], start[:, None] + flank + np.arange(size)]
         rows.append(row)
         starts.append(start)
@@ -144,6 +140,38 @@ def extract(
         sizes.append(np.abs(bases).sum(axis=1))
     joined = [np.concatenate(parts) for parts in (rows, starts, sums, sizes)]
     return Seqlets(joined[0], joined[1], joined[2], joined[3], size + 2 * flank, threshold)
+
+
+@compiled
+def _peaks(
+    tracks: Doubles, upper: float, lower: float, flank: int, suppress: int
+) -> tuple[Integers, Integers]:
+    """Windows that modisco-lite's ``_iterative_extract_seqlets`` takes, in its order; how many of each row.
+
+    The strongest window beyond a threshold is taken, the first of equals; those around it are out of question.
+    """
+    count, length = tracks.shape
+    taken = np.empty(count * (length // (suppress + 1) + 1), np.int64)
+    per_row = np.zeros(count, np.int64)
+    scores = np.empty(length)
+    total = 0
+    for row in range(count):
+        for place in range(length):
+            value = tracks[row, place]
+            inside = flank <= place < length - flank
+            scores[place] = abs(value) if inside and (value >= upper or value <= lower) else -np.inf
+        while True:
+            best = 0
+            for place in range(1, length):
+                if scores[place] > scores[best]:
+                    best = place
+            if scores[best] == -np.inf:
+                break
+            taken[total] = best
+            total += 1
+            per_row[row] += 1
+            scores[max(best - suppress, 0) : min(best + suppress + 1, length)] = -np.inf
+    return taken[:total], per_row
 
 
 class _Windows:
