@@ -203,7 +203,7 @@ def _report(counts: SeqletCounts, regions: int, settings: ModiscoSettings) -> No
     )
     if counts.cap_reached:
         logger.warning(
-            "the cap of %d seqlets per sign was reached: %.1f %% of the seqlets are used, from a random "
+            "the cap of %d seqlets per sign was reached: %.2g %% of the seqlets are used, from a random "
             "sample of the regions; raise motifs.max_seqlets to use more",
             settings.max_seqlets,
             100 * counts.fraction_kept,

@@ -148,7 +148,7 @@ def _peaks(
 ) -> tuple[Integers, Integers]:
     """Windows that modisco-lite's ``_iterative_extract_seqlets`` takes, in its order; how many of each row.
 
-    The strongest window beyond a threshold is taken, the first of equals; those around it are out of question.
+    The strongest window beyond a threshold is taken, the first of equals; those around it are passed over.
     """
     count, length = tracks.shape
     taken = np.empty(count * (length // (suppress + 1) + 1), np.int64)
