@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from cislex.errors import ConfigError, InputError
-from cislex.motifs.discovery import ModiscoSettings, find_motifs, shuffled_rows
+from cislex.files.tables import read_regions
+from cislex.motifs.discovery import ModiscoSettings, find_motifs
 from cislex.motifs.files import TrimSettings, read_motifs, reverse_complement, trim_core
 from cislex.motifs.modisco_repairs import prepare_kernels
+from cislex.motifs.modisco_scores import shuffled_rows
 from modiscolite import precompile
 from numba.core.caching import NullCache
 
@@ -70,6 +72,42 @@ def test_a_window_crops_to_the_centre_and_starts_are_mapped_back(
         ends = [e for kind in handle.values() for p in kind.values() for e in p["seqlets"]["end"][()]]
     assert min(starts) >= 49
     assert max(ends) <= 150
+
+
+def test_motifs_are_those_of_modisco_with_all_regions(
+    planted: motif_fixtures.Planted, tmp_path: Path
+) -> None:
+    from modiscolite.tfmodisco import TFMoDISco
+
+    settings = ModiscoSettings(max_seqlets=120, min_metacluster_size=50)
+    find_motifs(planted.attributions, tmp_path / "modisco.h5", settings, threads=1)
+    with h5py.File(planted.attributions) as handle:
+        rows = shuffled_rows(read_regions(handle), settings.seed)
+        arrays = [
+            np.ascontiguousarray(handle[name][()].astype(np.float32)[rows].transpose(0, 2, 1))
+            for name in ("sequences", "hypothetical")
+        ]
+    expected = TFMoDISco(
+        *arrays,
+        sliding_window_size=20,
+        flank_size=5,
+        target_seqlet_fdr=0.05,
+        n_leiden_runs=2,
+        max_seqlets_per_metacluster=120,
+        min_metacluster_size=50,
+    )
+    with h5py.File(tmp_path / "modisco.h5") as handle:
+        used = set()
+        for kind, patterns in zip(("pos_patterns", "neg_patterns"), expected, strict=True):
+            assert len(handle[kind]) == len(patterns) > 0
+            for number, pattern in enumerate(patterns):
+                group = handle[f"{kind}/pattern_{number}"]
+                np.testing.assert_array_equal(group["contrib_scores"], pattern.contrib_scores)
+                found = rows[[seqlet.example_idx for seqlet in pattern.seqlets]]
+                np.testing.assert_array_equal(group["seqlets/example_idx"], found)
+                np.testing.assert_array_equal(group["seqlets/start"], [s.start for s in pattern.seqlets])
+                used |= set(found.tolist())
+    assert len(used) < len(rows)  # the cap leaves regions out
 
 
 def test_the_order_of_regions_in_the_file_does_not_change_the_motifs(

@@ -3,33 +3,31 @@
 modisco-lite takes its seqlets from the first regions until a cap is reached, accepts arrays that make no
 sense, and names seqlets by their place in the arrays that it was given. Here regions are put in an order
 that depends on a seed and on what each region is (not on its row), inputs are checked, and seqlets are
-mapped back to rows and positions of ``attributions.h5``.
+mapped back to rows and positions of ``attributions.h5``. Of all regions only the contributions of the
+observed bases are held; modisco-lite is given the regions whose seqlets it uses.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cislex import provenance
-from cislex.errors import ConfigError, InputError, offenders
-from cislex.files.tables import FORMAT_VERSION, has_coordinates, open_hdf5, read_regions
-from cislex.logs import get_logger, progress
+from cislex.errors import ConfigError
+from cislex.files.tables import FORMAT_VERSION, open_hdf5
+from cislex.logs import get_logger
+from cislex.motifs import modisco_seqlets
 from cislex.motifs.files import write_modisco
-from cislex.motifs.modisco_repairs import no_seqlet_is_no_pattern, prepare_kernels
+from cislex.motifs.modisco_repairs import no_seqlet_is_no_pattern, prepare_kernels, seqlets_given
+from cislex.motifs.modisco_scores import Window, find_window, read_rows, read_scores
 from cislex.wording import counted
 
 #: The version whose results, file layout and traps this module was measured with.
 MODISCO_VERSION = "3.0.0"
-#: Values read from the file at once (about 64 MB of float32).
-BLOCK_VALUES = 1 << 24
 
 Array = NDArray[np.float32]
 logger = get_logger("motifs")
@@ -81,34 +79,6 @@ class ModiscoSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scores:
-    """Input of TF-MoDISco.
-
-    Parameters
-    ----------
-    one_hot, hypothetical
-        float32 (n, window, 4), writable and contiguous, in shuffled order.
-    rows
-        int64 (n,): the row in attributions.h5 of each.
-    offset
-        Where the window begins in the full sequence.
-    length
-        Length of the full sequences.
-    """
-
-    one_hot: Array
-    hypothetical: Array
-    rows: NDArray[np.int64]
-    offset: int
-    length: int
-
-    @property
-    def silent(self) -> bool:
-        """Whether there are regions, and every attribution is zero: an output that is constant."""
-        return len(self.rows) > 0 and not self.hypothetical.any()
-
-
-@dataclasses.dataclass(frozen=True)
 class SeqletCounts:
     """Seqlets found of each sign, and how many the cap kept."""
 
@@ -157,41 +127,52 @@ def find_motifs(attributions: str | Path, out: str | Path, settings: ModiscoSett
         When the window does not fit, or modisco-lite has another version.
     """
     _check_version()
-    with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
-        scores = _read_scores(handle, settings, str(attributions))
     counts = SeqletCounts(0, 0, settings.max_seqlets)
     patterns: dict[str, Any] = {"pos_patterns": None, "neg_patterns": None}
-    if scores.silent:
-        logger.warning(
-            "%s: every attribution is zero: the target does not depend on the sequence, so it has no motifs",
-            attributions,
-        )
-    elif len(scores.rows):
-        counts = _count_seqlets(scores, settings)
-        _report(counts, len(scores.rows), settings)
-        if max(counts.positive, counts.negative) > settings.min_metacluster_size:
-            patterns = _run_modisco(scores, settings, threads)
-    write_modisco(
-        out,
-        patterns,
-        rows=scores.rows,
-        offset=scores.offset,
-        length=scores.length,
-        attributes=_attributes(scores, counts, settings),
-    )
+    with open_hdf5(attributions, what="attributions", datasets=("hypothetical", "sequences")) as handle:
+        window = find_window(handle, settings.window, settings.pattern_width, str(attributions))
+        windows = window.regions * (window.width + 1 - settings.sliding_window_size)
+        drawn = modisco_seqlets.subsample(windows)
+        scores = read_scores(handle, window, settings.seed, str(attributions))
+        if scores.silent:
+            logger.warning(
+                "%s: every attribution is zero: the target does not depend on the sequence, so it has no "
+                "motifs",
+                attributions,
+            )
+        rows, given = scores.rows, None
+        seqlets = None if scores.silent else _extract(scores.contributions, drawn, settings)
+        if seqlets is not None:
+            counts = SeqletCounts(
+                int((seqlets.sums > seqlets.threshold).sum()),
+                int((seqlets.sums < -seqlets.threshold).sum()),
+                settings.max_seqlets,
+            )
+            _report(counts, window.regions, settings)
+            if max(counts.positive, counts.negative) > settings.min_metacluster_size:
+                seqlets, used = seqlets.compact(settings.max_seqlets)
+                rows = scores.rows[used]
+                given = read_rows(handle, window, rows)
+    attributes = _attributes(window, silent=scores.silent, counts=counts, settings=settings)
+    del scores  # contributions of all regions
+    if seqlets is not None and given is not None:
+        patterns = _run_modisco(*given, seqlets, settings, threads)
+    write_modisco(out, patterns, rows=rows, offset=window.offset, length=window.length, attributes=attributes)
     found = sum(len(group or ()) for group in patterns.values())
     logger.info("%s written to %s", counted(found, "pattern"), out)
     return found
 
 
-def _attributes(scores: Scores, counts: SeqletCounts, settings: ModiscoSettings) -> dict[str, Any]:
+def _attributes(
+    window: Window, *, silent: bool, counts: SeqletCounts, settings: ModiscoSettings
+) -> dict[str, Any]:
     """Provenance of the file."""
     attributes = {
         "format_version": FORMAT_VERSION,
-        "window": scores.one_hot.shape[1],
-        "window_offset": scores.offset,
-        "regions": len(scores.rows),
-        "no_attribution": int(scores.silent),
+        "window": window.width,
+        "window_offset": window.offset,
+        "regions": window.regions,
+        "no_attribution": int(silent),
         "positive_seqlets": counts.positive,
         "negative_seqlets": counts.negative,
         "seqlet_cap_reached": int(counts.cap_reached),
@@ -222,7 +203,7 @@ def _report(counts: SeqletCounts, regions: int, settings: ModiscoSettings) -> No
     )
     if counts.cap_reached:
         logger.warning(
-            "the cap of %d seqlets per sign was reached: %.1f %% of the seqlets are used, from a random "
+            "the cap of %d seqlets per sign was reached: %.2g %% of the seqlets are used, from a random "
             "sample of the regions; raise motifs.max_seqlets to use more",
             settings.max_seqlets,
             100 * counts.fraction_kept,
@@ -237,116 +218,6 @@ def _report(counts: SeqletCounts, regions: int, settings: ModiscoSettings) -> No
             )
 
 
-def shuffled_rows(regions: pd.DataFrame, seed: int) -> NDArray[np.int64]:
-    """Shuffle rows by the seed and by each region's identity, whatever their original order.
-
-    Parameters
-    ----------
-    regions
-        Columns ``chrom, start, end, name, strand``.
-    seed
-        Any integer.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 (N,): a permutation of the rows.
-    """
-    chroms = regions["chrom"] if has_coordinates(regions) else regions["name"]
-    keys = provenance.locus_seeds(
-        "motifs", chroms.astype(str), regions["start"], regions["end"], regions["strand"].astype(str), seed
-    )
-    return np.lexsort((np.arange(len(regions)), regions["name"].to_numpy(str), keys)).astype(np.int64)
-
-
-def _window(length: int, settings: ModiscoSettings) -> tuple[int, int]:
-    """Start and width of the central window, checked."""
-    width = settings.window or length
-    if width > length:
-        raise ConfigError(f"motifs.window is {width}, but regions are {length} bases long")
-    if width <= settings.pattern_width:
-        raise ConfigError(
-            f"motifs needs windows longer than {settings.pattern_width} bases "
-            f"(trim_to_window_size and flanks), found {width}"
-        )
-    return (length - width) // 2, width
-
-
-def _read_scores(handle: h5py.File, settings: ModiscoSettings, where: str) -> Scores:
-    """Read and check both arrays block by block, straight into the layout that TF-MoDISco wants."""
-    hypothetical, sequences = handle["hypothetical"], handle["sequences"]
-    if hypothetical.ndim != 3 or hypothetical.shape[1] != 4 or sequences.shape != hypothetical.shape:
-        raise InputError(
-            f"{where}: hypothetical {hypothetical.shape} and sequences {sequences.shape} "
-            "must both be (regions, 4, length)"
-        )
-    count, _, length = hypothetical.shape
-    offset, width = _window(length, settings)
-    rows = shuffled_rows(read_regions(handle), settings.seed)
-    if len(rows) != count:
-        raise InputError(f"{where}: {len(rows)} regions but {count} rows of attributions")
-    place = np.empty(count, dtype=np.int64)
-    place[rows] = np.arange(count)
-    scores = Scores(
-        np.empty((count, width, 4), np.float32), np.empty((count, width, 4), np.float32), rows, offset, length
-    )
-    is_projected = True
-    for start, stop in _blocks(count, 4 * length):
-        observed = sequences[start:stop, :, offset : offset + width]
-        values = hypothetical[start:stop, :, offset : offset + width].astype(np.float32)
-        check_block(observed, values, start, where)
-        is_projected &= not (values * (observed == 0)).any()
-        scores.one_hot[place[start:stop]] = observed.transpose(0, 2, 1)
-        scores.hypothetical[place[start:stop]] = values.transpose(0, 2, 1)
-    if count and is_projected and not scores.silent:
-        raise InputError(
-            f"{where}: 'hypothetical' is zero at every base that is not observed: these are observed "
-            "contributions; TF-MoDISco needs hypothetical ones for all four bases"
-        )
-    return scores
-
-
-def _blocks(count: int, values_per_row: int) -> Iterator[tuple[int, int]]:
-    step = max(1, BLOCK_VALUES // max(1, values_per_row))
-    starts = range(0, count, step)
-    for start in progress(starts, total=count, label="reading attributions", weight=step):
-        yield start, min(start + step, count)
-
-
-def check_block(sequences: NDArray[Any], hypothetical: Array, first: int, where: str) -> None:
-    """Check a block of rows: one-hot sequences and finite scores.
-
-    Parameters
-    ----------
-    sequences
-        (n, 4, L): 0 or 1, at most one 1 per position.
-    hypothetical
-        float32 (n, 4, L).
-    first
-        Row of the block's first region, for messages.
-    where
-        The file, for messages.
-
-    Raises
-    ------
-    InputError
-        With the first offending rows.
-    """
-    is_binary = ((sequences == 0) | (sequences == 1)).all(axis=(1, 2))
-    is_one_hot = is_binary & (sequences.sum(axis=1) <= 1).all(axis=1)
-    if not is_one_hot.all():
-        rows = offenders(first + np.flatnonzero(~is_one_hot))
-        raise InputError(
-            f"{where}: sequences are not one-hot in rows {rows}; were sequences and attributions swapped?"
-        )
-    is_finite = np.isfinite(hypothetical).all(axis=(1, 2))
-    if not is_finite.all():
-        rows = offenders(first + np.flatnonzero(~is_finite))
-        raise InputError(
-            f"{where}: attributions are NaN or infinite in rows {rows}; run the attribution again"
-        )
-
-
 def _extraction(settings: ModiscoSettings) -> dict[str, Any]:
     """Settings of seqlet extraction that TFMoDISco has as defaults of its own."""
     return {
@@ -357,34 +228,41 @@ def _extraction(settings: ModiscoSettings) -> dict[str, Any]:
     }
 
 
-def _count_seqlets(scores: Scores, settings: ModiscoSettings) -> SeqletCounts:
-    """How many seqlets TFMoDISco will extract: it tells neither that number nor that its cap was reached."""
-    from modiscolite.extract_seqlets import extract_seqlets
-
-    size, flank = settings.sliding_window_size, settings.flank_size
-    contributions = np.einsum("nlc,nlc->nl", scores.one_hot, scores.hypothetical)
+def _extract(
+    contributions: Array, drawn: NDArray[np.int64], settings: ModiscoSettings
+) -> modisco_seqlets.Seqlets | None:
+    """The seqlets that TF-MoDISco extracts; None where there are no regions, or nothing varies."""
+    if not len(contributions):
+        return None
     if contributions.min() == contributions.max():
         logger.warning("contributions of the observed bases do not vary, so there are no motifs to discover")
-        return SeqletCounts(0, 0, settings.max_seqlets)
-    seqlets, threshold = extract_seqlets(
-        contributions, window_size=size, flank=flank, suppress=size // 2 + flank, **_extraction(settings)
+        return None
+    return modisco_seqlets.extract(
+        contributions,
+        drawn,
+        size=settings.sliding_window_size,
+        flank=settings.flank_size,
+        settings=_extraction(settings),
     )
-    sums = np.array([contributions[s.example_idx, s.start + flank : s.end - flank].sum() for s in seqlets])
-    positive, negative = int((sums > threshold).sum()), int((sums < -threshold).sum())
-    return SeqletCounts(positive, negative, settings.max_seqlets)
 
 
-def _run_modisco(scores: Scores, settings: ModiscoSettings, threads: int) -> dict[str, Any]:
+def _run_modisco(
+    one_hot: Array,
+    hypothetical: Array,
+    seqlets: modisco_seqlets.Seqlets,
+    settings: ModiscoSettings,
+    threads: int,
+) -> dict[str, Any]:
     from modiscolite.tfmodisco import TFMoDISco
 
     prepare_kernels(threads)
     logger.info("running TF-MoDISco (no progress output)")
     extraction = _extraction(settings)
     extraction["target_seqlet_fdr"] = extraction.pop("target_fdr")
-    with no_seqlet_is_no_pattern():
+    with no_seqlet_is_no_pattern(), seqlets_given(seqlets):
         positive, negative = TFMoDISco(
-            one_hot=scores.one_hot,
-            hypothetical_contribs=scores.hypothetical,
+            one_hot=one_hot,
+            hypothetical_contribs=hypothetical,
             sliding_window_size=settings.sliding_window_size,
             flank_size=settings.flank_size,
             min_metacluster_size=settings.min_metacluster_size,

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cislex.motifs.modisco_seqlets import Seqlets
+
 
 @contextmanager
 def no_seqlet_is_no_pattern() -> Iterator[None]:
@@ -41,3 +43,25 @@ def prepare_kernels(threads: int) -> None:
     numba.set_num_threads(min(threads, numba.get_num_threads()))
     for module in (affinitymat, aggregator, gapped_kmer, util):
         compile_module_once(module, cache=True)
+
+
+@contextmanager
+def seqlets_given(seqlets: Seqlets) -> Iterator[None]:
+    """Let TF-MoDISco use these seqlets of the arrays that it is given.
+
+    modisco-lite 3.0.0 extracts them itself, with all regions in memory several times in float64.
+    """
+    from modiscolite import core, extract_seqlets
+
+    extract = extract_seqlets.extract_seqlets
+
+    def give(*_: Any, **__: Any) -> tuple[list[Any], float]:
+        places = zip(seqlets.rows.tolist(), seqlets.starts.tolist(), strict=True)
+        found = [core.Seqlet(row, start, start + seqlets.width, False) for row, start in places]
+        return found, seqlets.threshold
+
+    extract_seqlets.extract_seqlets = give
+    try:
+        yield
+    finally:
+        extract_seqlets.extract_seqlets = extract

@@ -25,8 +25,8 @@ from cislex.errors import ConfigError
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions, write_table
 from cislex.files.text_tables import read_numbers
 from cislex.logs import get_logger
-from cislex.motifs.discovery import check_block
 from cislex.motifs.matching import read_databases
+from cislex.motifs.modisco_scores import check_block
 from cislex.motifs.seqlet_names import NAME_COLUMNS, name_seqlets
 from cislex.regions.extraction import bed_names
 from cislex.regions.strands import on_genome

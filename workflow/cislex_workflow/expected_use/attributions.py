@@ -161,7 +161,9 @@ def choose_windows(work: Work, wildcards: Mapping[str, str]) -> Use:
 
 def export_tracks(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows, length = rows_of(work, wildcards)
-    return Use(250 + 0.5e-3 * rows, 10 + rows * length / 2e6 + work.genome_mb() / 20)
+    # libBigWig keeps all that it sums up for zooming, of each base that some region covers.
+    covered = min(rows * length, work.genome_mb() * 1e6 or rows * length)
+    return Use(250 + 0.5e-3 * rows + 6e-6 * covered, 10 + rows * length / 2e6 + work.genome_mb() / 20)
 
 
 def export_layouts(work: Work, wildcards: Mapping[str, str]) -> Use:

@@ -11,9 +11,13 @@ from cislex_workflow.expected_use.work import Use, Work
 def find_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
     rows, length = rows_of(work, wildcards)
     settings = work.config["analyses"][wildcards["analysis"]]["motifs"]
-    bases = rows * min(length, settings["window"] or length)
+    width = min(length, settings["window"] or length)
+    bases = rows * width
     seqlets = min(2 * settings["max_seqlets"], bases / 10)
-    return Use(900 + 85e-6 * bases + 0.04 * seqlets, 90 + 0.012 * seqlets + bases / 1e6)
+    # Contributions of all regions are held; of those with seqlets in use, some one of each sign in 2 kb at
+    # least, both arrays and their product, which processes share, but are counted for each of them.
+    used = min(rows, settings["max_seqlets"] * max(1, 2000 / width)) * width
+    return Use(900 + 4e-6 * bases + 96e-6 * used + 0.04 * seqlets, 90 + 0.012 * seqlets + bases / 1e6)
 
 
 def annotate_motifs(work: Work, wildcards: Mapping[str, str]) -> Use:
