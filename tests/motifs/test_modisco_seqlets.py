@@ -102,3 +102,22 @@ def test_the_sample_is_that_of_the_library() -> None:
     count = 1_500_000
     expected = np.sort(_subsample_indices(count, modisco_seqlets.SUBSAMPLE))
     np.testing.assert_array_equal(subsample(count), expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "positive", "negative"),
+    [
+        (lambda rng: np.abs(rng.normal(size=(300, 200))), True, False),
+        (lambda rng: -np.abs(rng.normal(size=(300, 200))), False, True),
+        (lambda rng: np.where((np.arange(200) // 10 == 9) * np.ones((300, 1)), 1.0, 0.0), True, False),
+        (lambda rng: rng.integers(-1, 2, (300, 200)), True, True),
+    ],
+    ids=["never negative", "never positive", "zero outside motifs", "whole numbers"],
+)
+def test_a_sign_without_windows_or_draws_does_not_stop_the_search(
+    make: Callable[[np.random.Generator], np.ndarray], positive: bool, negative: bool
+) -> None:
+    with np.errstate(all="ignore"):
+        found = in_blocks(make(np.random.default_rng(0)).astype(np.float32))
+    assert bool((found.sums > found.threshold).any()) == positive
+    assert bool((found.sums < -found.threshold).any()) == negative

@@ -115,7 +115,7 @@ def extract(
     values = library._split(windows.take(drawn))
     fdr = settings["target_fdr"]
     thresholds = [
-        library._isotonic_thresholds(found, drawn_null, increasing=increasing, target_fdr=fdr)
+        _threshold(found, drawn_null, increasing=increasing, fdr=fdr)
         for found, drawn_null, increasing in zip(values, null, (True, False), strict=True)
     ]
     upper, lower = library._refine_thresholds(
@@ -140,6 +140,25 @@ def extract(
         sizes.append(np.abs(bases).sum(axis=1))
     joined = [np.concatenate(parts) for parts in (rows, starts, sums, sizes)]
     return Seqlets(joined[0], joined[1], joined[2], joined[3], size + 2 * flank, threshold)
+
+
+def _threshold(values: Doubles, null: Doubles, *, increasing: bool, fdr: float) -> float:
+    """modisco-lite's threshold of one sign, from windows and draws in ascending order of their size.
+
+    It stops where no window or no draw has the sign, or where no window passes. Here none passes then, or
+    without draws all; of these modisco-lite takes the strongest (``min_`` and ``max_passing_windows_frac``).
+    """
+    from modiscolite import extract_seqlets as library
+
+    nothing = np.inf if increasing else -np.inf
+    if not len(values):
+        return nothing
+    if not len(null):
+        return float(values[0])
+    try:
+        return float(library._isotonic_thresholds(values, null, increasing=increasing, target_fdr=fdr))
+    except IndexError:
+        return nothing
 
 
 @compiled

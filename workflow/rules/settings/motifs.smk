@@ -30,9 +30,8 @@ def motif_threads():
         for analysis in config["analyses"].values()
         if analysis["motifs"]
     )
-    cores = (
-        workflow.resource_settings.cores
-    )  # none: a cluster, where each job has its own
+    # None on a cluster, where each job has its own.
+    cores = workflow.resource_settings.cores
     return 1 if cores and cores < 2 * targets else 2
 
 
