@@ -172,10 +172,11 @@ def write_target(folder: Path, truth: pd.DataFrame, assay: str) -> dict[str, Pat
         strand=np.where(plus ^ turned, "+", "-"), word=parts,
     )  # fmt: skip
     where = random.integers(len(regions), size=len(hits) // 10)
-    low = regions["start"].to_numpy()[where] + random.integers(0, 220, len(where))
     word, strand = random.choice(parts.unique(), len(where)), random.choice(["+", "-"], len(where))
     widths = hits.assign(width=hits["end"] - hits["start"]).groupby("word")["width"].first()
-    noise = {"chrom": regions["chrom"].to_numpy()[where], "start": low, "end": low + widths[word].to_numpy()}
+    width = widths[word].to_numpy()
+    low = regions["start"].to_numpy()[where] + random.integers(0, 240 - width)
+    noise = {"chrom": regions["chrom"].to_numpy()[where], "start": low, "end": low + width}
     hits = pd.concat([hits, pd.DataFrame({**noise, "word": word, "strand": strand})], ignore_index=True)
     sign = np.where(hits["word"] == "rest", -1.0, 1.0)
     hits = hits.assign(motif=hits["word"], score=900, contribution=sign * random.normal(1, 0.1, len(hits)))

@@ -138,7 +138,7 @@ except StorageError as error:
 """
     done = run(text)
     assert "cannot write partial results" in done.stdout
-    assert "free some space" in done.stdout
+    assert "raise the limit, or choose another folder" in done.stdout
     assert not done.stderr, "nothing that closing the file says may hide it"
     assert (tmp_path / "p").exists() == bool(finished)
     if finished:

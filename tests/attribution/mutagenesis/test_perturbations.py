@@ -133,7 +133,7 @@ def test_windows_of_columns_are_used_and_equal_whole_sequences(caplog: pytest.Lo
 
     tracked = []
     model[0].register_forward_pre_hook(lambda _, given: tracked.append(type(given[0])))
-    options: dict[str, Any] = {"n": 8, "precision": "float64"}
+    options: dict[str, Any] = {"n": 8, "precision": "float64", "batch_size": 10}
     found = scrambles(model, X, WINDOWS[:2], **options)
     assert "mutants" not in found.notes
     assert tracked.count(MutantColumns) >= 6
