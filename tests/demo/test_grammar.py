@@ -178,6 +178,11 @@ def write_target(folder: Path, truth: pd.DataFrame, assay: str) -> dict[str, Pat
     low = regions["start"].to_numpy()[where] + random.integers(0, 240 - width)
     noise = {"chrom": regions["chrom"].to_numpy()[where], "start": low, "end": low + width}
     hits = pd.concat([hits, pd.DataFrame({**noise, "word": word, "strand": strand})], ignore_index=True)
+    inside = [
+        bool(((regions["chrom"] == hit.chrom) & (start <= hit.start) & (hit.end <= start + 240)).any())
+        for hit in hits.itertuples()
+    ]
+    hits = hits[inside]  # a site near the edge of a peak may reach beyond its region
     sign = np.where(hits["word"] == "rest", -1.0, 1.0)
     hits = hits.assign(motif=hits["word"], score=900, contribution=sign * random.normal(1, 0.1, len(hits)))
     hits = hits.rename(columns={"chrom": "#chrom"}).sort_values(["#chrom", "start"])
