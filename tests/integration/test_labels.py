@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+import pyBigWig
 import pytest
 import yaml
 from scipy import stats
@@ -84,6 +85,8 @@ def test_peaks_take_labels_of_their_own_file_and_of_signal(tmp_path: Path, snake
     config["analyses"]["enhancer"]["labels"] = {"enhancer": {"column": "signal_value"}}
     config["analyses"]["insulator"]["labels"] = {"insulator": {"bigwig": "signal.bw", "window": 100}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    (tmp_path / "signal.bw").touch()
+    with pyBigWig.open(str(tmp_path / "signal.bw"), "w") as signal:
+        signal.addHeader([("chrS1", 1000)])
+        signal.addEntries(["chrS1"], [0], ends=[10], values=[1.0])
     plan = planned(snakemake("--configfile", "config.yaml", "--dry-run", folder=tmp_path).stdout)
     assert plan["evaluate_predictions"] == 2
