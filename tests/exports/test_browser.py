@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from cislex.errors import InputError
 from cislex.exports import features, sessions
 from cislex.exports.browser import export_browser
 from cislex.exports.browser_specs import BrowserGenome, BrowserSettings, BrowserTarget, shortened
+from cislex.exports.igv.page import write_igv_page
 from cislex.exports.signals import nearest_parts, write_region_values
 from cislex.files.tables import read_regions
 
@@ -166,6 +168,19 @@ def test_files_of_the_user_are_linked_and_left_as_they_are(
     export_browser(tmp_path / "b", **{**made[1], "targets": [target]})
     assert os.path.samefile(source, tmp_path / "b" / "data" / "x.b.signal.bigwig.bw")
     assert source.stat().st_mode & 0o777 == 0o444
+
+
+def test_chromosomes_of_the_page_keep_the_order_of_the_genome(
+    made: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    _, arguments = made
+    settings = dataclasses.replace(arguments["settings"], page_regions=100)
+    for sizes in (motif_fixtures.CHROMOSOMES, dict(reversed(motif_fixtures.CHROMOSOMES.items()))):
+        write_igv_page(arguments["targets"], tmp_path / "igv.html", sizes, settings)
+        page = (tmp_path / "igv.html").read_text(encoding="utf-8")
+        data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
+        assert len(data["sizes"]) > 1
+        assert list(data["sizes"]) == [name for name in sizes if name in data["sizes"]]
 
 
 def test_the_page_is_self_contained_and_holds_the_top_regions(made: tuple[Path, dict[str, Any]]) -> None:

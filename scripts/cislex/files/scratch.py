@@ -36,6 +36,8 @@ REFUSED = {
     errno.EROFS: ("the file system is read-only", "choose another folder, and run again"),
     errno.ESTALE: ("the network file system lost the file (Stale file handle)", "run again"),
 }
+#: What is said of a file that is read, too; a copy that is refused bears the name of what is copied.
+OF_READING = (errno.EIO, errno.ESTALE)
 #: Bytes whose writing tells a full disk from another failure of a program that says nothing.
 PROBE = 1 << 20
 
@@ -63,7 +65,7 @@ def write_errors_named(path: str | Path, *, advice: str = "free some space and r
             raise StorageError(
                 f"disk full or quota exceeded while writing {path}; no partial file is left: {advice}"
             ) from error
-        if error.errno not in REFUSED or _is_of_another(error, path):
+        if error.errno not in REFUSED or (error.errno in OF_READING and _is_of_another(error, path)):
             raise
         what, then = REFUSED[error.errno]
         raise StorageError(f"{what}, while writing {path}; no partial file is left: {then}") from error

@@ -27,7 +27,7 @@ RUN_BYTES, BASE_BYTES = 1 << 28, 12
 #: both strands.
 SOLVE_BYTES, SOLVE_BASE_BYTES = 1 << 30, 96
 #: What the system and torch say where memory ends.
-MEMORY_WORDS = ("MemoryError", "not enough memory", "out of memory", "OutOfMemory")
+MEMORY_WORDS = ("MemoryError", "not enough memory", "out of memory", "OutOfMemory", "failed to map")
 
 logger = get_logger("hits")
 
@@ -143,6 +143,7 @@ def _run(
 def _finemo(arguments: Sequence[str], folder: Path, device: str, threads: int) -> None:
     environment = {**tied_environment(), "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     environment["POLARS_MAX_THREADS"] = str(threads)
+    environment["HDF5_USE_FILE_LOCKING"] = "FALSE"  # its files are this job's own; TMPDIR may have no locks
     if device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
     done = subprocess.run(

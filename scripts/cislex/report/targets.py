@@ -148,7 +148,7 @@ def describe_targets(
     """
     attributes = [recorded(spec.attributions) for spec in analyses]
     common = shared(attributes)
-    databases = {str(path) for spec in analyses for path in spec.databases.values()}
+    databases = sorted({str(path) for spec in analyses for path in spec.databases.values()})
     room = _Room(
         known=read_known(databases),
         small={path: database_smallness(path) for path in databases},

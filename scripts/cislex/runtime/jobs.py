@@ -100,7 +100,8 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
 
 def _lacks_memory(error: BaseException) -> bool:
     """Whether the system or the device refused memory, to Python or to PyTorch."""
-    of_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    words = ("can't allocate memory", "can't start new thread")  # a thread needs memory for its stack
+    of_torch = type(error).__name__ == "OutOfMemoryError" or any(word in str(error) for word in words)
     return isinstance(error, MemoryError) or of_torch
 
 

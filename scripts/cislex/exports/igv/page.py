@@ -62,7 +62,11 @@ def write_igv_page(
         if windows:
             shown.append({"label": target.label, "color": COLORS[number % len(COLORS)], "windows": windows})
     used = {window["chrom"] for one in shown for window in one["windows"]}
-    data = {"genome": settings.title, "sizes": {name: sizes[name] for name in used}, "targets": shown}
+    data = {
+        "genome": settings.title,
+        "sizes": {name: size for name, size in sizes.items() if name in used},
+        "targets": shown,
+    }
     text = (
         f"The {settings.page_regions} regions with the highest predictions of each target: contributions as "
         "letters, motif hits (red: raises the prediction, blue: lowers it). All regions are in session.xml "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -60,6 +60,6 @@ def read_cores(spec: AnalysisTarget, table: pd.DataFrame) -> dict[str, Core]:
 KnownMotifs = Mapping[str, Mapping[str, Matrix]]
 
 
-def read_known(paths: set[str]) -> dict[str, dict[str, Matrix]]:
+def read_known(paths: Iterable[str]) -> dict[str, dict[str, Matrix]]:
     """Read each database once."""
     return {path: {motif.identifier: motif.ppm for motif in read_meme(path)} for path in sorted(paths)}
