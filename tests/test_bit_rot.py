@@ -22,7 +22,7 @@ from cislex.errors import CislexError, StorageError
 from cislex.files.checkpoint import Checkpoint
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.hdf5_blocks import group_in, opened, read_all
-from cislex.files.sealed import COPY, fletcher32, sealed_attributes
+from cislex.files.sealed import ADVICE, COPY, fletcher32, reason, sealed_attributes
 from cislex.files.tables import create_array, digest_regions, open_hdf5
 from cislex.motifs.files import read_motifs, write_modisco
 from cislex.sequences.store import SequenceStore, write_sequences
@@ -290,3 +290,10 @@ def test_what_is_not_there_is_no_damage(files: dict[str, Path]) -> None:
         with pytest.raises(IndexError):
             handle["rows"][N]
     assert issubclass(StorageError, CislexError)
+
+
+def test_an_unreadable_disk_is_told_by_its_error_and_not_by_digits_in_a_path() -> None:
+    text = "file read failed: filename = '/data/116/a.h5', errno = 5, error message = 'Input/output error'"
+    assert "Input/output error" in reason(OSError(text))
+    assert "Stale file handle" in reason(OSError(text.replace("errno = 5,", "errno = 116,")))
+    assert ADVICE in reason(OSError(text.replace("errno = 5,", "errno = 2,")))

@@ -8,7 +8,6 @@ as bytes that are covered, and only these are read here; text columns of dataset
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -21,18 +20,19 @@ import numpy as np
 from h5py import h5a, h5d, h5f, h5i, h5l
 
 from cislex.errors import StorageError
-from cislex.files.scratch import REFUSED
+from cislex.files.checkpoint import NO_LOCKS
+from cislex.files.scratch import OF_READING, REFUSED
 
 #: Attribute with the others as JSON, uint8 (bytes,).
 COPY = "attributes_json"
 ADVICE = "the file is damaged: delete it and run again to recreate it"
-#: What HDF5 says where the system could not read, and not the file is wrong.
-_UNREADABLE = re.compile(r"errno = 5\b|\[Errno 5\]|errno = 116\b|\[Errno 116\]")
-
-
-#: And where its file system has no locks, which HDF5 asks for (``NO_LOCKS`` of checkpoints), or this process
-#: has the file open without one already.
-_NO_LOCKS = re.compile(r"unable to lock file, errno = (37|38|95)\b|file locking flag values don't match")
+#: Numbers of the system's errors in what HDF5 and h5py say.
+_ERRNO = re.compile(r"errno = (\d+)\b|\[Errno (\d+)\]")
+#: What HDF5 says where the file system has no locks, which it asks for, or this process has the file open
+#: without one already.
+_NO_LOCKS = re.compile(
+    rf"unable to lock file, errno = ({'|'.join(map(str, NO_LOCKS))})\b|file locking flag values don't match"
+)
 
 
 def open_file(path: str | Path, kind: type[h5py.File] = h5py.File) -> h5py.File:
@@ -59,8 +59,10 @@ def lacks_locks(error: OSError) -> bool:
 def reason(error: Exception) -> str:
     """Why HDF5 could not read a file, in one line, and what to do."""
     text = " ".join(str(error).split())
-    if _UNREADABLE.search(text):
-        what, advice = REFUSED[errno.ESTALE if "116" in text else errno.EIO]
+    numbers = (int(found[1] or found[2]) for found in _ERRNO.finditer(text))
+    # The system could not read it; the file is not wrong.
+    if (number := next((number for number in numbers if number in OF_READING), None)) is not None:
+        what, advice = REFUSED[number]
         return f"cannot be read: {what}; {advice}"
     return f"cannot be read ({text}); {ADVICE}"
 
