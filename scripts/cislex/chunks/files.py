@@ -7,7 +7,6 @@ memory: of attributes that all share, one copy is kept.
 from __future__ import annotations
 
 import bisect
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -15,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from h5py import h5d, h5f, h5g
+from h5py import h5f, h5g
 from numpy.typing import NDArray
 
 from cislex.errors import ModelError, StorageError
 from cislex.files.hdf5_blocks import (
     dataset_in,
+    digest_blocks,
     group_in,
     names_in,
     opened,
@@ -55,8 +55,6 @@ CHECKED = (
 BY_TARGET = ("content_digests", "stage_digests")
 #: What makes chunks of one run differ.
 CAUSE = "weights, genome or settings changed during the run, or the file belongs to another run"
-#: Bytes of values that are verified at once.
-VERIFIED_BYTES = 1 << 22
 #: Characters of a value that messages show.
 SHOWN = 60
 #: Standard deviation over references of the contributions, where it is asked for.
@@ -170,7 +168,7 @@ class ChunkFiles:
         self.digests.append(str(attributes["content_digest"]))
         self.notes.update(json.loads(attributes["notes"]))
         self.computed[start:stop] = read_all(handle, "computed", "?")
-        self._verify(path, group, attributes["content_digests"], self.computed[start:stop])
+        self._verify(path, group, attributes["content_digests"])
         if self.computed[start:stop].any():  # else other folds have its regions, and it has no numbers
             names = names_in(group)
             self.tails = self.tails or {key: _shape(group, key)[1:] for key in SMALL if key in names}
@@ -196,12 +194,10 @@ class ChunkFiles:
             "content_digests": values,
         }
 
-    def _verify(
-        self, path: Path, group: h5g.GroupID, digests: dict[str, str], computed: NDArray[np.bool_]
-    ) -> None:
-        """Read all numbers of the target; refuse what differs from the digests that their job wrote."""
+    def _verify(self, path: Path, group: h5g.GroupID, digests: dict[str, str]) -> None:
+        """Read all blocks of the target; refuse what differs from the digests that their job wrote."""
         for name, expected in digests.items():
-            digest = _content_digest(dataset_in(group, name), computed)
+            digest = digest_blocks(dataset_in(group, name))
             if digest != expected:
                 raise StorageError(
                     f"{path}: targets/{self.target}/{name}: its digest is {digest}, but was "
@@ -283,20 +279,6 @@ def require_inspected(path: str | Path, fold: str, digest: str, weights: str | P
             f"{path} {expected}. The weights or the model's files changed during the run: run again to "
             "inspect the new ones"
         )
-
-
-def _content_digest(dataset: h5d.DatasetID, computed: NDArray[np.bool_]) -> str:
-    """BLAKE2b-128 hex digest of the rows that were computed, in order."""
-    hasher = hashlib.blake2b(digest_size=16)
-    tail = dataset.shape[1:]
-    step = max(1, VERIFIED_BYTES // (4 * int(np.prod(tail))))
-    for low in range(0, len(computed), step):
-        own = computed[low : low + step]
-        if own.any():
-            values = np.empty((len(own), *tail), np.float32)
-            read_rows(dataset, low, low + len(own), values)
-            hasher.update((values if own.all() else values[own]).data)
-    return hasher.hexdigest()
 
 
 def _with_optional(handle: h5f.FileID) -> dict[str, Any]:

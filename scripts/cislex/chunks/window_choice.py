@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cislex.chunks.thinning import absolute_contributions
 from cislex.errors import ConfigError, InputError
 from cislex.files.tables import open_hdf5, read_regions, write_table
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.logs import get_logger, progress
 from cislex.regions.strands import on_genome
 from cislex.sequences.stored_windows import window_names
@@ -116,8 +117,8 @@ def _all_windows(handle: h5py.File, settings: ScreenSettings) -> pd.DataFrame:
     step = max(1, BLOCK_VALUES // (4 * length))
     parts = []
     for first in progress(range(0, count, step), total=count, label="choose windows", weight=step):
-        block = slice(first, first + step)
-        sizes = absolute_contributions(handle["hypothetical"][block], handle["sequences"][block])
+        arrays = (unpack_rows(handle[name], first, first + step) for name in ("hypothetical", "sequences"))
+        sizes = absolute_contributions(*arrays)
         for place, row in enumerate(sizes.astype(np.float64), first):
             total = row.sum()
             for rank, (column, size) in enumerate(best_windows(row, settings.width, settings.top), 1):

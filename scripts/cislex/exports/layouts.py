@@ -23,6 +23,7 @@ from cislex.files.indexed_text import TBI_END, write_indexed
 from cislex.files.tables import atomic_path, has_coordinates, open_hdf5, read_regions, write_text
 from cislex.files.temporary import replace_folder, temporary_folder
 from cislex.files.text_tables import as_text
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.logs import get_logger, progress
 
 #: Values of the attributions that are read at once (about 16 MB of float32).
@@ -157,7 +158,10 @@ def _blocks(handle: h5py.File, regions: pd.DataFrame, label: str) -> Iterator[Bl
     step = max(1, BLOCK_VALUES // (4 * length))
     for start in progress(range(0, count, step), total=count, label=f"writing {label}", weight=step):
         rows = slice(start, min(start + step, count))
-        onehot, values = handle["sequences"][rows], handle["hypothetical"][rows].astype(np.float32)
+        onehot, values = (
+            unpack_rows(handle[name], rows.start, rows.stop) for name in ("sequences", "hypothetical")
+        )
+        values = values.astype(np.float32, copy=False)
         turned = is_minus[rows]
         for array in (onehot, values):
             array[turned] = array[turned, ::-1, ::-1]

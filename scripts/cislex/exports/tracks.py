@@ -17,6 +17,7 @@ from pandas.api.types import union_categoricals
 from cislex.errors import ConfigError, InputError, StorageError, offenders
 from cislex.files.bigwig import writing_bigwig
 from cislex.files.tables import atomic_path, open_hdf5, read_regions
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.logs import get_logger, progress
 from cislex.regions.chromosome_table import read_sizes
 from cislex.regions.genome import stream_fasta
@@ -144,8 +145,8 @@ def _contributions(handle: h5py.File, regions: pd.DataFrame, scratch: int) -> Ca
     with open(scratch, "wb", closefd=False) as sink:
         for start in progress(range(0, count, step), total=count, label="reading attributions", weight=step):
             block = slice(start, start + step)
-            values = handle["hypothetical"][block].astype(np.float32)
-            values = (values * handle["sequences"][block]).sum(axis=1)
+            values = unpack_rows(handle["hypothetical"], start, start + step).astype(np.float32, copy=False)
+            values = (values * unpack_rows(handle["sequences"], start, start + step)).sum(axis=1)
             is_finite = np.isfinite(values).all(axis=1)
             if not is_finite.all():
                 rows = offenders(start + np.flatnonzero(~is_finite))

@@ -8,6 +8,7 @@ filters that every HDF5 reader has are used, so any of them reads the result.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -159,15 +160,46 @@ def layout(dataset: h5d.DatasetID) -> tuple[Any, ...]:
     return dataset.dtype.str, properties.get_chunk() if chunked else None, tuple(filters)
 
 
-def _verified(source: h5d.DatasetID, row: int, end: int, tail: tuple[int, ...]) -> tuple[int, bytes]:
-    """Filter mask and bytes of a block as they are, if they agree with their checksum."""
+def digest_blocks(dataset: h5d.DatasetID) -> str:
+    """BLAKE2b-128 hex digest of the blocks of a dataset as they are kept, in the order of their rows.
+
+    Packed, they are hashed without being unpacked, which takes a tenth of the time. Other values, or the same
+    in another order, give another digest; so does another way of packing.
+
+    Raises
+    ------
+    StorageError
+        When a block cannot be read.
+    """
+    hasher = hashlib.blake2b(digest_size=16)
+    _, chunk, _ = layout(dataset)
+    if chunk is not None:
+        for row in range(0, dataset.shape[0], chunk[0]):
+            hasher.update(stored_block(dataset, row, min(row + chunk[0], dataset.shape[0]))[1])
+    return hasher.hexdigest()
+
+
+def stored_block(source: h5d.DatasetID, row: int, end: int) -> tuple[int, bytes]:
+    """Filter mask and bytes of a block as they are, from its first row; ``end`` is for messages.
+
+    Raises
+    ------
+    StorageError
+        When it cannot be read.
+    """
     try:
-        mask, data = source.read_direct_chunk((row, *tail))
+        found: tuple[int, bytes] = source.read_direct_chunk((row, *[0] * (source.rank - 1)))
     except (OSError, RuntimeError) as error:
         raise damaged(source, f"rows {row} to {end}", error) from error
+    return found
+
+
+def _verified(source: h5d.DatasetID, row: int, end: int) -> bytes:
+    """Bytes of a block as they are, if they agree with their checksum."""
+    mask, data = stored_block(source, row, end)
     if mask or data[-4:] != fletcher32(data[:-4]):
         raise damaged(source, f"rows {row} to {end}", StorageError("a block differs from its checksum"))
-    return mask, data
+    return data
 
 
 class RowWriter:
@@ -179,6 +211,8 @@ class RowWriter:
         Made by ``create_array``, or ``create_sequences``.
     pool
         Packs blocks; without one they are packed at once.
+    digest
+        Hash the blocks on their way.
 
     Raises
     ------
@@ -186,7 +220,7 @@ class RowWriter:
         When the dataset has other filters.
     """
 
-    def __init__(self, dataset: h5py.Dataset, pool: Executor | None = None) -> None:
+    def __init__(self, dataset: h5py.Dataset, pool: Executor | None = None, *, digest: bool = False) -> None:
         self._sink, self._pool = dataset.id, pool
         self._name, self._shape, self._layout = dataset.name, dataset.shape, layout(dataset.id)
         self._rows = dataset.chunks[0] if dataset.chunks else 0
@@ -194,6 +228,7 @@ class RowWriter:
         self._buffer = np.zeros(dataset.chunks or self._shape, dataset.dtype)
         self._filled = self._written = 0
         self._waiting: deque[tuple[int, Future[bytes]]] = deque()
+        self._hasher = hashlib.blake2b(digest_size=16) if digest else None
         shuffled = (h5z.FILTER_SHUFFLE,) if dataset.dtype.itemsize > 1 else ()
         if len(self._buffer) and self._layout[2] != (*shuffled, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32):
             raise StorageError(f"{self._name}: blocks with the filters {self._layout[2]} cannot be written")
@@ -237,8 +272,8 @@ class RowWriter:
             stop = high if last else low + (high - low) // self._rows * self._rows
             for row in range(low, stop, self._rows):
                 end = min(row + self._rows, stop)
-                mask, data = _verified(source, row, end, self._tail)
-                self._sink.write_direct_chunk((self._written, *self._tail), data, mask)
+                data = _verified(source, row, end)
+                self._put(self._written, data)
                 self._written += end - row
             low = stop
         step = max(self._rows, 1) * WAITING
@@ -247,19 +282,20 @@ class RowWriter:
             read_rows(source, row, row + len(values), values)
             self.append(values)
 
-    def finish(self) -> None:
-        """Write what is left; every row must have come."""
+    def finish(self) -> str:
+        """Write what is left, of every row. With ``digest`` return what ``digest_blocks`` will find."""
         if self._filled:
             count, self._filled = self._filled, 0
             self._submit(self._buffer[:count])
         self._write(0)
         if self._written != self._shape[0]:
             raise StorageError(f"{self._name}: expected {self._shape[0]} rows, received {self._written}")
+        return self._hasher.hexdigest() if self._hasher else ""
 
     def _submit(self, values: NDArray[Any]) -> None:
         first, self._written = self._written, self._written + len(values)
         if self._pool is None:
-            self._sink.write_direct_chunk((first, *self._tail), pack(values, self._rows))
+            self._put(first, pack(values, self._rows))
             return
         self._waiting.append((first, self._pool.submit(pack, values, self._rows)))
         self._write(WAITING)
@@ -268,4 +304,9 @@ class RowWriter:
         """Write finished blocks until so many wait."""
         while len(self._waiting) > waiting:
             first, packed = self._waiting.popleft()
-            self._sink.write_direct_chunk((first, *self._tail), packed.result())
+            self._put(first, packed.result())
+
+    def _put(self, row: int, data: bytes) -> None:
+        if self._hasher:
+            self._hasher.update(data)
+        self._sink.write_direct_chunk((row, *self._tail), data)

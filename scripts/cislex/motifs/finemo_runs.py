@@ -15,6 +15,7 @@ from cislex.errors import CislexError, InputError, offenders
 from cislex.files.hdf5 import new_hdf5
 from cislex.files.scratch import probe_space, scratch_folder
 from cislex.files.tied import tied_command, tied_environment
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.logs import get_logger, progress
 from cislex.motifs.files import Motif
 
@@ -188,14 +189,17 @@ def _write_arrays(handle: h5py.File, rows: range, place: slice, folder: Path) ->
             np.lib.format.write_array_header_1_0(file, head)
         for first, last in blocks_of(len(rows), width):
             block = slice(rows.start + first, rows.start + last)
-            values = handle["hypothetical"][block, :, place].astype(np.float32)
+            values = unpack_rows(handle["hypothetical"], block.start, block.stop)[..., place].astype(
+                np.float32
+            )
             is_finite = np.isfinite(values).all(axis=(1, 2))
             if not is_finite.all():
                 bad = offenders(block.start + np.flatnonzero(~is_finite))
                 raise InputError(f"{handle.filename}: attributions are NaN or infinite in rows {bad}")
             greatest = np.abs(values).max(axis=(1, 2), keepdims=True)
             scores.write((values / np.where(greatest > 0, greatest, 1.0)).astype(np.float16).tobytes())
-            sequences.write(handle["sequences"][block, :, place].astype(np.int8).tobytes())
+            found = unpack_rows(handle["sequences"], block.start, block.stop)[..., place]
+            sequences.write(found.astype(np.int8).tobytes())
 
 
 def _write_motifs(motifs: Sequence[Motif], folder: Path) -> None:

@@ -22,6 +22,7 @@ from cislex.errors import ConfigError, InputError, offenders
 from cislex.files.indexed_text import write_indexed_bed
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions, require_file
 from cislex.files.text_tables import read_text, table_named
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.logs import get_logger
 from cislex.motifs.files import Motif, TrimSettings, read_motifs
 from cislex.motifs.finemo_runs import HitSettings, blocks_of, core_margins, find_hits
@@ -255,8 +256,8 @@ def _contributions(
         chosen = slice(*np.searchsorted(rows, [first, last]))
         if chosen.start == chosen.stop:
             continue
-        values = handle["hypothetical"][first:last].astype(np.float64)
-        values *= handle["sequences"][first:last]
+        values = unpack_rows(handle["hypothetical"], first, last).astype(np.float64)
+        values *= unpack_rows(handle["sequences"], first, last)
         observed = values.sum(axis=1)
         row, start, end = rows[chosen] - first, local["start"][chosen], local["end"][chosen]
         running = np.pad(observed.cumsum(axis=1), ((0, 0), (1, 0)))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cislex import provenance
 from cislex.errors import ConfigError, InputError, offenders
 from cislex.files.tables import has_coordinates, read_regions
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.logs import progress
 
 #: Values read from the file at once (about 64 MB of float32).
@@ -168,8 +169,11 @@ def read_rows(handle: h5py.File, window: Window, rows: NDArray[np.int64]) -> tup
 
 
 def _read(handle: h5py.File, rows: slice, window: Window) -> tuple[NDArray[Any], Array]:
-    observed = handle["sequences"][rows, :, window.part]
-    return observed, handle["hypothetical"][rows, :, window.part].astype(np.float32)
+    observed, values = (
+        unpack_rows(handle[name], rows.start, rows.stop)[..., window.part]
+        for name in ("sequences", "hypothetical")
+    )
+    return observed, values.astype(np.float32, copy=False)
 
 
 def _blocks(count: int, values_per_row: int) -> Iterator[tuple[int, int]]:

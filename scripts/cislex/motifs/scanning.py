@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cislex.files.tables import require_file
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.logs import get_logger, progress
 from cislex.motifs.files import Matrix, Motif, TrimSettings, read_meme, read_motifs
 from cislex.wording import counted
@@ -117,7 +118,8 @@ def scan_sites(
     with _compiled(threads) as fimo:
         for first in progress(range(0, count, step), total=count, label="scan", weight=step):
             rows = slice(first, min(first + step, count))
-            sequences = np.ascontiguousarray(handle["sequences"][rows, :, place].astype(np.int8))
+            found = unpack_rows(handle["sequences"], rows.start, rows.stop)[..., place]
+            sequences = np.ascontiguousarray(found.astype(np.int8))
             for table in fimo(fitting, sequences, eps=0.0, threshold=settings.max_p, bin_size=STEP):
                 if len(table):
                     parts.append(_as_sites(table, first))

@@ -24,6 +24,7 @@ from cislex.chunks.spans import ERROR, span_errors
 from cislex.errors import ConfigError
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions, write_table
 from cislex.files.text_tables import read_numbers
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.logs import get_logger
 from cislex.motifs.matching import read_databases
 from cislex.motifs.modisco_scores import check_block
@@ -156,8 +157,11 @@ def read_contributions(handle: h5py.File, place: slice, where: str) -> NDArray[n
     total = np.zeros((count, place.stop - place.start), dtype=np.float32)
     step = max(1, READ_VALUES // (4 * total.shape[1]))
     for first in range(0, count, step):
-        hypothetical = handle["hypothetical"][first : first + step, :, place].astype(np.float32)
-        sequences = handle["sequences"][first : first + step, :, place]
+        hypothetical, sequences = (
+            unpack_rows(handle[name], first, first + step)[..., place]
+            for name in ("hypothetical", "sequences")
+        )
+        hypothetical = hypothetical.astype(np.float32, copy=False)
         check_block(sequences, hypothetical, first, where)
         np.einsum("ncl,ncl->nl", hypothetical, sequences, out=total[first : first + step])
     return total

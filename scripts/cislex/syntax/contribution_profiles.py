@@ -9,6 +9,7 @@ import pandas as pd
 
 from cislex.errors import InputError
 from cislex.files.tables import REGION_COLUMNS, open_hdf5, read_regions
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.syntax.placed_hits import Ints, PlacedHits
 from cislex.syntax.statistics import Floats
 
@@ -57,8 +58,8 @@ def mean_profiles(
             low, high = np.searchsorted(rows, [first, first + step])
             if low == high:
                 continue
-            values = handle["hypothetical"][first : first + step].astype(np.float64)
-            values *= handle["sequences"][first : first + step]
+            values = unpack_rows(handle["hypothetical"], first, first + step).astype(np.float64)
+            values *= unpack_rows(handle["sequences"], first, first + step)
             observed = np.pad(values.sum(axis=1), ((0, 0), (reach, reach)))
             for some in range(low, high, batch):
                 own = slice(some, min(high, some + batch))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cislex.errors import offenders
+from cislex.files.hdf5_blocks import digest_blocks
 from cislex.files.tables import REGION_COLUMNS, open_hdf5, read_regions
 from cislex.provenance import digest_strings
-from cislex.verification.blocks import checks_of_rows, in_parts, rows
+from cislex.verification.blocks import checks_of_rows, in_parts
 from cislex.verification.findings import FileReport, Results
 
 #: dtype and number of axes of the datasets of ``regions/``.
@@ -100,7 +100,7 @@ def check_layout(handle: h5py.File, report: FileReport, layout: Layout, *, equal
 
 
 def check_values(
-    handle: h5py.Group, report: FileReport, results: Results, *, empty: Iterable[str] = (), prefix: str = ""
+    handle: h5py.Group, report: FileReport, *, empty: Iterable[str] = (), prefix: str = ""
 ) -> None:
     """Read every dataset, which compares its checksums; numbers must be finite, except in ``empty``."""
     for name, dataset in datasets_in(handle):
@@ -108,7 +108,7 @@ def check_values(
             continue
         missing = any(fnmatch.fnmatchcase(name, key) for key in empty)
         wrong: list[int] = []
-        for low, _high, (values,) in in_parts([dataset], results.threads):
+        for low, _high, (values,) in in_parts([dataset]):
             if values.dtype.kind == "f":
                 flat = values.reshape(len(values), -1)
                 bad = np.isinf(flat) if missing else ~np.isfinite(flat)
@@ -127,18 +127,16 @@ def check_sequences(results: Results, report: FileReport, **_: str) -> None:
     """Check ``sequences.h5`` by itself."""
     with open_hdf5(results.path(report.path), what="sequences", datasets=("sequences", "regions")) as handle:
         check_layout(handle, report, SEQUENCES, equal=("*",))
-        check_values(handle["regions"], report, results, prefix="regions/")
+        check_values(handle["regions"], report, prefix="regions/")
         report.facts["attributes"] = dict(handle.attrs)
         wrong: list[int] = []
         checks = []
-        for low, _high, (values,) in in_parts([handle["sequences"]], results.threads):
+        for low, _high, (values,) in in_parts([handle["sequences"]]):
             wrong += one_hot_faults(values, low)
             checks.append(checks_of_rows(values))
         report.facts["bases"] = np.concatenate(checks) if checks else np.zeros(0, np.uint32)
         report.require("one-hot", not wrong, f"sequences: not one-hot in rows {offenders(wrong)}")
-        spans = rows(handle["regions/end"], 0, len(handle["regions/end"])) - rows(
-            handle["regions/start"], 0, len(handle["regions/start"])
-        )
+        spans = handle["regions/end"][:] - handle["regions/start"][:]
         off = np.flatnonzero(spans != handle["sequences"].shape[2])
         report.require("regions", not len(off), f"regions of another length in rows {offenders(off)}")
 
@@ -147,7 +145,7 @@ def check_predictions(results: Results, report: FileReport, **_: str) -> None:
     """Check ``predictions.h5`` by itself."""
     with open_hdf5(results.path(report.path), what="predictions", datasets=("targets", "regions")) as handle:
         check_layout(handle, report, PREDICTIONS, equal=("*",))
-        check_values(handle, report, results)
+        check_values(handle, report)
         report.facts["attributes"] = dict(handle.attrs)
         folds, wanted = json.loads(handle.attrs["folds"]), json.loads(handle.attrs["targets"])
         lost = [f"{f}/{t}" for f in folds for t in wanted if f"targets/{f}/{t}" not in handle]
@@ -158,7 +156,7 @@ def check_patterns(results: Results, report: FileReport, **_: str) -> None:
     """Check ``modisco.h5`` or ``lexicon.h5`` by itself."""
     with open_hdf5(results.path(report.path), what="patterns") as handle:
         check_layout(handle, report, PATTERNS)
-        check_values(handle, report, results)
+        check_values(handle, report)
         found: dict[str, int] = {}
         wrong = []
         for group in handle:
@@ -180,7 +178,7 @@ def check_plan(results: Results, report: FileReport, **_: str) -> None:
     """Check ``plan.h5`` of in-silico experiments by itself."""
     with open_hdf5(results.path(report.path), what="plan") as handle:
         check_layout(handle, report, PLAN, equal=("sites/*",))
-        check_values(handle, report, results)
+        check_values(handle, report)
         bases = handle["backgrounds"][:]
         report.require("bases", bool((bases < 4).all()), "backgrounds: bases other than 0 to 3")
         report.facts["sites"] = len(handle["sites/word"])
@@ -218,7 +216,7 @@ def _plain(
 ) -> None:  # fmt: skip
     with open_hdf5(results.path(report.path), what=what) as handle:
         check_layout(handle, report, layout, equal=equal)
-        check_values(handle, report, results, empty=empty)
+        check_values(handle, report, empty=empty)
         report.facts["attributes"] = {key: handle.attrs[key] for key in handle.attrs}
 
 
@@ -226,16 +224,13 @@ def check_chunk(results: Results, report: FileReport, **_: str) -> None:
     """Check a kept chunk of attributions: its arrays agree with the digests that its job wrote."""
     with open_hdf5(results.path(report.path), what="chunk", datasets=("computed", "targets")) as handle:
         check_layout(handle, report, CHUNK, equal=("*",))
-        check_values(handle, report, results)
-        computed = handle["computed"][:]
+        check_values(handle, report)
         told = json.loads(handle.attrs.get("content_digests", "{}"))
         for target, digests in told.items():
             for name, expected in digests.items():
-                hasher = hashlib.blake2b(digest_size=16)
-                for low, high, (values,) in in_parts([handle[f"targets/{target}/{name}"]], results.threads):
-                    hasher.update(np.ascontiguousarray(values[computed[low:high]]).data)
                 text = f"targets/{target}/{name}: its digest differs from the one that its job wrote"
-                report.require("digests of datasets", hasher.hexdigest() == expected, text)
+                same = digest_blocks(handle[f"targets/{target}/{name}"].id) == expected
+                report.require("digests of datasets", same, text)
         report.facts["digests"] = {
             target: digest_strings(f"{name}: {digest}" for name, digest in digests.items())
             for target, digests in told.items()

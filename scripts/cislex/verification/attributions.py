@@ -25,7 +25,8 @@ from cislex.chunks.thinning import CLEARED
 from cislex.errors import CislexError, StorageError, offenders
 from cislex.files.tables import open_hdf5, read_regions
 from cislex.files.tied import tied_command, tied_environment
-from cislex.verification.blocks import checks_of_rows, in_parts, rows, rows_at_once
+from cislex.files.unpacked_rows import unpack_rows
+from cislex.verification.blocks import checks_of_rows, in_parts, rows_at_once
 from cislex.verification.findings import FileReport, Results
 
 #: Datasets with a number for each base, where they are there.
@@ -64,7 +65,7 @@ def check_attributions(results: Results, report: FileReport, **_: str) -> None:
             report.facts["unreadable"] = True
             return
         attributes = dict(handle.attrs)
-        report.facts["rows"] = rows(handle["rows"], 0, len(handle["rows"]))
+        report.facts["rows"] = unpack_rows(handle["rows"], 0, len(handle["rows"]))
         report.facts["attributes"] = attributes
         _check_rows(handle, report)
         found = _Content(handle, attributes)
@@ -72,7 +73,7 @@ def check_attributions(results: Results, report: FileReport, **_: str) -> None:
         found.tell(report)
         for name in handle:
             if name not in (*found.names, "regions") and handle[name].dtype.kind == "f":
-                _check_finite(handle[name], report, results)
+                _check_finite(handle[name], report)
         _check_small(handle, report, found)
         _check_gate(handle, report, attributes)
 
@@ -159,7 +160,7 @@ class _Content:
 
     def read(self, start: int, stop: int) -> None:
         """Look at some rows, of any number."""
-        for low, high, arrays in in_parts([self.handle[name] for name in self.names], 1, start, stop):
+        for low, high, arrays in in_parts([self.handle[name] for name in self.names], start, stop):
             self.take(low, high, dict(zip(self.names, arrays, strict=True)))
 
     def take(self, low: int, high: int, arrays: dict[str, NDArray[Any]]) -> None:
@@ -213,11 +214,11 @@ def _finite(values: NDArray[Any]) -> NDArray[np.bool_]:
     return found
 
 
-def _check_finite(dataset: h5py.Dataset, report: FileReport, results: Results) -> None:
+def _check_finite(dataset: h5py.Dataset, report: FileReport) -> None:
     name = str(dataset.name).strip("/")
     wrong = [
         low + row
-        for low, _, (values,) in in_parts([dataset], results.threads)
+        for low, _, (values,) in in_parts([dataset])
         for row in np.flatnonzero(~_finite(values)).tolist()
     ]
     report.require("NaN", not wrong, f"{name}: NaN or infinite in rows {offenders(wrong)}")
@@ -229,15 +230,15 @@ def _check_small(handle: h5py.File, report: FileReport, found: _Content) -> None
     read_regions(handle)
     for name in (WINDOW_SHARE, KEPT_SHARE):
         if name in handle:
-            share = rows(handle[name], 0, n)
+            share = unpack_rows(handle[name], 0, n)
             wrong = np.flatnonzero((share < -1e-6) | (share > 1 + 1e-5))
             report.require("shares", not len(wrong), f"{name}: not in 0 to 1 in rows {offenders(wrong)}")
     if "delta" not in handle:
         report.skip("completeness (this method promises none)")
         return
-    largest, worst = rows(handle["max_relative_delta"], 0, n), np.empty(n)
+    largest, worst = unpack_rows(handle["max_relative_delta"], 0, n), np.empty(n)
     mean = np.empty(n)
-    for low, high, (delta,) in in_parts([handle["delta"]], 1):
+    for low, high, (delta,) in in_parts([handle["delta"]]):
         mean[low:high] = delta.mean(axis=(1, 2), dtype=np.float64)
         worst[low:high] = np.abs(delta).max(axis=(1, 2), initial=0)
     wrong = np.flatnonzero((largest < 0) | ((worst > 0) != (largest > 0)) & (worst > 1e-30))
@@ -251,7 +252,7 @@ def _check_small(handle: h5py.File, report: FileReport, found: _Content) -> None
         report.skip(f"completeness from the stored numbers (only {stored})")
         return
     predicted, reference = (
-        rows(handle[name], 0, n).astype(np.float64) for name in ("prediction", "reference_prediction")
+        unpack_rows(handle[name], 0, n).astype(np.float64) for name in ("prediction", "reference_prediction")
     )
     scale = found.sizes + np.abs(predicted) + np.abs(reference)
     off = np.abs(found.sums - (predicted - reference) - mean)
@@ -268,7 +269,7 @@ def _check_gate(handle: h5py.File, report: FileReport, attributes: dict[str, Any
     gate = Gate(float(attributes["max_relative_delta_limit"]), policy)
     if "max_relative_delta" not in handle:
         return
-    errors = rows(handle["max_relative_delta"], 0, n)
+    errors = unpack_rows(handle["max_relative_delta"], 0, n)
     over, told = int(over_limit(errors, gate, n).sum()), int(attributes["n_over_limit"])
     total = int(attributes.get("n_regions", n))
     if report.kind == "attributions" and policy == "drop":

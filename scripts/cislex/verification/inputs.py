@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from cislex.errors import offenders
 from cislex.provenance import digest_file, digest_json
 from cislex.regions.genome import Genome
-from cislex.sequences.store import SequenceStore, reverse_complement, to_codes
+from cislex.sequences.store import SequenceStore, reverse_complement, to_one_hot
+from cislex.verification.blocks import checks_of_rows
 from cislex.verification.findings import ANY_DAMAGE, FileReport, Results, error_text
 
 #: Where records of jobs lie below the results folder.
@@ -143,7 +144,7 @@ def _differing(results: Results, report: FileReport, fasta: Path) -> tuple[NDArr
                     codes = every[offsets[low : low + 1024][order]]
                     part = part[order]
                     codes[minus[part]] = reverse_complement(codes[minus[part]])
-                    differ = (to_codes(store.read_rows(rows[part])) != codes).any(axis=1)
+                    differ = checks_of_rows(to_one_hot(codes)) != report.facts["bases"][rows[part]]
                     wrong += rows[part][differ].tolist()
     return np.array(sorted(wrong), np.int64), sample
 

@@ -10,6 +10,7 @@ import pandas as pd
 from cislex.chunks.gate import Gate, over_limit, reproducible
 from cislex.errors import offenders
 from cislex.files.tables import REGION_COLUMNS, open_hdf5, read_regions
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.provenance import digest_file, digest_strings
 from cislex.regions.chromosome_table import read_chromosomes
 from cislex.regions.extraction import read_regions_bed
@@ -17,7 +18,6 @@ from cislex.regions.genome import genome_digest
 from cislex.sequences.store import SequenceStore
 from cislex.sequences.stored_windows import Windows, WindowStore
 from cislex.verification.arrays import regions_fault
-from cislex.verification.blocks import rows
 from cislex.verification.findings import FileReport, Results
 from cislex.verification.tables import column
 
@@ -223,7 +223,7 @@ def compare_complete(results: Results, report: FileReport, *, analysis: str, tar
             for low in range(0, len(own), step):
                 part = own[low : low + step]
                 values = store.read(int(part[0]), int(part[-1]) + 1)[part - part[0]]
-                differ = (values != rows(handle["sequences"], low, low + len(part))).any(axis=(1, 2))
+                differ = (values != unpack_rows(handle["sequences"], low, low + len(part))).any(axis=(1, 2))
                 if differ.any():
                     return (
                         f"sequences differ from {sequences} in rows {offenders(low + np.flatnonzero(differ))}"

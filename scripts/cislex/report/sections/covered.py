@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cislex.files.tables import has_coordinates, open_hdf5, read_regions
+from cislex.files.unpacked_rows import unpack_rows
 from cislex.regions.extraction import bed_names
 from cislex.report.facts import count, percent
 from cislex.report.specs import AnalysisTarget
@@ -66,7 +67,10 @@ def share_under_hits(spec: AnalysisTarget, hits: Intervals) -> str:
             regions = regions.assign(chrom=bed_names(regions))
         runs = _runs(len(regions))
         for run in _blocks(runs, handle["hypothetical"].shape[2]):
-            sizes = np.abs((handle["hypothetical"][run] * handle["sequences"][run]).sum(axis=1))
+            values, bases_of = (
+                unpack_rows(handle[name], run.start, run.stop) for name in ("hypothetical", "sequences")
+            )
+            sizes = np.abs((values * bases_of).sum(axis=1))
             places = regions.iloc[run][["chrom", "start", "end", "strand"]].to_numpy().tolist()
             for size, (chrom, low, high, strand) in zip(sizes, places, strict=True):
                 under = _under(intervals, chrom, low, high)
