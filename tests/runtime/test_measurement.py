@@ -1,4 +1,4 @@
-"""Floating-point operations, counted as PyTorch counts them, without the seconds that its own counter takes."""
+"""Floating-point operations, counted as PyTorch counts them, without the seconds of its own counter."""
 
 from __future__ import annotations
 
