@@ -126,12 +126,31 @@ def transformer() -> nn.Module:
     return Transformer()
 
 
+class Recurrent(nn.Module):
+    """The shape of DanQ, smaller: a convolution with max-pooling, an LSTM in both directions, two layers."""
+
+    def __init__(self, length: int = 1000) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(4, 128, 26)
+        self.recurrent = nn.LSTM(128, 64, batch_first=True, bidirectional=True)
+        self.dense = nn.Linear(128 * ((length - 25) // 13), 128)
+        self.head = nn.Linear(128, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, 1)."""
+        pooled = functional.max_pool1d(self.stem(x).relu(), 13)
+        states, _ = self.recurrent(pooled.transpose(1, 2))
+        return self.head(self.dense(states.flatten(1)).relu())
+
+
 #: Name: (how it is made, length of its sequences, title).
 MODELS: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
     "bpnet": (BPNet, 2114, "BPNet 64 x 8, 2,114 bp"),
     "basset": (lambda: basset(600), 600, "Basset-like with max-pooling, 600 bp"),
     "beluga": (beluga, 2000, "Beluga-like, six wide convolutions, 2,000 bp"),
     "blocks": (Blocks, 2114, "Cherimoya-like blocks 64 x 9, 2,114 bp"),
+    "recurrent": (Recurrent, 1000, "DanQ-like, convolution and LSTM, 1,000 bp"),
+    "transformer": (Transformer, 1000, "Convolution and two transformer layers of 64 channels, 1,000 bp"),
     "cherimoya": (cherimoya, 2114, "Cherimoya 64 x 9 itself, 2,114 bp"),
 }
 

@@ -8,6 +8,7 @@ several, tried before; "as shipped" is a peer's own default under the allocator'
 runs with freed memory kept, as in the workflow. Sections:
 
 - bpnet, basset, beluga: DeepLIFT/SHAP, 20 shuffles, against tangermeme, captum, and plain forward + gradient;
+- limit: those, an LSTM and a transformer against plain forward + gradient alone;
 - blocks: a stack like Cherimoya's against the same; and Cherimoya itself against its own engine where
   ``--cherimoya-python`` or ``CISLEX_CHERIMOYA_PYTHON`` names an interpreter that has it (not ours: it brings
   the package ``modisco``, which would overwrite ``modisco-lite``) and can import torch, tangermeme, numba;
@@ -152,6 +153,21 @@ def deeplift(bench: Bench, model: str) -> None:
         print(f"  -> {rate:.0f} regions per second at {task.references} shuffles")
 
 
+def limit(bench: Bench) -> None:
+    """Every family against the forward and input gradient of the same rows, each at its own best batch."""
+    for model in ("bpnet", "basset", "beluga", "recurrent", "transformer"):
+        print(f"  {MODELS[model][2]}")
+        regions = max(1, bench.regions // 4) if model == "beluga" else bench.regions
+        task = Task(model, regions, device=bench.device)
+        runs = {
+            "cislex": (bench.kept, "cislex"),
+            "forward + gradient": (bench.kept, bench.best("plain", task)),
+        }
+        found = bench.turns(task, runs)
+        pairs = [("cost over plain forward + gradient", "cislex", "forward + gradient")]
+        report(bench, f"limit, {model}", found, (regions * task.references, "example-reference pair"), pairs)
+
+
 def blocks(bench: Bench) -> None:
     """A general engine on a block stack, and Cherimoya's own engine where there is one."""
     deeplift(bench, "blocks")
@@ -257,6 +273,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "bpnet": lambda bench: deeplift(bench, "bpnet"),
     "basset": lambda bench: deeplift(bench, "basset"),
     "beluga": lambda bench: deeplift(bench, "beluga"),
+    "limit": limit,
     "blocks": blocks,
     "ism": ism,
     "tism": tism,
