@@ -8,7 +8,7 @@ Steps, each in a process of its own, so that one that fails leaves the others th
 - tests: ``pytest -m gpu``, which compares GPU and CPU;
 - chrombpnet: DeepLIFT/SHAP of counts and profile of a network like ChromBPNet's (512 filters, 8 layers,
   2,114 bp), 20 dinucleotide shuffles made on the way, random regions: regions per second in float32, TF32 and
-  bfloat16, their errors against float64, memory, and how busy the GPU was (``nvidia-smi``, five times a second);
+  bfloat16, their errors against float64, memory, and how busy the GPU was (``nvidia-smi``, every 0.2 s);
 - scaling: the same on every GPU of the machine at once, a process each, against one GPU alone;
 - attribution, accuracy, published, variants: these programs of ``benchmarks/`` with ``--device cuda``.
 

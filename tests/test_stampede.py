@@ -86,7 +86,7 @@ def test_a_kernel_is_compiled_by_one_of_eight_processes(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_while_it_compiles_frees_the_others(tmp_path: Path) -> None:
-    begin = "from cislex.runtime.compilation import _LOCK\nwith _LOCK:\n"
+    begin = "from cislex.runtime.compilation import _MachineLock\nwith _MachineLock('cislex'):\n"
     hold = begin + "    (folder / 'held').touch()\n    time.sleep(600)\n"
     take = begin + "    print('taken')\n"
     own = environment(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "numba"))
@@ -102,6 +102,9 @@ def test_a_process_that_dies_while_it_compiles_frees_the_others(tmp_path: Path) 
     )
     with pytest.raises(subprocess.TimeoutExpired):
         second.communicate(timeout=3)
+    other = [sys.executable, "-c", TOGETHER + take.replace("'cislex'", "'memelite'"), str(tmp_path), "2"]
+    said = subprocess.check_output(other, env=own, text=True, timeout=120)
+    assert said == "taken\n", "the kernels of another package wait for nothing"
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert second.communicate(timeout=120)[0].strip() == "taken"
@@ -111,7 +114,7 @@ def test_a_thread_may_compile_while_it_compiles(monkeypatch: pytest.MonkeyPatch,
     from cislex.runtime import compilation
 
     monkeypatch.setattr(compilation.numba.config, "CACHE_DIR", str(tmp_path / "numba"))
-    lock = compilation._MachineLock()
+    lock = compilation._MachineLock("cislex")
     with lock:
         with lock:
             assert lock._file is not None

@@ -77,7 +77,7 @@ RULES: dict[str, tuple[tuple[str, ...], Expectation]] = {
     "export_browser": ((), attributions.export_browser),
     "export_layouts": (("analysis", "target"), attributions.export_layouts),
     "find_motifs": (("analysis", "target"), motifs.find_motifs),
-    "fetch_motif_database": (("database",), _constant(200, 60)),
+    "fetch_motif_database": (("database",), _constant(600, 180)),
     "annotate_motifs": (("analysis", "target"), motifs.annotate_motifs),
     "call_hits": (("analysis", "target"), motifs.call_hits),
     "analyse_syntax": (("analysis", "target"), motifs.analyse_syntax),

@@ -24,7 +24,7 @@ rule encode_sequences:
         regions=peak_sets(),
     conda:
         "../../envs/data.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=memory_of("encode_sequences"),
         runtime=runtime_of("encode_sequences"),
@@ -55,7 +55,7 @@ rule import_sequences:
         regions=direct_sets(),
     conda:
         "../../envs/data.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=memory_of("import_sequences"),
         runtime=runtime_of("import_sequences"),

@@ -117,6 +117,14 @@ def tomtom_of(
     return p, score.astype(np.float64), strand.astype(np.int64)
 
 
+def compile_comparison() -> None:
+    """Compile TOMTOM before it is needed: it takes a minute, once on a machine."""
+    logger.info("preparing TOMTOM: a minute where it was never compiled on this machine")
+    rng = np.random.default_rng(0)
+    motifs = [rng.dirichlet(np.ones(4), width).T for width in (6, 8, 10)]
+    tomtom_of(motifs[:2], motifs, 1)
+
+
 def _empirical_q_values(
     queries: Sequence[Matrix], targets: Sequence[Matrix], p: NDArray[np.float64], threads: int
 ) -> NDArray[np.float64]:

@@ -18,16 +18,17 @@ from cislex.files.checkpoint import NO_LOCKS
 from cislex.files.scratch import FULL, write_errors_named
 from cislex.logs import get_logger
 
-#: The lock's name in numba's cache folder.
-LOCK = "compiling.lock"
+#: The lock's name in numba's cache folder. Each package has its own: its kernels call each other, not those
+#: of another, and a minute of one must not hold up a second of the other.
+LOCK = "compiling-{package}.lock"
 ADVICE = "free some space in TMPDIR (or set NUMBA_CACHE_DIR to a folder with more) and run again"
 
 
-def _locked(folder: Path) -> int:
-    """Descriptor of the lock in numba's cache folder, which is made if it is not there."""
+def _locked(folder: Path, package: str) -> int:
+    """Descriptor of a package's lock in numba's cache folder, which is made if it is not there."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(folder / LOCK.format(package=package), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno in FULL:
             raise
@@ -48,13 +49,14 @@ def _locked(folder: Path) -> int:
 
 
 class _MachineLock:
-    """A lock of all threads and processes that share numba's cache folder; the system frees it at an end.
+    """A package's lock of all threads and processes that share numba's cache; the system frees it at an end.
 
     A kernel that calls another compiles it in the middle of its own compilation, so a thread may take the
     lock again. Without a cache folder (``NUMBA_CACHE_DIR``) processes have nothing to share.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, package: str) -> None:
+        self._package = package
         self._threads = threading.RLock()
         self._depth = 0
         self._file: int | None = None
@@ -65,7 +67,7 @@ class _MachineLock:
         cache: str = numba.config.CACHE_DIR  # type: ignore[attr-defined]
         if self._depth == 1 and cache:
             try:
-                self._file = _locked(Path(cache))
+                self._file = _locked(Path(cache), self._package)
             except BaseException:
                 self._depth = 0
                 self._threads.release()
@@ -81,7 +83,7 @@ class _MachineLock:
         self._threads.release()
 
 
-_LOCK = _MachineLock()
+_LOCKS: dict[str, _MachineLock] = {}
 
 
 def compile_once(kernel: Any) -> Any:
@@ -94,11 +96,12 @@ def compile_once(kernel: Any) -> Any:
     kernel
         What ``numba.njit(cache=True)`` returned; changed in place.
     """
-    compile_alone = kernel.compile
+    compile_alone, package = kernel.compile, kernel.py_func.__module__.partition(".")[0]
+    lock = _LOCKS.setdefault(package, _MachineLock(package))
 
     @functools.wraps(compile_alone)
     def in_turn(signature: Any) -> Any:
-        with write_errors_named("compiled code", advice=ADVICE), _LOCK:
+        with write_errors_named("compiled code", advice=ADVICE), lock:
             return compile_alone(signature)
 
     kernel.compile = in_turn
