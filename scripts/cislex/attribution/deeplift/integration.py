@@ -8,6 +8,7 @@ its own residual.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +23,10 @@ from cislex.attribution.deeplift.replay import Record, Rule
 from cislex.attribution.operations import Call, differentiable, tensors_of, whereabouts
 from cislex.errors import UnsupportedOperationError
 
-FIRST_POINTS = 8
-MOST_POINTS = 64
+FIRST_POINTS, MOST_POINTS = 3, 64
+#: With fewer points than this the residual must be a part of what is otherwise small enough: a few points may be
+#: right by chance.
+SURE_POINTS, PART = 8, 1 / 8
 #: Share of an unknown operation's difference that the path rule may leave unexplained.
 LIMIT = 1e-3
 
@@ -32,6 +35,24 @@ def gauss_legendre(points: int) -> list[tuple[float, float]]:
     """Nodes in (0, 1) and weights that sum to one."""
     nodes, weights = np.polynomial.legendre.leggauss(points)
     return [(float((node + 1) / 2), float(weight / 2)) for node, weight in zip(nodes, weights, strict=True)]
+
+
+def more_points(points: int, residual: float, fewer: int, before: float, enough: float) -> int:
+    """How many points to take where these leave more than enough: the residual falls by a factor with each.
+
+    Parameters
+    ----------
+    points, residual
+        How many were taken last, and what they left.
+    fewer, before
+        The same of the time before; 0 and infinite where there was none.
+    enough
+        What may be left.
+    """
+    start, height, margin = (fewer, before, 1.3) if fewer else (0, 1.0, 1.8)
+    falling = math.log(height / residual) / (points - start) if 0 < residual < height else 0.0
+    wanted = margin * math.log(residual / enough) / falling if falling else math.inf
+    return int(min(max(points + wanted, points + 3), 6 * points, MOST_POINTS))
 
 
 def _part(multiplier: Tensor, difference: Tensor) -> Tensor:
@@ -74,14 +95,17 @@ class _Integrator:
         ]
         if self.points is not None:
             return self._quadrature(gradients, self.points)
-        points, before = FIRST_POINTS, float("inf")
+        points, fewer, before = FIRST_POINTS, 0, float("inf")
         while True:
             multipliers = self._quadrature(gradients, points)
             residual, tolerance = self._residual(gradients, multipliers)
-            if residual <= tolerance or points >= MOST_POINTS or residual > before / 2 > 0.5e-4:
+            enough = tolerance if points >= SURE_POINTS else PART * tolerance
+            stalls = before > 1e-4 and residual > before * fewer / points
+            if residual <= enough or points >= MOST_POINTS or stalls:
                 self._judge(residual, points)
                 return multipliers
-            points, before = 2 * points, residual
+            wanted = more_points(points, residual, fewer, before, enough)
+            points, fewer, before = wanted, points, residual
 
     def _judge(self, residual: float, points: int) -> None:
         """Refuse what does not converge, where nobody has vouched for the operation."""

@@ -53,11 +53,12 @@ def average_slopes(
         blocks = zip(*((end,) for end in ends), strict=True)
     for place, change, weights, block in blocks:
         for position, weight in nodes:
-            value = torch.softmax(torch.add(place, change, alpha=position), axis)
+            there = torch.add(place, change, alpha=position)
             if call.name == "log_softmax":
-                slope = torch.addcmul(weights, value, weights.sum(axis, keepdim=True), value=-1)
+                value = torch.log_softmax(there, axis)
+                slope = torch._log_softmax_backward_data(weights, value, axis, value.dtype)
             else:
-                slope = value * weights
-                slope.addcmul_(value, slope.sum(axis, keepdim=True), value=-1)
+                value = torch.softmax(there, axis)
+                slope = torch._softmax_backward_data(weights, value, axis, value.dtype)
             block.add_(slope, alpha=weight)
     return total
