@@ -9,6 +9,7 @@ As a program (which :class:`Worker` starts) it reads one request a line and answ
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -17,6 +18,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "scripts")]
+
+from cislex.runtime.jobs import THREADS
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -45,7 +51,8 @@ class Worker:
     threads
         Of torch.
     keep
-        Whether freed memory is kept (``keep_freed_memory``), or glibc is left as it comes.
+        Whether freed memory is kept (``keep_freed_memory``) and idle threads soon sleep, as in a job, or the
+        libraries are left as they come.
     python
         Interpreter, of another environment for peers that need one.
     clock
@@ -64,6 +71,7 @@ class Worker:
             self._process = subprocess.Popen(
                 [self.python, __file__, str(self.threads), str(int(self.keep)), self.clock],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                env={**(THREADS if self.keep else {}), **os.environ},
             )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 
 import attribution_models as models
@@ -164,3 +165,23 @@ class TestSizes:
 @pytest.mark.parametrize(("length", "pairs"), [(50, 160), (200, 100), (500, 40), (2_114, 10), (196_608, 10)])
 def test_short_sequences_share_a_batch_on_a_cpu(length: int, pairs: int) -> None:
     assert BatchSize(torch.device("cpu"), None, length).pairs == pairs
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if not name.startswith("ism")])
+@pytest.mark.parametrize("trap", ["gate", "softmax_attention"])
+def test_no_activation_waits_for_the_collector(name: str, trap: str) -> None:
+    """What refers to each other is freed late: RevealCancel once held every activation of several batches."""
+    model = models.trap(trap).eval()
+    attribute(model, X, METHODS[name], allow_incomplete=True)
+    gc.collect()
+    gc.disable()
+    try:
+        attribute(model, X, METHODS[name], allow_incomplete=True)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        shapes = [tuple(item.shape) for item in gc.garbage if isinstance(item, Tensor)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert [shape for shape in shapes if shape != tuple(X.shape)] == []

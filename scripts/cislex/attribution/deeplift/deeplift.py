@@ -280,6 +280,7 @@ def _add(
         read.append(f_r)
         sums.reference_prediction[t, :, part] = value.detach().reshape(n, r)
         sums.delta[t, :, part] = f_r.detach().reshape(n, r).double() - f_x.double()
+    engine.last.forget()
     _add_multipliers(x, refs, leaf, read, phase, part, sums)
     engine.integrated |= engine.last.integrated
 

@@ -24,8 +24,8 @@ from cislex.attribution.operations import Call, differentiable, tensors_of, wher
 from cislex.errors import UnsupportedOperationError
 
 FIRST_POINTS, MOST_POINTS = 3, 64
-#: With fewer points than this the residual must be a part of what is otherwise small enough: a few points may be
-#: right by chance.
+#: With fewer points than this the residual must be a part of what is otherwise small enough: a few points may
+#: be right by chance.
 SURE_POINTS, PART = 8, 1 / 8
 #: Share of an unknown operation's difference that the path rule may leave unexplained.
 LIMIT = 1e-3

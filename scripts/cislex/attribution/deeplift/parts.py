@@ -128,6 +128,10 @@ class PartsBook:
     def __init__(self) -> None:
         self._lazies: dict[int, Lazy] = {}
 
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._lazies.clear()
+
     def find(self, tensor: Tensor) -> Lazy | None:
         """Parts of a tensor that hold for what it is now."""
         lazy = self._lazies.get(id(tensor))

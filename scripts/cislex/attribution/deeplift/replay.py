@@ -264,6 +264,9 @@ class Replayer(Interception):
             found = self.trail.unseen(value, self.nonlinear)
             self.scrutiny.unseen += [item for item in found if item not in self.scrutiny.unseen]
 
+    def forget(self) -> None:
+        """Let go of what only the way forward needs, before the way back."""
+
     def apply(self, rule: Rule, call: Call, record: Record, active: list[int]) -> Any:
         """Carry out a rule."""
         return rule(call, record, self.pairing, active)

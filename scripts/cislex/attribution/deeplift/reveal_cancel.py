@@ -108,6 +108,12 @@ class RevealReplayer(Replayer):
         text = f"{self.whole.total()} of {self.reached} nonlinear calls took the whole difference"
         return {"reveal_cancel": f"{text}: {names}" if names else text}
 
+    def forget(self) -> None:
+        """Parts and terms of every activation: they refer to each other, and would wait for the collector."""
+        self.splitter.book.clear()
+        self.splitter.terms.clear()
+        self.chains, self._made = Chains(), None
+
     def handle(self, call: Call, kind: Kind) -> Any:
         """Run the call by its rule; what is linear here is followed, also where it writes in place."""
         if kind in (Kind.NONLINEAR, Kind.MULTILINEAR) and call.name not in self.given and is_linear(call):

@@ -29,6 +29,10 @@ class Terms:
         self.pairing = pairing
         self._known: dict[int, tuple[Tensor, int, list[Squares], Callable[[], Squares] | None]] = {}
 
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._known.clear()
+
     def of(self, tensor: Tensor) -> Squares:
         """Squares of the terms of a tensor, as long as it was not written since."""
         entry = self._known.get(id(tensor))
