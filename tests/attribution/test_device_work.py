@@ -136,3 +136,22 @@ def test_the_host_never_waits_for_a_number_of_the_device(name: str, method: Any)
 def test_deeplift_launches_a_bounded_multiple_of_a_plain_gradient(name: str, most: float) -> None:
     found, gradient = operations(name, DeepLiftShap(DinucleotideShuffle(n=REFERENCES)))
     assert found.launched <= most * gradient.launched, (found.launched, gradient.launched, found.counts)
+
+
+class ManyTracks(BPNet):
+    """The same with twelve outputs of eight inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 12)
+
+
+@pytest.mark.parametrize("method", [DeepLiftShap(DinucleotideShuffle(n=REFERENCES)), TISM()], ids=str)
+def test_many_targets_ask_the_device_once_a_batch(method: Any) -> None:
+    """Where all targets go through a narrow activation; its entries are read as lists (two copies)."""
+    torch.manual_seed(0)
+    x = models.one_hot(5 * PAIRS, LENGTH)
+    batches = attribute_batches(ManyTracks().eval(), x, method, list(range(12)), batch_size=PAIRS)
+    found = later_batch(batches)
+    assert found.launched > 100
+    assert found.waiting == {"_local_scalar_dense": 1}

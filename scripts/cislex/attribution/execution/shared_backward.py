@@ -100,7 +100,7 @@ class _Narrow:
     edge: GradientEdge
     shape: torch.Size
     #: Entries (of those of a row, in one line) that some target reads.
-    entries: Tensor
+    entries: list[int]
     #: (T, B, entries)
     weights: Tensor
 
@@ -149,7 +149,7 @@ def _shared(narrow: _Narrow, leaf: Tensor, last: Callable[[], None]) -> Iterator
     for k, entry in enumerate(narrow.entries):
         if k + 1 == number:
             last()
-        one = _only(narrow.shape, narrow.weights, int(entry))
+        one = _only(narrow.shape, narrow.weights, entry)
         (gradient,) = gradient_of(narrow.edge, leaf, one, retain_graph=k + 1 < number, allow_unused=True)
         if gradient is not None:
             yield Term(gradient, weights=narrow.weights[..., k])
@@ -173,26 +173,32 @@ def _narrow(values: Sequence[Tensor], leaf: Tensor) -> _Narrow | None:
     found = gradient_of(
         _mixed(values), [edge for edge, _ in candidates], retain_graph=True, allow_unused=True
     )
+    # A device is asked for numbers as seldom as can be, since each answer is waited for.
     read = [
-        ((gradient.flatten(1) != 0).any(0).nonzero().flatten(), edge, shape, gradient)
+        ((gradient.flatten(1) != 0).any(0), edge, shape, gradient)
         for gradient, (edge, shape) in zip(found, candidates, strict=True)
         if gradient is not None and gradient.is_floating_point()  # complex numbers are two entries each
     ]
     if not read:
         return None
-    entries, edge, shape, mixed = min(read, key=lambda item: len(item[0]))
-    number = len(values) * rows * len(entries) * values[0].element_size()
-    if not 0 < len(entries) <= SHARE * len(values) or number > LARGEST:
+    counts = torch.stack([mask.count_nonzero() for mask, *_ in read]).tolist()
+    fewest = min(counts)
+    number = len(values) * rows * fewest * values[0].element_size()
+    if not 0 < fewest <= SHARE * len(values) or number > LARGEST:
         return None
-    if not _by_rows(values, edge, leaf) or _changed_by_hooks(edge, mixed):
-        return None
+    mask, edge, shape, mixed = read[counts.index(fewest)]
+    entries = [entry for entry, is_read in enumerate(mask.tolist()) if is_read]
+    place = torch.tensor(entries, device=mixed.device)
     weights = []
+    wrong = [*_between_rows(values, edge, leaf), *_changed_by_hooks(edge, mixed)]
     for value in values:
         (gradient,) = gradient_of(value.sum(), edge, retain_graph=True)
         own = gradient.flatten(1)
-        weights.append(own[:, entries])
-        if own.count_nonzero() != weights[-1].count_nonzero():
-            return None  # what one target reads and another takes off was zero in the sum of all
+        weights.append(own[:, place])
+        # What one target reads and another takes off was zero in the sum of all.
+        wrong.append(own.count_nonzero() != weights[-1].count_nonzero())
+    if bool(torch.stack(wrong).any()):
+        return None
     return _Narrow(edge, shape, entries, torch.stack(weights))
 
 
@@ -204,25 +210,23 @@ def _mixed(values: Sequence[Tensor]) -> Tensor:
     ).sum()
 
 
-def _by_rows(values: Sequence[Tensor], edge: GradientEdge, leaf: Tensor) -> bool:
-    """Whether the first axis of an activation is that of the sequences, on both of its sides."""
+def _between_rows(values: Sequence[Tensor], edge: GradientEdge, leaf: Tensor) -> list[Tensor]:
+    """Whether the first axis of an activation is not that of the sequences, on either of its sides."""
     half = len(leaf) // 2
     if half == 0:
-        return True
+        return []
     (above,) = gradient_of(_mixed([value[:half] for value in values]), edge, retain_graph=True)
-    if above[half:].any():
-        return False
     (below,) = gradient_of(edge, leaf, above, retain_graph=True)
-    return not bool(below[half:].any())
+    return [above[half:].any(), below[half:].any()]
 
 
-def _changed_by_hooks(edge: GradientEdge, gradient: Tensor) -> bool:
+def _changed_by_hooks(edge: GradientEdge, gradient: Tensor) -> list[Tensor]:
     """Whether the model has a hook there (``Tensor.register_hook``), which both passes would run."""
+    found = []
     for given in (gradient, torch.ones_like(gradient)):
-        (found,) = gradient_of(edge, edge, given, retain_graph=True)
-        if not torch.equal(found, given):
-            return True
-    return False
+        (got,) = gradient_of(edge, edge, given, retain_graph=True)
+        found.append((got != given).any())
+    return found
 
 
 def _passages(values: Sequence[Tensor], leaf: Tensor) -> list[tuple[GradientEdge, torch.Size]]:
