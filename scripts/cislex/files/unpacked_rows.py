@@ -21,8 +21,7 @@ PACKED = (h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
 def unpack_rows(dataset: h5py.Dataset, low: int, high: int) -> NDArray[Any]:
     """Rows ``low:high`` of a dataset, as ``dataset[low:high]`` gives them; (high − low, …).
 
-    Datasets with other blocks than ours are read by HDF5. Unpacking keeps Python's lock: threads that read
-    ahead only get in the way of the one that waits for them.
+    Datasets with other blocks than ours are read by HDF5.
 
     Raises
     ------

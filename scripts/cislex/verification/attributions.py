@@ -139,7 +139,7 @@ class _Content:
         self.keep = self.attributes.get("keep")
 
     def gather(self, path: Path, processes: int) -> None:
-        """Look at all rows: of large files each process at its share, since unpacking keeps Python's lock."""
+        """Look at all rows: of large files each process at its share."""
         n, step = len(self.sums), rows_at_once([self.handle[name] for name in self.names])
         parts = processes if self.handle.id.get_filesize() > SHARED else 1
         edges = [round(part * n / parts / step) * step for part in range(parts)] + [n]
