@@ -24,6 +24,7 @@ if "snakemake" in globals():
     smk = snakemake  # noqa: F821
     # Few jobs run at the beginning; later all would wait for it. On a cluster each node has its own.
     compared = "SLURM_JOB_ID" not in os.environ and any(
-        analysis["motifs"] or analysis["seqlets"] for analysis in smk.config["analyses"].values()
+        analysis["motifs"] is not None or analysis["seqlets"] is not None
+        for analysis in smk.config["analyses"].values()
     )
     main(smk.params.database, smk.params.release, smk.output.meme, compared=compared)

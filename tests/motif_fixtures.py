@@ -173,6 +173,7 @@ def run_script(
     output: dict[str, Path] | None = None,
     params: dict[str, object] | None = None,
     wildcards: dict[str, str] | None = None,
+    config: dict[str, object] | None = None,
 ) -> str:
     """Run a rule's script as Snakemake does, in a process of its own; return its log."""
     scripts = Path(__file__).resolve().parents[1] / "scripts"
@@ -186,6 +187,7 @@ def run_script(
         "output": {key: str(path) for key, path in (output or {}).items()},
         "params": params or {},
         "wildcards": wildcards or {},
+        "config": config or {},
         "log": [str(log)],
         "threads": 1,
     }

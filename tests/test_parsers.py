@@ -20,10 +20,11 @@ from cislex.files.text_tables import write_text_table
 from cislex.motifs.databases import _from_jaspar
 from cislex.motifs.meme_files import parse_meme
 from cislex.prediction.labels import LabelSource, Origin, read_labels
+from cislex.regions.aliases import read_aliases
 from cislex.regions.chromosome_table import read_sizes
 from cislex.regions.extraction import REGION_COLUMNS, read_regions_bed
 from cislex.regions.fasta_index import scan_fasta, write_fai
-from cislex.regions.genome import Genome, encode_letters, index_genome, read_aliases, stream_fasta
+from cislex.regions.genome import Genome, encode_letters, index_genome, stream_fasta
 from cislex.regions.peaks import read_peak_file
 from cislex.sequences.importing import import_sequences
 from cislex.sequences.stored_windows import Windows

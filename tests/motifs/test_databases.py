@@ -83,15 +83,21 @@ def test_malformed_files_are_named(tmp_path: Path, text: str, message: str) -> N
         read_meme(path)
 
 
-def test_the_script_writes_the_database(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compared", [False, True])
+def test_the_script_writes_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compared: bool
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     out = tmp_path / "fungi.meme"
     log = motif_fixtures.run_script(
         "fetch_motif_database.py",
         tmp_path / "fetch.log",
         output={"meme": out},
         params={"database": "jaspar-fungi", "release": "JASPAR2024"},
+        config={"analyses": {"a": {"motifs": None, "seqlets": {} if compared else None}}},
     )
     assert "JASPAR2024" in log
+    assert ("preparing TOMTOM" in log) == compared
     assert len(read_meme(out)) > 100
 
 

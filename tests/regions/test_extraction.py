@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cislex.errors import ConfigError, InputError
+from cislex.regions.aliases import read_aliases
 from cislex.regions.extraction import (
     REGION_COLUMNS,
     RegionOptions,
@@ -18,7 +19,7 @@ from cislex.regions.extraction import (
     select_regions,
     write_regions_bed,
 )
-from cislex.regions.genome import Genome, read_aliases
+from cislex.regions.genome import Genome
 from cislex.regions.peaks import order_values, read_peaks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -199,6 +199,7 @@ class ChunkFiles:
         for name, expected in digests.items():
             digest = digest_blocks(dataset_in(group, name))
             if digest != expected:
+                digest_blocks(dataset_in(group, name), verified=True)  # names the rows of a damaged block
                 raise StorageError(
                     f"{path}: targets/{self.target}/{name}: its digest is {digest}, but was "
                     f"{expected} when written; {ADVICE}"

@@ -160,7 +160,7 @@ def layout(dataset: h5d.DatasetID) -> tuple[Any, ...]:
     return dataset.dtype.str, properties.get_chunk() if chunked else None, tuple(filters)
 
 
-def digest_blocks(dataset: h5d.DatasetID) -> str:
+def digest_blocks(dataset: h5d.DatasetID, *, verified: bool = False) -> str:
     """BLAKE2b-128 hex digest of the blocks of a dataset as they are kept, in the order of their rows.
 
     Packed, they are hashed without being unpacked, which takes a tenth of the time. Other values, or the same
@@ -169,13 +169,14 @@ def digest_blocks(dataset: h5d.DatasetID) -> str:
     Raises
     ------
     StorageError
-        When a block cannot be read.
+        When a block cannot be read or, with ``verified``, differs from its checksum.
     """
     hasher = hashlib.blake2b(digest_size=16)
     _, chunk, _ = layout(dataset)
+    read = _verified if verified else stored_block
     if chunk is not None:
         for row in range(0, dataset.shape[0], chunk[0]):
-            hasher.update(stored_block(dataset, row, min(row + chunk[0], dataset.shape[0]))[1])
+            hasher.update(read(dataset, row, min(row + chunk[0], dataset.shape[0]))[1])
     return hasher.hexdigest()
 
 
@@ -194,12 +195,12 @@ def stored_block(source: h5d.DatasetID, row: int, end: int) -> tuple[int, bytes]
     return found
 
 
-def _verified(source: h5d.DatasetID, row: int, end: int) -> bytes:
-    """Bytes of a block as they are, if they agree with their checksum."""
+def _verified(source: h5d.DatasetID, row: int, end: int) -> tuple[int, bytes]:
+    """The same, if the bytes agree with their checksum."""
     mask, data = stored_block(source, row, end)
     if mask or data[-4:] != fletcher32(data[:-4]):
         raise damaged(source, f"rows {row} to {end}", StorageError("a block differs from its checksum"))
-    return data
+    return mask, data
 
 
 class RowWriter:
@@ -272,7 +273,7 @@ class RowWriter:
             stop = high if last else low + (high - low) // self._rows * self._rows
             for row in range(low, stop, self._rows):
                 end = min(row + self._rows, stop)
-                data = _verified(source, row, end)
+                _, data = _verified(source, row, end)
                 self._put(self._written, data)
                 self._written += end - row
             low = stop

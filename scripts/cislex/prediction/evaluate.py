@@ -16,9 +16,9 @@ from cislex.files.text_tables import read_numbers
 from cislex.logs import get_logger
 from cislex.metrics import evaluate, evaluate_signal, with_limits
 from cislex.prediction.labels import LabelSource, Origin, is_classes, read_labels
+from cislex.regions.aliases import read_aliases
 from cislex.regions.chromosome_table import read_sizes
 from cislex.regions.extraction import locus, read_regions_bed
-from cislex.regions.genome import read_aliases
 
 #: Columns that every row of ``evaluation.tsv`` has.
 KEYS = ["target", "labels", "split", "chrom", "n"]

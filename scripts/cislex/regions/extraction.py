@@ -20,7 +20,8 @@ from cislex.errors import InputError
 from cislex.files.tables import atomic_path, require_file, write_table
 from cislex.files.text_tables import read_numbers, table_named, whole_numbers, write_text_table
 from cislex.logs import announce, get_logger
-from cislex.regions.genome import Genome, read_aliases
+from cislex.regions.aliases import read_aliases
+from cislex.regions.genome import Genome
 from cislex.regions.peaks import read_peak_file, read_peaks
 from cislex.regions.row_ledger import ASKED_FOR, MANY_DROPPED
 from cislex.regions.selection import REGION_COLUMNS, RegionOptions, select_regions

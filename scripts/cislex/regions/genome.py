@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cislex.alphabet import BASES
 from cislex.errors import InputError, offenders
-from cislex.files.compressed import is_bgzip, is_gzip, open_bytes, read_lines, require_end
+from cislex.files.compressed import is_bgzip, is_gzip, open_bytes, require_end
 from cislex.files.scratch import refusal_in, scratch_folder
 from cislex.files.tables import atomic_path, require_file, write_table
 from cislex.logs import get_logger
@@ -381,35 +381,3 @@ class Genome:
             span = self.codes(names[where[begin]], origin, int(ordered[stop - 1]) + length)
             yield order[begin:stop], span, ordered[begin:stop] - origin
             begin = stop
-
-
-def read_aliases(path: str | Path | None) -> dict[str, str]:
-    """Read a table of other names of chromosomes: tab-separated ``alias``, ``name`` (of the genome).
-
-    A first line ``alias  name`` and lines that begin with ``#`` are skipped.
-
-    Raises
-    ------
-    InputError
-        A line has not two columns, or one alias has two names.
-    """
-    if path is None:
-        return {}
-    aliases: dict[str, str] = {}
-    lines = read_lines(path, what="table of chromosome aliases", expected="a table of two columns")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        fields = [field.strip() for field in line.split("\t")]
-        if len(fields) != 2 or not all(fields):
-            raise InputError(
-                f"{path}:{number}: expected two tab-separated columns (alias, name), found {line!r}"
-            )
-        if number == 1 and fields == ["alias", "name"]:
-            continue
-        known = aliases.setdefault(fields[0], fields[1])
-        if known != fields[1]:
-            raise InputError(
-                f"{path}:{number}: alias {fields[0]!r} stands for both {known!r} and {fields[1]!r}; keep one"
-            )
-    return aliases

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from cislex.errors import ConfigError
 from cislex.logs import get_logger
-from cislex.regions.genome import Genome, read_aliases
+from cislex.regions.aliases import read_aliases
+from cislex.regions.genome import Genome
 from cislex.regions.intervals import read_blacklist
 from cislex.training.fasta import LabelSource
 from cislex.training.hdf5 import Hdf5Source

@@ -14,7 +14,8 @@ from cislex.files.tables import require_file, write_table
 from cislex.files.text_tables import read_text
 from cislex.logs import announce, get_logger
 from cislex.provenance import digest_strings
-from cislex.regions.genome import Genome, read_aliases
+from cislex.regions.aliases import read_aliases
+from cislex.regions.genome import Genome
 from cislex.regions.row_ledger import MANY_DROPPED, RowLedger
 from cislex.variants.alleles import check_variants, dropped_table
 from cislex.variants.context import Context
