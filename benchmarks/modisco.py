@@ -57,7 +57,7 @@ def bare(path: Path, out: Path, cap: int, threads: int) -> None:
 
     import h5py
     from cislex.files.tables import read_regions
-    from cislex.motifs.discovery import ModiscoSettings
+    from cislex.motifs.discovery import ModiscoSettings, _extraction
     from cislex.motifs.modisco_scores import shuffled_rows
     from modiscolite.io import save_hdf5
     from modiscolite.tfmodisco import TFMoDISco
@@ -68,14 +68,12 @@ def bare(path: Path, out: Path, cap: int, threads: int) -> None:
             handle[name][:].transpose(0, 2, 1)[rows].astype(np.float32)
             for name in ("sequences", "hypothetical")
         ]
-    settings = dataclasses.asdict(ModiscoSettings(max_seqlets=cap))
-    for name in ("window", "seed"):
+    given = ModiscoSettings(max_seqlets=cap)
+    settings = {**_extraction(given), **dataclasses.asdict(given)}
+    for name in ("window", "seed", "target_fdr"):
         del settings[name]
     settings["max_seqlets_per_metacluster"] = settings.pop("max_seqlets")
-    positive, negative = TFMoDISco(
-        one_hot=arrays[0], hypothetical_contribs=arrays[1], min_passing_windows_frac=0.03,
-        max_passing_windows_frac=0.2, weak_threshold_for_counting_sign=0.8, **settings,
-    )  # fmt: skip
+    positive, negative = TFMoDISco(one_hot=arrays[0], hypothetical_contribs=arrays[1], **settings)
     save_hdf5(str(out), positive, negative, LENGTH)
 
 

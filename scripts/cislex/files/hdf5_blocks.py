@@ -173,14 +173,14 @@ def digest_blocks(dataset: h5d.DatasetID, *, verified: bool = False) -> str:
     """
     hasher = hashlib.blake2b(digest_size=16)
     _, chunk, _ = layout(dataset)
-    read = _verified if verified else stored_block
+    read = verified_block if verified else _stored_block
     if chunk is not None:
         for row in range(0, dataset.shape[0], chunk[0]):
             hasher.update(read(dataset, row, min(row + chunk[0], dataset.shape[0]))[1])
     return hasher.hexdigest()
 
 
-def stored_block(source: h5d.DatasetID, row: int, end: int) -> tuple[int, bytes]:
+def _stored_block(source: h5d.DatasetID, row: int, end: int) -> tuple[int, bytes]:
     """Filter mask and bytes of a block as they are, from its first row; ``end`` is for messages.
 
     Raises
@@ -195,9 +195,15 @@ def stored_block(source: h5d.DatasetID, row: int, end: int) -> tuple[int, bytes]
     return found
 
 
-def _verified(source: h5d.DatasetID, row: int, end: int) -> tuple[int, bytes]:
-    """The same, if the bytes agree with their checksum."""
-    mask, data = stored_block(source, row, end)
+def verified_block(source: h5d.DatasetID, row: int, end: int) -> tuple[int, bytes]:
+    """Filter mask and bytes of a block as they are, if they agree with their checksum.
+
+    Raises
+    ------
+    StorageError
+        When it cannot be read, or differs.
+    """
+    mask, data = _stored_block(source, row, end)
     if mask or data[-4:] != fletcher32(data[:-4]):
         raise damaged(source, f"rows {row} to {end}", StorageError("a block differs from its checksum"))
     return mask, data
@@ -273,7 +279,7 @@ class RowWriter:
             stop = high if last else low + (high - low) // self._rows * self._rows
             for row in range(low, stop, self._rows):
                 end = min(row + self._rows, stop)
-                _, data = _verified(source, row, end)
+                _, data = verified_block(source, row, end)
                 self._put(self._written, data)
                 self._written += end - row
             low = stop

@@ -10,9 +10,8 @@ from h5py import h5d, h5z
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from cislex.errors import StorageError
-from cislex.files.hdf5_blocks import layout, read_rows, stored_block
-from cislex.files.sealed import damaged, fletcher32
+from cislex.files.hdf5_blocks import layout, read_rows, verified_block
+from cislex.files.sealed import damaged
 
 #: Filters of our own blocks, after the shuffle.
 PACKED = (h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
@@ -57,9 +56,7 @@ def unpack_rows(dataset: h5py.Dataset, low: int, high: int) -> NDArray[Any]:
 def _unpack(source: h5d.DatasetID, row: int, out: NDArray[Any], width: int) -> None:
     """Verify one block, and write its values to ``out``."""
     end = min(row + len(out), source.shape[0])
-    mask, data = stored_block(source, row, end)
-    if mask or data[-4:] != fletcher32(data[:-4]):
-        raise damaged(source, f"rows {row} to {end}", StorageError("a block differs from its checksum"))
+    _, data = verified_block(source, row, end)
     try:
         raw = isal_zlib.decompress(memoryview(data)[:-4], bufsize=out.nbytes)
         shuffled = np.frombuffer(raw, np.uint8).reshape(width, -1)

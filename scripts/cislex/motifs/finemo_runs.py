@@ -189,9 +189,8 @@ def _write_arrays(handle: h5py.File, rows: range, place: slice, folder: Path) ->
             np.lib.format.write_array_header_1_0(file, head)
         for first, last in blocks_of(len(rows), width):
             block = slice(rows.start + first, rows.start + last)
-            values = unpack_rows(handle["hypothetical"], block.start, block.stop)[..., place].astype(
-                np.float32
-            )
+            values = unpack_rows(handle["hypothetical"], block.start, block.stop)[..., place]
+            values = values.astype(np.float32, copy=False)
             is_finite = np.isfinite(values).all(axis=(1, 2))
             if not is_finite.all():
                 bad = offenders(block.start + np.flatnonzero(~is_finite))

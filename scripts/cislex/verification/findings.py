@@ -93,7 +93,7 @@ class Results:
     settings
         The gate of each analysis and what else the config promises of files, by analysis.
     threads
-        Threads that read.
+        Processes that share the rows of large files.
 
     Attributes
     ----------

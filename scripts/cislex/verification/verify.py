@@ -70,7 +70,7 @@ def verify_results(
     project
         Folder for which ``{project}`` stands in records.
     threads
-        Threads that unpack.
+        Processes that share the rows of large files.
 
     Returns
     -------
