@@ -8,7 +8,8 @@ several, tried before; "as shipped" is a peer's own default under the allocator'
 runs with freed memory kept, as in the workflow. Sections:
 
 - bpnet, basset, beluga: DeepLIFT/SHAP, 20 shuffles, against tangermeme, captum, and plain forward + gradient;
-- limit: those, an LSTM and a transformer against plain forward + gradient alone;
+- limit: those, an LSTM and a transformer against plain forward + gradient alone: a call with so many regions,
+  and what further regions cost, once a call has tried the model with the first;
 - blocks: a stack like Cherimoya's against the same; and Cherimoya itself against its own engine where
   ``--cherimoya-python`` or ``CISLEX_CHERIMOYA_PYTHON`` names an interpreter that has it (not ours: it brings
   the package ``modisco``, which would overwrite ``modisco-lite``) and can import torch, tangermeme, numba;
@@ -79,9 +80,9 @@ class Bench:
         times = {name: min(self.kept.ask(name, small) for _ in range(2)) for name in names}
         return min(times, key=lambda name: times[name])
 
-    def turns(self, task: Task, runs: dict[str, tuple[Worker, str]]) -> Rounds:
-        """Seconds of each contender, in turns, after a warm-up."""
-        few = replace(task, regions=1, references=4 if self.quick else task.references, window=10)
+    def turns(self, task: Task, runs: dict[str, tuple[Worker, str]], warm: int = 1) -> Rounds:
+        """Seconds of each contender, in turns, after a warm-up with so many regions."""
+        few = replace(task, regions=warm, references=4 if self.quick else task.references, window=10)
         for worker, name in runs.values():
             worker.ask(name, few)
         found: Rounds = {title: [] for title in runs}
@@ -157,14 +158,18 @@ def limit(bench: Bench) -> None:
     """Every family against the forward and input gradient of the same rows, each at its own best batch."""
     for model in ("bpnet", "basset", "beluga", "recurrent", "transformer"):
         print(f"  {MODELS[model][2]}")
-        regions = max(1, bench.regions // 4) if model == "beluga" else bench.regions
+        regions = max(2, bench.regions // 4) if model == "beluga" else bench.regions
         task = Task(model, regions, device=bench.device)
         runs = {
             "cislex": (bench.kept, "cislex"),
+            "cislex, further regions": (bench.kept, "further"),
             "forward + gradient": (bench.kept, bench.best("plain", task)),
         }
-        found = bench.turns(task, runs)
-        pairs = [("cost over plain forward + gradient", "cislex", "forward + gradient")]
+        found = bench.turns(task, runs, warm=regions)
+        pairs = [
+            ("cost over plain forward + gradient", "cislex", "forward + gradient"),
+            ("the same of further regions", "cislex, further regions", "forward + gradient"),
+        ]
         report(bench, f"limit, {model}", found, (regions * task.references, "example-reference pair"), pairs)
 
 

@@ -23,6 +23,7 @@ from cislex.attribution import (
     DinucleotideShuffle,
     FixedReferences,
     attribute,
+    attribute_batches,
     make_references,
 )
 
@@ -69,8 +70,8 @@ def prepare(name: str, task: Task, now: Callable[[], float]) -> Run:
     One that measures its own seconds, by the clock ``now``, returns them in a dictionary.
     """
     kind, _, option = name.partition(":")
-    if kind == "tangermeme_ism":
-        return _tangermeme_ism(task, option, now)
+    if kind in _CLOCKED:
+        return _CLOCKED[kind](task, option, now)
     return _CONTENDERS[kind](task, option)
 
 
@@ -83,6 +84,22 @@ def _cislex(task: Task, option: str) -> Run:
     return lambda: attribute(
         task.network, task.x, method, device=task.device, precision=precision, batch_size=size
     )
+
+
+def _further(task: Task, option: str, now: Callable[[], float]) -> Run:
+    """The regions after the first batch, with which a job tries the model, as if all were like them."""
+    method = DeepLiftShap(FixedReferences(task.refs))
+
+    def run() -> dict[str, float]:
+        done, begin = 0, 0.0
+        for rows, _ in attribute_batches(task.network, task.x, method, [0], device=task.device):
+            if not done:
+                done, begin = rows.stop, now()
+        if done == task.regions:
+            raise ValueError(f"{task.regions} regions are one batch: more are needed")
+        return {"seconds": (now() - begin) * task.regions / (task.regions - done)}
+
+    return run
 
 
 def _whole(task: Task, option: str) -> Run:
@@ -240,6 +257,12 @@ _CONTENDERS: dict[str, Callable[[Task, str], Run]] = {
     "tism": _tism,
     "ism": _ism,
     "naive": _naive,
+}
+
+#: Those that measure their own seconds.
+_CLOCKED: dict[str, Callable[[Task, str, Callable[[], float]], Run]] = {
+    "tangermeme_ism": _tangermeme_ism,
+    "further": _further,
 }
 
 

@@ -50,14 +50,20 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)) and large
 
 
-def compiled(function: Callable[..., Any], *, finite: bool = True) -> Any:
+def compiled(function: Callable[..., Any], *, finite: bool = True, reorder: bool = False) -> Any:
     """Compile with numba; keep the machine code on disk where some folder for it can be written.
 
-    With ``finite`` values that are no numbers may become some number.
+    With ``finite`` values that are no numbers may become some number; with ``reorder`` sums are taken in
+    the order that suits the processor.
     """
     options: dict[str, Any] = {
         "nogil": True,
-        "fastmath": {"nsz", "contract", *(("nnan", "ninf") if finite else ())},
+        "fastmath": {
+            "nsz",
+            "contract",
+            *(("nnan", "ninf") if finite else ()),
+            *(("reassoc",) if reorder else ()),
+        },
         "error_model": "numpy",  # a check for division by zero would keep loops scalar
     }
     try:

@@ -10,7 +10,9 @@ import torch
 from cislex.attribution import Attribution, DeepLiftShap, DinucleotideShuffle, attribute
 from cislex.attribution.deeplift import softmaxes
 from cislex.attribution.deeplift.integration import gauss_legendre
-from cislex.attribution.operations import Call
+from cislex.attribution.deeplift.pairing import Pairing
+from cislex.attribution.deeplift.replay import Record
+from cislex.attribution.operations import Call, Phase
 from torch import Tensor
 
 X = models.one_hot(2, 40)
@@ -77,26 +79,97 @@ def one(h: Tensor) -> Tensor:
     return (pairs * torch.softmax(pairs, -1)).sum(-1)
 
 
-@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize("block", [16, 100, 1 << 16])
+@pytest.mark.parametrize("axis", [-1, 1, 2])
 @pytest.mark.parametrize("function", [torch.softmax, torch.log_softmax])
 def test_average_slopes_are_those_of_autograd(
-    function: Callable[..., Tensor], axis: int, monkeypatch: pytest.MonkeyPatch
+    function: Callable[..., Tensor], axis: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(softmaxes, "BLOCK", 16)  # several blocks, the last one smaller
-    start, difference, gradient = torch.randn(3, 3, 5, 7, dtype=torch.float64)
-    call = Call(function.__name__, False, function, (start, axis), {})
-    assert softmaxes.fits(call, [start], [start])
+    """Two examples with three references each: parts of rows, some rows, all at once."""
+    monkeypatch.setattr(softmaxes, "BLOCK", block)
+    torch.manual_seed(0)
+    start, gradient = torch.randn(2, 6, 3, 5, 7, dtype=torch.float64)
+    example = torch.randn(2, 3, 5, 7, dtype=torch.float64)
+    if axis == -1:
+        start[:, :, :, 2] = example[:, :, :, 2] = -torch.inf  # under a mask
+    softmax = fit(function, example, start, axis)
+    assert softmax is not None
+    repeated = example.repeat_interleave(3, 0)
+    difference = (repeated - start).nan_to_num()
     expected = torch.zeros_like(start)
     for position, weight in gauss_legendre(8):
         place = (start + position * difference).requires_grad_()
         (slope,) = torch.autograd.grad(function(place, axis), place, gradient)
         expected += weight * slope
-    found = softmaxes.average_slopes(call, start, difference, gradient, gauss_legendre(8))
+    found, (got, wanted, size) = softmax.average_slopes(gradient, gauss_legendre(8))
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    change = (function(repeated, axis) - function(start, axis)).nan_to_num() * gradient
+    for sums, values in ((got, expected * difference), (wanted, change), (size, change.abs())):
+        torch.testing.assert_close(sums, values.flatten(1).sum(1), rtol=1e-12, atol=1e-12)
 
 
-def test_only_a_softmax_that_keeps_its_type_and_names_its_axis_fits() -> None:
-    h = torch.randn(2, 5)
-    assert not softmaxes.fits(Call("softmax", False, torch.softmax, (h,), {}), [h], [h])
-    assert not softmaxes.fits(Call("softmax", False, torch.softmax, (h, 1), {}), [h], [h.double()])
-    assert not softmaxes.fits(Call("logsumexp", False, torch.logsumexp, (h, 1), {}), [h], [h])
+@pytest.mark.parametrize("nodes", [3, 8])
+@pytest.mark.parametrize("shape", [(5,), (3, 250), (2, 4, 37)])
+def test_the_compiled_loop_is_the_rule(
+    shape: tuple[int, ...], nodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As near to double precision as torch's float32 is: sharp and flat, with columns under a mask."""
+    torch.manual_seed(0)
+    for scale in (0.1, 3.0, 40.0):
+        example, start = scale * torch.randn(2, *shape), scale * torch.randn(6, *shape)
+        start[..., 1] = example[..., 1] = -torch.inf
+        gradient = torch.randn_like(start)
+        exact = fit(torch.softmax, example.double(), start.double(), -1)
+        softmax = fit(torch.softmax, example, start, -1)
+        assert exact is not None
+        assert softmax is not None
+        expected, sums = exact.average_slopes(gradient.double(), gauss_legendre(nodes))
+        assert softmax._compiles(start.dim() - 1)
+        found, own = softmax.average_slopes(gradient, gauss_legendre(nodes))
+        with monkeypatch.context() as patch:
+            patch.setattr(softmaxes.Softmax, "_compiles", lambda *_: False)
+            plain, plain_sums = softmax.average_slopes(gradient, gauss_legendre(nodes))
+        for mine, other, truth in zip((found, *own), (plain, *plain_sums), (expected, *sums), strict=True):
+            assert mine.dtype == other.dtype
+            size, rounding = truth.abs().max(), (other - truth).abs().max()
+            assert float((mine - truth).abs().max()) < float(3 * rounding + 1e-6 * size)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_compiled_loop_gives_the_same_with_any_number_of_threads(threads: int) -> None:
+    torch.manual_seed(0)
+    example, start, gradient = torch.randn(1, 40, 300), torch.randn(8, 40, 300), torch.randn(8, 40, 300)
+    quick, before = fit(torch.softmax, example, start, -1), torch.get_num_threads()
+    assert quick is not None
+    expected, _ = quick.average_slopes(gradient, gauss_legendre(3))
+    try:
+        torch.set_num_threads(threads)
+        found, _ = quick.average_slopes(gradient, gauss_legendre(3))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found, expected)
+
+
+def fit(
+    function: Callable[..., Tensor], example: Tensor, start: Tensor, *axis: int
+) -> softmaxes.Softmax | None:
+    calls = [Call(function.__name__, False, function, (h, *axis), {}) for h in (example, start)]
+    calls[1].phase = Phase()
+    record = Record(calls[0], [example])
+    record.output, output = (function(h, *(axis or (1,))) for h in (example, start))
+    pairing = Pairing(len(example), max(1, len(start) // len(example)))
+    return softmaxes.fit(calls[1], pairing, record, [output])
+
+
+def test_only_a_softmax_of_rows_side_by_side_that_names_its_axis_fits() -> None:
+    example, start = torch.randn(2, 5, 5), torch.randn(6, 5, 5)
+    assert fit(torch.softmax, example, start, 1) is not None
+    assert fit(torch.softmax, example, start) is None, "no axis"
+    assert fit(torch.softmax, example, start, 0) is None, "rows mixed"
+    assert fit(torch.softmax, example, start, -3) is None, "rows mixed"
+    assert fit(torch.logsumexp, example, start, 1) is None
+    assert fit(torch.softmax, example.mT, start, 1) is not None
+    assert fit(torch.softmax, example[:, :4], start, 1) is None, "other shapes"
+    call = Call("softmax", False, torch.softmax, (start, 1), {})
+    record = Record(call, [example])
+    assert softmaxes.fit(call, Pairing(2, 3), record, [start.double()]) is None, "another type"

@@ -323,9 +323,10 @@ def multi_head_attention(
     heads = []
     for source, weight, bias in zip((query, key, value), projections, biases, strict=True):
         assert weight is not None
-        length, rows = source.shape[:2]
-        projected = functional.linear(source, weight, bias)
-        heads.append(projected.reshape(length, rows, num_heads, -1).permute(1, 2, 0, 3))
+        # In order in memory: a product with what lies transposed would be one of many small matrices.
+        rows = source.transpose(0, 1).contiguous()
+        projected = functional.linear(rows, weight, bias).unflatten(2, (num_heads, -1))
+        heads.append(projected.transpose(1, 2))
     q, k, v = heads
     scores = torch.matmul(q * (1 / math.sqrt(q.shape[-1])), k.transpose(-2, -1))
     if attn_mask is not None:
@@ -334,8 +335,8 @@ def multi_head_attention(
         blocked = attn_mask.dtype == torch.bool
         scores = scores.masked_fill(attn_mask, float("-inf")) if blocked else scores + attn_mask
     weights = torch.softmax(scores, -1)
-    mixed = torch.matmul(weights, v).permute(2, 0, 1, 3).flatten(2)
-    output = functional.linear(mixed, out_proj_weight, out_proj_bias)
+    mixed = torch.matmul(weights, v).transpose(1, 2).flatten(2)
+    output = functional.linear(mixed, out_proj_weight, out_proj_bias).transpose(0, 1)
     if not need_weights:
         return output, None
     return output, weights.mean(1) if average_attn_weights else weights

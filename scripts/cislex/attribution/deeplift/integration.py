@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cislex.attribution.deeplift import softmaxes
-from cislex.attribution.deeplift.pairing import Pairing, difference_of, jacobian_product, product
+from cislex.attribution.deeplift.pairing import Pairing, difference_of, jacobian_product, part
 from cislex.attribution.deeplift.replay import Record, Rule
 from cislex.attribution.operations import Call, differentiable, tensors_of, whereabouts
 from cislex.errors import UnsupportedOperationError
@@ -55,10 +55,9 @@ def more_points(points: int, residual: float, fewer: int, before: float, enough:
     return int(min(max(points + wanted, points + 3), 6 * points, MOST_POINTS))
 
 
-def _part(multiplier: Tensor, difference: Tensor) -> Tensor:
-    """What a difference contributes; half precisions and complex numbers in double precision."""
-    exact = multiplier.dtype in (torch.float32, torch.float64) and multiplier.dtype == difference.dtype
-    return multiplier * difference if exact else product(multiplier, difference)
+def _residual(got: Tensor, wanted: Tensor, size: Tensor) -> float:
+    """Largest |Σ m·Δh − Σ g·Δy| of a row relative to Σ|g·Δy|."""
+    return float(((got - wanted).abs() / (size + torch.finfo(torch.float64).tiny)).max())
 
 
 class _Integrator:
@@ -88,17 +87,26 @@ class _Integrator:
 
     def integrate(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
         """Multipliers of the activations for these multipliers of the outputs."""
-        # Zero where both ends are the same infinity, as under a mask.
-        self.differences = [
-            difference_of(self.pairing.expand(self.record.tensors[i], start), start)
-            for i, start in zip(self.active, self.references, strict=True)
-        ]
-        if self.points is not None:
-            return self._quadrature(gradients, self.points)
+        softmax = softmaxes.fit(self.call, self.pairing, self.record, self.reference_outputs)
+        if softmax is None:
+            # Zero where both ends are the same infinity, as under a mask.
+            self.differences = [
+                difference_of(self.pairing.expand(self.record.tensors[i], start), start)
+                for i, start in zip(self.active, self.references, strict=True)
+            ]
+            if self.points is not None:
+                return self._quadrature(gradients, self.points)
+        tolerance = max(16 * torch.finfo(self.references[0].dtype).eps, 2e-13)
         points, fewer, before = FIRST_POINTS, 0, float("inf")
         while True:
-            multipliers = self._quadrature(gradients, points)
-            residual, tolerance = self._residual(gradients, multipliers)
+            if softmax is None:
+                multipliers = self._quadrature(gradients, points)
+                sums = self._sums(gradients, multipliers)
+            else:
+                assert gradients[0] is not None
+                total, sums = softmax.average_slopes(gradients[0], gauss_legendre(points))
+                multipliers = [total]
+            residual = _residual(*sums)
             enough = tolerance if points >= SURE_POINTS else PART * tolerance
             stalls = before > 1e-4 and residual > before * fewer / points
             if residual <= enough or points >= MOST_POINTS or stalls:
@@ -118,13 +126,8 @@ class _Integrator:
             )
 
     def _quadrature(self, gradients: Sequence[Tensor | None], points: int) -> list[Tensor]:
-        nodes = gauss_legendre(points)
-        if softmaxes.fits(self.call, self.references, self.reference_outputs):
-            (start,), (difference,), (gradient,) = self.references, self.differences, gradients
-            assert gradient is not None
-            return [softmaxes.average_slopes(self.call, start, difference, gradient, nodes)]
         totals = [torch.zeros_like(tensor) for tensor in self.references]
-        for position, weight in nodes:
+        for position, weight in gauss_legendre(points):
             places = [
                 torch.add(start, difference, alpha=position)
                 for start, difference in zip(self.references, self.differences, strict=True)
@@ -143,23 +146,23 @@ class _Integrator:
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
             return jacobian_product(tensors_of(self.call.run(inputs)), places, gradients)
 
-    def _residual(self, gradients: Sequence[Tensor | None], multipliers: list[Tensor]) -> tuple[float, float]:
-        """Largest |Σ m·Δh − Σ g·Δy| of a row relative to Σ|g·Δy|, and what is small enough."""
+    def _sums(
+        self, gradients: Sequence[Tensor | None], multipliers: list[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Σ m·Δh, Σ g·Δy and Σ|g·Δy| of each row."""
         got: Any = 0.0
         for m, difference in zip(multipliers, self.differences, strict=True):
-            got = got + self._by_row(_part(m, difference), difference)
+            got = got + self._by_row(part(m, difference), difference)
         wanted: Any = 0.0
         size: Any = 0.0
         for gradient, y, y_x in zip(
             gradients, self.reference_outputs, tensors_of(self.record.output), strict=True
         ):
             if gradient is not None:
-                passed = _part(gradient, difference_of(self.pairing.expand(y_x, y), y))
+                passed = part(gradient, difference_of(self.pairing.expand(y_x, y), y))
                 wanted = wanted + self._by_row(passed, y)
                 size = size + self._by_row(passed.abs_(), y)
-        tolerance = max(16 * torch.finfo(self.references[0].dtype).eps, 2e-13)
-        worst = ((got - wanted).abs() / (size + torch.finfo(torch.float64).tiny)).max()
-        return float(worst), tolerance
+        return got, wanted, size
 
     def _by_row(self, values: Tensor, like: Tensor) -> Tensor:
         rows = self.pairing.examples * self.pairing.references

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cislex.attribution import kernels
 from cislex.errors import ModelError
 
 
@@ -17,7 +18,17 @@ class PairingError(ModelError):
 
 def difference_of(example: Tensor, reference: Tensor) -> Tensor:
     """Example minus reference; zero where both are the same infinity, as under a mask."""
-    return (example - reference).masked_fill_(example == reference, 0.0)
+    difference = example - reference
+    # A sum tells whether there is any infinity; a GPU is not asked, since its answer would be waited for.
+    if kernels.on_host(difference) and bool(difference.sum().isfinite()):
+        return difference
+    return difference.masked_fill_(example == reference, 0.0)
+
+
+def part(multiplier: Tensor, difference: Tensor) -> Tensor:
+    """What a difference contributes; half precisions and complex numbers in double precision."""
+    exact = multiplier.dtype in (torch.float32, torch.float64) and multiplier.dtype == difference.dtype
+    return multiplier * difference if exact else product(multiplier, difference)
 
 
 def product(multiplier: Tensor, difference: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from cislex.logs import get_logger
 #: Fewest pairs at once on a CPU: activations of a few rows stay in cache, large batches drown in page faults.
 CPU_PAIRS = 10
 #: Bases of the pairs at once on a CPU, and the most of them: short sequences wait for Python otherwise.
-CPU_BASES, MOST_CPU_PAIRS = 20_000, 160
+CPU_BASES, MOST_CPU_PAIRS = 50_000, 160
 #: Pairs of the first batch on a GPU, from whose memory the size of the others follows.
 FIRST_GPU_PAIRS = 64
 #: Most pairs at once on a GPU; beyond it nothing is gained.
