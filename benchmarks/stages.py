@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -38,7 +39,6 @@ from cislex.models.loading import load_model
 from cislex.sequences.importing import import_sequences
 from cislex.sequences.store import SequenceStore
 from cislex.targets import targets
-from torch import nn
 
 METHOD = {
     "name": "deep_lift_shap",
@@ -72,18 +72,19 @@ def make_sequences(folder: Path, n: int, length: int) -> Path:
     return folder / "s.h5"
 
 
+def make_model(folder: Path) -> str:
+    """Write ``model.py`` and its weights ``w.pt``; returns the name of its factory."""
+    (folder / "model.py").write_text(MODEL)
+    namespace: dict[str, Any] = {}
+    exec(MODEL, namespace)
+    torch.save(namespace["build"]().state_dict(), folder / "w.pt")
+    return f"{folder / 'model.py'}:build"
+
+
 def chunk_overhead(folder: Path, *, n: int, repeats: int) -> dict[str, float]:
     """Throughput of attribute_chunk as a fraction of the bare call's."""
     sequences = make_sequences(folder, n, 1000)
-    (folder / "model.py").write_text(MODEL)
-    namespace: dict[str, object] = {}
-    exec(MODEL, namespace)
-    build = namespace["build"]
-    assert callable(build)
-    model = build()
-    assert isinstance(model, nn.Module)
-    torch.save(model.state_dict(), folder / "w.pt")
-    module = f"{folder / 'model.py'}:build"
+    module = make_model(folder)
     loaded = load_model("factory", weights=folder / "w.pt", module=module)
     job = ChunkJob(chunk=0, chunks=1, fold="f", targets=TARGETS, method=METHOD)
     ratios = []
@@ -178,9 +179,8 @@ def aggregation(folder: Path, *, n: int) -> dict[str, float]:
 
 def dry_run(folder: Path, *, chunks: int) -> dict[str, float]:
     """Seconds of a dry run."""
-    (folder / "model.py").write_text(MODEL)
-    for name in ("w.pt", "s.fa"):
-        (folder / name).write_text("")
+    make_sequences(folder, 2 * chunks, 100)
+    make_model(folder)
     config = {
         "results": "results",
         "genome": {"fasta": "g.fa"},

@@ -95,15 +95,14 @@ def reached(scripts: Path, script: str, *, dynamic: Iterable[str] = ()) -> dict[
             init = scripts.joinpath(*parent.split("."), "__init__.py")
             found.setdefault(parent, tree_digest(init, True))
         queue += _imports(scripts, path, name)
-        found.update(_files_beside(path))
+        found.update(_files_in(path.parent))
     return found
 
 
-def _files_beside(module: Path) -> dict[str, str]:
+@functools.cache
+def _files_in(folder: Path) -> dict[str, str]:
     """Templates and other data in the folder of a module, by name, and the digest of their bytes."""
-    others = [
-        path for path in module.parent.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc")
-    ]
+    others = [path for path in folder.iterdir() if path.suffix not in (".py", ".pyc") and path.is_file()]
     return {path.name: hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in others}
 
 
@@ -188,6 +187,7 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     return body
 
 
+@functools.cache
 def _path(scripts: Path, name: str) -> Path | None:
     """File of a module, or of a package's ``__init__``; None where there is neither."""
     path = scripts.joinpath(*name.split("."))
@@ -203,7 +203,8 @@ def _module(scripts: Path, name: str) -> str:
     return name
 
 
-def _imports(scripts: Path, path: Path, module: str) -> list[str]:
+@functools.cache
+def _imports(scripts: Path, path: Path, module: str) -> tuple[str, ...]:
     """Modules of this project that a module imports, anywhere in it, by dotted name."""
     found: list[str] = []
     for node in _running(_parsed(path)):
@@ -215,20 +216,22 @@ def _imports(scripts: Path, path: Path, module: str) -> list[str]:
                 found += _defining(scripts, package, alias.name)
         elif isinstance(node, ast.Call) and _called(node) in _IMPORTERS:
             found += _imported_by_name(scripts, node, path)
-    return found
+    return tuple(found)
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
     """A syntax tree's nodes, but for what only type checkers read."""
-    for child in ast.iter_child_nodes(node):
-        if (
-            isinstance(child, ast.If)
-            and isinstance(child.test, ast.Name)
-            and child.test.id == "TYPE_CHECKING"
-        ):
-            continue
-        yield child
-        yield from _running(child)
+    waiting = [node]
+    while waiting:
+        for child in ast.iter_child_nodes(waiting.pop()):
+            if (
+                isinstance(child, ast.If)
+                and isinstance(child.test, ast.Name)
+                and child.test.id == "TYPE_CHECKING"
+            ):
+                continue
+            yield child
+            waiting.append(child)
 
 
 def _package(node: ast.ImportFrom, path: Path, module: str) -> str:
