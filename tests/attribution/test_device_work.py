@@ -25,6 +25,7 @@ from cislex.attribution import (
 )
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 #: Operations that launch nothing: they look at memory in another way, or only ask for it.
 FREE = {
@@ -38,15 +39,21 @@ LENGTH, PAIRS, REFERENCES = 100, 8, 4
 
 
 class Operations(TorchDispatchMode):
-    """Counts operations by their name."""
+    """Counts operations by their name, and the bytes that they read and write."""
 
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
+        self.moved: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.counts[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        self.counts[name] += 1
+        made = func(*args, **(kwargs or {}))
+        if name not in FREE:
+            ends = [end for end in tree_leaves((args, kwargs, made)) if isinstance(end, Tensor)]
+            self.moved[name] += sum(end.numel() * end.element_size() for end in ends)
+        return made
 
     @property
     def launched(self) -> int:
@@ -82,7 +89,20 @@ def basset() -> nn.Module:
     return nn.Sequential(*blocks, *dense)
 
 
-MODELS = {"bpnet": BPNet, "basset": basset}
+class Attention(nn.Module):
+    """Explicit attention of positions to each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(4, 24, 7, padding=3)
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.stem(x).relu().transpose(1, 2).chunk(3, 2)
+        return self.head((torch.softmax(q @ k.mT, -1) @ v).mean(1))
+
+
+MODELS: dict[str, Any] = {"bpnet": BPNet, "basset": basset, "attention": Attention}
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +140,7 @@ def operations(name: str, method: Any, targets: int = 1) -> tuple[Operations, Op
     return later_batch(batches), plain(model)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["bpnet", "basset"])
 @pytest.mark.parametrize(
     "method",
     [DeepLiftShap(DinucleotideShuffle(n=REFERENCES)), Saliency(), TISM(), IntegratedGradients(steps=4)],
@@ -136,6 +156,19 @@ def test_the_host_never_waits_for_a_number_of_the_device(name: str, method: Any)
 def test_deeplift_launches_a_bounded_multiple_of_a_plain_gradient(name: str, most: float) -> None:
     found, gradient = operations(name, DeepLiftShap(DinucleotideShuffle(n=REFERENCES)))
     assert found.launched <= most * gradient.launched, (found.launched, gradient.launched, found.counts)
+
+
+def test_the_path_rule_asks_the_device_once_how_much_is_left() -> None:
+    found, _ = operations("attention", DeepLiftShap(DinucleotideShuffle(n=REFERENCES)))
+    assert found.waiting == {"_local_scalar_dense": 1}
+
+
+@pytest.mark.parametrize(("name", "most"), [("bpnet", 2.3), ("basset", 4.6), ("attention", 5.8)])
+def test_deeplift_moves_a_bounded_multiple_of_the_bytes_of_a_plain_gradient(name: str, most: float) -> None:
+    """What is elementwise takes as long as its bytes take to come and go."""
+    found, gradient = operations(name, DeepLiftShap(DinucleotideShuffle(n=REFERENCES)))
+    ratio = found.moved.total() / gradient.moved.total()
+    assert ratio <= most, (ratio, found.moved, gradient.moved)
 
 
 class ManyTracks(BPNet):
