@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cislex.syntax.pairs import ORIENTATIONS, PairWalk, Spacing, free_positions, orientations
+from cislex.syntax.pairs import PairWalk, Spacing, free_positions, orientations
 from cislex.syntax.placed_hits import PlacedHits, place_hits
-from cislex.syntax.settings import SyntaxSettings
+from cislex.syntax.settings import ORIENTATIONS, SyntaxSettings
 from syntax_fixtures import PlantedHits
 
 

@@ -20,7 +20,7 @@ from cislex.errors import ConfigError, offenders
 from cislex.insertions.inserts import Insert, near
 from cislex.regions.genome import UNKNOWN
 from cislex.sequences.store import reverse_complement
-from cislex.syntax.pairs import ORIENTATIONS
+from cislex.syntax.settings import ORIENTATIONS
 
 #: Number of an insert, whether it lies on the minus strand, and where it starts.
 Placed = tuple[int, bool, int]

@@ -19,7 +19,6 @@ from cislex.multiple_testing import adjust_p_values
 from cislex.syntax.contribution_profiles import mean_profiles
 from cislex.syntax.pairs import (
     BLOCK_PAIRS,
-    ORIENTATIONS,
     SYNTAX_COLUMNS,
     PairWalk,
     Spacing,
@@ -29,7 +28,7 @@ from cislex.syntax.pairs import (
 from cislex.syntax.periodicity import TURN, find_period
 from cislex.syntax.placed_hits import BLOCK_ROWS, PlacedHits, place_hits
 from cislex.syntax.positions import Margins, find_positions
-from cislex.syntax.settings import SyntaxSettings
+from cislex.syntax.settings import ORIENTATIONS, SyntaxSettings
 from cislex.syntax.vocabulary import WORD, Vocabulary, read_vocabulary, word_column
 from cislex.wording import counted
 

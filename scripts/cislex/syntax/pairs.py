@@ -23,11 +23,9 @@ from scipy import fft, special, stats
 from cislex.multiple_testing import adjust_p_values
 from cislex.syntax.crowding import alone_positions, close_exponents
 from cislex.syntax.placed_hits import Ints, PlacedHits
-from cislex.syntax.settings import SyntaxSettings
+from cislex.syntax.settings import ORIENTATIONS, SyntaxSettings
 from cislex.syntax.statistics import Floats, at_least, odds_of, two_sided
 
-#: Strands of word_a and word_b, read so that word_a comes first; of a word with itself ``--`` is ``++``.
-ORIENTATIONS = ("++", "+-", "-+", "--")
 SYNTAX_COLUMNS = [
     *("word_a", "word_b", "orientation", "distance", "observed", "expected", "odds", "p", "q", "test"),
 ]

@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 
 from cislex.errors import ConfigError
 
+#: Strands of word_a and word_b, read so that word_a comes first; of a word with itself ``--`` is ``++``.
+ORIENTATIONS = ("++", "+-", "-+", "--")
+
 
 @dataclass(frozen=True)
 class SyntaxSettings:
