@@ -170,6 +170,11 @@ def test_only_a_softmax_of_rows_side_by_side_that_names_its_axis_fits() -> None:
     assert fit(torch.logsumexp, example, start, 1) is None
     assert fit(torch.softmax, example.mT, start, 1) is not None
     assert fit(torch.softmax, example[:, :4], start, 1) is None, "other shapes"
+    merged = torch.softmax(start, 1)
     call = Call("softmax", False, torch.softmax, (start, 1), {})
+    record = Record(call, [start])
+    record.output = merged
+    assert softmaxes.fit(call, Pairing(2, 1), record, [merged]) is not None, "rows and heads in one, paired"
+    assert softmaxes.fit(call, Pairing(2, 3), record, [merged]) is None
     record = Record(call, [example])
     assert softmaxes.fit(call, Pairing(2, 3), record, [start.double()]) is None, "another type"

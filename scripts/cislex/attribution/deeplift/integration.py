@@ -87,7 +87,9 @@ class _Integrator:
 
     def integrate(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
         """Multipliers of the activations for these multipliers of the outputs."""
-        softmax = softmaxes.fit(self.call, self.pairing, self.record, self.reference_outputs)
+        softmax = None
+        if self.points is None:
+            softmax = softmaxes.fit(self.call, self.pairing, self.record, self.reference_outputs)
         if softmax is None:
             # Zero where both ends are the same infinity, as under a mask.
             self.differences = [

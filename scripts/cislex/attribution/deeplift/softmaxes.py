@@ -36,6 +36,8 @@ def fit(call: Call, pairing: Pairing, record: Record, outputs: Sequence[Tensor])
     if call.name not in ("softmax", "log_softmax") or len(call.tensors) != 1:
         return None
     axis, start, example = call.argument(1, "dim"), call.tensors[0].detach(), record.tensors[0]
+    if pairing.references == 1 and example.shape == start.shape:  # whatever the first axis holds
+        pairing = Pairing(len(start), 1)
     rows = (pairing.examples, pairing.examples * pairing.references)
     if (
         not isinstance(axis, int)
