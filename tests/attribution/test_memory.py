@@ -162,7 +162,7 @@ class TestSizes:
         assert [fixed.examples(references) for references in (1, 4, 20)] == [10, 2, 1]
 
 
-@pytest.mark.parametrize(("length", "pairs"), [(50, 160), (200, 100), (500, 40), (2_114, 10), (196_608, 10)])
+@pytest.mark.parametrize(("length", "pairs"), [(50, 160), (200, 160), (500, 100), (2_114, 23), (196_608, 10)])
 def test_short_sequences_share_a_batch_on_a_cpu(length: int, pairs: int) -> None:
     assert BatchSize(torch.device("cpu"), None, length).pairs == pairs
 
