@@ -320,12 +320,14 @@ def multi_head_attention(
         assert in_proj_weight is not None
         projections = list(in_proj_weight.chunk(3))
     biases = [None] * 3 if in_proj_bias is None else list(in_proj_bias.chunk(3))
-    heads = []
+    heads: list[Tensor] = []
+    ordered: dict[int, Tensor] = {}  # rows by their source, which query, key and value may share
     for source, weight, bias in zip((query, key, value), projections, biases, strict=True):
         assert weight is not None
         # In order in memory: a product with what lies transposed would be one of many small matrices.
-        rows = source.transpose(0, 1).contiguous()
-        projected = functional.linear(rows, weight, bias).unflatten(2, (num_heads, -1))
+        if id(source) not in ordered:
+            ordered[id(source)] = source.transpose(0, 1).contiguous()
+        projected = functional.linear(ordered[id(source)], weight, bias).unflatten(2, (num_heads, -1))
         heads.append(projected.transpose(1, 2))
     q, k, v = heads
     scores = torch.matmul(q * (1 / math.sqrt(q.shape[-1])), k.transpose(-2, -1))

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cislex.attribution.deeplift import softmaxes
-from cislex.attribution.deeplift.pairing import Pairing, difference_of, jacobian_product, part
+from cislex.attribution.deeplift.pairing import Pairing, difference_of, jacobian_product, part, sum_rows
 from cislex.attribution.deeplift.replay import Record, Rule
 from cislex.attribution.operations import Call, differentiable, tensors_of, whereabouts
 from cislex.errors import UnsupportedOperationError
@@ -171,10 +171,7 @@ class _Integrator:
         dim = next((d for d, size in enumerate(like.shape) if size == rows), None)
         if dim is None:
             return values.sum(dtype=torch.float64)
-        # torch sums the last axis without loss, and faster than in double precision
-        if dim < values.dim() - 1:
-            values = values.sum(-1)
-        return values.movedim(dim, 0).reshape(rows, -1).sum(1, dtype=torch.float64)
+        return sum_rows(values, dim)
 
     reference_outputs: list[Tensor]
     differences: list[Tensor]

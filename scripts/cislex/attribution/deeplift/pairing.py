@@ -35,6 +35,14 @@ def product(multiplier: Tensor, difference: Tensor) -> Tensor:
     return multiplier.double() * difference.double()
 
 
+def sum_rows(values: Tensor, dim: int = 0) -> Tensor:
+    """Sums of the rows that lie along an axis, in double precision."""
+    # torch sums the last axis without loss, and faster than in double precision
+    if dim < values.dim() - 1:
+        values = values.sum(-1)
+    return values.movedim(dim, 0).reshape(values.shape[dim], -1).sum(1, dtype=torch.float64)
+
+
 def jacobian_product(
     outputs: Sequence[Tensor], inputs: Sequence[Tensor], gradients: Sequence[Tensor | None]
 ) -> Sequence[Tensor | None]:

@@ -26,12 +26,8 @@ _C2, _C3, _C4, _C5, _C6, _C7 = (_f(1 / math.factorial(k)) for k in range(2, 8))
 _HALF, _ONE, _SMALLEST = _f(0.5), _f(1), _f(-87)
 _SIGN, _REST, _LEAST, _BIAS, _MANTISSA = _i(31), _i(0x7FFFFFFF), _i(-(2**31)), _i(127), _i(23)
 
-_inline = functools.partial(
-    numba.njit, inline="always", error_model="numpy", fastmath={"nsz", "contract", "reassoc"}
-)
 
-
-@_inline()
+@numba.njit(inline="always")  # the options are those of its caller
 def _exponential(value):  # type: ignore[no-untyped-def]
     """exp(value) of a number that is not positive, to 1e-7 of it; 0 below e⁻⁸⁷, where float32 ends."""
     bounded = value if value > _SMALLEST else _SMALLEST
@@ -48,7 +44,7 @@ def _exponential(value):  # type: ignore[no-untyped-def]
     return series * scale if value > _SMALLEST else _f(0)
 
 
-@_inline()
+@numba.njit(inline="always")
 def _order(value):  # type: ignore[no-untyped-def]
     """A whole number for a float, in the same order."""
     bits = _f(value).view(_i)

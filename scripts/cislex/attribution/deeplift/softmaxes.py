@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cislex.attribution import kernels
 from cislex.attribution.deeplift import softmax_kernels
-from cislex.attribution.deeplift.pairing import Pairing, difference_of, part
+from cislex.attribution.deeplift.pairing import Pairing, difference_of, part, sum_rows
 from cislex.attribution.deeplift.replay import Record
 from cislex.attribution.operations import Call
 
@@ -48,7 +48,7 @@ def fit(call: Call, pairing: Pairing, record: Record, outputs: Sequence[Tensor])
         or start.is_complex()
     ):
         return None
-    return Softmax(call, pairing, example, start, record.output, outputs[0])
+    return Softmax(call, axis % start.dim(), pairing, example, start, record.output, outputs[0])
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Softmax:
     """A softmax of reference rows beside that of their examples."""
 
     call: Call
+    axis: int
     pairing: Pairing
     example: Tensor
     start: Tensor
@@ -79,9 +80,8 @@ class Softmax:
         tuple
             The multipliers m, and Σ m·Δh, Σ g·Δy and Σ|g·Δy| of each row in double precision.
         """
-        axis = self.call.argument(1, "dim") % self.start.dim()
         inputs = (self.example, self.example_output, self.start, self.output)
-        if self._compiles(axis):
+        if self._compiles():
             return softmax_kernels.average_slopes(self.call.phase.workers, inputs, gradient, nodes)
         total = torch.zeros_like(self.start, memory_format=torch.contiguous_format)
         got, wanted, size = self.start.new_zeros((3, len(self.start)), dtype=torch.float64)
@@ -89,30 +89,30 @@ class Softmax:
             difference = difference_of(x, start)
             for position, weight in nodes:
                 place = torch.add(start, difference, alpha=position)
-                slopes.add_(self._slope(place, g, axis), alpha=weight)
+                slopes.add_(self._slope(place, g), alpha=weight)
             passed = part(g, difference_of(y_x, y))
-            got[rows] += _by_row(part(slopes, difference))
-            wanted[rows] += _by_row(passed)
-            size[rows] += _by_row(passed.abs_())
+            got[rows] += sum_rows(part(slopes, difference))
+            wanted[rows] += sum_rows(passed)
+            size[rows] += sum_rows(passed.abs_())
         return total, (got, wanted, size)
 
-    def _compiles(self, axis: int) -> bool:
+    def _compiles(self) -> bool:
         """Whether the compiled loop can run."""
         return (
             kernels.on_host(self.start)
             and self.call.name == "softmax"
             and self.start.dtype == self.example.dtype == torch.float32
-            and axis == self.start.dim() - 1
+            and self.axis == self.start.dim() - 1
             and self.start.numel() > 0
         )
 
-    def _slope(self, place: Tensor, gradient: Tensor, axis: int) -> Tensor:
+    def _slope(self, place: Tensor, gradient: Tensor) -> Tensor:
         """The vector-Jacobian product somewhere."""
         if self.call.name == "log_softmax":
-            value = torch.log_softmax(place, axis)
-            return torch._log_softmax_backward_data(gradient, value, axis, value.dtype)
-        value = torch.softmax(place, axis)
-        return torch._softmax_backward_data(gradient, value, axis, value.dtype)
+            value = torch.log_softmax(place, self.axis)
+            return torch._log_softmax_backward_data(gradient, value, self.axis, value.dtype)
+        value = torch.softmax(place, self.axis)
+        return torch._softmax_backward_data(gradient, value, self.axis, value.dtype)
 
     def _parts(self, *ends: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
         """Rows, and what belongs to them: two tensors of their example, four of their own."""
@@ -125,8 +125,3 @@ class Softmax:
             for first in range(row * references, (row + 1) * references, step):
                 rows = slice(first, min(first + step, (row + 1) * references))
                 yield rows, [*(end[row : row + 1] for end in ends[:2]), *(end[rows] for end in ends[2:])]
-
-
-def _by_row(values: Tensor) -> Tensor:
-    """Sums of rows. torch sums the last axis without loss, and faster than in double precision."""
-    return (values.sum(-1) if values.dim() > 2 else values).flatten(1).sum(1, dtype=torch.float64)
